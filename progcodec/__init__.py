@@ -1,0 +1,71 @@
+"""Progressive image compression: one file, any cut decodes.
+
+    data = progcodec.encode(picture)                    # bytes of a .shc stream
+    small = progcodec.truncate(data, max_bytes=2000)    # the first 2000 of them
+    picture = progcodec.decode(small)                   # what they hold
+
+Importing this package imports neither torch nor numpy; the names below load what they need when first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from progcodec.errors import (
+    BudgetError,
+    CheckpointError,
+    CorruptError,
+    ImageError,
+    LimitError,
+    NotShcError,
+    ProgcodecError,
+    TrainingError,
+    UnsupportedVersionError,
+    WrongModelError,
+)
+
+if TYPE_CHECKING:
+    from progcodec.codec import Codec, decode, encode
+    from progcodec.stream import StreamInfo, info, truncate
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "Codec": "progcodec.codec",
+    "decode": "progcodec.codec",
+    "encode": "progcodec.codec",
+    "StreamInfo": "progcodec.stream",
+    "info": "progcodec.stream",
+    "truncate": "progcodec.stream",
+}
+"""Public names that come with heavier imports, and the module that defines each."""
+
+__all__ = [
+    "BudgetError",
+    "CheckpointError",
+    "Codec",
+    "CorruptError",
+    "ImageError",
+    "LimitError",
+    "NotShcError",
+    "ProgcodecError",
+    "StreamInfo",
+    "TrainingError",
+    "UnsupportedVersionError",
+    "WrongModelError",
+    "decode",
+    "encode",
+    "info",
+    "truncate",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

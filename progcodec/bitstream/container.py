@@ -1,0 +1,299 @@
+"""The ``.shc`` container, version 1. Standard library only, so that cutting and inspecting files start at once.
+
+::
+
+    header | segment 0: hyperlatent | segment 1: coarse | segment 2: intermediate | segment 3: fine
+
+All numbers are big-endian. A *varint* is an unsigned base-128 number, high group first: 7 bits a byte, 0x80 set on
+every byte but the last, minimal length only (the first byte is never 0x80), at most 5 bytes.
+
+Header, 13 bytes for the smallest pictures, 16 up to 16,383 pixels a side::
+
+    bytes  field         meaning; what is refused
+    4      magic         93 53 48 43 ("\\x93SHC"): the first byte is no ASCII, so no text file starts like this
+    1      version       01; any other: UnsupportedVersionError
+    1      flags         bit 0: checksums on; bits 1-3: number of segments, 4; bits 4-7: quality step, signed, 0;
+                         any other number of segments or step: UnsupportedVersionError
+    4      fingerprint   first bytes of the SHA-256 of the model that the file was written with
+    1..4   width         varint, pixels; zero or above the limits: LimitError
+    1..4   height        varint, pixels; likewise
+    2      header check  high 16 bits of the CRC-32 of all header bytes before it; mismatch: CorruptError
+
+Then each segment, in order::
+
+    1..5   length        varint, bytes of the payload
+    length payload       range-coded symbols, see ``rangecoder.py``
+    4      checksum      CRC-32 over length and payload bytes; only when checksums are on; mismatch: CorruptError
+
+A file may end anywhere after its header: it is then *cut*, which is no error. A torn length means that the segment is
+absent. A torn or missing checksum after a whole payload means a whole but unverified segment (the checksum bytes that
+are there must agree all the same). Nothing may follow the last segment. The CRC-32 is that of zlib and PNG.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from zlib import crc32
+
+from progcodec.config import DEFAULT_PIXEL_LIMIT, LATENT_STRIDE, LEVELS
+from progcodec.errors import BudgetError, CorruptError, LimitError, NotShcError, UnsupportedVersionError
+
+MAGIC = b"\x93SHC"
+VERSION = 1
+SEGMENT_NAMES = ("hyperlatent", *LEVELS)
+FINGERPRINT_SIZE = 4
+CHECK_SIZE = 2
+CRC_SIZE = 4
+MAX_SIDE = 1 << 24
+"""Pixels a side that no limit of the caller can raise."""
+MAX_VARINT_SIZE = 5
+MAX_BYTES_PER_POSITION = 4096 * 4
+"""Bound on the payload for one latent position: at most 4096 channels, below 4 bytes a symbol (24-bit tables)."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says before its first segment. Raises LimitError on impossible sizes, ValueError on other misuse.
+
+    Attributes:
+        width, height: pixels, 1 to ``MAX_SIDE``.
+        fingerprint: 4 bytes that name the model.
+        checksums: whether each segment carries a CRC-32.
+        segments, quality_step: fixed to 4 and 0 in version 1.
+    """
+
+    width: int
+    height: int
+    fingerprint: bytes
+    checksums: bool = True
+    segments: int = len(SEGMENT_NAMES)
+    quality_step: int = 0
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.width <= MAX_SIDE and 1 <= self.height <= MAX_SIDE):
+            raise LimitError(f"impossible picture size: {self.width} x {self.height} pixels")
+        if len(self.fingerprint) != FINGERPRINT_SIZE:
+            raise ValueError(f"a fingerprint has {FINGERPRINT_SIZE} bytes, not {len(self.fingerprint)}")
+        if self.segments != len(SEGMENT_NAMES) or self.quality_step != 0:
+            raise ValueError("version 1 has four segments and quality step 0")
+
+    @property
+    def pixels(self) -> int:
+        return self.width * self.height
+
+    @property
+    def size(self) -> int:
+        """Bytes of the header itself."""
+        return len(self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        flags = self.checksums | self.segments << 1 | (self.quality_step & 0xF) << 4
+        data = MAGIC + bytes([VERSION, flags]) + self.fingerprint + _varint(self.width) + _varint(self.height)
+        return data + _crc(data)[:CHECK_SIZE]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One segment as far as it has arrived.
+
+    Attributes:
+        index: position in ``SEGMENT_NAMES``.
+        start, payload_start, end: offsets of its length, of its payload, and of the first byte after the whole
+            segment, checksum included, as declared; ``end`` may lie beyond the data.
+        declared: bytes of the whole payload.
+        payload: the payload bytes that are there, at most ``declared``.
+        complete: the payload is there entirely.
+        verified: its checksum is there entirely, and right.
+    """
+
+    index: int
+    start: int
+    payload_start: int
+    end: int
+    declared: int
+    payload: bytes
+    complete: bool
+    verified: bool
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A parsed file: ``segments`` holds those whose length has arrived; ``size`` counts all bytes given."""
+
+    header: Header
+    header_size: int
+    segments: tuple[Segment, ...]
+    size: int
+
+
+@dataclass(frozen=True)
+class SegmentInfo:
+    """What :func:`describe` says of a segment; an offset is None while no byte before it tells it.
+
+    ``received`` counts the bytes of the segment that are there, length and checksum included.
+    """
+
+    name: str
+    start: int | None
+    end: int | None
+    received: int
+    complete: bool
+    verified: bool
+
+
+@dataclass(frozen=True)
+class StreamInfo:
+    """Summary of a file; ``fingerprint`` in hexadecimal, one entry in ``segments`` for each of ``SEGMENT_NAMES``."""
+
+    file_bytes: int
+    header_bytes: int
+    width: int
+    height: int
+    checksums: bool
+    fingerprint: str
+    bits_per_pixel: float
+    segments: tuple[SegmentInfo, ...]
+
+
+def write(header: Header, payloads: Sequence[bytes]) -> bytes:
+    """The whole file for one payload per segment."""
+    if len(payloads) != header.segments:
+        raise ValueError(f"{header.segments} payloads are needed, not {len(payloads)}")
+    parts = [header.to_bytes()]
+    for payload in payloads:
+        segment = _varint(len(payload)) + bytes(payload)
+        parts += [segment, _crc(segment)] if header.checksums else [segment]
+    return b"".join(parts)
+
+
+def parse_header(data: bytes, max_pixels: int | None = DEFAULT_PIXEL_LIMIT) -> Header:
+    """Read and check the header alone.
+
+    Args:
+        data: the file, cut or whole.
+        max_pixels: limit on width times height; None leaves only ``MAX_SIDE`` (for callers that allocate nothing).
+
+    Raises:
+        NotShcError, UnsupportedVersionError, CorruptError, LimitError: checked in this order.
+    """
+    if not data:
+        raise NotShcError("not a .shc stream: no data")
+    if bytes(data[: len(MAGIC)]) != MAGIC[: len(data)]:
+        raise NotShcError("not a .shc stream: wrong magic bytes")
+    fixed = len(MAGIC) + 2 + FINGERPRINT_SIZE
+    if len(data) > len(MAGIC) and data[len(MAGIC)] != VERSION:
+        raise UnsupportedVersionError(f"format version {data[len(MAGIC)]} is not known (this reader knows {VERSION})")
+    width, at = _read_varint(data, fixed)
+    height, at = _read_varint(data, at) if width is not None else (None, at)
+    check = bytes(data[at : at + CHECK_SIZE])
+    if width is None or height is None or len(check) < CHECK_SIZE:
+        raise NotShcError(f"the .shc stream is cut inside its header ({len(data)} bytes)")
+    if check != _crc(data[:at])[:CHECK_SIZE]:
+        raise CorruptError("the header is damaged: its check fails")
+    flags = data[len(MAGIC) + 1]
+    # Flags are judged after the check, so that damage to them is called damage and not an unknown feature.
+    if flags >> 1 != len(SEGMENT_NAMES):
+        raise UnsupportedVersionError(f"flags {flags:#04x} ask for a feature that this reader does not know")
+    if max_pixels is not None and width * height > max_pixels:
+        raise LimitError(f"{width} x {height} pixels are more than the limit of {max_pixels}")
+    return Header(width, height, bytes(data[fixed - FINGERPRINT_SIZE : fixed]), bool(flags & 1))
+
+
+def parse(data: bytes, max_pixels: int | None = DEFAULT_PIXEL_LIMIT) -> Stream:
+    """Read the header and every segment as far as the data go. Decodes no payload; raises as :func:`parse_header`."""
+    header = parse_header(data, max_pixels)
+    crc_size = CRC_SIZE if header.checksums else 0
+    positions = -(-header.width // LATENT_STRIDE) * -(-header.height // LATENT_STRIDE)
+    segments: list[Segment] = []
+    start = header.size
+    for index, name in enumerate(SEGMENT_NAMES):
+        declared, payload_start = _read_varint(data, start)
+        if declared is None:
+            break
+        if declared > positions * MAX_BYTES_PER_POSITION:
+            raise CorruptError(f"the {name} segment is damaged: a length of {declared} bytes is impossible")
+        payload_end = payload_start + declared
+        end = payload_end + crc_size
+        payload = bytes(data[payload_start:payload_end])
+        complete = len(payload) == declared
+        crc = bytes(data[payload_end:end])
+        if complete and crc and not _crc(data[start:payload_end]).startswith(crc):
+            raise CorruptError(f"the {name} segment is damaged: its checksum fails")
+        verified = header.checksums and len(crc) == CRC_SIZE
+        segments.append(Segment(index, start, payload_start, end, declared, payload, complete, verified))
+        start = end
+    if len(segments) == len(SEGMENT_NAMES) and len(data) > start:
+        raise CorruptError(f"{len(data) - start} bytes follow the last segment")
+    return Stream(header, header.size, tuple(segments), len(data))
+
+
+def truncate(data: bytes, max_bytes: int) -> bytes:
+    """The first ``max_bytes`` bytes of a file (all of it when it is shorter already): a pure prefix.
+
+    Raises BudgetError when not even the header fits, and as :func:`parse_header`, without a pixel limit.
+    """
+    header = parse_header(data, max_pixels=None)
+    if max_bytes < header.size:
+        raise BudgetError(f"{max_bytes} bytes cannot hold the header of {header.size} bytes")
+    return data[:max_bytes]
+
+
+def level_end(stream: Stream, level_index: int) -> int:
+    """Offset just past the segment that completes a level (0 coarse, 1 intermediate, 2 fine).
+
+    Where the stream has been cut before that, its size: a prefix of this many bytes is all there is of the level.
+    """
+    if not 0 <= level_index < len(LEVELS):
+        raise ValueError(f"levels are 0 to {len(LEVELS) - 1}, not {level_index}")
+    index = level_index + 1  # the hyperlatent comes first
+    return min(stream.segments[index].end, stream.size) if index < len(stream.segments) else stream.size
+
+
+def bytes_for_bpp(header: Header, bits_per_pixel: float) -> int:
+    """Whole bytes, rounded down, that a rate in bits per pixel allows for the whole file."""
+    if not (math.isfinite(bits_per_pixel) and bits_per_pixel >= 0):
+        raise ValueError(f"bits per pixel must be finite and not negative, not {bits_per_pixel}")
+    return math.floor(bits_per_pixel * header.pixels / 8)
+
+
+def describe(data: bytes) -> StreamInfo:
+    """How far a file goes. Raises as :func:`parse`, without a pixel limit."""
+    stream = parse(data, max_pixels=None)
+    infos: list[SegmentInfo] = []
+    start: int | None = stream.header_size
+    for index, name in enumerate(SEGMENT_NAMES):
+        segment = stream.segments[index] if index < len(stream.segments) else None
+        end = segment.end if segment else None
+        there = 0 if start is None else max(0, min(stream.size, end or stream.size) - start)
+        state = (segment.complete, segment.verified) if segment else (False, False)
+        infos.append(SegmentInfo(name, start, end, there, *state))
+        start = end
+    h = stream.header
+    sizes = len(data), stream.header_size, h.width, h.height
+    return StreamInfo(*sizes, h.checksums, h.fingerprint.hex(), 8 * len(data) / h.pixels, tuple(infos))
+
+
+def _crc(data: bytes) -> bytes:
+    return crc32(data).to_bytes(CRC_SIZE, "big")
+
+
+def _varint(value: int) -> bytes:
+    groups = [value & 0x7F]
+    while value := value >> 7:
+        groups.append(value & 0x7F | 0x80)
+    return bytes(reversed(groups))
+
+
+def _read_varint(data: bytes, at: int) -> tuple[int | None, int]:
+    """Value and the offset behind it; the value is None where the data end before it does."""
+    value = 0
+    for offset in range(at, min(at + MAX_VARINT_SIZE, len(data))):
+        byte = data[offset]
+        if offset == at and byte == 0x80:
+            raise CorruptError("a number is not written in its shortest form")
+        value = value << 7 | byte & 0x7F
+        if byte < 0x80:
+            return value, offset + 1
+    if len(data) >= at + MAX_VARINT_SIZE:
+        raise CorruptError(f"a number takes more than {MAX_VARINT_SIZE} bytes")
+    return None, at

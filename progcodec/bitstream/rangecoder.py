@@ -1,0 +1,197 @@
+r"""Symbols of one segment to payload bytes and back, also from a payload that was cut anywhere.
+
+A range coder narrows an interval of [0, 1) with every symbol and writes a number from the last one::
+
+    0 |-----------------------[== interval of all symbols ==)-----------------| 1
+                                     ^ payload, read as 0.b0 b1 b2 ... in base 256, zeros for ever after
+
+**The canonical payload** is the shortest byte string whose number, followed by zeros, lies in the interval; of several,
+the smallest. It never gets more than ``MAX_TRIM`` bytes shorter than the words that the coder has settled, zeros or
+not (a matter of one payload in 2**32): so a payload that lacks its end is no canonical payload of anything.
+
+**The two-tail rule**, for a payload cut after n bytes. What was cut off is some tail between 00 00 ... and FF FF ...,
+and the decoder is monotone: the numbers that decode to given first symbols are an interval. So whatever the two extreme
+tails both decode to is what the true tail, and every other, decodes to; at the first disagreement we stop. The tail
+fills up the torn word and adds ``TAIL_WORDS`` more: the interval at hand is always narrower than one step of the first
+of the two words in the decoder's window, so two numbers a step of 256**-n apart can no longer agree on anything once
+that window has left the payload by more than two words, and what follows later cannot matter.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import constriction
+import numpy as np
+
+from progcodec.bitstream.tables import Tables
+from progcodec.config import Q_MAX
+from progcodec.errors import CorruptError
+
+RangeEncoder = constriction.stream.queue.RangeEncoder
+RangeDecoder = constriction.stream.queue.RangeDecoder
+
+WORD = 4
+"""Bytes of a word of the coder; its interval is kept in a window of two words."""
+TAIL_WORDS = 4
+MAX_TRIM = WORD
+SHRINK = 8
+"""How much smaller a stretch is tried next when the coder rejects one; any value above 1 gives the same symbols."""
+
+Runs = Sequence[tuple[int, int]]
+"""``(table index, count)`` for symbols in coding order."""
+
+
+@dataclass(frozen=True)
+class DecodedSegment:
+    """The certain symbols of a segment: int32 in -127..127, the first ``len(symbols)`` of ``total`` in coding order."""
+
+    symbols: np.ndarray
+    total: int
+
+    @property
+    def complete(self) -> bool:
+        return len(self.symbols) == self.total
+
+
+def encode_segment(symbols: np.ndarray, runs: Runs, tables: Tables) -> bytes:
+    """The canonical payload.
+
+    Args:
+        symbols: integers in -127..127, in coding order; as many as the runs count.
+        runs: which table each stretch of symbols uses.
+        tables: the tables.
+
+    Raises:
+        ValueError: symbols out of range, or not as many as the runs count.
+    """
+    if len(symbols) != _total(runs):
+        raise ValueError(f"{len(symbols)} symbols do not fit runs of {_total(runs)}")
+    return _canonical(_encode(symbols, runs, tables))
+
+
+def decode_segment(
+    payload: bytes, declared: int, runs: Runs, tables: Tables, verified: bool = False
+) -> DecodedSegment:
+    """The symbols of a payload; of a cut one, those that every continuation agrees on.
+
+    Args:
+        payload: the bytes that are there.
+        declared: bytes of the whole payload, as the segment's length says.
+        runs, tables: as given to :func:`encode_segment`.
+        verified: a checksum has vouched for the payload, which spares a check that costs as much as encoding.
+
+    Raises:
+        CorruptError: no encoder writes such a payload. Without a checksum not every damage shows: many byte strings are
+            the canonical payload of something.
+    """
+    if len(payload) > declared:
+        raise ValueError(f"{len(payload)} bytes of a payload of {declared}")
+    cut = len(payload) < declared
+    symbols = _decode_cut(payload, runs, tables) if cut else _decode_whole(payload, runs, tables)
+    symbols -= np.int32(Q_MAX)
+    total = _total(runs)
+    # Once all symbols are certain, so is the payload. This also unmasks a damaged length that passes for a cut: the
+    # symbols then end before the bytes do, let alone before the declared length.
+    if len(symbols) == total and not (verified and not cut):
+        canonical = encode_segment(symbols, runs, tables)
+        if len(canonical) != declared or canonical[: len(payload)] != payload:
+            raise CorruptError("a segment is damaged: its payload is not what its symbols are written as")
+    return DecodedSegment(symbols, total)
+
+
+def coded_bits(symbols: np.ndarray, runs: Runs, tables: Tables) -> float:
+    """Bits that the coder has spent once the first ``len(symbols)`` symbols of the runs are coded: minus the binary
+    logarithm of the width of their interval. For a cut after n bytes, n less this over 8 is what the cut leaves unused.
+    """
+    settled, (_, width) = _encode(symbols, runs, tables).pos()
+    return 8.0 * WORD * (settled + 2) - math.log2(width)
+
+
+def _total(runs: Runs) -> int:
+    return sum(count for _, count in runs)
+
+
+def _encode(symbols: np.ndarray, runs: Runs, tables: Tables) -> RangeEncoder:
+    symbols = np.asarray(symbols)
+    if len(symbols) and (symbols.min() < -Q_MAX or symbols.max() > Q_MAX):
+        raise ValueError(f"symbols must lie in {-Q_MAX}..{Q_MAX}")
+    coded = symbols.astype(np.int32) + np.int32(Q_MAX)
+    encoder = RangeEncoder()
+    start = 0
+    for index, count in runs:
+        part = coded[start : start + count]
+        if len(part):
+            encoder.encode(part, tables.model(index))
+        start += count
+    return encoder
+
+
+def _canonical(encoder: RangeEncoder) -> bytes:
+    """The canonical payload of an encoder's interval."""
+    # The interval is [lower, lower + width) in units of the last bit of the two-word window that follows `settled`
+    # words. Where it reaches beyond the window (lower + width > 2**64), those words may still receive a carry.
+    settled, (lower, width) = encoder.pos()
+    head = encoder.get_compressed()[:settled].astype(">u4").tobytes()
+    window = 8 * 2 * WORD
+    for shift in range(window, -1, -8):  # most trailing zero bytes first; width >= 2**32, so one fits
+        value = -(-lower >> shift) << shift
+        if value < lower + width:
+            break
+    carried = lower + (1 << window // 2) > 1 << window  # get_compressed() has put the carry into its words by itself
+    if value >> window and not carried:
+        head = head.rstrip(b"\xff")
+        head = head[:-1] + bytes([head[-1] + 1])
+    data = head.ljust(settled * WORD, b"\0") + (value % (1 << window)).to_bytes(2 * WORD, "big")
+    return data.rstrip(b"\0").ljust(settled * WORD - MAX_TRIM, b"\0")
+
+
+def _decoder(payload: bytes, tail: bytes) -> RangeDecoder:
+    filled = bytes(payload) + tail * (-len(payload) % WORD + TAIL_WORDS * WORD)
+    return RangeDecoder(np.frombuffer(filled, dtype=">u4").astype(np.uint32))
+
+
+def _decode_whole(payload: bytes, runs: Runs, tables: Tables) -> np.ndarray:
+    """All symbols, as 0..254."""
+    decoder = _decoder(payload, b"\0")
+    parts = [np.empty(0, dtype=np.int32)]
+    try:
+        parts += [decoder.decode(tables.model(index), count) for index, count in runs if count]
+    except AssertionError as error:  # what the coder raises on numbers that lie in no symbol's interval
+        raise CorruptError("a segment is damaged: its payload cannot be decoded") from error
+    return np.concatenate(parts)
+
+
+def _decode_cut(payload: bytes, runs: Runs, tables: Tables) -> np.ndarray:
+    """The symbols, as 0..254, that the lowest and the highest tail agree on."""
+    low, high = _decoder(payload, b"\0"), _decoder(payload, b"\xff")
+    agreed = [np.empty(0, dtype=np.int32)]
+    for index, count in runs:
+        model = tables.model(index)
+        step = count
+        while count:
+            step = min(step, count)
+            # A rejected stretch leaves a decoder in no known place, so it is tried on copies.
+            ahead = low.clone(), high.clone()
+            try:
+                first = ahead[0].decode(model, step)
+            except AssertionError as error:
+                first, failure = None, error
+            try:
+                second = ahead[1].decode(model, step)
+            except AssertionError:
+                second = None
+            if first is None or second is None:
+                if step > 1:
+                    step = max(1, step // SHRINK)
+                    continue
+                if first is None:  # the gap that no symbol owns is at an interval's top: all higher tails are in it too
+                    raise CorruptError("a segment is damaged: its payload cannot be decoded") from failure
+                return np.concatenate(agreed)
+            differs = np.flatnonzero(first != second)
+            if len(differs):
+                return np.concatenate([*agreed, first[: differs[0]]])
+            agreed.append(first)
+            low, high = ahead
+            count -= step
+    return np.concatenate(agreed)

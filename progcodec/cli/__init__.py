@@ -1,0 +1,72 @@
+"""The ``progcodec`` command. Each command parses, calls the library, prints; one line and an exit code for every error.
+
+    files.py     what goes in and what comes out: names, standard streams, safe writing
+    batch.py     the same work over many inputs; one that fails never stops the rest
+    options.py   options that several commands share
+    coding.py    encode, decode
+    streams.py   truncate, info
+    demo.py      demo
+    training.py  train, export
+
+Nothing here imports torch, numpy or Pillow before a command that needs them runs.
+"""
+
+import sys
+
+import click
+
+from progcodec import __version__
+from progcodec.cli.batch import EXPECTED_ERRORS, complain, reason
+from progcodec.cli.coding import decode_command, encode_command
+from progcodec.cli.demo import demo_command
+from progcodec.cli.streams import info_command, truncate_command
+from progcodec.cli.training import export_command, train_command
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 + SIGINT, as shells report it."""
+
+
+class Program(click.Group):
+    """A group whose expected errors end in one line on stderr and exit code 1, never in a traceback."""
+
+    def invoke(self, context: click.Context) -> object:
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt:
+            complain(None, "interrupted")
+            context.exit(INTERRUPTED)
+        except EXPECTED_ERRORS as error:
+            complain(None, reason(error))
+            context.exit(1)
+
+    def main(self, *args: object, **kwargs: object) -> object:
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:  # Help and usage messages are printed outside of invoke().
+            complain(None, reason(error))
+            sys.exit(1)
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(self.commands)  # In the order of use, not of the alphabet.
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="progcodec")
+def main() -> None:
+    """Progressive image compression: one .shc file, and any cut of it decodes.
+
+    \b
+    progcodec encode photo.jpg                  writes photo.shc
+    progcodec truncate photo.shc --bytes 2000   writes photo.2000B.shc, its first 2000 bytes
+    progcodec decode photo.2000B.shc            writes photo.2000B.png
+    progcodec demo                              shows it all in one picture
+
+    Inputs are files, folders (the fitting files directly inside) and globs ("**" reaches into folders); "-" is a
+    standard stream. Nothing is overwritten without --force. Exit code: 0 all done, 1 some input failed, 2 wrong usage.
+    """
+
+
+for _command in (
+    encode_command, decode_command, truncate_command, info_command, demo_command, train_command, export_command
+):
+    main.add_command(_command)

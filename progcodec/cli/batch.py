@@ -1,0 +1,87 @@
+"""The same work over many inputs, and the lines printed about it."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+
+import click
+
+from progcodec.cli.files import STANDARD_STREAM, Job, StdoutError, show, write_stdout
+from progcodec.errors import ProgcodecError
+
+EXPECTED_ERRORS = (ProgcodecError, OSError, MemoryError)
+"""What a user can run into without a mistake of ours: told in one line, without a traceback."""
+
+
+def run(jobs: Sequence[Job], work: Callable[[Job], None], verb: str) -> None:
+    """Do `work` for each job. Those that fail are told on stderr and end the command with exit code 1."""
+    failed = muted = False
+    with _progress(jobs, verb) as steps:
+        for job in steps:
+            try:
+                if os.path.isdir(job.source):
+                    raise ProgcodecError("no fitting files in this folder")
+                work(job)
+            except StdoutError as error:
+                # What goes to files is still wanted when nobody reads the lines about it.
+                if not muted:
+                    complain(None, reason(error))
+                failed = muted = True
+            except (*EXPECTED_ERRORS, RuntimeError) as error:
+                if isinstance(error, RuntimeError) and not _out_of_memory(error):
+                    raise
+                failed = True
+                complain(job.source, reason(error, job.source))
+    if failed:
+        click.get_current_context().exit(1)
+
+
+def say(line: str, to_stderr: bool = False) -> None:
+    """Print a line about an output; to stderr when the output itself took standard output."""
+    with _bar_hidden():
+        if to_stderr:
+            click.echo(line, err=True)
+        else:
+            write_stdout((line + "\n").encode(errors="replace"))
+
+
+def complain(name: str | None, why: str) -> None:
+    """The one line of an error: ``progcodec: NAME: reason``."""
+    subject = "" if name is None else ("standard input: " if name == STANDARD_STREAM else f"{show(name)}: ")
+    with _bar_hidden(), contextlib.suppress(OSError, ValueError):
+        click.echo(f"progcodec: {subject}{why}", err=True)
+
+
+def reason(error: BaseException, subject: str | None = None) -> str:
+    """One line for an error; the file that an OSError names is left out if it is the line's `subject` anyway."""
+    if isinstance(error, OSError) and error.strerror:
+        named = error.filename is not None and error.filename != subject
+        return f"{show(os.fsdecode(error.filename))}: {error.strerror}" if named else error.strerror
+    if isinstance(error, MemoryError) or _out_of_memory(error):
+        return "not enough memory"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    # torch has no common class for it: OutOfMemoryError on a GPU, a plain RuntimeError on the CPU.
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and ("out of memory" in text or "not enough memory" in text)
+
+
+@contextlib.contextmanager
+def _progress(jobs: Sequence[Job], verb: str) -> Iterator[Sequence[Job]]:
+    if len(jobs) < 2 or sys.stderr is None or not sys.stderr.isatty():
+        yield jobs
+        return
+    from tqdm import tqdm
+
+    with tqdm(jobs, desc=verb, unit="file", file=sys.stderr, leave=False, dynamic_ncols=True) as bar:
+        yield bar
+
+
+def _bar_hidden() -> contextlib.AbstractContextManager[None]:
+    tqdm = sys.modules.get("tqdm")
+    if tqdm is None or sys.stderr is None or not sys.stderr.isatty():
+        return contextlib.nullcontext()
+    return tqdm.tqdm.external_write_mode(file=sys.stderr)

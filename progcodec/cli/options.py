@@ -1,0 +1,67 @@
+"""Options that several commands share."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from progcodec.config import DEFAULT_PIXEL_LIMIT, LEVELS
+
+Decorator = Callable[[Callable], Callable]
+
+force = click.option("--force", is_flag=True, help="Overwrite existing files.")
+device = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where the network runs. A file decodes on any of them.",
+)
+model = click.option("--model", metavar="NAME|FILE", help="A shipped checkpoint's name, or a checkpoint file.")
+max_pixels = click.option(
+    "--max-pixels",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=DEFAULT_PIXEL_LIMIT,
+    show_default=True,
+    help="Refuse larger pictures before anything is allocated for them.",
+)
+
+
+def output(text: str) -> Decorator:
+    return click.option("-o", "--output", metavar="OUT", help=text)
+
+
+def cut(*, bpp: bool) -> Decorator:
+    """--bytes, --level and, if `bpp`, --bpp: where a stream ends. :func:`chosen_cut` turns them into keywords."""
+    options = [
+        click.option("--bytes", "max_bytes", type=click.IntRange(min=0), metavar="N", help="Keep the first N bytes."),
+        click.option("--level", type=click.Choice(LEVELS), help="End with this level."),
+    ]
+    if bpp:
+        keep = "Keep the bytes that X bits per pixel allow."
+        options.insert(1, click.option("--bpp", type=float, callback=_positive, metavar="X", help=keep))
+
+    def decorate(command: Callable) -> Callable:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def chosen_cut(*, required: bool = False, **values: Any) -> dict[str, Any]:
+    """The one cut that was asked for, as keywords of the library's functions; none is ``{}`` unless `required`."""
+    given = {name: value for name, value in values.items() if value is not None}
+    if len(given) > 1 or (required and not given):
+        names = [f"--{'bytes' if name == 'max_bytes' else name}" for name in values]
+        listed = f"{', '.join(names[:-1])} and {names[-1]}"
+        raise click.UsageError(f"give {'exactly' if required else 'at most'} one of {listed}.")
+    return given
+
+
+def _positive(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not (math.isfinite(value) and value > 0):
+        raise click.BadParameter("must be a number above zero.")
+    return value

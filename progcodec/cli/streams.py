@@ -1,0 +1,155 @@
+"""``truncate`` and ``info``: all that needs only the bytes. Starts without torch and numpy."""
+
+import csv
+import io
+import json
+
+import click
+
+from progcodec.cli import options
+from progcodec.cli.batch import run, say
+from progcodec.cli.files import (
+    STANDARD_STREAM,
+    STREAM_SUFFIX,
+    Job,
+    check_writable,
+    expand,
+    plan,
+    read_stream,
+    show,
+    stem,
+    write_bytes,
+)
+from progcodec.stream import StreamInfo, info, progress, truncate
+
+
+@click.command("truncate", short_help="Cut .shc files: keep a prefix.")
+@click.argument("inputs", metavar="FILE...", nargs=-1, required=True)
+@options.output('Output file, or folder for several inputs; "-" is standard output.')
+@options.cut(bpp=True)
+@options.force
+def truncate_command(
+    inputs: tuple[str, ...],
+    output: str | None,
+    max_bytes: int | None,
+    bpp: float | None,
+    level: str | None,
+    force: bool,
+) -> None:
+    """Cut .shc files: keep a prefix, which decodes as it is.
+
+    `truncate --bytes N` and `head -c N` give the same bytes. A file that is shorter already is copied whole. The
+    default output lies beside the input and is named after the cut: photo.2000B.shc, photo.0.25bpp.shc,
+    photo.coarse.shc.
+
+    \b
+    Examples:
+      progcodec truncate photo.shc --bytes 2000
+      progcodec truncate photos/ --level coarse -o small/
+      progcodec truncate - --bpp 0.25 < photo.shc > small.shc
+    """
+    cut = options.chosen_cut(required=True, max_bytes=max_bytes, bpp=bpp, level=level)
+    label = level or (f"{max_bytes}B" if bpp is None else f"{bpp:g}bpp")
+    sources, several = expand(inputs, [STREAM_SUFFIX])
+    jobs = plan(sources, several, output, lambda name: f"{stem(name)}.{label}{STREAM_SUFFIX}")
+
+    def work(job: Job) -> None:
+        check_writable(job.target, force)
+        data = truncate(read_stream(job.source), **cut)
+        description = info(data)
+        write_bytes(job.target, data, force)
+        say(f"{summary(job, description)}  {progress(description)}", to_stderr=job.target == STANDARD_STREAM)
+
+    run(jobs, work, "truncating")
+
+
+@click.command("info", short_help="Say how far .shc files go.")
+@click.argument("inputs", metavar="FILE...", nargs=-1, required=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "jsonl"]),
+    default="table",
+    show_default=True,
+    help="A table to read, comma-separated values, or one JSON object a line.",
+)
+def info_command(inputs: tuple[str, ...], form: str) -> None:
+    """Say how far .shc files go: size, rate, level reached, checks, model.
+
+    A file that was cut is no error. Under "reached" stands the last whole segment and how much there is of the next;
+    "checked" tells whether every whole segment's checksum is there and right, "model" is the checkpoint's fingerprint.
+
+    \b
+    Examples:
+      progcodec info photo.shc
+      progcodec info photos/ --format csv > photos.csv
+      head -c 3000 photo.shc | progcodec info -
+    """
+    sources, _ = expand(inputs, [STREAM_SUFFIX])
+    heading_due = form != "jsonl"
+
+    def work(job: Job) -> None:
+        nonlocal heading_due
+        description = info(read_stream(job.source))
+        if heading_due:
+            say(_TABLE_HEADING if form == "table" else _csv_line(_record(job.source, description).keys()))
+            heading_due = False
+        if form == "table":
+            say(_table_line(job.source, description))
+        elif form == "csv":
+            say(_csv_line(_record(job.source, description).values()))
+        else:
+            say(json.dumps(_record(job.source, description)))
+
+    run([Job(source, STANDARD_STREAM) for source in sources], work, "reading")
+
+
+def summary(job: Job, description: StreamInfo) -> str:
+    """``photo.jpg -> photo.shc  12,345 bytes  0.361 bpp``"""
+    names = f"{show(job.source)} -> {show(job.target)}"
+    return f"{names}  {description.file_bytes:,} bytes  {description.bits_per_pixel:.3f} bpp"
+
+
+_TABLE_HEADING = f"{'bytes':>10}  {'pixels':>11}  {'bpp':>6}  {'reached':<34}  {'checked':<7}  {'model':<8}  file"
+
+
+def _table_line(source: str, description: StreamInfo) -> str:
+    pixels = f"{description.width}x{description.height}"
+    return (
+        f"{description.file_bytes:>10,}  {pixels:>11}  {description.bits_per_pixel:>6.3f}  "
+        f"{progress(description):<34}  {_checked(description):<7}  {description.fingerprint}  {show(source)}"
+    )
+
+
+def _checked(description: StreamInfo) -> str:
+    if not description.checksums:
+        return "off"
+    whole = [segment for segment in description.segments if segment.complete]
+    return "yes" if whole and all(segment.verified for segment in whole) else "partly" if whole else "none"
+
+
+def _record(source: str, description: StreamInfo) -> dict[str, object]:
+    """One flat row, the same columns for every file; empty (null) where the file was cut before it tells."""
+    record: dict[str, object] = {
+        "file": show(source),
+        "bytes": description.file_bytes,
+        "width": description.width,
+        "height": description.height,
+        "bits_per_pixel": round(description.bits_per_pixel, 6),
+        "reached": progress(description),
+        "model": description.fingerprint,
+        "checksums": description.checksums,
+        "header_bytes": description.header_bytes,
+    }
+    for segment in description.segments:
+        record[f"{segment.name}_end"] = segment.end
+        record[f"{segment.name}_received"] = segment.received
+        record[f"{segment.name}_complete"] = segment.complete
+        record[f"{segment.name}_verified"] = segment.verified
+    return record
+
+
+def _csv_line(values: object) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(values)  # type: ignore[arg-type]
+    return line.getvalue()

@@ -1,0 +1,45 @@
+"""Every error that the package raises on purpose, one name for each kind of damage.
+
+All derive from :class:`ProgcodecError`, so that a caller (the command line, say) can turn any of them into one clear line.
+A *truncated* stream is no error: it decodes to what it holds.
+"""
+
+
+class ProgcodecError(Exception):
+    """Base of all errors of this package."""
+
+
+class NotShcError(ProgcodecError):
+    """The data are not a ``.shc`` stream: empty, wrong magic, or cut inside the header."""
+
+
+class UnsupportedVersionError(ProgcodecError):
+    """A ``.shc`` stream of a format version, or with a feature, that this reader does not know."""
+
+
+class WrongModelError(ProgcodecError):
+    """The stream was written with a checkpoint other than the one at hand."""
+
+
+class CorruptError(ProgcodecError):
+    """A check fails: the stream was damaged, not only cut."""
+
+
+class LimitError(ProgcodecError):
+    """A declared size is zero or above the limits; nothing was allocated for it."""
+
+
+class BudgetError(ProgcodecError):
+    """A byte budget is too small to hold even the header."""
+
+
+class ImageError(ProgcodecError):
+    """A picture cannot be read, or its shape or type is not one that can be encoded."""
+
+
+class CheckpointError(ProgcodecError):
+    """A checkpoint is missing, damaged, or not one of this package."""
+
+
+class TrainingError(ProgcodecError):
+    """Training cannot start or go on: no images, a state file that does not fit, a loss that is not finite."""

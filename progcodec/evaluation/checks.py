@@ -1,0 +1,83 @@
+"""Two promises, checked on pictures: longer prefixes look no worse, and files are as small as the model says."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from progcodec.bitstream.container import describe
+from progcodec.codec import Codec
+from progcodec.evaluation.metrics import psnr
+from progcodec.evaluation.sources import Picture
+
+CUTS = 40
+WORST_FALL_DB = 0.3
+FIXED_BYTES = 32
+"""Allowed on top of the model's own estimate: the header, the lengths and what it costs to seal four segments."""
+
+
+class Fall(NamedTuple):
+    """The largest loss of PSNR, in dB, from a cut to a longer one; both cuts in bytes."""
+
+    image: str
+    fall: float
+    shorter: int
+    longer: int
+
+
+class Size(NamedTuple):
+    image: str
+    bytes: int
+    """Of the file without checksums."""
+    estimate: float
+    """Bytes, as the model's probabilities have it."""
+
+    @property
+    def ratio(self) -> float:
+        return (self.bytes - FIXED_BYTES) / self.estimate
+
+
+def falls(codec: Codec, pictures: Iterable[Picture], cuts: int = CUTS) -> list[Fall]:
+    """For each picture, the largest fall among ``cuts`` prefixes, evenly spaced in bytes up to the whole file."""
+    return [_fall(codec, picture, cuts) for picture in pictures]
+
+
+def _fall(codec: Codec, picture: Picture, cuts: int) -> Fall:
+    data = codec.encode(picture.pixels)
+    header = describe(data).header_bytes
+    best, best_size, worst = float("-inf"), 0, Fall(picture.name, 0.0, len(data), len(data))
+    for index in range(1, cuts + 1):
+        size = max(header, len(data) * index // cuts)
+        value = psnr(picture.pixels, np.asarray(codec.decode(data[:size])))
+        # the best of all shorter cuts so far is the one that any fall to this cut is largest from
+        if best - value > worst.fall:
+            worst = Fall(picture.name, best - value, best_size, size)
+        if value > best:
+            best, best_size = value, size
+    return worst
+
+
+def sizes(codec: Codec, pictures: Iterable[Picture]) -> list[Size]:
+    return [
+        Size(picture.name, len(codec.encode(picture.pixels, checksums=False)), codec.estimate_bits(picture.pixels) / 8)
+        for picture in pictures
+    ]
+
+
+def falls_report(found: list[Fall]) -> str:
+    worst = max(found, key=lambda fall: fall.fall)
+    verdict = "holds" if worst.fall <= WORST_FALL_DB else "BROKEN"
+    where = f" ({worst.image}, from {worst.shorter} to {worst.longer} bytes)" if worst.fall > 0 else ""
+    return (
+        f"Longer prefixes look no worse: {verdict}. Over {CUTS} cuts of {len(found)} pictures, the worst fall of PSNR "
+        f"from a cut to a longer one is {worst.fall:.3f} dB{where}; allowed are {WORST_FALL_DB} dB."
+    )
+
+
+def sizes_report(found: list[Size]) -> str:
+    worst = max(found, key=lambda size: size.ratio)
+    return (
+        f"Files against the model's estimate: (bytes without checksums - {FIXED_BYTES}) / estimate is at most "
+        f"{worst.ratio:.5f} over {len(found)} pictures ({worst.image}: {worst.bytes} bytes, estimate "
+        f"{worst.estimate:.1f})."
+    )

@@ -1,0 +1,59 @@
+"""The one picture of all curves."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from progcodec.errors import ProgcodecError
+from progcodec.evaluation.metrics import Curve
+
+COLOURS = ("#4e79a7", "#59a14f", "#b07aa1", "#9c755f", "#f28e2b", "#76b7b2", "#edc948", "#8c8c8c")
+OURS = "#c8102e"
+
+
+def plot(
+    folder: Path, ends: Curve, cuts: Curve, measured: Mapping[str, Curve], published: Mapping[str, Curve], title: str
+) -> list[Path]:
+    """Write ``curves.png`` and ``curves.svg`` and return their paths.
+
+    Ours: cuts as a line, level ends as markers on it. Measured codecs are whole lines, published ones dashed; a codec
+    that is both keeps its colour. The rate is drawn in logarithms: the coarse prefix is some twenty times shorter
+    than the file.
+    """
+    try:
+        import matplotlib
+
+        matplotlib.use("Agg")  # no display is needed, and none is looked for
+        from matplotlib import pyplot
+        from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    except ImportError as error:
+        raise ProgcodecError(f"plots need the 'evaluate' extra: {error}") from None
+
+    # a fixed salt and no date: the same points give the same file
+    with pyplot.rc_context({"svg.hashsalt": "progcodec", "font.size": 9}):
+        figure, axes = pyplot.subplots(figsize=(7.5, 5.2))
+        colours = dict(zip(dict.fromkeys([*measured, *published]), COLOURS * 2, strict=False))
+        for name, curve in published.items():
+            axes.plot(*zip(*curve, strict=True), "--", lw=1, color=colours[name], label=f"{name} (published)")
+        for name, curve in measured.items():
+            axes.plot(*zip(*curve, strict=True), "-", lw=1.3, color=colours[name], label=f"{name} (measured)")
+        axes.plot(*zip(*cuts, strict=True), "-", lw=2.2, color=OURS, label="progcodec, any cut")
+        axes.plot(*zip(*ends, strict=True), "o", ms=7, mec="white", color=OURS, label="progcodec, level ends")
+
+        axes.set_xscale("log")
+        rates, values = zip(*cuts, *ends, strict=True)
+        axes.set_xlim(0.8 * min(rates), 1.8 * max(rates))
+        axes.set_ylim(min(values) - 1.5, max(values) + 4)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_xlabel("bits per pixel")
+        axes.set_ylabel("PSNR, RGB (dB)")
+        axes.set_title(title, fontsize=10)
+        axes.grid(True, which="both", lw=0.3, alpha=0.6)
+        axes.legend(fontsize=7.5, loc="upper left")
+        figure.tight_layout()
+        paths = [folder / "curves.png", folder / "curves.svg"]
+        figure.savefig(paths[0], dpi=150)
+        figure.savefig(paths[1], metadata={"Date": None})
+        pyplot.close(figure)
+    return paths

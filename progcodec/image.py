@@ -1,0 +1,204 @@
+"""Picture file <-> array <-> tensor (1, 3, H, W) in [0, 1]; padding to a multiple of 16 and cropping back.
+
+    file, bytes ─open_image→ PIL.Image (RGB, 8 bit) ─to_tensor→ (1, 3, H, W) ─pad_to_multiple→ network
+    PIL.Image ←from_tensor─ (1, 3, H, W) ←crop─ network
+
+torch is imported inside the functions that need it, so that reading and writing pictures does not.
+Colour profiles are not applied: the numbers in the file are taken for sRGB.
+"""
+
+import io
+import os
+import threading
+import warnings
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from progcodec.config import DEFAULT_PIXEL_LIMIT, LATENT_STRIDE
+from progcodec.errors import ImageError, LimitError
+
+if TYPE_CHECKING:
+    import torch
+
+_PILLOW_LIMIT = threading.Lock()
+"""Pillow's own pixel limit is one global; only one thread at a time may stand in for it with ours."""
+
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns a picture upright, for each EXIF orientation but 1 (upright already)."""
+
+
+def open_image(source: str | os.PathLike | bytes | BinaryIO, max_pixels: int = DEFAULT_PIXEL_LIMIT) -> Image.Image:
+    """Read a picture as 8-bit RGB: first frame, EXIF orientation applied, transparency composited on white.
+
+    16-bit grey is scaled to 8 bits. An open file is read from where it stands.
+    Raises ImageError if it cannot be read, LimitError if its header declares more than `max_pixels` pixels (checked
+    before any pixel is decoded).
+    """
+    try:
+        if isinstance(source, bytes | bytearray | memoryview):
+            return _read(io.BytesIO(source), max_pixels)
+        if hasattr(source, "read"):
+            return _read(io.BytesIO(source.read()), max_pixels)
+        with open(source, "rb") as file:
+            # A pipe (`<(command)`) has a path too, but Pillow must be able to go back in it.
+            return _read(file if file.seekable() else io.BytesIO(file.read()), max_pixels)
+    except OSError as error:
+        raise ImageError(error.strerror or str(error)) from error
+
+
+def to_array(image: Image.Image) -> np.ndarray:
+    """uint8 (H, W, 3) of a picture of any mode."""
+    return np.array(_to_rgb(image), dtype=np.uint8)
+
+
+def to_tensor(image: Image.Image) -> "torch.Tensor":
+    """float32 (1, 3, H, W) in [0, 1] of a picture of any mode."""
+    return _array_to_tensor(to_array(image))
+
+
+def as_tensor(image: object) -> "torch.Tensor":
+    """float32 (1, 3, H, W) in [0, 1] of whatever a caller may hold.
+
+    Accepts a PIL.Image (taken as it lies, without its EXIF orientation), uint8 numpy (H, W, 3) or (H, W), and a
+    floating-point torch tensor (3, H, W) or (1, 3, H, W) in [0, 1]. Raises ImageError on anything else.
+    """
+    import torch
+
+    if isinstance(image, Image.Image):
+        return to_tensor(image)
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
+            raise ImageError(
+                f"an array must be uint8 of shape (H, W, 3) or (H, W), not {image.dtype} of shape {image.shape}"
+            )
+        return _array_to_tensor(image)
+    if isinstance(image, torch.Tensor):
+        tensor = image.detach()
+        if tensor.ndim == 3:
+            tensor = tensor[None]
+        if not tensor.is_floating_point() or tensor.ndim != 4 or tensor.shape[:2] != (1, 3) or not tensor.numel():
+            raise ImageError(
+                "a tensor must be floating-point of shape (3, H, W) or (1, 3, H, W), "
+                f"not {str(image.dtype).removeprefix('torch.')} of shape {tuple(image.shape)}"
+            )
+        tensor = tensor.float()
+        if not bool(((tensor >= 0) & (tensor <= 1)).all()):
+            raise ImageError("a tensor's values must lie in [0, 1]")
+        return tensor
+    raise ImageError(
+        f"an image must be a PIL.Image, a numpy array or a torch tensor, not {type(image).__name__}"
+        " (progcodec.image.open_image reads a file)"
+    )
+
+
+def from_tensor(tensor: "torch.Tensor") -> Image.Image:
+    """RGB picture of a float (1, 3, H, W) or (3, H, W); rounded, values outside [0, 1] clamped."""
+    import torch
+
+    pixels = tensor.detach().reshape(tensor.shape[-3:]).float().nan_to_num().clamp(0, 1).mul(255).round()
+    return Image.fromarray(pixels.to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy())
+
+
+def pad_to_multiple(tensor: "torch.Tensor", multiple: int = LATENT_STRIDE) -> "torch.Tensor":
+    """(N, C, H, W) with the last row and column repeated until both sides are multiples of `multiple`."""
+    import torch.nn.functional as F
+
+    height, width = tensor.shape[-2:]
+    return F.pad(tensor, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+
+
+def crop(tensor: "torch.Tensor", height: int, width: int) -> "torch.Tensor":
+    """Inverse of :func:`pad_to_multiple`."""
+    return tensor[..., :height, :width]
+
+
+def _read(file: BinaryIO, max_pixels: int) -> Image.Image:
+    with _PILLOW_LIMIT, warnings.catch_warnings():
+        # Pillow warns from its limit on; as an error that warning is our limit, and it also covers pictures inside
+        # pictures (an .ico that holds a .png), whose size the outer header does not tell.
+        warnings.simplefilter("ignore")  # What Pillow tells about odd files would be lines without a file name.
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        saved, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels
+        try:
+            with Image.open(file) as image:
+                width, height = image.size
+                if width * height > max_pixels:
+                    raise LimitError(f"{width} x {height} pixels are more than the limit of {max_pixels:,}")
+                image.load()
+                return _to_rgb(_upright(image))
+        except LimitError:
+            raise
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise LimitError(f"the picture has more pixels than the limit of {max_pixels:,}") from error
+        except UnidentifiedImageError as error:
+            raise ImageError("not a picture of a known format") from error
+        except ImageError:
+            raise
+        except MemoryError as error:
+            raise ImageError("not enough memory for the picture") from error
+        except Exception as error:
+            # Pillow's readers let struct.error, SyntaxError, ValueError, EOFError and more escape from damaged files.
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ImageError(f"damaged or unsupported picture: {reason}") from error
+        finally:
+            Image.MAX_IMAGE_PIXELS = saved
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        orientation = image.getexif().get(_ORIENTATION_TAG)
+    except Exception:  # A damaged EXIF block is common, and says nothing about the pixels.
+        return image
+    turn = _UPRIGHT.get(orientation)
+    return image if turn is None else image.transpose(turn)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB" and not image.has_transparency_data:
+        return image.copy()
+    if image.mode == "F" or image.mode.startswith("I"):
+        return _deep_grey_to_rgb(image)
+    try:
+        if image.has_transparency_data:
+            opaque = Image.new("RGBA", image.size, "white")
+            return Image.alpha_composite(opaque, image.convert("RGBA")).convert("RGB")
+        return image.convert("RGB")
+    except ValueError as error:  # Some modes (LAB) have no way to RGB in Pillow.
+        raise ImageError(f"pictures of mode {image.mode} cannot be converted to RGB") from error
+
+
+def _deep_grey_to_rgb(image: Image.Image) -> Image.Image:
+    """Grey of more than 8 bits: 16-bit integers over their full range, floats over [0, 1]. Pillow's convert clips."""
+    values = np.asarray(image).astype(np.float32)
+    white = 1.0 if image.mode == "F" else 65535.0
+    if not values.size or not (values.min() >= 0 and values.max() <= white):
+        raise ImageError(f"no grey values, or some outside 0..{white:g}")
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        values[values == transparent] = white
+    grey = np.floor(values * (255.0 / white) + 0.5).astype(np.uint8)
+    return Image.fromarray(grey).convert("RGB")
+
+
+def _array_to_tensor(array: np.ndarray) -> "torch.Tensor":
+    """float32 (1, 3, H, W) in [0, 1] of a uint8 (H, W, 3) or (H, W)."""
+    import torch
+
+    if array.size == 0:
+        raise ImageError(f"an image without pixels: shape {array.shape}")
+    if array.ndim == 2:
+        array = np.repeat(array[:, :, None], 3, axis=2)
+    # A copy: torch takes neither negative strides nor, without a warning, read-only memory.
+    pixels = torch.from_numpy(array.transpose(2, 0, 1).copy())
+    return pixels[None].float().div(255)

@@ -1,0 +1,171 @@
+"""Checkpoints: one safetensors file with the config, every exported tensor, the frequency tables, and what they came from.
+
+Float tensors are stored in half precision, those of the scale path as integers. The fingerprint (in every stream's header) is
+the first 4 bytes of the SHA-256 over the config and every tensor: name, shape, bytes. Metadata such as the licence is outside
+of it.
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from progcodec.config import ALPHABET, SCALE_COUNT, ModelConfig
+from progcodec.errors import CheckpointError, WrongModelError
+from progcodec.network.model import Model
+from progcodec.network.scale import FrozenConv, IntegerConv
+
+FORMAT = "progcodec-checkpoint-1"
+FOLDER = Path(__file__).resolve().parent.parent / "checkpoints"
+DEFAULT = "lite"
+TABLES = ("tables.gaussian", "tables.hyper", "tables.hyper_order", "tables.hyper_medians")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The content of a checkpoint file.
+
+    Attributes:
+        config: shape of the model.
+        tensors: network tensors as exported, and ``tables.gaussian`` (64, 255), ``tables.hyper`` (C, 255) uint32 frequencies,
+            ``tables.hyper_order`` (C,) int32, ``tables.hyper_medians`` (C,) float32.
+        metadata: free text about origin: data, steps, licence.
+    """
+
+    config: ModelConfig
+    tensors: dict[str, Tensor]
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> bytes:
+        """4 bytes that name exactly these weights and tables."""
+        digest = hashlib.sha256(json.dumps(self.config.to_dict(), sort_keys=True).encode())
+        for name in sorted(self.tensors):
+            tensor = self.tensors[name].contiguous()
+            digest.update(f"{name}:{tuple(tensor.shape)}:{tensor.dtype}:".encode())
+            digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+        return digest.digest()[:4]
+
+    def save(self, path: str | Path) -> None:
+        """Writes the file whole or not at all (through a sibling)."""
+        metadata = {**self.metadata, "format": FORMAT, "config": json.dumps(self.config.to_dict(), sort_keys=True)}
+        metadata["fingerprint"] = self.fingerprint.hex()
+        sibling = Path(f"{path}.{os.getpid()}.tmp")
+        try:
+            sibling.write_bytes(save({name: tensor.contiguous() for name, tensor in self.tensors.items()}, metadata))
+            os.replace(sibling, path)
+        finally:
+            sibling.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Checkpoint":
+        """Reads and checks a file. Raises CheckpointError on anything that is not a sound checkpoint of this package."""
+        metadata, tensors = _read(path)
+        if metadata.get("format") != FORMAT:
+            raise CheckpointError(f"{path}: not a checkpoint of this package")
+        try:
+            config = ModelConfig.from_dict(json.loads(metadata["config"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{path}: unusable config in the checkpoint ({error})") from None
+        keep = {k: v for k, v in metadata.items() if k not in ("format", "config", "fingerprint")}
+        checkpoint = cls(config, tensors, keep)
+        if checkpoint.fingerprint.hex() != metadata.get("fingerprint"):
+            raise CheckpointError(f"{path}: damaged checkpoint (its fingerprint does not match its content)")
+        checkpoint._check(path)
+        return checkpoint
+
+    def _check(self, path: str | Path) -> None:
+        channels = self.config.hyper_channels
+        shapes = ((SCALE_COUNT, ALPHABET), (channels, ALPHABET), (channels,), (channels,))
+        for name, shape in zip(TABLES, shapes, strict=True):
+            if name not in self.tensors or tuple(self.tensors[name].shape) != shape:
+                raise CheckpointError(f"{path}: {name} is missing or has the wrong shape")
+        if sorted(self.tensors["tables.hyper_order"].tolist()) != list(range(channels)):
+            raise CheckpointError(f"{path}: tables.hyper_order is no permutation")
+
+    def build(self) -> Model:
+        """The model in float32 (scale path in integers), on the CPU, in evaluation mode."""
+        model = Model(self.config, frozen=True)
+        state = {name: tensor for name, tensor in self.tensors.items() if name not in TABLES}
+        try:
+            model.load_state_dict(state)
+            for module in model.modules():
+                if isinstance(module, FrozenConv):
+                    module.check()
+        except (RuntimeError, ValueError) as error:
+            raise CheckpointError(f"the checkpoint's tensors do not fit its config: {str(error).splitlines()[0]}") from None
+        return model.eval().requires_grad_(False)
+
+
+def _read(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return dict(file.metadata() or {}), {name: file.get_tensor(name) for name in file.keys()}
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such checkpoint") from None
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: cannot be read as a checkpoint ({error})") from None
+
+
+def freeze(model: Model) -> dict[str, Tensor]:
+    """Network tensors in their exported form: half-precision floats, the scale path's int8/int32 integers."""
+    tensors = {}
+    for name, module in model.named_modules():
+        if isinstance(module, IntegerConv):
+            with torch.no_grad():
+                weight, bias, multiplier = module.integers()
+            tensors[f"{name}.weight"] = weight.to(torch.int8)
+            tensors[f"{name}.bias"] = bias.to(torch.int32)
+            tensors[f"{name}.multiplier"] = multiplier.to(torch.int32)
+    for name, tensor in model.state_dict().items():
+        if name not in tensors:
+            tensors[name] = tensor.detach().half()
+    return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """A checkpoint that comes with the package."""
+
+    name: str
+    path: Path
+    fingerprint: str
+
+
+def available() -> list[Shipped]:
+    """The checkpoints in the package, by name; the fingerprint is read from the metadata, not computed."""
+    found = []
+    for path in sorted(FOLDER.glob("*.safetensors")):
+        with safe_open(str(path), framework="pt") as file:
+            found.append(Shipped(path.stem, path, (file.metadata() or {}).get("fingerprint", "")))
+    return found
+
+
+def find(name_or_path: str | Path | None = None, fingerprint: bytes | None = None) -> Path:
+    """Path of a checkpoint: by file, by the name of a shipped one, by fingerprint, or the default.
+
+    Raises:
+        WrongModelError: no shipped checkpoint has that fingerprint.
+        CheckpointError: no such name or file.
+    """
+    if name_or_path is None and fingerprint is not None:
+        for shipped in available():
+            if shipped.fingerprint == fingerprint.hex():
+                return shipped.path
+        raise WrongModelError(
+            f"the stream was written with model {fingerprint.hex()}, which does not come with this version; name its checkpoint"
+        )
+    name = str(name_or_path) if name_or_path is not None else DEFAULT
+    if "/" in name or name.endswith(".safetensors"):
+        return Path(name)
+    for shipped in available():
+        if shipped.name == name:
+            return shipped.path
+    names = ", ".join(shipped.name for shipped in available()) or "none"
+    raise CheckpointError(f"{name}: no shipped checkpoint of that name (there is: {names}) and no .safetensors file")

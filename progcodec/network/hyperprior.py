@@ -1,0 +1,95 @@
+"""Hyper analysis h_a and the float mean path: what μ is, given ẑ and the blocks that came before.
+
+    y ─h_a─► z                ẑ ─h_s─► P ───────────────┐
+                              ŷ of earlier blocks ─𝒞─► C ┴─[P;C]─ℋ─► M ─(+ ΔM, blocks 2 and 3)─► μ of block k
+
+𝒞 and ℋ are shared by all blocks (the paper's Fig. 3); later blocks are zero in 𝒞's input. μ moves pixels only: it may differ
+between machines in its last bits, and no coded bit depends on it.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from progcodec.config import HYPER_STRIDE, ModelConfig
+from progcodec.network.transform import Block, Down, Pointwise, Up
+
+LOUD = 8.0
+"""Brings the strong components of y to the range of log(1 + |y|)."""
+
+
+class HyperAnalysis(nn.Module):
+    """h_a: y (N, C, h, w) to z (N, hyper channels, ⌈h/4⌉, ⌈w/4⌉); y is replicated to a multiple of 4 first.
+
+    Most of what z must tell is how loud y is where, so log(1 + |y|) enters beside y.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width = config.mean_width
+        self.layers = nn.Sequential(
+            Pointwise(2 * config.latent_channels, width),
+            Block(width),
+            Down(width, width),
+            Block(width),
+            Down(width, config.hyper_channels),
+        )
+
+    def forward(self, y: Tensor) -> Tensor:
+        pad_h, pad_w = -y.shape[2] % HYPER_STRIDE, -y.shape[3] % HYPER_STRIDE
+        y = F.pad(y, (0, pad_w, 0, pad_h), mode="replicate")
+        return self.layers(torch.cat((y / LOUD, torch.log1p(y.abs())), 1))
+
+
+class DeltaMean(nn.Module):
+    """ΔM of one block: depthwise residual block with a local attention gate, on ℋ's features and the ŷ of earlier blocks."""
+
+    def __init__(self, features: int, prefix: int, outputs: int) -> None:
+        super().__init__()
+        self.enter = Pointwise(features + prefix, features)
+        self.block = Block(features)
+        self.gate = nn.Conv2d(features, features, 5, padding=2, groups=features)
+        self.leave = Pointwise(features, outputs, gain=0)
+
+    def forward(self, features: Tensor, prefix: Tensor) -> Tensor:
+        x = self.block(self.enter(torch.cat((features, prefix), 1)))
+        return self.leave(x * torch.sigmoid(self.gate(x)))
+
+
+class MeanPath(nn.Module):
+    """The float mean path. Call :meth:`prior` once, then :meth:`mean` for each block in order."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width, channels = config.mean_width, config.latent_channels
+        self.offsets = config.offsets
+        self.hyper_synthesis = nn.Sequential(
+            nn.Conv2d(config.hyper_channels, 4 * width, 3, padding=1), nn.PixelShuffle(2), Block(width), Up(width, width)
+        )
+        self.context = nn.Sequential(Pointwise(channels, width), Block(width))
+        self.parameters_in = nn.Sequential(Pointwise(2 * width, width), Block(width), Block(width))
+        self.parameters_out = Pointwise(width, channels, gain=0.1)
+        self.delta = nn.ModuleList(
+            DeltaMean(width, self.offsets[k], count) for k, count in enumerate(config.blocks) if k > 0
+        )
+
+    def prior(self, z_hat: Tensor, height: int, width: int) -> Tensor:
+        """P, from ẑ with its medians added back, cropped to ``height`` × ``width`` latent positions."""
+        return self.hyper_synthesis(z_hat)[:, :, :height, :width]
+
+    def mean(self, block: int, prior: Tensor, prefix: Tensor | None) -> Tensor:
+        """μ of block ``block`` (0, 1, 2).
+
+        Args:
+            prior: P, (N, width, h, w).
+            prefix: ŷ of the blocks before it, (N, offsets[block], h, w); None for block 0.
+        """
+        start, end = self.offsets[block], self.offsets[block + 1]
+        masked = prior.new_zeros(prior.shape[0], self.offsets[-1], *prior.shape[2:])
+        if prefix is not None:
+            masked[:, :start] = prefix
+        features = self.parameters_in(torch.cat((prior, self.context(masked)), 1))
+        mean = F.conv2d(
+            features, self.parameters_out.weight[start:end, :, None, None], self.parameters_out.bias[start:end]
+        )
+        return mean if prefix is None else mean + self.delta[block - 1](features, prefix)

@@ -1,0 +1,209 @@
+"""The integer scale path: ẑ and |q| of earlier blocks, integers, to the σ-index of every symbol, an integer.
+
+    ẑ ─3×3─↑2─3×3─↑2─► F ─3×3─1×1─► base index ─────────────────────────────┐
+                       [F; ℓ(|q| of earlier blocks)] ─1×1─3×3─1×1─► Δ ──────(+)─► σ-index of block k
+
+Every bit of a stream depends on this file, so it is exact: activations are unsigned 8-bit integers, weights signed 8-bit, and
+an accumulator never reaches 2^24 in magnitude (Σ|w|·255 + |b| < 2^24 for each output channel), so that a matrix product in
+floating point holds every partial sum exactly, whatever its order of summation. Convolutions are unfold and matmul, never an
+algorithm that reorders products (Winograd, FFT). Requantisation is floor((acc·m + 2^23) / 2^24) with an integer m, in float64,
+where all of it is exact. Inference multiplies in float64 as well, out of reach of any process-wide setting that lowers the
+precision of float32 products.
+
+Training runs the very same :func:`integer_layer` on weights that are rounded on the fly, with straight-through gradients.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from progcodec.config import Q_MAX, SCALE_COUNT, SCALE_MAX, SCALE_MIN, ModelConfig
+
+ACTIVATION_MAX = 255
+ACTIVATION_STEPS = 16
+"""Integer activations per unit of the real network; also the fractional steps of an index before it is rounded."""
+SHIFT = 24
+"""Bits of the requantisation shift."""
+WEIGHT_MAX = 127
+WEIGHT_SUM_MAX = 64_000
+"""Σ|w| per output channel, before rounding; rounding adds at most half a step per weight."""
+BIAS_MAX = 150_000
+ACCUMULATOR_LIMIT = 2**24
+INDEX_RANGE = (-(2**12), 2**12)
+"""Range of a base or Δ output, in 1/16 of an index; far outside what is used, small enough to stay exact."""
+INDEX_CENTRE = 24
+"""Added to every base index, so that untrained networks start at σ = 1.2 and biases stay small."""
+LOG_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALE_COUNT - 1)
+
+# ℓ(n) = floor(16·log2(1 + n)), by integers alone: the bit length of (1 + n)^16.
+MAGNITUDE_TABLE = tuple(((1 + n) ** ACTIVATION_STEPS).bit_length() - 1 for n in range(Q_MAX + 1))
+
+
+def magnitude(q: Tensor) -> Tensor:
+    """ℓ(|q|), the 8-bit form in which symbols enter the scale path. Any dtype in, float of the same device out."""
+    table = torch.tensor(MAGNITUDE_TABLE, device=q.device, dtype=q.dtype if q.is_floating_point() else torch.float64)
+    return table[q.abs().long()]
+
+
+class _Straight(torch.autograd.Function):
+    """Forward: ``hard``. Backward: the gradient goes to ``soft`` unchanged."""
+
+    @staticmethod
+    def forward(ctx, soft: Tensor, hard: Tensor) -> Tensor:  # type: ignore[override]
+        return hard
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):  # type: ignore[override]
+        return gradient, None
+
+
+def straight_through(soft: Tensor, hard: Tensor) -> Tensor:
+    return _Straight.apply(soft, hard)
+
+
+def integer_layer(
+    x: Tensor, weight: Tensor, bias: Tensor, multiplier: Tensor, kernel: int, low: int, high: int
+) -> Tensor:
+    """One quantised convolution ("same" zero padding). All tensors hold integers in a floating-point dtype.
+
+    Args:
+        x: (N, C, H, W), float32 or float64, in 0..255 (ẑ: −127..127).
+        weight: (outputs, C·kernel²) in −127..127, same dtype as x.
+        bias: (outputs,), in accumulator units, same dtype.
+        multiplier: (outputs,), float64, in 0..2^24.
+        low, high: clamp of the result.
+    Returns:
+        clamp(floor((acc·m + 2^23) / 2^24)), (N, outputs, H, W), dtype of x.
+    """
+    n, _, height, width = x.shape
+    if not x.dtype == weight.dtype == bias.dtype or x.dtype not in (torch.float32, torch.float64):
+        raise TypeError(f"the scale path runs in one of float32 and float64, not {x.dtype} and {weight.dtype}")
+    columns = F.unfold(x, kernel, padding=kernel // 2) if kernel > 1 else x.reshape(n, x.shape[1], -1)
+    accumulator = weight @ columns + bias[:, None]
+    hard = torch.floor((accumulator.detach().double() * multiplier[:, None] + 2.0 ** (SHIFT - 1)) * 2.0**-SHIFT)
+    if torch.is_grad_enabled() and accumulator.requires_grad:
+        soft = accumulator * (multiplier[:, None] * 2.0**-SHIFT).to(accumulator.dtype)
+        result = straight_through(soft, hard.to(x.dtype)).clamp(low, high)
+    else:
+        result = hard.clamp_(low, high).to(x.dtype)
+    return result.reshape(n, -1, height, width)
+
+
+class IntegerConv(nn.Module):
+    """A convolution that is trained as floats and always computes in integers.
+
+    Args:
+        unit: integer steps of the input per unit of the real network (16 for activations, 1 for ẑ).
+        signed: True for an output layer (range of an index), False for a rectified 8-bit activation.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, unit: int = ACTIVATION_STEPS, signed: bool = False
+    ) -> None:
+        super().__init__()
+        self.kernel, self.unit = kernel, unit
+        self.low, self.high = INDEX_RANGE if signed else (0, ACTIVATION_MAX)
+        fan_in = inputs * kernel * kernel
+        gain = 0.1 if signed else math.sqrt(2.0)
+        self.weight = nn.Parameter(torch.randn(outputs, fan_in) * (gain / math.sqrt(fan_in)))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def integers(self) -> tuple[Tensor, Tensor, Tensor]:
+        """(weight, bias, multiplier) as integers in floating-point tensors, with straight-through gradients."""
+        magnitudes = self.weight.detach().abs()
+        scale = torch.maximum(magnitudes.amax(1) / WEIGHT_MAX, magnitudes.sum(1) / WEIGHT_SUM_MAX)
+        scale = torch.maximum(scale, self.bias.detach().abs() * (self.unit / BIAS_MAX)).clamp_min(1e-6)
+        weight = self.weight / scale[:, None]
+        weight = straight_through(weight, weight.detach().round().clamp(-WEIGHT_MAX, WEIGHT_MAX))
+        bias = self.bias * (self.unit / scale)
+        bias = straight_through(bias, bias.detach().round().clamp(-BIAS_MAX, BIAS_MAX))
+        multiplier = (scale.double() * (2.0**SHIFT * ACTIVATION_STEPS / self.unit)).round().clamp(1, 2**SHIFT)
+        return weight, bias, multiplier
+
+    def forward(self, x: Tensor) -> Tensor:
+        return integer_layer(x, *self.integers(), self.kernel, self.low, self.high)
+
+
+class FrozenConv(nn.Module):
+    """The exported form of :class:`IntegerConv`: three integer buffers, no parameters, float64 arithmetic."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, unit: int = ACTIVATION_STEPS, signed: bool = False
+    ) -> None:
+        super().__init__()
+        self.kernel = kernel
+        self.low, self.high = INDEX_RANGE if signed else (0, ACTIVATION_MAX)
+        self.register_buffer("weight", torch.zeros(outputs, inputs * kernel * kernel, dtype=torch.int8))
+        self.register_buffer("bias", torch.zeros(outputs, dtype=torch.int32))
+        self.register_buffer("multiplier", torch.zeros(outputs, dtype=torch.int32))
+        self._exact: tuple[Tensor, ...] | None = None
+
+    def check(self) -> None:
+        """Raises ValueError unless the accumulator bound and the multiplier range hold."""
+        bound = self.weight.long().abs().sum(1) * ACTIVATION_MAX + self.bias.long().abs()
+        if int(bound.max()) >= ACCUMULATOR_LIMIT:
+            raise ValueError("an accumulator of the scale path could reach 2^24")
+        if int(self.multiplier.min()) < 1 or int(self.multiplier.max()) > 2**SHIFT:
+            raise ValueError("a multiplier of the scale path lies outside 1..2^24")
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self._exact is None:
+            self._exact = self.weight.double(), self.bias.double(), self.multiplier.double()
+        return integer_layer(x, *self._exact, self.kernel, self.low, self.high)
+
+
+class ScalePath(nn.Module):
+    """σ-indices from integers. Trainable as built; ``frozen=True`` builds the exported form with the same names.
+
+    Call :meth:`features` once, then :meth:`index` for each block in order, each time with the *whole* earlier blocks.
+    """
+
+    def __init__(self, config: ModelConfig, frozen: bool = False) -> None:
+        super().__init__()
+        conv = FrozenConv if frozen else IntegerConv
+        width = config.scale_width
+        self.offsets = config.offsets
+        self.up = nn.ModuleList(
+            (conv(config.hyper_channels, 4 * width, 3, unit=1), conv(width, 4 * width, 3)),
+        )
+        self.body = conv(width, width, 3)
+        self.base = conv(width, config.latent_channels, 1, signed=True)
+        self.delta = nn.ModuleList(
+            nn.ModuleList(
+                (conv(width + self.offsets[k], width, 1), conv(width, width, 3), conv(width, count, 1, signed=True))
+            )
+            for k, count in enumerate(config.blocks)
+            if k > 0
+        )
+
+    def features(self, z: Tensor, height: int, width: int) -> Tensor:
+        """F, from integer ẑ (N, hyper channels, ⌈h/4⌉, ⌈w/4⌉), cropped to ``height`` × ``width``; integers in 0..255."""
+        for layer in self.up:
+            z = F.pixel_shuffle(layer(z), 2)
+        return self.body(z[:, :, :height, :width])
+
+    def index(self, block: int, features: Tensor, earlier: Tensor | None) -> Tensor:
+        """σ-index of block ``block``, integers in 0..63, (N, blocks[block], h, w).
+
+        Args:
+            earlier: q of all blocks before it, whole, (N, offsets[block], h, w); None for block 0.
+        """
+        total = self.base(features)[:, self.offsets[block] : self.offsets[block + 1]] + ACTIVATION_STEPS * INDEX_CENTRE
+        if earlier is not None:
+            if earlier.shape[1] != self.offsets[block]:
+                raise ValueError("the scale path needs every earlier block, whole")
+            x = torch.cat((features, magnitude(earlier).to(features.dtype)), 1)
+            for layer in self.delta[block - 1]:
+                x = layer(x)
+            total = total + x
+        hard = torch.floor((total.detach() + ACTIVATION_STEPS // 2) / ACTIVATION_STEPS)
+        if torch.is_grad_enabled() and total.requires_grad:
+            return straight_through(total / ACTIVATION_STEPS, hard).clamp(0, SCALE_COUNT - 1)
+        return hard.clamp_(0, SCALE_COUNT - 1)
+
+
+def scale_of(index: Tensor) -> Tensor:
+    """σ of a (float) σ-index: 0.11·exp(step·index). Floats, for training only."""
+    return SCALE_MIN * torch.exp(LOG_STEP * index)

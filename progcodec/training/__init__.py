@@ -1,0 +1,1 @@
+"""Training of a model: images, objective, optimiser, loop, export. Needs the ``train`` extra."""

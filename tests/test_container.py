@@ -1,0 +1,268 @@
+"""The container: round trips, one test per named error, every cut and every flip of a small file."""
+
+import random
+import subprocess
+import sys
+import zlib
+
+import numpy as np
+import pytest
+
+from progcodec import errors
+from progcodec.bitstream import container
+from progcodec.bitstream.container import Header
+from progcodec.bitstream.rangecoder import decode_segment, encode_segment
+from progcodec.bitstream.tables import Tables, gaussian_frequencies
+
+PRINT = b"\x01\x02\x03\x04"
+HEADER = Header(100, 70, PRINT)
+PAYLOADS = (b"hyper", b"", b"x" * 200, b"fine!")
+WHOLE = container.write(HEADER, PAYLOADS)
+PLAIN = container.write(Header(100, 70, PRINT, checksums=False), PAYLOADS)
+FRONT = b"\x93SHC\x01"
+
+
+def sealed(front: bytes) -> bytes:
+    """Header bytes with the right check."""
+    return front + zlib.crc32(front).to_bytes(4, "big")[:2]
+
+
+def checked(segment: bytes) -> bytes:
+    """Length and payload with the right checksum."""
+    return segment + zlib.crc32(segment).to_bytes(4, "big")
+
+
+def test_bytes_of_a_whole_file_are_frozen():
+    head = b"\x93SHC\x01\x09" + PRINT + b"\x64\x46"
+    assert HEADER.to_bytes() == sealed(head) == head + b"\x88\x86"
+    expected = [b"\x05hyper", b"\x00", b"\x81\x48" + b"x" * 200, b"\x05fine!"]
+    assert WHOLE == sealed(head) + b"".join(map(checked, expected))
+    assert PLAIN == sealed(b"\x93SHC\x01\x08" + PRINT + b"\x64\x46") + b"".join(expected)
+
+
+@pytest.mark.parametrize("width", [1, 127, 128, 16_383, 16_384, container.MAX_SIDE])
+def test_header_round_trip_and_size(width):
+    for height in (1, 127, 128, 16_383, 16_384, container.MAX_SIDE):
+        header = Header(width, height, PRINT, checksums=height % 2 == 0)
+        data = header.to_bytes()
+        assert container.parse_header(data, max_pixels=None) == header
+        assert len(data) == header.size <= (16 if max(width, height) <= 16_383 else 20)
+
+
+def test_parse_gives_back_what_was_written():
+    for data in (WHOLE, PLAIN):
+        stream = container.parse(data)
+        assert [s.payload for s in stream.segments] == list(PAYLOADS)
+        assert all(s.complete and s.verified == (data is WHOLE) for s in stream.segments)
+        assert [s.start for s in stream.segments] == [stream.header_size, *(s.end for s in stream.segments[:-1])]
+        assert stream.segments[-1].end == stream.size == len(data)
+
+
+@pytest.mark.parametrize("data", [WHOLE, PLAIN])
+def test_every_cut_of_the_container(data):
+    whole = container.parse(data)
+    for size in range(len(data) + 1):
+        if size < whole.header_size:
+            with pytest.raises(errors.NotShcError, match="cut inside its header" if size else "no data"):
+                container.parse(data[:size])
+            continue
+        stream = container.parse(data[:size])
+        for cut, full in zip(stream.segments, whole.segments):
+            assert (cut.start, cut.end, cut.declared) == (full.start, full.end, full.declared)
+            assert cut.payload == full.payload[: max(0, size - full.payload_start)]
+            assert cut.complete == (size >= full.payload_start + full.declared)
+            assert cut.verified == (data is WHOLE and size >= full.end)
+        assert len(stream.segments) == sum(s.payload_start <= size for s in whole.segments)
+
+
+@pytest.mark.parametrize("data", [b"\x89PNG\r\n", b"SHC", b"\x93SHD\x01", bytes(40)])
+def test_wrong_magic(data):
+    with pytest.raises(errors.NotShcError, match="magic"):
+        container.parse(data)
+
+
+def test_unknown_version():
+    with pytest.raises(errors.UnsupportedVersionError, match="version 2"):
+        container.parse(b"\x93SHC\x02")
+
+
+@pytest.mark.parametrize("flags", [b"\x07", b"\x0b", b"\x19", b"\xf9", b"\x00"])
+def test_unknown_flags(flags):
+    with pytest.raises(errors.UnsupportedVersionError, match="flags"):
+        container.parse(sealed(FRONT + flags + PRINT + b"\x64\x46"))
+
+
+@pytest.mark.parametrize("sides", [b"\x00\x46", b"\x64\x00", b"\xc6\x40\xc6\x40", b"\x88\x80\x80\x01\x01"])
+def test_impossible_sizes(sides):
+    with pytest.raises(errors.LimitError):
+        container.parse(sealed(FRONT + b"\x09" + PRINT + sides))
+
+
+def test_pixel_limit_is_adjustable():
+    container.parse(WHOLE, max_pixels=7000)
+    with pytest.raises(errors.LimitError, match="6999"):
+        container.parse(WHOLE, max_pixels=6999)
+    vast = Header(container.MAX_SIDE, container.MAX_SIDE, PRINT).to_bytes()
+    assert container.describe(vast).width == container.MAX_SIDE
+    assert container.truncate(vast, 30) == vast
+
+
+CORRUPT = {
+    "header check": WHOLE[:11] + b"\x47" + WHOLE[12:],
+    "side not minimal": sealed(FRONT + b"\x09" + PRINT + b"\x80\x64\x46"),
+    "side too long": sealed(FRONT + b"\x09" + PRINT + b"\x81\x80\x80\x80\x80\x01\x46"),
+    "length not minimal": HEADER.to_bytes() + checked(b"\x80\x05hyper"),
+    "length not minimal, torn": HEADER.to_bytes() + b"\x80",
+    "length too long": HEADER.to_bytes() + b"\xff\xff\xff\xff\xff",
+    "length impossible": HEADER.to_bytes() + b"\xff\xff\xff\xff\x7f",
+    "checksum": HEADER.to_bytes() + checked(b"\x05hyper")[:-1] + b"!",
+    "checksum, torn": HEADER.to_bytes() + b"\x05hyper" + b"!",
+    "bytes after the end": WHOLE + b"\0",
+    "bytes after the end, plain": PLAIN + b"\0",
+}
+
+
+@pytest.mark.parametrize("name", CORRUPT)
+def test_corrupt(name):
+    with pytest.raises(errors.CorruptError):
+        container.parse(CORRUPT[name])
+
+
+def test_every_single_byte_error_in_the_header_is_seen():
+    for side in (1, 300, 70_000, container.MAX_SIDE):
+        data = bytearray(Header(side, side, PRINT).to_bytes())
+        for at in range(len(data)):
+            for change in range(1, 256):
+                data[at] ^= change
+                with pytest.raises(errors.ProgcodecError):
+                    container.parse(bytes(data) + WHOLE[HEADER.size :], max_pixels=None)
+                data[at] ^= change
+
+
+def test_truncate_is_a_pure_prefix():
+    for size in range(HEADER.size, len(WHOLE) + 5):
+        assert container.truncate(WHOLE, size) == WHOLE[:size]
+    for budget in (HEADER.size - 1, 0, -3):
+        with pytest.raises(errors.BudgetError):
+            container.truncate(WHOLE, budget)
+    with pytest.raises(errors.NotShcError):
+        container.truncate(b"P6 1 1 255", 5)
+
+
+def test_level_end():
+    stream = container.parse(WHOLE)
+    assert [container.level_end(stream, k) for k in range(3)] == [s.end for s in stream.segments[1:]]
+    for size in (HEADER.size, HEADER.size + 12, 60):
+        cut = container.parse(WHOLE[:size])
+        assert [container.level_end(cut, k) for k in range(3)] == [min(size, s.end) for s in stream.segments[1:]]
+    with pytest.raises(ValueError):
+        container.level_end(stream, 3)
+
+
+def test_bytes_for_bpp():
+    assert container.bytes_for_bpp(HEADER, 1.0) == 875
+    assert container.bytes_for_bpp(HEADER, 0.0109) == 9
+    for bad in (-0.1, float("nan"), float("inf")):
+        with pytest.raises(ValueError):
+            container.bytes_for_bpp(HEADER, bad)
+
+
+def test_describe():
+    info = container.describe(WHOLE)
+    assert [s.name for s in info.segments] == ["hyperlatent", "coarse", "intermediate", "fine"]
+    assert (info.file_bytes, info.header_bytes, info.fingerprint) == (len(WHOLE), 14, "01020304")
+    assert info.bits_per_pixel == 8 * len(WHOLE) / 7000
+    assert all(s.verified for s in info.segments)
+    for size in range(HEADER.size, len(WHOLE)):
+        cut = container.describe(WHOLE[:size])
+        assert cut.header_bytes + sum(s.received for s in cut.segments) == size
+        for now, full in zip(cut.segments, info.segments):
+            assert now.start in (None, full.start) and now.end in (None, full.end)
+    half = container.describe(WHOLE[:60])
+    assert [s.end for s in half.segments] == [24, 29, 235, None]
+    assert [s.start for s in half.segments] == [14, 24, 29, 235]
+
+
+def test_header_refuses_misuse():
+    with pytest.raises(errors.LimitError):
+        Header(0, 5, PRINT)
+    for wrong in ({"fingerprint": b"abc"}, {"segments": 3}, {"quality_step": 1}):
+        with pytest.raises(ValueError):
+            Header(**{"width": 1, "height": 1, "fingerprint": PRINT, **wrong})
+    with pytest.raises(ValueError):
+        container.write(HEADER, PAYLOADS[:3])
+
+
+# --- container and range coder together ---
+
+TABLES = Tables(gaussian_frequencies())
+RUNS = ([(30, 12)], [(40, 6), (12, 20)], [(50, 4), (5, 30)], [(35, 10), (0, 40)])
+
+
+def symbols_of(runs: list[tuple[int, int]], seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    sigmas = np.concatenate([np.full(count, 0.11 * (64 / 0.11) ** (index / 63)) for index, count in runs])
+    return np.clip(np.rint(rng.normal(0, sigmas)), -127, 127).astype(np.int32)
+
+
+TRUTH = [symbols_of(runs, seed) for seed, runs in enumerate(RUNS)]
+CODED = [encode_segment(symbols, runs, TABLES) for symbols, runs in zip(TRUTH, RUNS)]
+FILE = container.write(HEADER, CODED)
+
+
+def decoded(data: bytes) -> list[np.ndarray]:
+    stream = container.parse(data)
+    return [decode_segment(s.payload, s.declared, RUNS[s.index], TABLES, s.verified).symbols for s in stream.segments]
+
+
+def test_every_cut_decodes_to_a_prefix_of_the_truth():
+    most = -1
+    for size in range(HEADER.size, len(FILE) + 1):
+        found = decoded(FILE[:size])
+        for symbols, truth in zip(found, TRUTH):
+            np.testing.assert_array_equal(symbols, truth[: len(symbols)])
+        count = sum(map(len, found))
+        assert count >= most, "a longer prefix must not hold less"
+        most = count
+    assert most == sum(map(len, TRUTH))
+
+
+def test_every_single_byte_change_is_named_or_harmless():
+    harmless = 0
+    for at in range(len(FILE)):
+        for change in range(1, 256):
+            try:
+                found = decoded(FILE[:at] + bytes([FILE[at] ^ change]) + FILE[at + 1 :])
+            except errors.ProgcodecError:
+                continue
+            harmless += 1
+            assert len(found) == 4
+            for symbols, truth in zip(found, TRUTH):
+                np.testing.assert_array_equal(symbols, truth)
+    assert harmless == 0, "with checksums on, every one is seen"
+
+
+def test_changed_bytes_without_checksums_never_escape_as_other_errors():
+    plain = container.write(Header(100, 70, PRINT, checksums=False), CODED)
+    for at in range(len(plain)):
+        for change in range(1, 256, 3):
+            try:
+                decoded(plain[:at] + bytes([plain[at] ^ change]) + plain[at + 1 :])
+            except errors.ProgcodecError:
+                pass
+
+
+def test_random_bytes_raise_only_named_errors():
+    rng = random.Random(1)
+    fronts = (b"", b"\x93SHC", FRONT, FRONT + b"\x09" + PRINT, HEADER.to_bytes(), PLAIN[: HEADER.size])
+    for _ in range(20_000):
+        data = rng.choice(fronts) + rng.randbytes(rng.randrange(60))
+        try:
+            decoded(data)
+        except errors.ProgcodecError:
+            pass
+
+
+def test_container_needs_neither_numpy_nor_the_coder():
+    code = "import sys, progcodec.bitstream.container; print({'numpy', 'constriction', 'torch'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"

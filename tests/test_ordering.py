@@ -1,0 +1,62 @@
+"""Coding order: permutations that sort, runs that fit them, prefixes that land where they belong."""
+
+import numpy as np
+import pytest
+
+from progcodec.bitstream import ordering
+from progcodec.bitstream.tables import gaussian_frequencies
+
+RNG = np.random.default_rng(0)
+INDEXES = RNG.integers(0, 64, (7, 5, 6)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int64])
+def test_coding_order_is_stable_and_falling(dtype):
+    order = ordering.coding_order(INDEXES.astype(dtype))
+    assert order.dtype == np.int64
+    expected = sorted(range(INDEXES.size), key=lambda i: (-int(INDEXES.flat[i]), i))
+    assert order.tolist() == expected
+
+
+def test_runs_describe_the_order():
+    runs = ordering.runs(INDEXES)
+    coded = INDEXES.reshape(-1)[ordering.coding_order(INDEXES)]
+    assert np.repeat([i for i, _ in runs], [n for _, n in runs]).tolist() == coded.tolist()
+    assert ordering.runs(np.full((2, 3, 4), 9)) == [(9, 24)]
+    assert ordering.runs(np.zeros((3, 0, 2), np.uint8)) == []
+
+
+@pytest.mark.parametrize("indexes", [np.full((1, 1, 1), 64), np.full((1, 1, 1), -1), np.zeros((1, 1, 1))])
+def test_indexes_out_of_range_are_refused(indexes):
+    for function in (ordering.coding_order, ordering.runs):
+        with pytest.raises(ValueError):
+            function(indexes)
+
+
+def test_gather_and_scatter_are_inverse_on_every_prefix():
+    values = RNG.integers(-127, 128, INDEXES.shape)
+    order = ordering.coding_order(INDEXES)
+    symbols = ordering.gather(values, order)
+    assert symbols.dtype == np.int32
+    for count in (0, 1, 100, values.size):
+        back, received = ordering.scatter(symbols[:count], order, values.shape)
+        assert back.shape == values.shape and back.dtype == np.int32 and received.sum() == count
+        np.testing.assert_array_equal(back, np.where(received, values, 0))
+        if 0 < count < values.size:
+            assert INDEXES[received].min() >= INDEXES[~received].max()
+
+
+def test_channel_order_is_by_falling_entropy_and_stable():
+    table = gaussian_frequencies()
+    assert ordering.channel_order(table[[3, 40, 3, 20]]).tolist() == [1, 3, 0, 2]
+
+
+def test_hyperlatent_order():
+    channels = np.array([2, 0, 1])
+    values = RNG.integers(-5, 6, (3, 2, 4))
+    order = ordering.hyper_coding_order(channels, 2, 4)
+    np.testing.assert_array_equal(ordering.gather(values, order), values[channels].reshape(-1))
+    assert ordering.hyper_runs(channels, 2, 4) == [(2, 8), (0, 8), (1, 8)]
+    back, received = ordering.scatter(ordering.gather(values, order)[:11], order, values.shape)
+    assert received[2].all() and received[0].sum() == 3 and not received[1].any()
+    np.testing.assert_array_equal(back[2], values[2])
