@@ -26,9 +26,10 @@ from progcodec.bitstream import container, ordering
 from progcodec.bitstream.rangecoder import Runs, decode_segment, encode_segment
 from progcodec.bitstream.tables import Tables
 from progcodec.config import DEFAULT_PIXEL_LIMIT, HYPER_STRIDE, LATENT_STRIDE, LEVELS, Q_MAX
-from progcodec.errors import ImageError, LimitError, ProgcodecError, WrongModelError
+from progcodec.errors import ImageError, LimitError, WrongModelError
 from progcodec.image import as_tensor, crop, from_tensor, pad_to_multiple
 from progcodec.network.checkpoint import Checkpoint, find
+from progcodec.network.device import pick_device
 
 _stages: ContextVar[dict[str, float] | None] = ContextVar("stages", default=None)
 
@@ -116,7 +117,7 @@ class Codec:
         self.fingerprint = checkpoint.fingerprint
         self.metadata = dict(checkpoint.metadata)
         self.name = name
-        self.device = _device(device)
+        self.device = pick_device(device)
         model = checkpoint.build()
         self._scale_path = model.scale_path
         self._analysis = model.analysis.to(self.device, memory_format=torch.channels_last)
@@ -423,18 +424,6 @@ def decode(
 @lru_cache(maxsize=4)
 def _loaded(path: Path, device: str) -> Codec:
     return Codec.load(path, device)
-
-
-def _device(name: str | torch.device) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ProgcodecError(f"unknown device {name!r}") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ProgcodecError("there is no CUDA device here; use device 'cpu'")
-    return device
 
 
 def _pixels(image: object) -> int | None:

@@ -42,7 +42,7 @@ class ModelConfig:
     depth: int = 3
     inner_width: int = 320
     inner_depth: int = 2
-    blocks: tuple[int, ...] = (128, 96, 96)
+    blocks: tuple[int, ...] = (32, 128, 160)
     hyper_channels: int = 96
     mean_width: int = 128
     scale_width: int = 96
@@ -64,7 +64,7 @@ class ModelConfig:
 
     @property
     def offsets(self) -> tuple[int, ...]:
-        """First channel of each block, and the channel count at the end: ``(0, 128, 224, 320)``."""
+        """First channel of each block, and the channel count at the end: ``(0, 32, 160, 320)``."""
         ends = [0]
         for channels in self.blocks:
             ends.append(ends[-1] + channels)

@@ -99,7 +99,8 @@ class Checkpoint:
                 if isinstance(module, FrozenConv):
                     module.check()
         except (RuntimeError, ValueError) as error:
-            raise CheckpointError(f"the checkpoint's tensors do not fit its config: {str(error).splitlines()[0]}") from None
+            reason = " ".join(str(error).split())[:200]
+            raise CheckpointError(f"the checkpoint's tensors do not fit its config: {reason}") from None
         return model.eval().requires_grad_(False)
 
 

@@ -40,7 +40,7 @@ class Block(nn.Module):
     def __init__(self, channels: int, expansion: int = 2, kernel: int = 5) -> None:
         super().__init__()
         self.spatial = nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels)
-        self.expand = Pointwise(channels, 2 * expansion * channels)
+        self.expand = Pointwise(channels, 2 * expansion * channels, gain=1.5)
         self.project = Pointwise(expansion * channels, channels, gain=0)  # starts as the identity
 
     def forward(self, x: Tensor) -> Tensor:
@@ -50,8 +50,8 @@ class Block(nn.Module):
 class Down(nn.Sequential):
     """Halves the resolution: 2×2 unshuffle and a 1×1 convolution."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(nn.PixelUnshuffle(2), Pointwise(4 * inputs, outputs))
+    def __init__(self, inputs: int, outputs: int, gain: float = 1.0) -> None:
+        super().__init__(nn.PixelUnshuffle(2), Pointwise(4 * inputs, outputs, gain))
 
 
 class Up(nn.Sequential):

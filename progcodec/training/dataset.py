@@ -18,6 +18,8 @@ from tqdm import tqdm
 
 from progcodec.errors import TrainingError
 
+SHRINK_SHARE = 0.25
+"""Share of the crops that are taken larger and shrunk."""
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".ppm", ".bmp"}
 
 
@@ -79,7 +81,7 @@ def load_images(patterns: Sequence[str], min_side: int, limit: int | None = None
 class CropSampler:
     """Endless batches of random crops, flipped, some from a shrunken image.
 
-    Shrinking (by up to 0.5 on a random half of the crops) shows the network scales that it will meet in photographs of
+    Shrinking (by up to 0.5) shows the network scales that it will meet in photographs of
     other sizes, and averages the artefacts of the training JPEGs away.
 
     Args:
@@ -95,7 +97,7 @@ class CropSampler:
         rng, crop = self.random, self.crop
         image = self.images[rng.integers(len(self.images))]
         side = crop
-        if rng.random() < 0.5:
+        if rng.random() < SHRINK_SHARE:
             side = int(round(crop / rng.uniform(0.5, 1.0)))
             side = min(side, image.shape[0], image.shape[1])
         top = rng.integers(image.shape[0] - side + 1)

@@ -1,12 +1,19 @@
-"""A start that already is a codec: the transforms begin as two stages of principal component analysis.
+"""A start that already is a progressive codec: principal components, refined from level to level.
 
 With its residual blocks at zero, the lite transform is linear: 8×8 pixels to ``width`` channels, 2×2 of these to
-``inner_width``, these to the latent. Filled with the principal components of training crops, by falling variance, it starts at
-the quality of a block transform; from random weights, the same takes thousands of steps. The base σ-indices start at the
-measured standard deviations. As in a progressive JPEG, the coarse block starts with few components, the strongest, and at a
-coarser step; the next ones go to the intermediate and the fine block, and what is left of the coarse block starts with the
-weakest, quantised to zero: room for whatever training puts there.
+``inner_width``, these to the latent. Filled with the principal components of training crops, it starts at the quality of a
+block transform; from random weights, the same takes thousands of steps. The levels start as successive refinement:
+
+    coarse          the strongest components, at a coarse step
+    intermediate    some of them again, at a finer step, and the next components
+    fine            some again, at the finest step, and the components after these
+
+A channel that refines an earlier one is predicted from it (``skip`` of the mean path), so it costs only the added precision,
+and where it did not arrive its μ is the coarser value: synthesis reads just the finest channel of each component.
+The base σ-indices start at the measured deviations of what is coded.
 """
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,16 +21,24 @@ from torch import Tensor, nn
 from progcodec.config import SCALE_COUNT, SCALE_MIN, ModelConfig
 from progcodec.network.model import Model
 from progcodec.network.scale import INDEX_CENTRE, LOG_STEP
-from progcodec.network.transform import PIXEL_GAIN, Down, Pointwise, Up
+from progcodec.network.transform import PIXEL_GAIN, Block, Down, Pointwise, Up
 
-DEVIATION_MAX = 30.0
-"""Components stronger than this are scaled down, so that few symbols are clamped before μ has been learned."""
-START_GAINS = (0.4, 0.45, 0.5)
-"""Latent per orthonormal component (pixels times ``PIXEL_GAIN``) in each block: steps that suit about 34 dB in the end."""
-SPARE_GAIN = 0.15
-COARSE_SHARE = 4
-"""One in so many coarse channels starts with one of the strongest components."""
+REFINING_GAINS = (0.14, 0.36, 0.7)
+"""Latent per orthonormal component (pixels times ``PIXEL_GAIN``) of the channels in each block that refine earlier ones."""
+NEW_GAINS = (0.14, 0.4, 0.55)
+"""The same for components that a block is the first, and often the last, to code."""
+REFINED = (0.0, 0.25, 0.25)
+"""Share of each block's channels that refine components of the blocks before."""
+SPREAD_MIN = 0.5
+NEIGHBOUR_SHARE = 0.15
 
+
+class Channel(NamedTuple):
+    """What one latent channel starts as: a component, its gain, and the channel that it refines, if any."""
+
+    component: int
+    gain: float
+    parent: int | None
 
 
 def _principal(vectors: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -51,8 +66,6 @@ def initialise(model: Model, crops: Tensor) -> None:
     into, out = model.analysis.layers, model.synthesis.layers
     first, last = (next(m for m in layers if isinstance(m, nn.Conv2d)) for layers in (into, out))
     down, up = (next(m for m in layers if isinstance(m, kind)) for layers, kind in ((into, Down), (out, Up)))
-    leave, enter = into[-1], out[0]
-    assert isinstance(leave, Pointwise) and isinstance(enter, Pointwise)
 
     pixels = nn.functional.pixel_unshuffle(PIXEL_GAIN * (crops.double().cpu() - 0.5), 8)
     mean, basis = _principal(_vectors(pixels), first.out_channels)
@@ -66,29 +79,76 @@ def initialise(model: Model, crops: Tensor) -> None:
     _set_matrix(up[0], basis.T)
 
     deviations = (grouped @ basis.T).std(0)
-    component, gains = _allocation(model.config)
-    used = component < len(basis)
-    deviations = torch.where(used, deviations[component.clamp_max(len(basis) - 1)], 0)
-    gains = torch.minimum(gains, DEVIATION_MAX / deviations.clamp_min(1e-6))
-    select = torch.zeros(len(component), len(basis), dtype=torch.float64)
-    select[used, component[used]] = 1
-    _set_matrix(leave, select * gains[:, None])
-    _set_matrix(enter, (select / gains[:, None]).T)
-
-    indexes = ((deviations * gains).clamp_min(SCALE_MIN) / SCALE_MIN).log() / LOG_STEP
-    model.scale_path.base.bias.copy_(indexes.clamp_max(SCALE_COUNT - 1) - INDEX_CENTRE)
+    for network in (model.analysis, model.synthesis):
+        for block in (module for module in network.modules() if isinstance(module, Block)):
+            outer = len(block.spatial.weight) == model.config.width
+            _whiten(block, _vectors(hidden).std(0) if outer else deviations)
+    _fill_latent(model, grouped @ basis.T)
 
 
-def _allocation(config: ModelConfig) -> tuple[Tensor, Tensor]:
-    """For each latent channel, the component (by falling variance) and the gain that it starts with."""
-    coarse, *later = config.blocks
-    head = max(1, coarse // COARSE_SHARE)
-    component = torch.cat((torch.arange(head), torch.arange(head + sum(later), config.latent_channels)))
-    component = torch.cat((component, torch.arange(head, head + sum(later))))
-    gains = [START_GAINS[0]] * head + [SPARE_GAIN] * (coarse - head)
-    for gain, channels in zip(START_GAINS[1:], later, strict=True):
-        gains += [gain] * channels
-    return component, torch.tensor(gains, dtype=torch.float64)
+def _fill_latent(model: Model, components: Tensor) -> None:
+    """The layers next to the latent, the prediction of refining channels, and the σ-indices.
+
+    Args:
+        components: (N, inner_width), float64: samples of the strongest components.
+    """
+    channels, finest = _allocation(model.config, components.shape[1])
+    leave, enter, delta = model.analysis.layers[-1], model.synthesis.layers[0], model.mean_path.delta
+    assert isinstance(leave, Pointwise) and isinstance(enter, Pointwise)
+    for layer in (leave, enter):
+        layer.weight.zero_()
+        layer.bias.zero_()
+    hats: list[Tensor] = []
+    for number, (component, gain, parent) in enumerate(channels):
+        leave.weight[number, component] = gain
+        if finest[component] == number:
+            enter.weight[component, number] = 1 / gain
+        value = gain * components[:, component]
+        mean = torch.zeros_like(value) if parent is None else hats[parent] * (gain / channels[parent].gain)
+        residual = value - mean
+        hats.append(mean + residual.round())
+        spread = value.std().clamp_min(SPREAD_MIN)
+        model.mean_path.spread[number] = spread
+        model.hyper_analysis.spread[number] = spread
+        index = (residual.std().clamp_min(SCALE_MIN) / SCALE_MIN).log() / LOG_STEP
+        model.scale_path.base.bias[number] = index.clamp_max(SCALE_COUNT - 1) - INDEX_CENTRE
+        if parent is not None:
+            block = next(k for k in range(len(delta), 0, -1) if number >= model.config.offsets[k])
+            skip = delta[block - 1].skip.weight
+            share = gain / channels[parent].gain * model.mean_path.spread[parent] / spread
+            skip[number - model.config.offsets[block], parent] = share
+
+
+def _allocation(config: ModelConfig, available: int) -> tuple[list[Channel], dict[int, int]]:
+    """What each latent channel starts as, and for each component the finest channel that has it.
+
+    Channels beyond the available components share the last ones, and start unread by synthesis.
+    """
+    channels: list[Channel] = []
+    finest: dict[int, int] = {}
+    for k, count in enumerate(config.blocks):
+        refined = min(int(REFINED[k] * count), len(finest))
+        fresh = [min(len(finest) + i, available - 1) for i in range(count - refined)]
+        parents = dict(finest)
+        for component in range(refined):
+            channels.append(Channel(component, REFINING_GAINS[k], parents[component]))
+            finest[component] = len(channels) - 1
+        for component in fresh:
+            channels.append(Channel(component, NEW_GAINS[k], None))
+            finest.setdefault(component, len(channels) - 1)
+    return channels, finest
+
+
+def _whiten(block: Block, deviations: Tensor) -> None:
+    """Lets a block's gates see every channel at about unit variance, mostly where they stand.
+
+    The strongest components are a hundred times the weakest; as they are, they alone would drive all gates, to the ends.
+    """
+    weight = block.spatial.weight
+    weight.normal_(0, NEIGHBOUR_SHARE)
+    weight[:, 0, 2, 2] += 1
+    weight.div_(deviations.clamp_min(SPREAD_MIN).to(weight)[:, None, None, None])
+    block.spatial.bias.zero_()  # type: ignore[union-attr]
 
 
 def _set_centre(layer: nn.Conv2d, matrix: Tensor, bias: Tensor) -> None:

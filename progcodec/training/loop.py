@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from progcodec.config import ModelConfig
 from progcodec.errors import TrainingError
+from progcodec.network.device import pick_device
 from progcodec.network.model import Model
 from progcodec.training.dataset import CropSampler, load_images
 from progcodec.training.export import export
@@ -28,6 +29,9 @@ LICENCE = (
 )
 COLUMNS = "step minutes lr images_per_s loss hyper block1 block2 block3 total psnr_coarse psnr_inter psnr_cut psnr_fine".split()
 
+SPIKE = 5.0
+"""A step whose loss is so many times the usual is skipped: one freak batch can undo minutes of training."""
+SKIP_MAX = 20
 START_CROPS = 400
 """Crops whose principal components a new model starts from."""
 
@@ -80,12 +84,6 @@ class TrainSettings:
             raise ValueError(f"unknown preset {self.preset!r}; there are: {', '.join(PRESETS)}")
 
 
-def pick_device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
-
-
 class Trainer:
     """Networks, optimisers, averages: everything that a state file holds."""
 
@@ -97,7 +95,7 @@ class Trainer:
         saved = _load_state(settings.resume or settings.init)
         self.config = ModelConfig.from_dict(saved["config"]) if saved else settings.config
         self.model = Model(self.config).to(device, memory_format=torch.channels_last)
-        self.bottleneck = EntropyBottleneck(self.config.hyper_channels).to(device)
+        self.bottleneck = EntropyBottleneck(self.config.hyper_channels, init_scale=5).to(device)
         self.both = nn.ModuleDict({"model": self.model, "bottleneck": self.bottleneck})
         self.optimizers = build_optimizers(self.model, self.bottleneck, settings.lr)
         self.step, self.images_seen, self.minutes_before = 0, 0, 0.0
@@ -215,7 +213,7 @@ def train(settings: TrainSettings) -> dict[str, float]:
 
     previous = {s: signal.signal(s, request_stop) for s in (signal.SIGINT, signal.SIGTERM)}
     start = last_save = last_log = time.monotonic()
-    means, row, skipped = _Means(), {}, 0
+    means, row, skipped, typical = _Means(), {}, 0, math.inf
     bar = tqdm(desc=f"training on {len(images)} images", unit="step", disable=quiet, total=settings.steps)
     try:
         while True:
@@ -242,12 +240,14 @@ def train(settings: TrainSettings) -> dict[str, float]:
                 optimizer.zero_grad(set_to_none=True)
             loss.backward()
             norm = nn.utils.clip_grad_norm_(trainer.model.parameters(), settings.clip)
-            if not (math.isfinite(float(loss.detach())) and math.isfinite(float(norm))):
+            value = float(loss.detach())
+            if not (math.isfinite(value) and math.isfinite(float(norm))) or value > SPIKE * typical:
                 skipped += 1
-                if skipped > 20:
-                    raise TrainingError(f"the loss is not finite since step {trainer.step - 20}")
+                if skipped > SKIP_MAX:
+                    raise TrainingError(f"the loss has left its range and stays away since step {trainer.step}")
                 continue
             skipped = 0
+            typical = value if math.isinf(typical) else 0.98 * typical + 0.02 * value
             matrices.step()
             others.step()
             quantiles.zero_grad(set_to_none=True)
@@ -296,5 +296,5 @@ def _log(path: Path, row: dict[str, float]) -> None:
 def export_state(state: str, out: str, description: str = "") -> None:
     """Writes the shippable checkpoint of a training state. Raises TrainingError if it is not one."""
     settings = TrainSettings(data=(), out=out, resume=state, steps=1, description=description, device="cpu")
-    trainer = Trainer(replace(settings), torch.device("cpu"))
+    trainer = Trainer(settings, torch.device("cpu"))
     trainer.export(trainer.minutes_before)

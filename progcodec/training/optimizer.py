@@ -12,8 +12,16 @@ from torch import Tensor, nn
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
-MUON_SHARE = 0.4
-"""Muon's learning rate as a share of AdamW's: equal rates shake the transforms, which start near a good solution."""
+BLOCK_SHARE = 2.0
+"""Learning rate of the blocks' matrices and of the mean path, as a share of the schedule's."""
+SKELETON_SHARE = 0.3
+"""The same for the other matrices, which start near a solution: large steps only shake them."""
+EDGE_SHARE = 0.1
+"""The same for the convolutions next to the pixels."""
+QUANTILE_SHARE = 10.0
+"""The bottleneck's medians have a loss of their own and must keep up with z."""
+BOTTLENECK_SHARE = 4.0
+"""The bottleneck's densities start far too wide."""
 
 
 def orthogonalise(matrix: Tensor) -> Tensor:
@@ -29,15 +37,12 @@ def orthogonalise(matrix: Tensor) -> Tensor:
         x = a * x + (b * gram + c * (gram @ gram)) @ x
     return (x.T if transposed else x).to(matrix.dtype)
 
-QUANTILE_SHARE = 10.0
-"""The bottleneck's medians have a loss of their own and must keep up with z."""
-
 
 class Muon(torch.optim.Optimizer):
     """Momentum, orthogonalised. The step's root mean square is 0.2·lr, as AdamW's, so both share one learning rate."""
 
-    def __init__(self, params: Iterable[nn.Parameter], lr: float, momentum: float = 0.95, decay: float = 0.0) -> None:
-        super().__init__(params, {"lr": lr, "momentum": momentum, "decay": decay})
+    def __init__(self, params: Iterable[nn.Parameter] | Iterable[dict], lr: float, momentum: float = 0.95) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
     def step(self, closure=None):  # type: ignore[override]
@@ -50,8 +55,6 @@ class Muon(torch.optim.Optimizer):
                     state["momentum"] = torch.zeros_like(parameter)
                 momentum = state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
                 direction = orthogonalise(torch.lerp(parameter.grad, momentum, group["momentum"]))
-                if group["decay"]:
-                    parameter.mul_(1 - group["lr"] * group["decay"])
                 parameter.add_(direction, alpha=-0.2 * group["lr"] * max(parameter.shape) ** 0.5)
 
 
@@ -60,18 +63,21 @@ def build_optimizers(model: nn.Module, bottleneck: nn.Module, lr: float) -> list
 
     Each group's "share" is its learning rate relative to the schedule's.
     """
-    matrices, others = [], []
+    blocks, skeleton, edges, others = [], [], [], []
     for name, parameter in model.named_parameters():
-        is_matrix = parameter.ndim == 2 and not name.startswith("scale_path.")
-        (matrices if is_matrix else others).append(parameter)
+        transform = name.startswith(("analysis.", "synthesis."))
+        if parameter.ndim == 2 and not name.startswith("scale_path."):
+            linear = transform and ".expand." not in name and ".project." not in name
+            (skeleton if linear or ".skip." in name else blocks).append(parameter)
+        else:
+            (edges if transform and parameter.ndim == 4 and parameter.shape[1] > 1 else others).append(parameter)
     quantiles = [p for name, p in bottleneck.named_parameters() if name.endswith("quantiles")]
-    others += [p for name, p in bottleneck.named_parameters() if not name.endswith("quantiles")]
-    optimizers = [
-        Muon(matrices, lr=lr),
-        torch.optim.AdamW(others, lr=lr, betas=(0.9, 0.99), weight_decay=0.0),
-        torch.optim.Adam(quantiles, lr=lr),
+    densities = [p for name, p in bottleneck.named_parameters() if not name.endswith("quantiles")]
+    muon = [{"params": blocks, "share": BLOCK_SHARE}, {"params": skeleton, "share": SKELETON_SHARE}]
+    adam = [{"params": others, "share": 1.0}, {"params": edges, "share": EDGE_SHARE}]
+    adam += [{"params": densities, "share": BOTTLENECK_SHARE}]
+    return [
+        Muon(muon, lr=lr),
+        torch.optim.AdamW(adam, lr=lr, betas=(0.9, 0.99), weight_decay=0.0),
+        torch.optim.Adam([{"params": quantiles, "share": QUANTILE_SHARE}], lr=lr),
     ]
-    for optimizer, share in zip(optimizers, (MUON_SHARE, 1.0, QUANTILE_SHARE), strict=True):
-        for group in optimizer.param_groups:
-            group["share"] = share
-    return optimizers

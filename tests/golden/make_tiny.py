@@ -19,5 +19,5 @@ if __name__ == "__main__":
     if out.exists():
         sys.exit(f"{out} is frozen: golden files depend on it")
     train(TrainSettings(data=(str(Path(progcodec.__file__).parent / "data" / "china.jpg"),), out=str(out),
-                        steps=400, crop=64, batch=8, config=TINY, device="cpu", log_steps=100,
+                        steps=150, crop=64, batch=4, config=TINY, device="cpu", log_steps=100,
                         description="one CC-BY photograph"))  # fmt: skip

@@ -1,0 +1,39 @@
+"""How the golden streams of format 1 were made with `tiny.safetensors`. Refuses to overwrite.
+
+    python -m tests.golden.make_streams
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from progcodec import __version__
+from progcodec.codec import Codec
+from progcodec.demo import photograph
+from tests.test_golden import digest
+
+HERE = Path(__file__).parent
+
+
+def streams(codec: Codec) -> dict[str, bytes]:
+    picture = photograph()
+    whole = codec.encode(picture.crop((100, 150, 196, 214)))
+    return {
+        "v1-96x64": whole,
+        "v1-96x64-cut": whole[: len(whole) * 2 // 3],
+        "v1-50x33-no-checksums": codec.encode(picture.resize((50, 33)), checksums=False),
+        "v1-1x1": codec.encode(picture.resize((1, 1))),
+        "v1-17x130": codec.encode(picture.crop((300, 100, 317, 230))),
+    }
+
+
+if __name__ == "__main__":
+    index = HERE / "v1.json"
+    if index.exists():
+        sys.exit(f"{index} is frozen: it says what format 1 means")
+    codec = Codec.load(HERE / "tiny.safetensors", device="cpu")
+    facts = {}
+    for name, data in streams(codec).items():
+        (HERE / f"{name}.shc").write_bytes(data)
+        facts[name] = {"bytes": len(data), "integers": digest(codec.decode_latent(data)), "written by": __version__}
+    index.write_text(json.dumps(facts, indent=1) + "\n")
