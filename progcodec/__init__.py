@@ -14,6 +14,7 @@ from progcodec.errors import (
     BudgetError,
     CheckpointError,
     CorruptError,
+    HierarchyError,
     ImageError,
     LimitError,
     NotShcError,
@@ -25,6 +26,7 @@ from progcodec.errors import (
 
 if TYPE_CHECKING:
     from progcodec.codec import Codec, decode, encode
+    from progcodec.hierarchy import Hierarchy
     from progcodec.stream import StreamInfo, info, truncate
 
 __version__ = "0.1.0"
@@ -33,6 +35,7 @@ _LAZY = {
     "Codec": "progcodec.codec",
     "decode": "progcodec.codec",
     "encode": "progcodec.codec",
+    "Hierarchy": "progcodec.hierarchy",
     "StreamInfo": "progcodec.stream",
     "info": "progcodec.stream",
     "truncate": "progcodec.stream",
@@ -44,6 +47,8 @@ __all__ = [
     "CheckpointError",
     "Codec",
     "CorruptError",
+    "Hierarchy",
+    "HierarchyError",
     "ImageError",
     "LimitError",
     "NotShcError",

@@ -8,10 +8,7 @@
 Bits come from integers that both sides hold; the float side only decides pixels.
 """
 
-import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,37 +22,15 @@ from torch import Tensor
 from progcodec.bitstream import container, ordering
 from progcodec.bitstream.rangecoder import Runs, decode_segment, encode_segment
 from progcodec.bitstream.tables import Tables
-from progcodec.config import DEFAULT_PIXEL_LIMIT, HYPER_STRIDE, LATENT_STRIDE, LEVELS, Q_MAX
+from progcodec.config import DEFAULT_PIXEL_LIMIT, HYPER_STRIDE, LATENT_STRIDE, Q_MAX
 from progcodec.errors import ImageError, LimitError, WrongModelError
 from progcodec.image import as_tensor, crop, from_tensor, pad_to_multiple
 from progcodec.network.checkpoint import Checkpoint, find
 from progcodec.network.device import pick_device
+from progcodec.stream import truncate
+from progcodec.timing import stage, stage_times
 
-_stages: ContextVar[dict[str, float] | None] = ContextVar("stages", default=None)
-
-
-@contextmanager
-def stage_times() -> Iterator[dict[str, float]]:
-    """Collects the seconds that encoding and decoding spend in each stage, while the context is open.
-
-    Stages: "transform", "mean path", "scale path", "ordering", "range coding", "container". On CUDA the float stages are
-    launched asynchronously, so only their sum with what waits for them is meaningful.
-    """
-    token = _stages.set({})
-    try:
-        yield _stages.get()  # type: ignore[misc]
-    finally:
-        _stages.reset(token)
-
-
-@contextmanager
-def _stage(name: str) -> Iterator[None]:
-    times = _stages.get()
-    start = time.perf_counter()
-    yield
-    if times is not None:
-        times[name] = times.get(name, 0.0) + time.perf_counter() - start
-
+__all__ = ["Codec", "Latent", "cut", "decode", "encode", "stage_times"]
 
 @dataclass(frozen=True)
 class Step:
@@ -164,7 +139,7 @@ class Codec:
         if not images:
             return []
         payloads, (height, width) = self._code_images(images, max_pixels)
-        with _stage("container"):
+        with stage("container"):
             header = container.Header(width, height, self.fingerprint, checksums)
             return [container.write(header, segments) for segments in payloads]
 
@@ -199,7 +174,7 @@ class Codec:
         if len({tensor.shape for tensor in tensors}) > 1:
             raise ImageError("the images of a batch must have one size")
         height, width = tensors[0].shape[2:]
-        with _stage("transform"):
+        with stage("transform"):
             x = pad_to_multiple(torch.cat(tensors).to(self.device), LATENT_STRIDE)
             y = self._analysis(x.contiguous(memory_format=torch.channels_last))
             z = self._hyper_analysis(y) - self._medians
@@ -211,11 +186,11 @@ class Codec:
             if step.segment == 0:
                 values = z_integer
             else:
-                with _stage("mean path"):
+                with stage("mean path"):
                     values = _to_integers(y[:, offsets[step.segment - 1] : offsets[step.segment]] - step.mean)
             for n in range(len(images)):
                 order, runs, tables = self._order(step, n)
-                with _stage("range coding"):
+                with stage("range coding"):
                     payloads[n].append(code(ordering.gather(values[n], order), runs, tables))
             return values, [True] * len(images)
 
@@ -257,7 +232,7 @@ class Codec:
     @torch.inference_mode()
     def synthesise(self, latents: Sequence[Latent]) -> list[Image.Image]:
         """Pictures of latents of one size."""
-        with _stage("transform"):
+        with stage("transform"):
             y = torch.cat([latent.y for latent in latents]).contiguous(memory_format=torch.channels_last)
             x = crop(self._synthesis(y), latents[0].height, latents[0].width)
             return [from_tensor(image[None]) for image in x]
@@ -285,7 +260,7 @@ class Codec:
         """As :meth:`decode_latent`, for streams of images of one size. Raises ImageError if sizes differ."""
         if not streams:
             return []
-        with _stage("container"):
+        with stage("container"):
             parsed = [self._parse(cut(data, level, max_bytes), max_pixels) for data in streams]
         headers = [stream.header for stream in parsed]
         if len({(header.width, header.height) for header in headers}) > 1:
@@ -304,7 +279,7 @@ class Codec:
                     continue
                 segment = parsed[n].segments[step.segment]
                 order, runs, tables = self._order(step, position)
-                with _stage("range coding"):
+                with stage("range coding"):
                     part = decode_segment(segment.payload, segment.declared, runs, tables, segment.verified)
                 values[n], _ = ordering.scatter(part.symbols, order, step.shape)
                 received[n][step.segment] = len(part.symbols)
@@ -334,17 +309,17 @@ class Codec:
         hyper_shape = (self.config.hyper_channels, -(-height // HYPER_STRIDE), -(-width // HYPER_STRIDE))
         z, complete = yield Step(0, tuple(range(n)), hyper_shape, None, None)
         whole = tuple(i for i in range(n) if complete[i])
-        with _stage("scale path"):
+        with stage("scale path"):
             features = self._scale_path.features(_exact(z[list(whole)]), height, width) if whole else None
-        with _stage("mean path"):
+        with stage("mean path"):
             z_hat = torch.from_numpy(z).to(self.device).float() + self._medians
             prior = self._mean_path.prior(z_hat.contiguous(memory_format=torch.channels_last), height, width)
         prefix: Tensor | None = None
         earlier: np.ndarray | None = None
         for k, channels in enumerate(self.config.blocks):
-            with _stage("mean path"):
+            with stage("mean path"):
                 mean = self._mean_path.mean(k, prior, prefix)
-            with _stage("scale path"):
+            with stage("scale path"):
                 indexes = None
                 if whole:
                     # Only blocks that arrived whole come here: the integer path never sees a partly received one.
@@ -357,7 +332,7 @@ class Codec:
                 features = features[[position for position, i in enumerate(whole) if i in still]]
             whole = still
             earlier = q if earlier is None else np.concatenate((earlier, q), axis=1)
-            with _stage("mean path"):
+            with stage("mean path"):
                 hat = mean + torch.from_numpy(q).to(self.device).float()
                 prefix = hat if prefix is None else torch.cat((prefix, hat), 1)
         return prefix  # type: ignore[return-value]
@@ -373,7 +348,7 @@ class Codec:
 
     def _order(self, step: Step, position: int) -> tuple[np.ndarray, Runs, Tables]:
         """Coding order, runs and tables of one image's symbols in a step; ``position`` counts within ``step.items``."""
-        with _stage("ordering"):
+        with stage("ordering"):
             if step.indexes is None:
                 size = step.shape[1:]
                 order = ordering.hyper_coding_order(self._hyper_order, *size)
@@ -385,10 +360,8 @@ class Codec:
 def cut(data: bytes, level: str | None = None, max_bytes: int | None = None) -> bytes:
     """The prefix of a stream that a level or a byte budget selects; the shorter of both if both are given."""
     if level is not None:
-        if level not in LEVELS:
-            raise ValueError(f"unknown level {level!r}; there are: {', '.join(LEVELS)}")
-        data = data[: container.level_end(container.parse(data, max_pixels=None), LEVELS.index(level))]
-    return data if max_bytes is None else container.truncate(data, max_bytes)
+        data = truncate(data, level=level)
+    return data if max_bytes is None else truncate(data, max_bytes=max_bytes)
 
 
 def encode(

@@ -19,6 +19,8 @@ LATENT_STRIDE = 16
 """Pixels per latent position, on each axis."""
 HYPER_STRIDE = 4
 """Latent positions per hyperlatent position, on each axis."""
+CHANNELS_MAX = 4096
+"""Bound on every size in a model's config, and on all latent channels together."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,14 @@ class ModelConfig:
         object.__setattr__(self, "blocks", tuple(self.blocks))
         if self.family != "lite":
             raise ValueError(f"unknown transform family {self.family!r}")
-        if len(self.blocks) != len(LEVELS) or min(self.blocks) < 1:
-            raise ValueError(f"blocks must be {len(LEVELS)} positive channel counts, not {self.blocks}")
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.type is int and not 1 <= value <= 4096:
-                raise ValueError(f"{field.name} must lie in 1..4096, not {value}")
+        if len(self.blocks) != len(LEVELS):
+            raise ValueError(f"blocks must be {len(LEVELS)} channel counts, not {self.blocks}")
+        counts = [(field.name, getattr(self, field.name)) for field in fields(self) if field.type is int]
+        for name, value in [*counts, *(("blocks", channels) for channels in self.blocks)]:
+            if type(value) is not int or not 1 <= value <= CHANNELS_MAX:  # a file may say anything: 16.5, or true
+                raise ValueError(f"{name} must be an integer in 1..{CHANNELS_MAX}, not {value!r}")
+        if self.latent_channels > CHANNELS_MAX:
+            raise ValueError(f"{self.latent_channels} latent channels are more than {CHANNELS_MAX}")
 
     @property
     def latent_channels(self) -> int:

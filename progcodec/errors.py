@@ -43,3 +43,7 @@ class CheckpointError(ProgcodecError):
 
 class TrainingError(ProgcodecError):
     """Training cannot start or go on: no images, a state file that does not fit, a loss that is not finite."""
+
+
+class HierarchyError(ProgcodecError):
+    """A class hierarchy, or what one is to be built from, is missing, damaged or does not fit."""

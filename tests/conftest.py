@@ -39,15 +39,13 @@ def small_photograph(photograph) -> Image.Image:
 
 @pytest.fixture(scope="session")
 def kodak() -> list[Image.Image]:
-    """The Kodak images, from the tar file that PROGCODEC_KODAK names or that lies in a folder ``shared/data`` nearby."""
-    candidates = [os.environ.get("PROGCODEC_KODAK", "")]
-    candidates += [str(parent / "shared" / "data" / "kodak.tar") for parent in Path(__file__).resolve().parents]
-    for candidate in candidates:
-        if candidate and Path(candidate).is_file():
-            from progcodec.evaluation.sources import read_pictures
+    """The Kodak images, from the tar file or folder that the variable PROGCODEC_KODAK names."""
+    source = os.environ.get("PROGCODEC_KODAK")
+    if not source:
+        pytest.skip("name the Kodak images' tar file or folder in PROGCODEC_KODAK")
+    from progcodec.evaluation.sources import read_pictures
 
-            return [Image.fromarray(picture.pixels) for picture in read_pictures(candidate)]
-    pytest.skip("the Kodak images are not here; name their tar file in PROGCODEC_KODAK")
+    return [Image.fromarray(picture.pixels) for picture in read_pictures(source)]
 
 
 def noise_image(height: int, width: int, seed: int = 0) -> np.ndarray:

@@ -11,10 +11,10 @@ import progcodec
 
 ROOT = Path(progcodec.__file__).parent
 LAYERS = [
-    {"errors", "config"},
-    {"bitstream", "network"},
+    {"errors", "config", "timing"},
+    {"bitstream", "network", "wordnet"},
     {"image", "stream", "hierarchy"},
-    {"codec"},
+    {"codec", "hierarchy_build"},
     {"classify"},
     {"evaluation"},
     {"training"},
@@ -77,9 +77,17 @@ def test_network_and_bitstream_never_meet_and_the_lowest_layer_stands_alone():
             assert not own_units(path) and "torch" not in outside(path), path
 
 
+def test_the_hierarchy_needs_numpy_only():
+    for path in SOURCES:
+        if unit(path) in ("hierarchy", "wordnet"):
+            assert outside(path) - set(sys.stdlib_module_names) <= {"numpy", "progcodec"}, path
+    code = "from progcodec.cli import main; main(['hierarchy', 'show', 'vulture'], standalone_mode=False)"
+    assert loaded_by(code, *HEAVY, "sklearn", "open_clip", "nltk", "matplotlib") <= {"numpy"}
+
+
 def test_files_stay_short_enough_to_read():
     for path in SOURCES:
-        if unit(path) in ("cli", "image", "demo", "stream"):
+        if unit(path) in ("cli", "image", "demo", "stream", "hierarchy", "wordnet", "hierarchy_build"):
             assert len(path.read_text(encoding="utf-8").splitlines()) < 300, path
 
 
@@ -101,6 +109,7 @@ HEAVY = ("torch", "numpy", "PIL", "constriction", "safetensors", "compressai", "
         "from progcodec.cli import main; main(['--help'], standalone_mode=False)",
         "from progcodec.cli import main; main(['encode', '--help'], standalone_mode=False)",
         "from progcodec.cli import main; main(['train', '--help'], standalone_mode=False)",
+        "from progcodec.cli import main; main(['hierarchy', 'build', '--help'], standalone_mode=False)",
     ],
 )
 def test_starts_without_anything_heavy(code):

@@ -112,7 +112,7 @@ def test_whole_run(tmp_path, pictures, tiny_checkpoint, monkeypatch):
         assert text in result.output
     with (out / "points.csv").open() as stream:
         rows = list(csv.DictReader(stream))
-    settings = sum(len(peer.settings) for peer in peers.peers("JPEG", "JPEG 2000"))
+    settings = sum(len(peer.settings) for peer in peers.peers(*rate_distortion.PEERS))
     assert len(rows) == 2 * (3 + 10 + settings)
     assert (out / "curves.png").stat().st_size > 10_000 and b"<svg" in (out / "curves.svg").read_bytes()
 

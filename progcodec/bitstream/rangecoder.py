@@ -35,6 +35,8 @@ WORD = 4
 """Bytes of a word of the coder; its interval is kept in a window of two words."""
 TAIL_WORDS = 4
 MAX_TRIM = WORD
+BYTES_PER_SYMBOL = 4
+"""Bound on a payload: no symbol of a 24-bit table costs as much. Most damaged lengths are far above it."""
 SHRINK = 8
 """How much smaller a stretch is tried next when the coder rejects one; any value above 1 gives the same symbols."""
 
@@ -87,6 +89,8 @@ def decode_segment(
     """
     if len(payload) > declared:
         raise ValueError(f"{len(payload)} bytes of a payload of {declared}")
+    if declared > BYTES_PER_SYMBOL * _total(runs) + 2 * WORD:
+        raise CorruptError(f"a segment is damaged: a length of {declared} bytes is impossible for its symbols")
     cut = len(payload) < declared
     symbols = _decode_cut(payload, runs, tables) if cut else _decode_whole(payload, runs, tables)
     symbols -= np.int32(Q_MAX)

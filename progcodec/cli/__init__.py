@@ -6,6 +6,7 @@
     coding.py    encode, decode
     streams.py   truncate, info
     demo.py      demo
+    hierarchy.py hierarchy show, hierarchy build
     training.py  train, export
 
 Nothing here imports torch, numpy or Pillow before a command that needs them runs.
@@ -19,6 +20,7 @@ from progcodec import __version__
 from progcodec.cli.batch import EXPECTED_ERRORS, complain, reason
 from progcodec.cli.coding import decode_command, encode_command
 from progcodec.cli.demo import demo_command
+from progcodec.cli.hierarchy import hierarchy_command
 from progcodec.cli.streams import info_command, truncate_command
 from progcodec.cli.training import export_command, train_command
 
@@ -67,6 +69,7 @@ def main() -> None:
 
 
 for _command in (
-    encode_command, decode_command, truncate_command, info_command, demo_command, train_command, export_command
+    encode_command, decode_command, truncate_command, info_command, demo_command, hierarchy_command, train_command,
+    export_command,
 ):
     main.add_command(_command)

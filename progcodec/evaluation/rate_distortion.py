@@ -34,7 +34,7 @@ from progcodec.evaluation.sources import Picture, read_pictures
 
 CUTS = 10
 ENDS_CURVE, CUTS_CURVE = "level ends", "cuts"
-PEERS = ("JPEG", "JPEG 2000")
+PEERS = ("JPEG", "JPEG 2000", "JPEG 2000, Pillow's defaults")
 PUBLISHED = ("JPEG 2000", "bmshj2018-hyperprior", "BPG 4:4:4", "mbt2018-mean", "VTM (VVC intra)")
 KODAK_COUNT = 24
 

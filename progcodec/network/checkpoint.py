@@ -83,9 +83,11 @@ class Checkpoint:
     def _check(self, path: str | Path) -> None:
         channels = self.config.hyper_channels
         shapes = ((SCALE_COUNT, ALPHABET), (channels, ALPHABET), (channels,), (channels,))
-        for name, shape in zip(TABLES, shapes, strict=True):
-            if name not in self.tensors or tuple(self.tensors[name].shape) != shape:
-                raise CheckpointError(f"{path}: {name} is missing or has the wrong shape")
+        types = (torch.uint32, torch.uint32, torch.int32, torch.float32)
+        for name, shape, dtype in zip(TABLES, shapes, types, strict=True):
+            tensor = self.tensors.get(name)
+            if tensor is None or tuple(tensor.shape) != shape or tensor.dtype != dtype:
+                raise CheckpointError(f"{path}: {name} is missing or has the wrong shape or type")
         if sorted(self.tensors["tables.hyper_order"].tolist()) != list(range(channels)):
             raise CheckpointError(f"{path}: tables.hyper_order is no permutation")
 

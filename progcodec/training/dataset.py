@@ -5,8 +5,10 @@ two CPU cores free for the network.
 """
 
 import glob
+import gzip
 import io
 import tarfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -37,7 +39,7 @@ def expand(patterns: Sequence[str]) -> list[Path]:
 def _members(path: Path) -> Iterator[tuple[str, bytes]]:
     if path.is_dir():
         for file in sorted(path.rglob("*")):
-            if file.suffix.lower() in SUFFIXES:
+            if file.suffix.lower() in SUFFIXES and file.is_file():
                 yield str(file), file.read_bytes()
     elif path.name.endswith((".tar", ".tar.gz", ".tgz")):
         try:
@@ -47,8 +49,9 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
                         stream = archive.extractfile(member)
                         if stream is not None:
                             yield f"{path.name}/{member.name}", stream.read()
-        except tarfile.TarError as error:
-            raise TrainingError(f"{path}: not a readable tar file ({error})") from None
+        except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(":")
+            raise TrainingError(f"{path}: not a readable tar file ({reason})") from None
     else:
         yield str(path), path.read_bytes()
 
@@ -69,7 +72,7 @@ def load_images(patterns: Sequence[str], min_side: int, limit: int | None = None
                     small += 1
                     continue
                 images.append(np.asarray(image.convert("RGB")))
-            except OSError:
+            except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # Pillow's ways to say "damaged"
                 broken += 1
             if limit is not None and len(images) >= limit:
                 return images

@@ -22,6 +22,7 @@ from progcodec.training.export import export
 from progcodec.training.initialise import initialise
 from progcodec.training.loss import PRESETS, LossWeights, forward, objective
 from progcodec.training.optimizer import build_optimizers
+from progcodec.training.state import fitting, load_state
 
 LICENCE = (
     "Weights trained on the images named under 'data'. Where these derive from ImageNet, its terms hold for the weights: "
@@ -92,23 +93,24 @@ class Trainer:
 
         self.settings, self.device = settings, device
         torch.manual_seed(settings.seed)
-        saved = _load_state(settings.resume or settings.init)
-        self.config = ModelConfig.from_dict(saved["config"]) if saved else settings.config
+        path = settings.resume or settings.init
+        saved = load_state(path)
+        self.config = saved["config"] if saved else settings.config
         self.model = Model(self.config).to(device, memory_format=torch.channels_last)
         self.bottleneck = EntropyBottleneck(self.config.hyper_channels, init_scale=5).to(device)
         self.both = nn.ModuleDict({"model": self.model, "bottleneck": self.bottleneck})
         self.optimizers = build_optimizers(self.model, self.bottleneck, settings.lr)
         self.step, self.images_seen, self.minutes_before = 0, 0, 0.0
         self.fresh = saved is None
-        if saved:
-            self.both.load_state_dict(saved["weights" if settings.resume else "average"])
-        if saved and settings.resume:
-            self.step, self.images_seen, self.minutes_before = saved["step"], saved["images"], saved["minutes"]
-            for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
-                optimizer.load_state_dict(state)
-        self.average = {k: v.detach().clone() for k, v in self.both.state_dict().items()}
-        if saved and settings.resume:
-            self.average = {k: v.to(device) for k, v in saved["average"].items()}
+        with fitting(path):
+            if saved:
+                self.both.load_state_dict(saved["weights" if settings.resume else "average"])
+            self.average = {k: v.detach().clone() for k, v in self.both.state_dict().items()}
+            if saved and settings.resume:
+                self.step, self.images_seen, self.minutes_before = saved["step"], saved["images"], saved["minutes"]
+                for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
+                    optimizer.load_state_dict(state)
+                self.average = {k: saved["average"][k].to(device) for k in self.average}
 
     def start(self, crops: Tensor) -> None:
         """Fills the transforms of a new model from training crops, uint8 (N, 3, H, W)."""
@@ -153,17 +155,6 @@ class Trainer:
         }
         export(self.model, self.bottleneck, metadata).save(settings.out)
         self.both.load_state_dict(live)
-
-
-def _load_state(path: str | None) -> dict | None:
-    if path is None:
-        return None
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise TrainingError(f"{path}: no such training state") from None
-    except Exception as error:  # torch.load raises many kinds on a damaged file
-        raise TrainingError(f"{path}: not a training state ({type(error).__name__})") from None
 
 
 def _learning_rate(settings: TrainSettings, progress: float, step: int) -> float:

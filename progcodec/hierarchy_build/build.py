@@ -1,0 +1,74 @@
+"""From embeddings to a finished hierarchy: clusters, names, quality, provenance."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from progcodec.hierarchy import Cluster, Hierarchy, Leaf
+from progcodec.hierarchy_build import quality
+from progcodec.hierarchy_build.clustering import RESTARTS, nested, unit_rows
+from progcodec.hierarchy_build.naming import names
+from progcodec.wordnet import NOTICE, Taxonomy
+
+
+def build(
+    embeddings: np.ndarray,
+    classes: Sequence[Leaf],
+    sizes: Sequence[int],
+    seed: int,
+    source: str,
+    taxonomy: Taxonomy | None,
+    restarts: int = RESTARTS,
+) -> Hierarchy:
+    """A hierarchy of the classes (whose `parent` is ignored); equal arguments give equal bytes.
+
+    `taxonomy` holds the WordNet facts of the classes; with None, groups are named after their own classes, and
+    nothing is said about Wu-Palmer similarity.
+    """
+    rows = unit_rows(embeddings)
+    levels = nested(rows, sizes, seed, restarts)
+    named = names(levels, rows, classes, taxonomy)
+    groups = []
+    for number, labels in enumerate(levels):
+        first = [int(np.flatnonzero(labels == group)[0]) for group in range(sizes[number])]
+        parents = [int(levels[number - 1][index]) if number else None for index in first]
+        groups.append(tuple(Cluster(name, parent) for (name, _), parent in zip(named[number], parents)))
+    leaves = tuple(Leaf(leaf.name, leaf.wnid, int(group)) for leaf, group in zip(classes, levels[-1]))
+    about: dict[str, Any] = {
+        "provenance": {
+            "embeddings": source,
+            "method": "k-means from the top down on unit rows; shares of the next level by largest remainder",
+            "names": f"best-matching WordNet ancestors; {NOTICE}" if taxonomy else "most central classes",
+        },
+        "seed": seed,
+        "restarts": restarts,
+        "sizes": list(sizes),
+        "quality": _quality(rows, levels, named, classes, sizes, seed, restarts, taxonomy),
+    }
+    return Hierarchy(tuple(groups), leaves, about)
+
+
+def _quality(
+    rows: np.ndarray,
+    levels: Sequence[np.ndarray],
+    named: Sequence[Sequence[tuple[str, float]]],
+    classes: Sequence[Leaf],
+    sizes: Sequence[int],
+    seed: int,
+    restarts: int,
+    taxonomy: Taxonomy | None,
+) -> dict[str, Any]:
+    wnids = [leaf.wnid for leaf in classes if leaf.wnid]
+    similarity = taxonomy.wu_palmer(wnids) if taxonomy else None
+    stable = quality.stability(rows, sizes, seed, restarts)
+    result = []
+    for size, labels, level_names, rand in zip(sizes, levels, named, stable):
+        row: dict[str, Any] = {"size": size, "clusters": quality.balance(labels), "stability": rand}
+        row["name_match_mean_f1"] = round(float(np.mean([score for _, score in level_names])), 4)
+        if taxonomy and similarity is not None:
+            row["clusters"] |= quality.agreement(labels, similarity)
+            depth, cut = quality.depth_cut(taxonomy, wnids, size)
+            row["wordnet_depth_cut"] = {"depth": depth, **quality.balance(cut), **quality.agreement(cut, similarity)}
+        result.append(row)
+    return {"levels": result, "stability_seeds": quality.STABILITY_SEEDS, "paper": quality.PAPER}

@@ -1,0 +1,351 @@
+"""The class hierarchy: the shipped one, building one, its names and scores, and what is refused."""
+
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from progcodec import HierarchyError, wordnet
+from progcodec.hierarchy import Hierarchy, Leaf, Node
+from progcodec.wordnet import Synset, Taxonomy
+
+from .command import errors, run
+
+ROOT = Path(__file__).parents[1]
+DICTIONARY = Path("/usr/share/wordnet")
+CLASSES = ROOT / "hierarchy_data" / "imagenet1k_classes.csv"
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Hierarchy:
+    return Hierarchy.load()
+
+
+@pytest.fixture(scope="module")
+def facts() -> Taxonomy:
+    return Taxonomy.load()
+
+
+@pytest.fixture
+def inputs(tmp_path, monkeypatch) -> Path:
+    """60 classes and embeddings for them, in an empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    lines = CLASSES.read_text(encoding="utf-8").splitlines()[::16][:60]
+    Path("classes.csv").write_text("\n".join(lines), encoding="utf-8")
+    Path("names.csv").write_text("\n".join(line.rpartition(",")[0] for line in lines), encoding="utf-8")
+    np.save("rows.npy", np.random.default_rng(0).normal(size=(60, 8)).astype(np.float16))
+    return tmp_path
+
+
+def build(*arguments: object, classes: str = "classes.csv", code: int = 0):
+    pytest.importorskip("sklearn")
+    return run(
+        "hierarchy", "build", "--classes", classes, "--embeddings", "rows.npy", "--restarts", 2, *arguments, code=code
+    )
+
+
+# --- the shipped hierarchy --------------------------------------------------------------------------------------------
+
+
+def test_the_shipped_levels_nest_and_have_their_sizes(shipped):
+    assert shipped.sizes == (10, 100) and len(shipped.classes) == 1000
+    assert shipped.level_names == ("coarse", "intermediate", "fine")
+    assert [leaf.wnid for leaf in shipped.classes] == sorted(leaf.wnid for leaf in shipped.classes)
+    coarse, intermediate = shipped.assignments
+    for group in range(100):
+        assert len(set(coarse[intermediate == group])) == 1
+    for index in range(0, 1000, 37):
+        one, two = shipped.ancestors(index)
+        assert shipped.path(index) == (*shipped.path(Node(1, two)), shipped.classes[index].name)
+        assert shipped.path(Node(1, two))[0] == shipped.name(Node(0, one))
+        assert index in shipped.members(Node(0, one)) and index in shipped.members(Node(1, two))
+        assert Node(2, index) in shipped.children(Node(1, two)) and not shipped.children(Node(2, index))
+
+
+def test_the_shipped_names_are_unique_and_short(shipped):
+    names = [cluster.name for level in shipped.levels for cluster in level]
+    assert len({name.casefold() for name in names}) == 110
+    assert all(name.strip() and len(name) <= 45 for name in names)
+
+
+def test_the_shipped_quality_is_what_the_shipped_facts_give(shipped, facts):
+    from progcodec.hierarchy_build.quality import agreement, balance, depth_cut
+
+    similarity = shipped.wu_palmer(facts)
+    assert np.array_equal(similarity, similarity.T) and (np.diag(similarity) == 1).all()
+    for row, labels in zip(shipped.about["quality"]["levels"], shipped.assignments, strict=True):
+        expected = {**balance(labels), **agreement(labels, similarity)}
+        assert row["clusters"] == expected
+        assert expected["intra"] >= 0.55 and expected["inter"] <= 0.45
+    depth, cut = depth_cut(facts, [leaf.wnid for leaf in shipped.classes], 10)
+    assert depth == 4
+    paper = shipped.about["quality"]["paper"]["wordnet_depth_cut"]
+    assert agreement(cut, similarity) == pytest.approx(paper, abs=0.005)
+
+
+def test_a_round_trip_keeps_the_bytes(shipped, tmp_path):
+    path = tmp_path / "copy.json"
+    path.write_text(shipped.to_json(), encoding="utf-8")
+    assert Hierarchy.load(path) == shipped
+    assert path.read_bytes() == (ROOT / "hierarchy_data" / "imagenet1k.json").read_bytes()
+
+
+def test_aggregate_sums_and_never_exceeds_the_parent(shipped):
+    values = np.random.default_rng(0).dirichlet(np.ones(1000), size=(2, 3))
+    coarse, intermediate = (shipped.aggregate(values, level) for level in ("coarse", 1))
+    assert coarse.shape == (2, 3, 10) and intermediate.shape == (2, 3, 100)
+    assert np.allclose(coarse.sum(-1), 1)
+    assert np.allclose(coarse[..., 4], values[..., shipped.assignments[0] == 4].sum(-1))
+    parents = [cluster.parent for cluster in shipped.levels[1]]
+    assert (intermediate <= coarse[..., parents] + 1e-12).all()
+    assert np.array_equal(shipped.aggregate(values, "fine"), values)
+    assert shipped.aggregate(values[0, 0], 0).shape == (10,)
+    with pytest.raises(HierarchyError, match="do not end in the 1000 classes"):
+        shipped.aggregate(values[..., :999], 0)
+    with pytest.raises(HierarchyError, match="no level 'best'"):
+        shipped.aggregate(values, "best")
+
+
+# --- Wu-Palmer --------------------------------------------------------------------------------------------------------
+
+
+def test_wu_palmer_by_hand():
+    #      r        r has depth 1; x 2; a 3 by x (the longest way), 2 directly
+    #     / \
+    #    x   |      lcs(b, c) = a: 2·3 / ((3+1) + (3+1));   lcs(a, b) = a: 2·3 / (3 + 4);   lcs(b, y) = r: 2·1 / (3 + 2)
+    #     \ /  \
+    #      a    y
+    #     / \
+    #    b   c
+    tree = {"r": "", "x": "r", "a": "xr", "b": "a", "c": "a", "y": "r"}
+    small = Taxonomy({name: Synset((name,), tuple(above)) for name, above in tree.items()})
+    values = small.wu_palmer(["a", "b", "c", "y"])
+    expected = [[1, 6 / 7, 6 / 7, 2 / 4], [6 / 7, 1, 6 / 8, 2 / 5], [6 / 7, 6 / 8, 1, 2 / 5], [2 / 4, 2 / 5, 2 / 5, 1]]
+    assert np.allclose(values, expected)
+    assert small.path("b") == ["r", "a", "b"]
+    with pytest.raises(HierarchyError, match="do not know z"):
+        small.wu_palmer(["a", "z"])
+    with pytest.raises(HierarchyError, match="unknown hypernym q"):
+        Taxonomy({"a": Synset(("a",), ("q",))})
+
+
+@pytest.mark.skipif(not (DICTIONARY / "data.noun").is_file(), reason="WordNet's dictionary files are not here")
+def test_the_shipped_facts_are_wordnets_and_the_similarity_nltks(shipped, facts, tmp_path):
+    wnids = [leaf.wnid for leaf in shipped.classes]
+    assert Taxonomy.from_dictionary(DICTIONARY, wnids).synsets == facts.synsets
+    with pytest.raises(HierarchyError, match="n00000000 is no noun"):
+        Taxonomy.from_dictionary(DICTIONARY, ["n00000000"])
+
+    pytest.importorskip("nltk")
+    from nltk.corpus.reader.wordnet import WordNetCorpusReader
+
+    for file in DICTIONARY.iterdir():
+        if file.is_file():
+            shutil.copy(file, tmp_path)
+    # Debian leaves this list out; the similarity does not look at it.
+    (tmp_path / "lexnames").write_text("".join(f"{i:02d}\tgroup{i}\t1\n" for i in range(45)))
+    reader = WordNetCorpusReader(str(tmp_path), None)
+    similarity = shipped.wu_palmer(facts)
+    synsets = [reader.synset_from_pos_and_offset("n", int(wnid[1:])) for wnid in wnids]
+    pairs = np.random.default_rng(1).integers(0, 1000, (1500, 2))
+    for one, two in pairs:
+        assert synsets[one].wup_similarity(synsets[two]) == pytest.approx(similarity[one, two])
+
+
+# --- building ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_run_gives_the_same_bytes(inputs):
+    build("--sizes", "4,11,30", "-o", "a.json")
+    build("--sizes", "4,11,30", "-o", "b.json")
+    assert Path("a.json").read_bytes() == Path("b.json").read_bytes()
+    made = Hierarchy.load("a.json")
+    assert made.sizes == (4, 11, 30) and made.level_names[-1] == "classes"
+    assert sorted(np.bincount(made.assignments[0]))[0] > 0
+    build("--sizes", "4,11,30", "--seed", 1, "-o", "c.json")
+    assert Hierarchy.load("c.json") != made
+    assert "K=11" in run("hierarchy", "show", "--file", "a.json").stdout
+    assert build("-o", "a.json", "--sizes", "2", code=1).stderr.endswith("a.json exists; --force overwrites it\n")
+
+
+def test_classes_without_wordnet_and_equal_embeddings(inputs):
+    np.save("rows.npy", np.ones((60, 8)))
+    build("--sizes", "3,60", "-o", "a.json", classes="names.csv")
+    made = Hierarchy.load("a.json")
+    assert made.sizes == (3, 60) and all(leaf.wnid is None for leaf in made.classes)
+    assert "intra" not in made.about["quality"]["levels"][0]["clusters"]
+    assert "tench" in run("hierarchy", "show", "--file", "a.json", "tench").stdout
+    with pytest.raises(HierarchyError, match="WordNet id for every class"):
+        made.wu_palmer()
+
+
+def test_shares_by_largest_remainder():
+    from progcodec.hierarchy_build.clustering import shares
+
+    assert shares([50, 30, 20], 10) == [5, 3, 2]
+    assert shares([55, 25, 20], 10) == [5, 3, 2]
+    assert shares([998, 1, 1], 100) == [98, 1, 1]
+    assert shares([2, 2, 6], 10) == [2, 2, 6]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--sizes", "10,5"], "sizes must grow"),
+        (["--sizes", "0,5"], "sizes must grow"),
+        (["--sizes", "10,61"], "at most the 60 classes"),
+        (["--classes", "missing.csv"], "missing.csv: No such file"),
+        (["--classes", "rows.npy"], "rows.npy is no list of classes"),
+        (["--classes", "half.csv"], "at every class or at none"),
+        (["--classes", "one.csv"], "one row for each of the 1 classes"),
+        (["--classes", "three.csv"], "is not NAME or NAME,WNID"),
+        (["--classes", "empty.csv"], "lists no classes"),
+        (["--classes", "unknown.csv"], "do not know n99999999"),
+        (["--embeddings", "missing.npy"], "missing.npy: No such file"),
+        (["--embeddings", "classes.csv"], "no .npy file"),
+        (["--embeddings", "nan.npy"], "finite"),
+        (["--wordnet", "nowhere"], "nowhere/data.noun: No such file"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(inputs, change, message):
+    for name, text in {"half": "a,n01440764\nb", "one": "a", "three": "a,b,c", "empty": "", "unknown": "a,n99999999"}.items():
+        Path(f"{name}.csv").write_text(text)
+    np.save("nan.npy", np.full((60, 8), np.nan))
+    if change == ["--classes", "one.csv"] or change[1] == "unknown.csv":
+        change = [*change, "--sizes", "1"]
+    (line,) = errors(build("-o", "out.json", "--sizes", "5", *change, code=1))
+    assert message in line and not Path("out.json").exists()
+
+
+def test_wrong_usage(inputs):
+    run("hierarchy", "build", "--classes", "classes.csv", "-o", "a.json", code=2)
+    build("-o", "a.json", "--clip", "ViT-B-32", code=2)
+    build("-o", "a.json", "--sizes", "ten", code=2)
+
+
+def test_clip_embeds_the_names_with_any_open_clip_model(inputs):
+    open_clip = pytest.importorskip("open_clip")
+    pytest.importorskip("sklearn")
+    import torch
+
+    vision = {"image_size": 32, "layers": 1, "width": 16, "patch_size": 16, "head_width": 8}
+    text = {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}
+    Path("tiny-clip.json").write_text(json.dumps({"embed_dim": 8, "vision_cfg": vision, "text_cfg": text}))
+    open_clip.add_model_config(Path("tiny-clip.json"))
+    arguments = ["--clip", "tiny-clip", "--pretrained", "none", "--template", "a photo of a {}", "--template", "a {}"]
+    for name in ("a.json", "b.json"):
+        torch.manual_seed(0)
+        command = ["hierarchy", "build", "--classes", "classes.csv", "--sizes", "3,9", "--restarts", 2, "-o", name]
+        run(*command, *arguments)
+    made = Hierarchy.load("a.json")
+    assert Path("a.json").read_bytes() == Path("b.json").read_bytes() and made.sizes == (3, 9)
+    assert made.about["provenance"]["embeddings"] == "CLIP tiny-clip (none), text: a photo of a {}; a {}"
+    base = ["hierarchy", "build", "--classes", "classes.csv", "-o", "c.json", "--sizes", "3"]
+    (line,) = errors(run(*base, "--clip", "tiny-clip", "--template", "no place", code=1))
+    assert "'no place' has no {}" in line
+    assert "cannot load CLIP no-such-model" in errors(run(*base, "--clip", "no-such-model", code=1))[-1]
+
+
+# --- showing ----------------------------------------------------------------------------------------------------------
+
+
+def test_show_prints_the_tree_a_group_and_a_path(shipped, tmp_path):
+    tree = run("hierarchy", "show").stdout
+    for level in shipped.levels:
+        assert all(cluster.name in tree for cluster in level)
+    assert "0.583   0.426" in tree and "ARI" in tree
+    vulture = shipped.find("vulture")[0]
+    assert run("hierarchy", "show", "Vulture").stdout == " › ".join(shipped.path(vulture)) + "  (n01616318)\n"
+    assert run("hierarchy", "show", "n01616318").stdout == run("hierarchy", "show", "vulture").stdout
+    assert len(run("hierarchy", "show", "sunglasses").stdout.splitlines()) >= 2  # two classes have this name
+    first = shipped.levels[0][0].name
+    assert "tench" in run("hierarchy", "show", first).stdout
+    record = json.loads(run("hierarchy", "show", "vulture", "--format", "json").stdout)["nodes"][0]
+    assert record["level"] == "fine" and record["path"] == list(shipped.path(vulture))
+    assert json.loads(run("hierarchy", "show", "--format", "json").stdout)["quality"]["levels"][0]["size"] == 10
+    (line,) = errors(run("hierarchy", "show", "unicorn", code=1))
+    assert line == "progcodec: no class or group is called 'unicorn'"
+
+
+def test_the_tree_is_drawn(tmp_path):
+    pytest.importorskip("matplotlib")
+    from PIL import Image
+
+    path = tmp_path / "tree.png"
+    run("hierarchy", "show", "--plot", path)
+    assert Image.open(path).height > 1000
+    assert "exists" in errors(run("hierarchy", "show", "--plot", path, code=1))[0]
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+SOUND = {
+    "format": "progcodec class hierarchy", "version": 1,
+    "levels": [[{"name": "animal", "parent": None}, {"name": "thing", "parent": None}]],
+    "classes": [{"name": "cat", "wnid": None, "parent": 0}, {"name": "cup", "wnid": None, "parent": 1}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": "other"}, "no class hierarchy"),
+        ({"version": 2}, "of version 2; this reader knows 1"),
+        ({"levels": None}, "misses"),
+        ({"levels": []}, "needs groups and classes"),
+        ({"levels": [[{"name": "animal"}]]}, "misses 'parent'"),
+        ({"levels": [[{"name": "a", "parent": None}, {"name": "A", "parent": None}]]}, "two groups are called"),
+        ({"levels": [[{"name": " ", "parent": None}] * 2]}, "no name"),
+        ({"levels": [[{"name": "a", "parent": 0}, {"name": "b", "parent": None}]]}, "first level has a parent"),
+        ({"classes": [{"name": "cat", "wnid": None, "parent": 2}]}, "2 is no parent"),
+        ({"classes": [{"name": "cat", "wnid": None, "parent": 0}]}, "a group is empty"),
+        ({"classes": [{"name": "cat", "wnid": 7, "parent": 0}]}, "no text"),
+    ],
+)
+def test_a_bad_file_is_refused_by_name(tmp_path, change, message):
+    path = tmp_path / "bad.json"
+    path.write_text(json.dumps(SOUND))
+    assert Hierarchy.load(path).classes[1] == Leaf("cup", None, 1)
+    path.write_text(json.dumps(SOUND | change))
+    with pytest.raises(HierarchyError, match=message):
+        Hierarchy.load(path)
+    (line,) = errors(run("hierarchy", "show", "--file", path, code=1))
+    assert "bad.json" in line
+
+
+def test_what_is_no_json_and_what_is_missing(tmp_path):
+    path = tmp_path / "bad.json"
+    for data in (b"", b"{", b"\xff\xfe", b"[" * 100_000):
+        path.write_bytes(data)
+        with pytest.raises(HierarchyError, match="not JSON"):
+            Hierarchy.load(path)
+    path.write_text("[1]")
+    with pytest.raises(HierarchyError, match="not a JSON object"):
+        Hierarchy.load(path)
+    path.write_text("{}")
+    with pytest.raises(HierarchyError, match="no file of WordNet facts"):
+        Taxonomy.load(path)
+    assert "No such file" in errors(run("hierarchy", "show", "--file", tmp_path / "none.json", code=1))[0]
+
+
+def test_data_is_found_inside_the_package_first_then_beside_it(tmp_path, monkeypatch):
+    package = tmp_path / "progcodec"
+    monkeypatch.setattr(wordnet, "__file__", str(package / "wordnet.py"))
+    with pytest.raises(HierarchyError, match="there is no some.json"):
+        wordnet.data_file("some.json")
+    for folder in (tmp_path, package):
+        (folder / "hierarchy_data").mkdir(parents=True)
+        (folder / "hierarchy_data" / "some.json").touch()
+        assert wordnet.data_file("some.json") == folder / "hierarchy_data" / "some.json"
+
+
+def test_the_wheel_brings_the_data(tmp_path):
+    builder = pytest.importorskip("hatchling.builders.wheel")
+    (path,) = builder.WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    with zipfile.ZipFile(path) as archive:
+        for name in ("imagenet1k.json", "wordnet_imagenet1k.json", "WORDNET-LICENSE"):
+            expected = (ROOT / "hierarchy_data" / name).read_bytes()
+            assert archive.read(f"progcodec/hierarchy_data/{name}") == expected

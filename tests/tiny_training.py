@@ -1,0 +1,23 @@
+"""How the tests train: a model of a few thousand parameters, on the photograph that the package brings."""
+
+from pathlib import Path
+
+import torch
+
+import progcodec
+from progcodec.config import ModelConfig
+from progcodec.training.loop import TrainSettings
+
+PHOTOGRAPH = str(Path(progcodec.__file__).parent / "data" / "china.jpg")
+TINY = ModelConfig(width=16, depth=1, inner_width=24, inner_depth=1, blocks=(12, 8, 8), hyper_channels=8,
+                   mean_width=16, scale_width=16)  # fmt: skip
+CROP = 64
+
+
+def settings(out: Path, **more: object) -> TrainSettings:
+    given = {"steps": 6, "crop": CROP, "batch": 2, "device": "cpu", "log_steps": 2, "config": TINY, **more}
+    return TrainSettings(**{"data": (PHOTOGRAPH,), "out": str(out), **given})
+
+
+def read_state(out: Path) -> dict:
+    return torch.load(f"{out}.state.pt", weights_only=True)
