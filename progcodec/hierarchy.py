@@ -6,8 +6,8 @@
          ┌────┴────┐        ┌───┴────┐
       vulture    kite     jay    bulbul              the classes, "fine"
 
-Levels nest: a class has one group at each level, and a group one parent. So the probability of a group is the sum over its
-classes, and it is at most its parent's. Standard library and numpy only.
+Levels nest: a class has one group at each level, and a group one parent. So the probability of a group is the sum over
+its classes, and it is at most its parent's. Standard library and numpy only.
 """
 
 import json
@@ -63,7 +63,7 @@ class Hierarchy:
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> "Hierarchy":
-        """From a JSON file; None is the shipped hierarchy of the 1000 ImageNet classes. Raises HierarchyError, OSError."""
+        """From a JSON file; None is the shipped one, of 1000 ImageNet classes. Raises HierarchyError, OSError."""
         path = data_file(SHIPPED) if path is None else Path(path)
         content = read_json(path)
         if content.get("format") != FORMAT:
@@ -75,7 +75,8 @@ class Hierarchy:
             classes = tuple(Leaf(row["name"], row["wnid"], row["parent"]) for row in content["classes"])
         except (KeyError, TypeError) as error:
             raise HierarchyError(f"{path} misses {error} in a level or class") from error
-        about = {name: value for name, value in content.items() if name not in ("format", "version", "levels", "classes")}
+        own = ("format", "version", "levels", "classes")
+        about = {name: value for name, value in content.items() if name not in own}
         try:
             return cls(levels, classes, about)
         except HierarchyError as error:
@@ -96,7 +97,7 @@ class Hierarchy:
 
     @property
     def level_names(self) -> tuple[str, ...]:
-        """``("coarse", "intermediate", "fine")`` where there are two levels of groups; else "level 1"… and "classes"."""
+        """``("coarse", "intermediate", "fine")`` for two levels of groups; else "level 1"… and "classes"."""
         if len(self.levels) == 2:
             return "coarse", "intermediate", "fine"
         return *(f"level {number}" for number in range(1, len(self.levels) + 1)), "classes"
@@ -170,7 +171,7 @@ class Hierarchy:
         return self._level(node.level)[node.index].name
 
     def find(self, text: str) -> list[Node]:
-        """All groups and classes with this name (upper or lower case) or WordNet id. Raises HierarchyError if none has."""
+        """All groups and classes with this name (in any case) or WordNet id. Raises HierarchyError if none has."""
         wanted = " ".join(text.casefold().split())
         found = [
             Node(level, index)

@@ -104,11 +104,13 @@ class Taxonomy:
         """(n, n) float64 similarities in (0, 1], 1 on the diagonal: 2 depth(lcs) / (depth(a) + depth(b)).
 
         A synset has several ways to the root, so depth needs a convention, and it is that of nltk's `wup_similarity`:
-        the lowest common subsumer (lcs) is the one with the greatest *shortest* way to the root (of equals a itself, then
-        the first by name); its depth is the *longest* way, the root counting 1; the depths of a and b are that depth
-        plus the fewest steps from the lcs down to them.
+        the lowest common subsumer (lcs) is the one with the greatest *shortest* way to the root (of equals a itself,
+        then the first by name); its depth is the *longest* way, the root counting 1; the depths of a and b are that
+        depth plus the fewest steps, up and down, between it and them. One difference: a is always 1 to itself, while
+        nltk gives less where a second, shorter way to the root makes one of its ancestors pass for the lowest.
         """
-        order = sorted(self.synsets, key=lambda wnid: (-self._depths[wnid][0], self.synsets[wnid].lemmas[0].lower(), wnid))
+        depths = self._depths
+        order = sorted(self.synsets, key=lambda wnid: (-depths[wnid][0], self.synsets[wnid].lemmas[0].lower(), wnid))
         column = {wnid: place for place, wnid in enumerate(order)}
         steps = np.full((len(wnids), len(order)), -1, dtype=np.int64)
         for row, wnid in enumerate(wnids):
@@ -116,6 +118,16 @@ class Taxonomy:
                 steps[row, column[ancestor]] = count
         longest = np.array([self._depths[wnid][1] for wnid in order])
         shortest = np.array([self._depths[wnid][0] for wnid in order])
+
+        apart: dict[int, np.ndarray] = {}
+        """Fewest steps between a synset, by column, and each of the `wnids`: up to a shared ancestor, then down."""
+
+        def distances(place: int) -> np.ndarray:
+            if place not in apart:
+                up = self.above(order[place])
+                reached = steps[:, [column[ancestor] for ancestor in up]]
+                apart[place] = np.where(reached >= 0, reached + list(up.values()), len(order)).min(axis=1)
+            return apart[place]
 
         similarity = np.empty((len(wnids), len(wnids)))
         for row, wnid in enumerate(wnids):
@@ -126,8 +138,12 @@ class Taxonomy:
                 raise HierarchyError("the WordNet facts at hand have no common root")
             common = own[shared.argmax(axis=1)]
             depth = longest[common]
-            both = 2 * depth + steps[row, common] + steps[np.arange(len(wnids)), common]
+            both = 2 * depth
+            for place in np.unique(common):
+                here = common == place
+                both[here] += distances(place)[row] + distances(place)[here]
             similarity[row] = 2 * depth / both
+            similarity[row, [other == wnid for other in wnids]] = 1.0
         return similarity
 
 

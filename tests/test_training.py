@@ -178,3 +178,22 @@ def test_a_state_that_is_none(short, tmp_path):
     (line,) = errors(run("export", bad, "-o", tmp_path / "m.safetensors", code=1))
     assert "does not fit" in line
     assert os.listdir(tmp_path) == ["bad.pt"]
+
+
+def test_init_from_a_checkpoint(tiny_checkpoint, tmp_path):
+    """Weights come back from half precision and integers; freezing them again gives nearly the same integers."""
+    from progcodec.network.checkpoint import Checkpoint, freeze
+
+    checkpoint = Checkpoint.load(tiny_checkpoint)
+    trainer = Trainer(settings(tmp_path / "m.safetensors", init=str(tiny_checkpoint)), torch.device("cpu"))
+    assert not trainer.fresh and trainer.config == checkpoint.config
+    medians = trainer.bottleneck.quantiles[:, 0, 1].detach()
+    torch.testing.assert_close(medians, checkpoint.tensors["tables.hyper_medians"])
+    for name, tensor in freeze(trainer.model).items():
+        stored = checkpoint.tensors[name]
+        if stored.is_floating_point():
+            assert torch.equal(tensor, stored), name
+        elif name.endswith(".weight"):
+            assert int((tensor.int() - stored.int()).abs().max()) <= 1, name
+    with pytest.raises(TrainingError, match="no training state"):
+        Trainer(settings(tmp_path / "m.safetensors", resume=str(tiny_checkpoint)), torch.device("cpu"))

@@ -1,4 +1,4 @@
-"""``hierarchy build`` and ``hierarchy show``: thin shells over ``progcodec.hierarchy`` and ``progcodec.hierarchy_build``."""
+"""``hierarchy build`` and ``hierarchy show``: thin shells over ``progcodec.hierarchy_build`` and ``hierarchy``."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -37,16 +37,23 @@ def hierarchy_command() -> None:
 @click.option("--embeddings", metavar="FILE.npy", help="An embedding for each class, in the same order.")
 @click.option("--clip", metavar="MODEL", help="Embed the names with this CLIP model of open_clip, as ViT-B-32.")
 @click.option("--pretrained", metavar="TAG|FILE", default="openai", show_default=True, help='Its weights, or "none".')
-@click.option("--template", "templates", multiple=True, metavar="TEXT", help="A sentence with {}; repeatable, averaged.")
+@click.option("--template", "templates", multiple=True, metavar="TEXT", help="A sentence with {}; repeatable.")
 @click.option("--sizes", default="10,100", show_default=True, callback=_sizes, help="Groups at each level.")
-@click.option("--seed", type=click.IntRange(min=0, max=2**31), default=0, show_default=True, help="Seed of the k-means.")
+@click.option("--seed", type=click.IntRange(min=0, max=2**31), default=0, show_default=True, help="Seed of k-means.")
 @click.option("--restarts", type=click.IntRange(min=1), default=20, show_default=True, help="Starts of each k-means.")
 @click.option("--wordnet", metavar="FOLDER", help="WordNet's dictionary files, for ids that are not ImageNet's.")
 @click.option("--source", metavar="TEXT", help="What the embeddings are, for the file's provenance.")
 @click.option("-o", "--out", metavar="FILE", required=True, help="The hierarchy (.json).")
 @options.force
 def build_command(
-    class_file: str, sizes: list[int], seed: int, restarts: int, wordnet: str | None, out: str, force: bool, **given: Any
+    class_file: str,
+    sizes: list[int],
+    seed: int,
+    restarts: int,
+    wordnet: str | None,
+    out: str,
+    force: bool,
+    **given: Any,
 ) -> None:
     """Group classes by the embeddings of their names: k-means from the top down, so that levels nest.
 
@@ -152,4 +159,5 @@ def _record(tree: "Hierarchy", node: "Node") -> dict[str, Any]:
     record: dict[str, Any] = {"level": tree.level_names[node.level], "name": tree.name(node), "path": tree.path(node)}
     if node.level == len(tree.levels):
         return record | {"index": node.index, "wnid": tree.classes[node.index].wnid}
-    return record | {"classes": len(tree.members(node)), "below": [_record(tree, child) for child in tree.children(node)]}
+    below = [_record(tree, child) for child in tree.children(node)]
+    return record | {"classes": len(tree.members(node)), "below": below}

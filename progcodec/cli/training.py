@@ -28,7 +28,7 @@ def _settings(context: click.Context, parameter: click.Parameter, values: tuple[
 )
 @click.option("--out", metavar="FILE", required=True, help="The checkpoint (.safetensors), written at every save.")
 @click.option("--resume", metavar="STATE", help="Go on from this training state.")
-@click.option("--init", metavar="STATE", help="Start a new run from this state's weights.")
+@click.option("--init", metavar="FILE", help="Start a new run from the weights of this state or checkpoint.")
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after so many minutes.")
 @click.option("--steps", type=click.IntRange(min=1), help="Stop after so many steps.")
 @options.device

@@ -30,7 +30,7 @@ def unit_rows(embeddings: np.ndarray) -> np.ndarray:
 def check_sizes(sizes: Sequence[int], classes: int) -> None:
     if not sizes or sizes[0] < 1 or any(low >= high for low, high in zip(sizes, sizes[1:])) or sizes[-1] > classes:
         listed = ",".join(map(str, sizes))
-        raise HierarchyError(f"sizes must grow from 1 or more to at most the {classes} classes, not {listed or 'empty'}")
+        raise HierarchyError(f"sizes must grow from 1 up to at most the {classes} classes, not {listed or 'none'}")
 
 
 def nested(rows: np.ndarray, sizes: Sequence[int], seed: int, restarts: int = RESTARTS) -> list[np.ndarray]:

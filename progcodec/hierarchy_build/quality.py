@@ -84,5 +84,6 @@ def table(quality: dict[str, Any]) -> list[str]:
         part = quality["paper"][key]
         lines.append(f"{label:<26}{'':>6}  {'':>7}  {'':>12}  {number(part['intra'])}  {number(part['inter'])}")
     lines.append("intra, inter: mean Wu-Palmer similarity of two classes in one group, in two groups")
-    lines.append(f"ARI: adjusted Rand index between {quality['stability_seeds']} seeds, mean of all pairs (1: always the same groups)")
+    seeds = quality["stability_seeds"]
+    lines.append(f"ARI: adjusted Rand index between {seeds} seeds, mean of all pairs (1: always the same groups)")
     return lines

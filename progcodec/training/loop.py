@@ -22,7 +22,7 @@ from progcodec.training.export import export
 from progcodec.training.initialise import initialise
 from progcodec.training.loss import PRESETS, LossWeights, forward, objective
 from progcodec.training.optimizer import build_optimizers
-from progcodec.training.state import fitting, load_state
+from progcodec.training.state import fitting, fresh_bottleneck, load_state
 
 LICENCE = (
     "Weights trained on the images named under 'data'. Where these derive from ImageNet, its terms hold for the weights: "
@@ -46,7 +46,7 @@ class TrainSettings:
         out: the checkpoint that is written at every save and at the end.
         state: full training state; default: ``out`` with the suffix ``.state.pt``.
         resume: state file to go on from; its model config wins over ``config``.
-        init: state file of which only the (averaged) weights are taken.
+        init: state file of which only the (averaged) weights are taken, or a checkpoint (.safetensors).
         minutes, steps: the run ends at whichever comes first; the learning rate follows the larger share of the two.
         crop, batch: pixels a side, crops a step. lr: peak learning rate.
         decay_from: share of the run after which the learning rate falls linearly to 0.
@@ -102,6 +102,12 @@ class Trainer:
         self.optimizers = build_optimizers(self.model, self.bottleneck, settings.lr)
         self.step, self.images_seen, self.minutes_before = 0, 0, 0.0
         self.fresh = saved is None
+        if saved and "medians" in saved:
+            if settings.resume:
+                raise TrainingError(f"{path}: a checkpoint holds weights, no training state; use init")
+            saved["average"] |= fresh_bottleneck(self.bottleneck, saved["medians"])
+        self.description = settings.description or (saved or {}).get("description", "")
+        self.preset, self.saved_preset = settings.preset, (saved or {}).get("preset")
         with fitting(path):
             if saved:
                 self.both.load_state_dict(saved["weights" if settings.resume else "average"])
@@ -136,6 +142,8 @@ class Trainer:
             "step": self.step,
             "images": self.images_seen,
             "minutes": minutes,
+            "description": self.description,
+            "preset": self.preset,
         }
         torch.save(state, f"{path}.tmp")
         os.replace(f"{path}.tmp", path)
@@ -149,8 +157,8 @@ class Trainer:
             "steps": str(self.step),
             "images": str(self.images_seen),
             "minutes": f"{minutes:.1f}",
-            "data": settings.description or ", ".join(Path(p).name for p in settings.data),
-            "objective": f"{settings.preset}: {PRESETS[settings.preset]}",
+            "data": self.description or ", ".join(Path(p).name for p in settings.data),
+            "objective": f"{self.preset}: {PRESETS[self.preset]}",
             "licence": LICENCE,
         }
         export(self.model, self.bottleneck, metadata).save(settings.out)
@@ -288,4 +296,5 @@ def export_state(state: str, out: str, description: str = "") -> None:
     """Writes the shippable checkpoint of a training state. Raises TrainingError if it is not one."""
     settings = TrainSettings(data=(), out=out, resume=state, steps=1, description=description, device="cpu")
     trainer = Trainer(settings, torch.device("cpu"))
+    trainer.preset = trainer.saved_preset or trainer.preset
     trainer.export(trainer.minutes_before)

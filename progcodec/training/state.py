@@ -1,20 +1,31 @@
-"""Training state files: read and checked before any of it is used. No pickled code is ever run."""
+"""Where a run starts from: a training state, or the weights of a checkpoint. Checked before use; no pickled code is ever run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor, nn
 
 from progcodec.config import ModelConfig
 from progcodec.errors import TrainingError
+from progcodec.network.checkpoint import Checkpoint
+from progcodec.network.model import Model
+from progcodec.network.scale import ACTIVATION_STEPS, SHIFT, IntegerConv
 
 KEYS = {"config", "weights", "average", "optimizers", "step", "images", "minutes"}
 
 
 def load_state(path: str | None) -> dict | None:
-    """The content of a state file, with its config as a ModelConfig; None for None. Raises TrainingError otherwise."""
+    """The content of a state file, with its config as a ModelConfig; None for None. Raises TrainingError otherwise.
+
+    Of a checkpoint (.safetensors): its config, its weights as "average", and the hyperlatent's "medians".
+    """
     if path is None:
         return None
+    if path.endswith(".safetensors"):
+        checkpoint = Checkpoint.load(path)
+        medians = checkpoint.tensors["tables.hyper_medians"].float()
+        return {"config": checkpoint.config, "average": thaw(checkpoint), "medians": medians}
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
@@ -35,3 +46,30 @@ def fitting(path: str | None) -> Iterator[None]:
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise TrainingError(f"{path}: the training state does not fit ({reason})") from None
+
+
+def thaw(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """Trainable weights of a checkpoint, by their names in a Trainer: floats again, also where integers were stored."""
+    checkpoint.build()  # raises CheckpointError where tensors and config disagree
+    weights = {}
+    for name, module in Model(checkpoint.config).named_modules():
+        if isinstance(module, IntegerConv):
+            integers = {part: checkpoint.tensors[f"{name}.{part}"].float() for part in ("weight", "bias", "multiplier")}
+            scale = integers["multiplier"] * (module.unit / (ACTIVATION_STEPS * 2.0**SHIFT))
+            weights[f"{name}.weight"] = integers["weight"] * scale[:, None]
+            weights[f"{name}.bias"] = integers["bias"] * scale / module.unit
+    for name, tensor in checkpoint.tensors.items():
+        if not name.startswith("tables.") and not name.endswith(".multiplier"):
+            weights.setdefault(name, tensor.float())
+    return {f"model.{name}": tensor for name, tensor in weights.items()}
+
+
+def fresh_bottleneck(bottleneck: nn.Module, medians: Tensor) -> dict[str, Tensor]:
+    """Weights of an untrained bottleneck, by their names in a Trainer, with its quantiles moved to the given medians.
+
+    A checkpoint keeps the bottleneck's tables, not its densities: these are learned again, in some hundred steps.
+    """
+    weights = {f"bottleneck.{name}": tensor.clone() for name, tensor in bottleneck.state_dict().items()}
+    quantiles = weights["bottleneck.quantiles"]
+    quantiles += medians.to(quantiles)[:, None, None] - quantiles[:, :, 1:2]
+    return weights
