@@ -16,15 +16,7 @@ from progcodec.codec import Codec
 from progcodec.network.checkpoint import Checkpoint
 from progcodec.training import loop, loss
 from progcodec.training.loop import Trainer, train
-from tests.tiny_training import PHOTOGRAPH, TINY, read_state, settings
-
-
-@pytest.fixture(scope="module", autouse=True)
-def few_start_crops():
-    """Components of a tenth of the crops do for a model this small."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "START_CROPS", 40)
-        yield
+from tests.tiny_training import PHOTOGRAPH, TINY, few_start_crops, read_state, settings  # noqa: F401
 
 
 @pytest.fixture(scope="module")

@@ -149,7 +149,7 @@ def test_exported_accumulators_stay_below_the_limit():
         wild.weight[0] = 5.0  # all equal: the sum, not the largest weight, decides its scale
         wild.weight[1] = 0.0
         wild.bias[2] = 1e6
-    weight, bias, multiplier = wild.integers()
+    weight, bias, multiplier = (tensor.detach() for tensor in wild.integers())
     assert float((weight.abs().sum(1) * ACTIVATION_MAX + bias.abs()).max()) < ACCUMULATOR_LIMIT
     assert float(multiplier.min()) >= 1
 

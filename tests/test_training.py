@@ -18,20 +18,12 @@ from progcodec.network.checkpoint import Checkpoint
 from progcodec.training import loop, loss
 from progcodec.training.loop import COLUMNS, Trainer, export_state, train
 from tests.command import errors, run
-from tests.tiny_training import CROP, PHOTOGRAPH, TINY, read_state, settings
+from tests.tiny_training import CROP, PHOTOGRAPH, TINY, few_start_crops, read_state, settings  # noqa: F401
 
 
 def log(out: Path) -> list[dict[str, str]]:
     with Path(f"{out}.csv").open(newline="") as file:
         return list(csv.DictReader(file))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def few_start_crops():
-    """Components of a tenth of the crops do for a model this small."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "START_CROPS", 40)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 
 import progcodec
 from progcodec.config import ModelConfig
+from progcodec.training import loop
 from progcodec.training.loop import TrainSettings
 
 PHOTOGRAPH = str(Path(progcodec.__file__).parent / "data" / "china.jpg")
@@ -21,3 +23,11 @@ def settings(out: Path, **more: object) -> TrainSettings:
 
 def read_state(out: Path) -> dict:
     return torch.load(f"{out}.state.pt", weights_only=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_start_crops():
+    """Components of a tenth of the crops do for a model this small. Holds in every module that imports it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "START_CROPS", 40)
+        yield

@@ -20,7 +20,7 @@ from progcodec.cli.files import (
     stem,
     write_bytes,
 )
-from progcodec.stream import StreamInfo, info, progress, truncate
+from progcodec.stream import SegmentInfo, StreamInfo, info, progress, truncate
 
 
 @click.command("truncate", short_help="Cut .shc files: keep a prefix.")
@@ -77,6 +77,7 @@ def info_command(inputs: tuple[str, ...], form: str) -> None:
     """Say how far .shc files go: size, rate, level reached, checks, model.
 
     A file that was cut is no error. Under "reached" stands the last whole segment and how much there is of the next;
+    under "coarse", "intermediate" and "fine" the byte at which the level ends, in brackets if the file is cut before;
     "checked" tells whether every whole segment's checksum is there and right, "model" is the checkpoint's fingerprint.
 
     \b
@@ -110,15 +111,26 @@ def summary(job: Job, description: StreamInfo) -> str:
     return f"{names}  {description.file_bytes:,} bytes  {description.bits_per_pixel:.3f} bpp"
 
 
-_TABLE_HEADING = f"{'bytes':>10}  {'pixels':>11}  {'bpp':>6}  {'reached':<34}  {'checked':<7}  {'model':<8}  file"
+_TABLE_HEADING = (
+    f"{'bytes':>10}  {'pixels':>11}  {'bpp':>6}  {'reached':<34}  "
+    f"{'coarse':>11}  {'intermediate':>12}  {'fine':>12}  {'checked':<7}  {'model':<8}  file"
+)
 
 
 def _table_line(source: str, description: StreamInfo) -> str:
     pixels = f"{description.width}x{description.height}"
+    coarse, intermediate, fine = (_end(segment) for segment in description.segments[1:])
     return (
-        f"{description.file_bytes:>10,}  {pixels:>11}  {description.bits_per_pixel:>6.3f}  "
-        f"{progress(description):<34}  {_checked(description):<7}  {description.fingerprint}  {show(source)}"
+        f"{description.file_bytes:>10,}  {pixels:>11}  {description.bits_per_pixel:>6.3f}  {progress(description):<34}  "
+        f"{coarse:>11}  {intermediate:>12}  {fine:>12}  {_checked(description):<7}  {description.fingerprint}  {show(source)}"
     )
+
+
+def _end(segment: SegmentInfo) -> str:
+    """Where a level ends, in bytes; in brackets if the file is cut before, a dash if it is cut before it tells."""
+    if segment.end is None:
+        return "-"
+    return f"{segment.end:,}" if segment.complete else f"({segment.end:,})"
 
 
 def _checked(description: StreamInfo) -> str:
