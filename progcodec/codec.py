@@ -32,6 +32,7 @@ from progcodec.timing import stage, stage_times
 
 __all__ = ["Codec", "Latent", "cut", "decode", "encode", "stage_times"]
 
+
 @dataclass(frozen=True)
 class Step:
     """One segment of a batch: what encoder and decoder need to code it.
