@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from progcodec.errors import (
     BudgetError,
     CheckpointError,
+    ClassifierError,
     CorruptError,
     HierarchyError,
     ImageError,
@@ -25,6 +26,8 @@ from progcodec.errors import (
 )
 
 if TYPE_CHECKING:
+    from progcodec.classification.answer import Answer
+    from progcodec.classification.api import classify
     from progcodec.codec import Codec, decode, encode
     from progcodec.hierarchy import Hierarchy
     from progcodec.stream import StreamInfo, info, truncate
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LAZY = {
+    "Answer": "progcodec.classification.answer",
+    "classify": "progcodec.classification.api",
     "Codec": "progcodec.codec",
     "decode": "progcodec.codec",
     "encode": "progcodec.codec",
@@ -43,8 +48,10 @@ _LAZY = {
 """Public names that come with heavier imports, and the module that defines each."""
 
 __all__ = [
+    "Answer",
     "BudgetError",
     "CheckpointError",
+    "ClassifierError",
     "Codec",
     "CorruptError",
     "Hierarchy",
@@ -57,6 +64,7 @@ __all__ = [
     "TrainingError",
     "UnsupportedVersionError",
     "WrongModelError",
+    "classify",
     "decode",
     "encode",
     "info",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -30,7 +30,10 @@ from progcodec.network.device import pick_device
 from progcodec.stream import truncate
 from progcodec.timing import stage, stage_times
 
-__all__ = ["Codec", "Latent", "cut", "decode", "encode", "stage_times"]
+__all__ = ["Codec", "Latent", "Trace", "codec_for", "cut", "decode", "encode", "stage_times"]
+
+
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Latent:
         received: symbols that arrived, for each of the four segments.
         total: symbols of each segment.
         width, height: pixels of the image.
+        bits: of the payload bytes that arrived and were used, of all segments; header, lengths and checksums not counted.
     """
 
     y: Tensor
@@ -76,6 +80,22 @@ class Latent:
     total: tuple[int, ...]
     width: int
     height: int
+    bits: int
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One segment of one image as it is coded.
+
+    Attributes:
+        order: flat positions in the segment's (C, h, w), int64, in coding order.
+        symbols: the integers at these positions, int32.
+        bits: what each costs, float64, by the tables' probabilities.
+    """
+
+    order: np.ndarray
+    symbols: np.ndarray
+    bits: np.ndarray
 
 
 class Codec:
@@ -139,34 +159,32 @@ class Codec:
         """As :meth:`encode`, for images of one size, which share every network pass. Raises ImageError if sizes differ."""
         if not images:
             return []
-        payloads, (height, width) = self._code_images(images, max_pixels)
+        payloads, (height, width) = self._code_images(images, max_pixels, _payload)
         with stage("container"):
             header = container.Header(width, height, self.fingerprint, checksums)
             return [container.write(header, segments) for segments in payloads]
 
     def estimate_bits(self, image: object, *, max_pixels: int = DEFAULT_PIXEL_LIMIT) -> float:
         """−Σ log2 of the tables' probabilities of all symbols of one image: the size that a perfect coder would reach."""
-        bits = 0.0
+        return sum(float(part.bits.sum()) for part in self.trace([image], max_pixels=max_pixels)[0])
 
-        def count(symbols: np.ndarray, runs: Runs, tables: Tables) -> bytes:
-            nonlocal bits
-            start = 0
-            for table, length in runs:
-                bits += float(tables.bits[table][symbols[start : start + length] + Q_MAX].sum())
-                start += length
-            return b""
+    def trace(self, images: Sequence[object], *, max_pixels: int = DEFAULT_PIXEL_LIMIT) -> list[list[Trace]]:
+        """What :meth:`encode_batch` would write, before it becomes bytes: the four segments of each image."""
 
-        self._code_images([image], max_pixels, count)
-        return bits
+        def look(order: np.ndarray, symbols: np.ndarray, runs: Runs, tables: Tables) -> Trace:
+            table = np.repeat([index for index, _ in runs], [count for _, count in runs])
+            return Trace(order, symbols, tables.bits[table, symbols + Q_MAX])
+
+        return self._code_images(images, max_pixels, look)[0]
 
     @torch.inference_mode()
     def _code_images(
         self,
         images: Sequence[object],
         max_pixels: int,
-        code: Callable[[np.ndarray, Runs, Tables], bytes] = encode_segment,
-    ) -> tuple[list[list[bytes]], tuple[int, int]]:
-        """Payloads of each image's segments, and the (height, width) that all images share."""
+        code: Callable[[np.ndarray, np.ndarray, Runs, Tables], Part],
+    ) -> tuple[list[list[Part]], tuple[int, int]]:
+        """What ``code`` makes of each image's segments, and the (height, width) that all images share."""
         for image in images:
             size = _pixels(image)
             if size is not None and size > max_pixels:
@@ -180,7 +198,7 @@ class Codec:
             y = self._analysis(x.contiguous(memory_format=torch.channels_last))
             z = self._hyper_analysis(y) - self._medians
             z_integer = _to_integers(z)
-        payloads: list[list[bytes]] = [[] for _ in images]
+        parts: list[list[Part]] = [[] for _ in images]
         offsets = self.config.offsets
 
         def reply(step: Step) -> Reply:
@@ -192,11 +210,11 @@ class Codec:
             for n in range(len(images)):
                 order, runs, tables = self._order(step, n)
                 with stage("range coding"):
-                    payloads[n].append(code(ordering.gather(values[n], order), runs, tables))
+                    parts[n].append(code(order, ordering.gather(values[n], order), runs, tables))
             return values, [True] * len(images)
 
         self._run(self._walk(len(images), *y.shape[2:]), reply)
-        return payloads, (height, width)
+        return parts, (height, width)
 
     # --- decoding -------------------------------------------------------------------------------------------------------
 
@@ -268,6 +286,7 @@ class Codec:
             raise ImageError("the streams of a batch must hold images of one size")
         height, width = (-(-side // LATENT_STRIDE) for side in (headers[0].height, headers[0].width))
         received = [[0] * headers[0].segments for _ in parsed]
+        bits = [0] * len(parsed)
         totals: list[int] = []
         symbols: list[np.ndarray] = []
 
@@ -284,6 +303,7 @@ class Codec:
                     part = decode_segment(segment.payload, segment.declared, runs, tables, segment.verified)
                 values[n], _ = ordering.scatter(part.symbols, order, step.shape)
                 received[n][step.segment] = len(part.symbols)
+                bits[n] += 8 * len(segment.payload)
                 complete[n] = part.complete
             symbols.append(values)
             return values, complete
@@ -291,9 +311,26 @@ class Codec:
         y = self._run(self._walk(len(parsed), height, width), reply)
         q = np.concatenate(symbols[1:], axis=1)
         return [
-            Latent(y[n : n + 1], symbols[0][n], q[n], tuple(received[n]), tuple(totals), header.width, header.height)
+            Latent(y[n : n + 1], symbols[0][n], q[n], tuple(received[n]), tuple(totals), header.width, header.height, bits[n])
             for n, header in enumerate(headers)
         ]
+
+    @torch.inference_mode()
+    def assemble(self, z: np.ndarray, q: np.ndarray) -> Tensor:
+        """ŷ of integers that are at hand, 0 where nothing arrived: what a decoder of the same prefix gets.
+
+        Args:
+            z: ẑ, int32 (N, C, hz, wz). q: of all blocks, int32 (N, 320, h, w).
+        Returns:
+            float32 (N, 320, h, w), on the codec's device.
+        """
+        offsets = self.config.offsets
+
+        def reply(step: Step) -> Reply:
+            values = z if step.segment == 0 else q[:, offsets[step.segment - 1] : offsets[step.segment]]
+            return values, [False] * len(q)  # nothing else is to be decoded, so the scale path can rest
+
+        return self._run(self._walk(len(q), *q.shape[2:]), reply)
 
     def _parse(self, data: bytes, max_pixels: int) -> container.Stream:
         stream = container.parse(data, max_pixels)
@@ -358,6 +395,10 @@ class Codec:
             return ordering.coding_order(indexes), ordering.runs(indexes), self._tables
 
 
+def _payload(order: np.ndarray, symbols: np.ndarray, runs: Runs, tables: Tables) -> bytes:
+    return encode_segment(symbols, runs, tables)
+
+
 def cut(data: bytes, level: str | None = None, max_bytes: int | None = None) -> bytes:
     """The prefix of a stream that a level or a byte budget selects; the shorter of both if both are given."""
     if level is not None:
@@ -390,9 +431,18 @@ def decode(
     max_pixels: int = DEFAULT_PIXEL_LIMIT,
 ) -> Image.Image:
     """The picture that a stream holds. Finds the shipped model that wrote it, unless one is named. See :meth:`Codec.decode`."""
-    fingerprint = container.parse_header(data, max_pixels).fingerprint
-    codec = _loaded(find(model, fingerprint), device)
+    codec = codec_for(data, model=model, device=device, max_pixels=max_pixels)
     return codec.decode(data, level=level, max_bytes=max_bytes, max_pixels=max_pixels)
+
+
+def codec_for(
+    data: bytes, *, model: str | Path | None = None, device: str = "auto", max_pixels: int = DEFAULT_PIXEL_LIMIT
+) -> Codec:
+    """The codec that a stream needs, by the fingerprint in its header unless one is named; it stays loaded.
+
+    Raises NotShcError, UnsupportedVersionError, LimitError, WrongModelError, CheckpointError.
+    """
+    return _loaded(find(model, container.parse_header(data, max_pixels).fingerprint), device)
 
 
 @lru_cache(maxsize=4)

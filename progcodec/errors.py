@@ -47,3 +47,11 @@ class TrainingError(ProgcodecError):
 
 class HierarchyError(ProgcodecError):
     """A class hierarchy, or what one is to be built from, is missing, damaged or does not fit."""
+
+
+class ClassifierError(ProgcodecError):
+    """A classifier is unknown, not to be had, damaged, or does not fit."""
+
+
+class EvaluationError(ProgcodecError):
+    """An evaluation cannot start or go on: no pictures, no such peer, a missing library, a file that does not fit."""

@@ -124,7 +124,7 @@ class Hierarchy:
         rows = values.reshape(-1, len(self.classes))
         sums = np.zeros((len(rows), self.sizes[number]))
         np.add.at(sums, (slice(None), self.assignments[number]), rows)
-        return sums.reshape(*values.shape[:-1], -1)
+        return sums.reshape(*values.shape[:-1], self.sizes[number])
 
     def level(self, level: int | str) -> int:
         """A level's number; names are those of :attr:`level_names`."""

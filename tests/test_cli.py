@@ -30,7 +30,7 @@ def here(tmp_path, monkeypatch) -> Path:
 
 
 def test_every_command_explains_itself_with_an_example():
-    assert list(main.commands) == ["encode", "decode", "truncate", "info", "demo", "hierarchy", "train", "export"]
+    assert list(main.commands) == ["encode", "decode", "truncate", "info", "classify", "demo", "hierarchy", "train", "export"]
     assert "Usage" in run("--help").stdout
     assert progcodec.__version__ in run("--version").stdout
     for name in main.commands:

@@ -202,29 +202,40 @@ def parse_header(data: bytes, max_pixels: int | None = DEFAULT_PIXEL_LIMIT) -> H
 def parse(data: bytes, max_pixels: int | None = DEFAULT_PIXEL_LIMIT) -> Stream:
     """Read the header and every segment as far as the data go. Decodes no payload; raises as :func:`parse_header`."""
     header = parse_header(data, max_pixels)
-    crc_size = CRC_SIZE if header.checksums else 0
-    positions = -(-header.width // LATENT_STRIDE) * -(-header.height // LATENT_STRIDE)
     segments: list[Segment] = []
     start = header.size
-    for index, name in enumerate(SEGMENT_NAMES):
-        declared, payload_start = _read_varint(data, start)
-        if declared is None:
+    for index in range(len(SEGMENT_NAMES)):
+        segment = read_segment(data, start, index, header)
+        if segment is None:
             break
-        if declared > positions * MAX_BYTES_PER_POSITION:
-            raise CorruptError(f"the {name} segment is damaged: a length of {declared} bytes is impossible")
-        payload_end = payload_start + declared
-        end = payload_end + crc_size
-        payload = bytes(data[payload_start:payload_end])
-        complete = len(payload) == declared
-        crc = bytes(data[payload_end:end])
-        if complete and crc and not _crc(data[start:payload_end]).startswith(crc):
-            raise CorruptError(f"the {name} segment is damaged: its checksum fails")
-        verified = header.checksums and len(crc) == CRC_SIZE
-        segments.append(Segment(index, start, payload_start, end, declared, payload, complete, verified))
-        start = end
+        segments.append(segment)
+        start = segment.end
     if len(segments) == len(SEGMENT_NAMES) and len(data) > start:
         raise CorruptError(f"{len(data) - start} bytes follow the last segment")
     return Stream(header, header.size, tuple(segments), len(data))
+
+
+def read_segment(data: bytes, start: int, index: int, header: Header) -> Segment | None:
+    """Segment ``index``, which begins at byte ``start`` of ``data``, as far as it is there; None before its length is.
+
+    Raises CorruptError: an impossible length, or a checksum that fails.
+    """
+    declared, payload_start = _read_varint(data, start)
+    if declared is None:
+        return None
+    name = SEGMENT_NAMES[index]
+    positions = -(-header.width // LATENT_STRIDE) * -(-header.height // LATENT_STRIDE)
+    if declared > positions * MAX_BYTES_PER_POSITION:
+        raise CorruptError(f"the {name} segment is damaged: a length of {declared} bytes is impossible")
+    payload_end = payload_start + declared
+    end = payload_end + (CRC_SIZE if header.checksums else 0)
+    payload = bytes(data[payload_start:payload_end])
+    complete = len(payload) == declared
+    crc = bytes(data[payload_end:end])
+    if complete and crc and not _crc(data[start:payload_end]).startswith(crc):
+        raise CorruptError(f"the {name} segment is damaged: its checksum fails")
+    verified = header.checksums and len(crc) == CRC_SIZE
+    return Segment(index, start, payload_start, end, declared, payload, complete, verified)
 
 
 def truncate(data: bytes, max_bytes: int) -> bytes:

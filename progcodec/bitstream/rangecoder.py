@@ -69,7 +69,7 @@ def encode_segment(symbols: np.ndarray, runs: Runs, tables: Tables) -> bytes:
     """
     if len(symbols) != _total(runs):
         raise ValueError(f"{len(symbols)} symbols do not fit runs of {_total(runs)}")
-    return _canonical(_encode(symbols, runs, tables))
+    return canonical_payload(_encode(symbols, runs, tables))
 
 
 def decode_segment(
@@ -89,8 +89,7 @@ def decode_segment(
     """
     if len(payload) > declared:
         raise ValueError(f"{len(payload)} bytes of a payload of {declared}")
-    if declared > BYTES_PER_SYMBOL * _total(runs) + 2 * WORD:
-        raise CorruptError(f"a segment is damaged: a length of {declared} bytes is impossible for its symbols")
+    check_length(declared, runs)
     cut = len(payload) < declared
     symbols = _decode_cut(payload, runs, tables) if cut else _decode_whole(payload, runs, tables)
     symbols -= np.int32(Q_MAX)
@@ -100,8 +99,22 @@ def decode_segment(
     if len(symbols) == total and not (verified and not cut):
         canonical = encode_segment(symbols, runs, tables)
         if len(canonical) != declared or canonical[: len(payload)] != payload:
-            raise CorruptError("a segment is damaged: its payload is not what its symbols are written as")
+            raise not_canonical()
     return DecodedSegment(symbols, total)
+
+
+def undecodable() -> CorruptError:
+    return CorruptError("a segment is damaged: its payload cannot be decoded")
+
+
+def not_canonical() -> CorruptError:
+    return CorruptError("a segment is damaged: its payload is not what its symbols are written as")
+
+
+def check_length(declared: int, runs: Runs) -> None:
+    """Raises CorruptError where no symbols that these runs count could need a payload of ``declared`` bytes."""
+    if declared > BYTES_PER_SYMBOL * _total(runs) + 2 * WORD:
+        raise CorruptError(f"a segment is damaged: a length of {declared} bytes is impossible for its symbols")
 
 
 def coded_bits(symbols: np.ndarray, runs: Runs, tables: Tables) -> float:
@@ -131,7 +144,7 @@ def _encode(symbols: np.ndarray, runs: Runs, tables: Tables) -> RangeEncoder:
     return encoder
 
 
-def _canonical(encoder: RangeEncoder) -> bytes:
+def canonical_payload(encoder: RangeEncoder) -> bytes:
     """The canonical payload of an encoder's interval."""
     # The interval is [lower, lower + width) in units of the last bit of the two-word window that follows `settled`
     # words. Where it reaches beyond the window (lower + width > 2**64), those words may still receive a carry.
@@ -150,25 +163,30 @@ def _canonical(encoder: RangeEncoder) -> bytes:
     return data.rstrip(b"\0").ljust(settled * WORD - MAX_TRIM, b"\0")
 
 
-def _decoder(payload: bytes, tail: bytes) -> RangeDecoder:
+def open_decoder(payload: bytes, tail: bytes) -> RangeDecoder:
+    """A decoder of what is there, followed by enough of a repeated tail byte."""
     filled = bytes(payload) + tail * (-len(payload) % WORD + TAIL_WORDS * WORD)
     return RangeDecoder(np.frombuffer(filled, dtype=">u4").astype(np.uint32))
 
 
 def _decode_whole(payload: bytes, runs: Runs, tables: Tables) -> np.ndarray:
     """All symbols, as 0..254."""
-    decoder = _decoder(payload, b"\0")
+    decoder = open_decoder(payload, b"\0")
     parts = [np.empty(0, dtype=np.int32)]
     try:
         parts += [decoder.decode(tables.model(index), count) for index, count in runs if count]
     except AssertionError as error:  # what the coder raises on numbers that lie in no symbol's interval
-        raise CorruptError("a segment is damaged: its payload cannot be decoded") from error
+        raise undecodable() from error
     return np.concatenate(parts)
 
 
 def _decode_cut(payload: bytes, runs: Runs, tables: Tables) -> np.ndarray:
     """The symbols, as 0..254, that the lowest and the highest tail agree on."""
-    low, high = _decoder(payload, b"\0"), _decoder(payload, b"\xff")
+    return agreed_symbols(open_decoder(payload, b"\0"), open_decoder(payload, b"\xff"), runs, tables)
+
+
+def agreed_symbols(low: RangeDecoder, high: RangeDecoder, runs: Runs, tables: Tables) -> np.ndarray:
+    """The symbols, as 0..254, that two decoders of the lowest and the highest tail give alike."""
     agreed = [np.empty(0, dtype=np.int32)]
     for index, count in runs:
         model = tables.model(index)
@@ -190,7 +208,7 @@ def _decode_cut(payload: bytes, runs: Runs, tables: Tables) -> np.ndarray:
                     step = max(1, step // SHRINK)
                     continue
                 if first is None:  # the gap that no symbol owns is at an interval's top: all higher tails are in it too
-                    raise CorruptError("a segment is damaged: its payload cannot be decoded") from failure
+                    raise undecodable() from failure
                 return np.concatenate(agreed)
             differs = np.flatnonzero(first != second)
             if len(differs):

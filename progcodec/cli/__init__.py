@@ -5,9 +5,12 @@
     options.py   options that several commands share
     coding.py    encode, decode
     streams.py   truncate, info
+    classify.py  classify; answers.py prints what it finds
     demo.py      demo
+    evaluate.py  evaluate
     hierarchy.py hierarchy show, hierarchy build
     training.py  train, export
+    train_classifier.py  train-classifier
 
 Nothing here imports torch, numpy or Pillow before a command that needs them runs.
 """
@@ -18,10 +21,13 @@ import click
 
 from progcodec import __version__
 from progcodec.cli.batch import EXPECTED_ERRORS, complain, reason
+from progcodec.cli.classify import classify_command
 from progcodec.cli.coding import decode_command, encode_command
 from progcodec.cli.demo import demo_command
+from progcodec.cli.evaluate import evaluate_command
 from progcodec.cli.hierarchy import hierarchy_command
 from progcodec.cli.streams import info_command, truncate_command
+from progcodec.cli.train_classifier import train_classifier_command
 from progcodec.cli.training import export_command, train_command
 
 INTERRUPTED = 130
@@ -69,7 +75,7 @@ def main() -> None:
 
 
 for _command in (
-    encode_command, decode_command, truncate_command, info_command, demo_command, hierarchy_command, train_command,
-    export_command,
+    encode_command, decode_command, truncate_command, info_command, classify_command, demo_command, hierarchy_command, train_command,
+    export_command, train_classifier_command, evaluate_command,
 ):
     main.add_command(_command)

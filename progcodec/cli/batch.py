@@ -4,11 +4,14 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import click
 
 from progcodec.cli.files import STANDARD_STREAM, Job, StdoutError, show, write_stdout
 from progcodec.errors import ProgcodecError
+
+T = TypeVar("T")
 
 EXPECTED_ERRORS = (ProgcodecError, OSError, MemoryError)
 """What a user can run into without a mistake of ours: told in one line, without a traceback."""
@@ -17,7 +20,7 @@ EXPECTED_ERRORS = (ProgcodecError, OSError, MemoryError)
 def run(jobs: Sequence[Job], work: Callable[[Job], None], verb: str) -> None:
     """Do `work` for each job. Those that fail are told on stderr and end the command with exit code 1."""
     failed = muted = False
-    with _progress(jobs, verb) as steps:
+    with progress(jobs, verb) as steps:
         for job in steps:
             try:
                 if os.path.isdir(job.source):
@@ -28,13 +31,18 @@ def run(jobs: Sequence[Job], work: Callable[[Job], None], verb: str) -> None:
                 if not muted:
                     complain(None, reason(error))
                 failed = muted = True
-            except (*EXPECTED_ERRORS, RuntimeError) as error:
-                if isinstance(error, RuntimeError) and not _out_of_memory(error):
+            except Exception as error:
+                if not expected(error):
                     raise
                 failed = True
                 complain(job.source, reason(error, job.source))
     if failed:
         click.get_current_context().exit(1)
+
+
+def expected(error: BaseException) -> bool:
+    """Whether an error is told in one line: one of :data:`EXPECTED_ERRORS`, or torch out of memory."""
+    return isinstance(error, EXPECTED_ERRORS) or _out_of_memory(error)
 
 
 def say(line: str, to_stderr: bool = False) -> None:
@@ -70,14 +78,15 @@ def _out_of_memory(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def _progress(jobs: Sequence[Job], verb: str) -> Iterator[Sequence[Job]]:
+def progress(jobs: Sequence[T], verb: str) -> Iterator[Iterator[T]]:
+    """An iterator over `jobs`; where there are several, and on a terminal only, it draws a bar on stderr."""
     if len(jobs) < 2 or sys.stderr is None or not sys.stderr.isatty():
-        yield jobs
+        yield iter(jobs)
         return
     from tqdm import tqdm
 
     with tqdm(jobs, desc=verb, unit="file", file=sys.stderr, leave=False, dynamic_ncols=True) as bar:
-        yield bar
+        yield iter(bar)
 
 
 def _bar_hidden() -> contextlib.AbstractContextManager[None]:

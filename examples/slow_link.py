@@ -1,0 +1,52 @@
+"""Plays a .shc file over a slow link, and hangs up as soon as the answer is sure.
+
+    python examples/slow_link.py photo.shc                       2 kB/s, stops when the coarse group is sure
+    python examples/slow_link.py photo.shc --rate 500 --level intermediate --confidence 0.8
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from progcodec.streaming import LevelComplete, StreamDecoder
+
+
+def play(data: bytes, rate: float, chunk: int, level: str, confidence: float, **options) -> int:
+    """Feeds ``data`` at ``rate`` bytes a second; returns how many bytes it took until ``level`` was sure, or all."""
+    decoder = StreamDecoder(model=options.pop("model", None))
+    start, sent = time.monotonic(), 0
+    while sent < len(data):
+        events = decoder.feed(data[sent : sent + chunk])
+        sent = min(sent + chunk, len(data))
+        time.sleep(max(0.0, sent / rate - (time.monotonic() - start)))
+        if decoder.header is None:
+            continue
+        answer = decoder.classify(confidence=confidence, **options)
+        done = "".join(f"  [{event.level} complete]" for event in events if isinstance(event, LevelComplete))
+        print(f"{sent:7,} bytes {sent / rate:6.1f} s  {answer}{done}", flush=True)
+        asked = next(guess for guess in answer.path if guess.level == level)
+        if asked.probability >= confidence:
+            print(f"{level} is sure after {sent:,} of {len(data):,} bytes: {asked}")
+            return sent
+    print(f"all {len(data):,} bytes, and {level} is still unsure")
+    return sent
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--rate", type=float, default=2000, help="bytes a second (default 2000)")
+    parser.add_argument("--chunk", type=int, default=200, help="bytes that arrive at once (default 200)")
+    parser.add_argument("--level", default="coarse", choices=("coarse", "intermediate", "fine"))
+    parser.add_argument("--confidence", type=float, default=0.8)
+    parser.add_argument("--classifier", help="as for `progcodec classify`; default: the built-in one")
+    parser.add_argument("--model", help="checkpoint, if not the shipped one that wrote the file")
+    given = parser.parse_args()
+    options = {"classifier": given.classifier, "model": given.model}
+    play(given.file.read_bytes(), given.rate, given.chunk, given.level, given.confidence, **options)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

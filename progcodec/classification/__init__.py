@@ -1,0 +1,1 @@
+"""What a prefix shows: class probabilities, and from these answers that nest."""

@@ -1,0 +1,174 @@
+"""Class probabilities to an answer at each level. numpy only.
+
+    (classes,) probabilities ─ sums over each group ─► the likeliest group, in it the likeliest subgroup, … the class
+                                                       └────── stated as far down as it is sure enough ──────┘
+
+The path is chosen from the top down, each step *inside* the parent that was chosen before: its levels never contradict
+each other, and their probabilities only fall. The free argmax of a level may lie outside of the path: it does where many
+small probabilities in one group outweigh one larger in another. So the class at the path's end can differ from the first
+of the top classes, which is the free one. Accuracy is counted on free argmaxes (`score.py`).
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from progcodec.errors import ClassifierError
+from progcodec.hierarchy import Hierarchy
+
+ARROW = " › "
+CONFIDENCE = 0.5
+"""Default probability from which a level counts as sure. Above a half no other group can be likelier."""
+SUM_TOLERANCE = 1e-3
+
+
+class Guess(NamedTuple):
+    """A group or class, and how likely it is.
+
+    Attributes:
+        level: one of the hierarchy's level names.
+        index: place within the level; of a class, the classifier's output.
+        name: as the hierarchy has it.
+        wnid: WordNet id of a class, if it has one; None for a group.
+        probability: the sum over its classes.
+    """
+
+    level: str
+    index: int
+    name: str
+    wnid: str | None
+    probability: float
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.probability:.2f}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a prefix shows.
+
+    Attributes:
+        path: a guess for every level, coarsest first, each inside the one before.
+        stated: how many levels of the path the answer states: as far as they are sure, or down to the level asked for.
+        asked: whether a level was asked for, sure or not.
+        confidence: the probability from which a level counts as sure.
+        top: the likeliest classes, best first, wherever they lie.
+    """
+
+    path: tuple[Guess, ...]
+    stated: int
+    asked: bool
+    confidence: float
+    top: tuple[Guess, ...]
+
+    @property
+    def guess(self) -> Guess | None:
+        """The finest guess that the answer states; None if nothing is sure enough and no level was asked for."""
+        return self.path[self.stated - 1] if self.stated else None
+
+    @property
+    def sure(self) -> bool:
+        """Whether all that is stated is sure; False if nothing is stated."""
+        return self.guess is not None and self.guess.probability >= self.confidence
+
+    def __str__(self) -> str:
+        """``bird 0.97 › bird of prey 0.71 (fine class unsure)``, or ``unsure, perhaps bird 0.31``."""
+        if not self.stated:
+            return f"unsure, perhaps {self.path[0]}"
+        text = ARROW.join(map(str, self.path[: self.stated]))
+        if self.asked:
+            return text if self.sure else f"{text} (unsure)"
+        return text if self.stated == len(self.path) else f"{text} ({self._title(self.stated)} unsure)"
+
+    def top_text(self) -> str:
+        """``vulture 0.31, kite 0.22``; classes that share a name are told apart by their WordNet ids or places."""
+        names = Counter(guess.name for guess in self.top)
+        parts = []
+        for guess in self.top:
+            own = "" if names[guess.name] == 1 else f" ({guess.wnid or guess.index})"
+            parts.append(f"{guess.name}{own} {guess.probability:.2f}")
+        return ", ".join(parts)
+
+    def _title(self, number: int) -> str:
+        name = self.path[number].level
+        if number == len(self.path) - 1:
+            return "class" if name == "classes" else f"{name} class"
+        return name if name.startswith("level") else f"{name} group"
+
+
+def answers(
+    probabilities: np.ndarray,
+    hierarchy: Hierarchy,
+    *,
+    level: int | str | None = None,
+    confidence: float = CONFIDENCE,
+    top: int = 5,
+) -> list[Answer]:
+    """An answer for each row of class probabilities.
+
+    Args:
+        probabilities: (N, classes), rows sum to 1.
+        level: state the path down to this level, sure or not. None: down to the finest level that is sure enough, which
+            may be none at all.
+        confidence: in [0, 1].
+        top: how many of the likeliest classes come along; no more than there are.
+    Raises:
+        HierarchyError: no such level, or as many columns as there are not classes.
+        ClassifierError: rows that are no probabilities.
+    """
+    if not 0 <= confidence <= 1:
+        raise ValueError(f"a confidence is a probability, not {confidence}")
+    if top < 0:
+        raise ValueError(f"{top} top classes cannot be had")
+    asked = None if level is None else hierarchy.level(level)
+    rows = np.asarray(probabilities, dtype=np.float64)
+    if rows.ndim != 2:
+        raise ClassifierError(f"{rows.shape} probabilities are not one row for each picture")
+    by_level = [hierarchy.aggregate(rows, number) for number in range(len(hierarchy.sizes) + 1)]
+    if not np.all(rows >= 0) or not np.allclose(rows.sum(axis=1), 1, rtol=0, atol=SUM_TOLERANCE):  # NaN fails too
+        raise ClassifierError("what the classifier gave are no probabilities: they must be 0 or more, and sum to 1")
+
+    made = []
+    for row in range(len(rows)):
+        path = _path([values[row] for values in by_level], hierarchy)
+        stated = sum(guess.probability >= confidence for guess in path) if asked is None else asked + 1
+        made.append(Answer(path, stated, asked is not None, confidence, _top(rows[row], hierarchy, top)))
+    return made
+
+
+def _path(values: Sequence[np.ndarray], hierarchy: Hierarchy) -> tuple[Guess, ...]:
+    """Top-down: the likeliest group, then the likeliest of what is in it. Of equals the first."""
+    path: list[Guess] = []
+    for number, probabilities in enumerate(values):
+        inside = np.arange(len(probabilities))
+        above = 1.0
+        if path:
+            inside = _parents(hierarchy, number) == path[-1].index
+            inside, above = np.flatnonzero(inside), path[-1].probability
+        index = int(inside[np.argmax(probabilities[inside])])
+        # A sum in floating point can miss its parent's by a last digit.
+        path.append(_guess(hierarchy, number, index, min(above, float(probabilities[index]))))
+    return tuple(path)
+
+
+def _parents(hierarchy: Hierarchy, number: int) -> np.ndarray:
+    """The parent of every group or class of a level below the first."""
+    if number == len(hierarchy.levels):
+        return hierarchy.assignments[-1]
+    return np.array([cluster.parent for cluster in hierarchy.levels[number]])
+
+
+def _top(probabilities: np.ndarray, hierarchy: Hierarchy, count: int) -> tuple[Guess, ...]:
+    order = np.argsort(-probabilities, kind="stable")[:count]
+    level = len(hierarchy.levels)
+    return tuple(_guess(hierarchy, level, int(index), float(probabilities[index])) for index in order)
+
+
+def _guess(hierarchy: Hierarchy, number: int, index: int, probability: float) -> Guess:
+    if number == len(hierarchy.levels):
+        leaf = hierarchy.classes[index]
+        return Guess(hierarchy.level_names[number], index, leaf.name, leaf.wnid, probability)
+    return Guess(hierarchy.level_names[number], index, hierarchy.levels[number][index].name, None, probability)

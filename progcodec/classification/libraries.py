@@ -1,0 +1,188 @@
+"""Models of timm and torchvision, with their own preprocessing, and weights from a file or, if none is named, theirs.
+
+Downloads are the libraries' own, and happen only here, when a name comes without a file.
+"""
+
+import contextlib
+import difflib
+import io
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from progcodec.classification.classifier import Specification
+from progcodec.errors import ClassifierError
+
+REASON_MAX = 160
+"""Characters of another library's message that are passed on."""
+NESTED = ("state_dict", "model")
+"""Names under which training programs store a state dict inside their files."""
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
+PARALLEL_PREFIX = "module."
+"""What torch's data parallelism puts before every name."""
+
+
+class Loaded(NamedTuple):
+    model: nn.Module
+    preprocess: Callable[[Image.Image], Tensor]
+
+
+def load(spec: Specification) -> Loaded:
+    """The model that a specification names, with weights, and what its pictures go through first.
+
+    Raises:
+        ClassifierError: the library is not installed or has no such model, options or weights do not fit, or a
+            download failed.
+    """
+    return _load_timm(spec) if spec.library == "timm" else _load_torchvision(spec)
+
+
+def short(error: BaseException) -> str:
+    """Another library's message in one short line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= REASON_MAX else text[: REASON_MAX - 1] + "…"
+
+
+def read_weights(file: str) -> dict[str, Tensor]:
+    """A state dict from a .safetensors file, or one of torch (weights only: no code in it is run). On the CPU.
+
+    Raises ClassifierError.
+    """
+    try:
+        if file.endswith(".safetensors"):
+            from safetensors.torch import load_file
+
+            state: Any = load_file(file)
+        else:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ClassifierError(f"{file}: no such file") from None
+    except Exception as error:  # A file that is none of these breaks readers in many ways.
+        raise ClassifierError(f"{file}: cannot be read as weights ({short(error)})") from error
+    for name in NESTED:
+        if isinstance(state, dict) and isinstance(state.get(name), dict):
+            state = state[name]
+    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ClassifierError(f"{file}: holds no state dict")
+    if all(name.startswith(PARALLEL_PREFIX) for name in state):
+        state = {name.removeprefix(PARALLEL_PREFIX): value for name, value in state.items()}
+    return state
+
+
+def _load_timm(spec: Specification) -> Loaded:
+    timm = _library(spec)
+    if not timm.is_model(spec.model):
+        raise _unknown(spec, timm.list_models())
+    model = _build(spec, lambda **options: timm.create_model(spec.model, **options), {"pretrained": True})
+    # In timm's own terms: what was overridden here comes before what the weights were trained with.
+    overrides = _overrides(spec)
+    if "input_size" in overrides:
+        overrides["input_size"] = (3, overrides["input_size"], overrides["input_size"])
+    config = timm.data.resolve_data_config(overrides, model=model)
+    return Loaded(model, timm.data.create_transform(**config))
+
+
+def _load_torchvision(spec: Specification) -> Loaded:
+    models = _library(spec).models
+    known = models.list_models(module=models)
+    if spec.model not in known:
+        raise _unknown(spec, known)
+    weights = models.get_model_weights(spec.model).DEFAULT
+    on_terminal = sys.stderr is not None and sys.stderr.isatty()
+    download = {"weights": weights, "progress": on_terminal}
+    model = _build(spec, lambda **options: models.get_model(spec.model, **options), download)
+    return Loaded(model, _torchvision_transform(spec, weights.transforms))
+
+
+def _torchvision_transform(spec: Specification, transforms: Callable[..., Any]) -> Callable[[Image.Image], Tensor]:
+    chosen, overrides = transforms(), _overrides(spec)
+    if "interpolation" in overrides:
+        modes = import_module("torchvision.transforms").InterpolationMode
+        overrides["interpolation"] = modes(overrides["interpolation"])
+    size = overrides.pop("input_size", chosen.crop_size[0])
+    share = overrides.pop("crop_pct", chosen.crop_size[0] / chosen.resize_size[0])
+    return transforms(**overrides, crop_size=size, resize_size=round(size / share))
+
+
+def _overrides(spec: Specification) -> dict[str, Any]:
+    """What a specification says about the input, checked; mean and std for three colours. Raises ClassifierError."""
+    checked: dict[str, Any] = {}
+    for name, value in spec.preprocessing.items():
+        if name == "input_size":
+            good = type(value) is int and value > 0
+        elif name == "interpolation":
+            good = value in INTERPOLATIONS
+        else:
+            if name in ("mean", "std") and not isinstance(value, tuple):
+                value = (value,) * 3
+            numbers = value if isinstance(value, tuple) else (value,)
+            good = all(type(number) in (int, float) and 0 <= number < float("inf") for number in numbers)
+            good = good and len(numbers) == (1 if name == "crop_pct" else 3) and (name == "mean" or min(numbers) > 0)
+        if not good:
+            raise ClassifierError(f"{spec.name}: {name}={value} makes no sense")
+        checked[name] = value
+    return checked
+
+
+def _build(spec: Specification, create: Callable[..., nn.Module], download: dict[str, Any]) -> nn.Module:
+    """The model with weights: the file's, or else, with the keywords in `download`, the library's own."""
+    if spec.file is None and "num_classes" in spec.options:
+        raise ClassifierError(f"{spec.name}: weights for other classes must come from a file: @FILE")
+    state = None if spec.file is None else read_weights(spec.file)  # before a model is built for nothing
+    with _quiet():
+        try:
+            model = create(**spec.options, **({} if spec.file else download))
+        except TypeError as error:
+            raise ClassifierError(f"{spec.name} does not take these options ({short(error)})") from error
+        except Exception as error:  # Each library, and each way to download, has errors of its own.
+            if spec.file:
+                raise ClassifierError(f"{spec.name} cannot be built ({short(error)})") from error
+            raise ClassifierError(
+                f"{spec.name}: its weights cannot be had from {spec.library}; "
+                f"name a file of weights, {spec.name}@FILE ({short(error)})"
+            ) from error
+    if state is not None:
+        try:
+            model.load_state_dict(state)
+        except RuntimeError as error:
+            reason = short(error).partition(": ")[2] or short(error)
+            raise ClassifierError(f"{spec.file}: these weights do not fit {spec.name} ({reason})") from error
+    return model
+
+
+def _library(spec: Specification) -> ModuleType:
+    try:
+        for part in ("timm.data", "timm") if spec.library == "timm" else ("torchvision.models", "torchvision"):
+            module = import_module(part)
+    except ImportError as error:
+        extra = "progcodec[classify]"
+        raise ClassifierError(f"{spec.name} needs {spec.library}: install {extra} ({short(error)})") from error
+    return module
+
+
+def _unknown(spec: Specification, known: list[str]) -> ClassifierError:
+    near = difflib.get_close_matches(spec.model, known, n=3)
+    hint = f"; did you mean {', '.join(near)}?" if near else ""
+    return ClassifierError(f"{spec.library} has no classifier {spec.model!r}{hint}")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """No lines of other libraries about a failing download, about one at all only on a terminal, and none on stdout."""
+    logger = logging.getLogger("huggingface_hub")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    try:
+        target = sys.stderr if terminal else io.StringIO()
+        with contextlib.redirect_stderr(target), contextlib.redirect_stdout(target):  # torch tells stdout
+            yield
+    finally:
+        logger.setLevel(before)

@@ -1,0 +1,69 @@
+"""A picture classifier of a library, on the decoded picture: prefix ─► picture ─► as the model wants it ─► probabilities."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from progcodec.classification import libraries
+from progcodec.classification.classifier import Specification
+from progcodec.codec import Codec, Latent
+from progcodec.errors import ClassifierError
+from progcodec.network.device import pick_device
+
+BATCH = 32
+"""Pictures that go through the model together."""
+
+Preprocess = Callable[[Image.Image], Tensor]
+"""RGB picture of any size to (3, h, w) float32, the model's input."""
+
+
+class PixelClassifier:
+    """A classifier of pictures. See :class:`progcodec.classification.classifier.Classifier`."""
+
+    def __init__(self, name: str, model: nn.Module, preprocess: Preprocess, device: str | torch.device = "auto") -> None:
+        """Tries the model on one grey picture. Raises ClassifierError unless that gives one row of classes."""
+        self.name = name
+        self.device = pick_device(device)
+        self._model = model.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
+        self._preprocess = preprocess
+        try:
+            tried = self._outputs([Image.new("RGB", (64, 64), "grey")])
+        except (RuntimeError, ValueError, TypeError, AssertionError, AttributeError) as error:
+            raise ClassifierError(f"{name} does not take a picture ({libraries.short(error)})") from error
+        if tried.ndim != 2 or len(tried) != 1:
+            raise ClassifierError(f"{name} is no classifier: it gives {tuple(tried.shape)} for one picture")
+        self.classes = tried.shape[1]
+
+    @classmethod
+    def load(cls, spec: Specification, device: str | torch.device = "auto") -> "PixelClassifier":
+        """A classifier of timm or torchvision. Raises ClassifierError."""
+        loaded = libraries.load(spec)
+        return cls(spec.name, loaded.model, loaded.preprocess, device)
+
+    def __repr__(self) -> str:
+        return f"PixelClassifier({self.name!r}, {self.classes} classes, {self.device})"
+
+    def probabilities(self, codec: Codec, latents: Sequence[Latent]) -> np.ndarray:
+        """(N, classes) float64 for N latents of one size; rows sum to 1. Raises ClassifierError on outputs like NaN."""
+        rows = [np.empty((0, self.classes))]
+        for start in range(0, len(latents), BATCH):
+            rows.append(self.predict(codec.synthesise(latents[start : start + BATCH])))
+        return np.concatenate(rows)
+
+    def predict(self, pictures: Sequence[Image.Image]) -> np.ndarray:
+        """As :meth:`probabilities`, for RGB pictures of any sizes, in one batch."""
+        outputs = self._outputs(pictures).double()
+        if not bool(torch.isfinite(outputs).all()):
+            raise ClassifierError(f"{self.name} gives values that are no numbers; are its weights right?")
+        return torch.softmax(outputs, dim=1).cpu().numpy()
+
+    @torch.inference_mode()
+    def _outputs(self, pictures: Sequence[Image.Image]) -> Tensor:
+        x = torch.stack([self._preprocess(picture) for picture in pictures]).to(self.device)
+        outputs = self._model(x.contiguous(memory_format=torch.channels_last))
+        if not isinstance(outputs, Tensor):
+            raise TypeError(f"it gives {type(outputs).__name__}")
+        return outputs

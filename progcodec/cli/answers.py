@@ -1,0 +1,153 @@
+"""How `classify` prints answers and scores: a table to read, comma-separated values, or JSON."""
+
+import csv
+import io
+import json
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from progcodec.cli.files import show
+
+if TYPE_CHECKING:
+    from progcodec.classification.answer import Answer, Guess
+    from progcodec.classification.score import Score
+    from progcodec.hierarchy import Hierarchy
+
+NAME_WIDTHS = (14, 28)
+"""Fewest and most columns for file names in the table, if they need as many; of longer ones the end is shown."""
+ANSWER_WIDTH = 55
+"""Columns that the names leave to answers on a terminal."""
+BYTES_WIDTH = 9
+DIGITS = 6
+"""Decimals of probabilities in CSV and JSON."""
+NO_BREAK = "\N{NO-BREAK SPACE}"
+
+
+class Row(NamedTuple):
+    """One answer: a file, cut at a budget (None: as it is)."""
+
+    source: str
+    budget: int | None
+    bytes: int
+    answer: "Answer"
+    label: int | None
+    """Index of the true class, where it is known."""
+
+
+class Table:
+    """Lines for a terminal: the file once, then a line for each budget."""
+
+    def __init__(self, sources: Iterable[str]) -> None:
+        least, most = NAME_WIDTHS
+        if (width := _terminal_width()) is not None:
+            most = min(most, max(least, width - BYTES_WIDTH - 4 - ANSWER_WIDTH))
+        self._names = min(most, max([4, *(len(show(source)) for source in sources)]))
+        self._last: str | None = None
+
+    def heading(self) -> list[str]:
+        return [f"{'file':<{self._names}}  {'bytes':>{BYTES_WIDTH}}  answer"]
+
+    def lines(self, row: Row) -> list[str]:
+        name = "" if row.source == self._last else _tail(show(row.source), self._names)
+        self._last = row.source
+        front = f"{name:<{self._names}}  {row.bytes:>{BYTES_WIDTH},}  "
+        lines = _wrapped(str(row.answer).split(" › "), " › ", len(front))
+        if row.answer.top:
+            lines += _wrapped(f"top: {row.answer.top_text()}".split(", "), ", ", len(front))
+        return [front + lines[0], *(" " * len(front) + line for line in lines[1:])]
+
+
+class Records:
+    """Flat rows of comma-separated values, or one JSON object a line."""
+
+    def __init__(self, form: str, tree: "Hierarchy", top: int, labelled: bool) -> None:
+        self._json = form == "jsonl"
+        self._tree = tree
+        self._top = min(top, len(tree.classes))
+        self._labelled = labelled
+
+    def heading(self) -> list[str]:
+        if self._json:
+            return []
+        columns = ["file", "budget", "bytes", "level", "answer", "probability", "text"]
+        for level in self._tree.level_names:
+            columns += _columns(level.replace(" ", "_"))
+        for place in range(1, self._top + 1):
+            columns += _columns(f"top_{place}")
+        return [csv_line(columns + (["label", "label_index"] if self._labelled else []))]
+
+    def lines(self, row: Row) -> list[str]:
+        answer, guess = row.answer, row.answer.guess
+        record: dict[str, Any] = {
+            "file": show(row.source),
+            "budget": row.budget,
+            "bytes": row.bytes,
+            "level": guess and guess.level,
+            "answer": guess and guess.name,
+            "probability": guess and round(guess.probability, DIGITS),
+            "text": str(answer),
+        }
+        label = self._labelled and row.label is not None
+        name = self._tree.classes[row.label].name if label else None
+        if self._json:
+            record["path"] = [_guess(guess) for guess in answer.path]
+            if answer.top:
+                record["top"] = [_guess(guess) for guess in answer.top]
+            if self._labelled:
+                record |= {"label": name, "label_index": row.label}
+            return [json.dumps(record, ensure_ascii=False)]
+        values = list(record.values())
+        for guess in (*answer.path, *answer.top):
+            values += [guess.name, guess.index, round(guess.probability, DIGITS)]
+        return [csv_line(values + ([name, row.label] if self._labelled else []))]
+
+
+def score_lines(scores: Sequence[tuple[int | None, "Score"]], tree: "Hierarchy") -> list[str]:
+    """A table of accuracy at each level and of similarity, a line for each budget (None: the whole file)."""
+    levels = "".join(f"  {level:>12}" for level in tree.level_names)
+    lines = [f"{'bytes':>9}  {'pictures':>8}{levels}  {'Wu-Palmer':>9}"]
+    for budget, score in scores:
+        shares = "".join(f"  {f'{100 * share:.1f} %':>12}" for share in score.accuracy)
+        near = "-" if score.wu_palmer is None else f"{score.wu_palmer:.3f}"
+        lines.append(f"{'all' if budget is None else f'{budget:,}':>9}  {score.pictures:>8,}{shares}  {near:>9}")
+    return [*lines, "(accuracy of each level's likeliest group or class by itself; similarity of the likeliest class)"]
+
+
+def csv_line(values: Iterable[object]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(values)
+    return line.getvalue()
+
+
+def _columns(name: str) -> list[str]:
+    return [name, f"{name}_index", f"{name}_probability"]
+
+
+def _guess(guess: "Guess") -> dict[str, Any]:
+    record: dict[str, Any] = {"level": guess.level, "name": guess.name, "index": guess.index}
+    return record | ({"wnid": guess.wnid} if guess.wnid else {}) | {"probability": round(guess.probability, DIGITS)}
+
+
+def _tail(name: str, width: int) -> str:
+    return name if len(name) <= width else "…" + name[1 - width :]
+
+
+def _wrapped(parts: Sequence[str], between: str, indent: int) -> list[str]:
+    """Lines that fit beside `indent` columns on a terminal, broken at the first space of `between`; one line elsewhere."""
+    width = _terminal_width()
+    if width is None:
+        return [between.join(parts)]
+    start, _, end = between.partition(" ")
+    joint = f"{start} {end.replace(' ', NO_BREAK)}"
+    text = joint.join(part.replace(" ", NO_BREAK) for part in parts)
+    options: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
+    lines = textwrap.wrap(text, max(20, width - indent), subsequent_indent="  ", **options)
+    return [line.replace(NO_BREAK, " ") for line in lines]
+
+
+def _terminal_width() -> int | None:
+    """Columns of the terminal that standard output is; None if it is none."""
+    return shutil.get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else None

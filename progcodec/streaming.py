@@ -1,0 +1,255 @@
+"""A stream decoded while it arrives: events as soon as the bytes allow them, the picture and the answer at any time.
+
+    feed(chunk) ─► header known ─► symbols of a segment … ─► level complete ─► …
+                       latent(), picture(), classify(): what has arrived so far, when asked
+
+Every symbol is range-decoded once, however small the chunks are; the networks run only when somebody asks.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+from PIL import Image
+
+from progcodec.bitstream import container, ordering
+from progcodec.bitstream.incremental import SegmentReader
+from progcodec.codec import Codec, Latent, Reply, Step, codec_for
+from progcodec.config import DEFAULT_PIXEL_LIMIT, LATENT_STRIDE, LEVELS
+from progcodec.errors import CorruptError, NotShcError, WrongModelError
+from progcodec.timing import stage
+
+if TYPE_CHECKING:
+    from progcodec.classification.answer import Answer
+
+CHUNK = 4096
+HEADER_ROOM = 32
+"""Bytes that hold any header."""
+
+
+class HeaderKnown(NamedTuple):
+    """The header has arrived: what the picture is, before anything of it."""
+
+    header: container.Header
+
+
+class SymbolsArrived(NamedTuple):
+    """More symbols of a segment ("hyperlatent" or a level) are certain: ``received`` of ``total`` by now."""
+
+    segment: str
+    received: int
+    total: int
+
+
+class LevelComplete(NamedTuple):
+    """All symbols of a level have arrived: "coarse", "intermediate" or "fine"."""
+
+    level: str
+
+
+Event: TypeAlias = HeaderKnown | SymbolsArrived | LevelComplete
+
+
+class Reader(Protocol):
+    """What :meth:`StreamDecoder.events` reads from, such as an ``asyncio.StreamReader``."""
+
+    async def read(self, size: int) -> bytes: ...
+
+
+class StreamDecoder:
+    """Decodes one ``.shc`` stream piece by piece.
+
+    Args:
+        codec: a loaded codec; None finds the one that wrote the stream, once its header is there.
+        model: a checkpoint's name or file, instead.
+        device: where the networks run, as for :meth:`Codec.load`.
+        max_pixels: larger pictures are refused as soon as the header is known.
+
+    Attributes:
+        size: bytes fed so far.
+        header: None until it has arrived.
+        codec: None until the header has arrived, unless it was given.
+    """
+
+    def __init__(
+        self,
+        *,
+        codec: Codec | None = None,
+        model: str | Path | None = None,
+        device: str = "auto",
+        max_pixels: int = DEFAULT_PIXEL_LIMIT,
+    ) -> None:
+        self.codec = codec
+        self.header: container.Header | None = None
+        self.size = 0
+        self._model, self._device, self._max_pixels = model, device, max_pixels
+        self._buffer = bytearray()  # from the start of the current segment (first of all, of the header)
+        self._payload_bytes = 0
+        self._walk = None
+        self._step: Step | None = None
+        self._reader: SegmentReader | None = None
+        self._order: np.ndarray | None = None
+        self._whole: list[np.ndarray] = []
+        self._failed: Exception | None = None
+        self._latent: Latent | None = None
+
+    def __repr__(self) -> str:
+        return f"StreamDecoder({self.size} bytes, {self.received_level or 'no level yet'})"
+
+    @property
+    def received_level(self) -> str | None:
+        """The finest level that is complete, None before the first."""
+        return LEVELS[len(self._whole) - 2] if len(self._whole) > 1 else None
+
+    @property
+    def complete(self) -> bool:
+        """All four segments have arrived."""
+        return len(self._whole) == len(container.SEGMENT_NAMES)
+
+    def feed(self, chunk: bytes) -> list[Event]:
+        """Takes the next bytes of the stream and says what they brought; often nothing.
+
+        Raises:
+            NotShcError, UnsupportedVersionError, WrongModelError, CorruptError, LimitError: as soon as the bytes show it, and
+                again at every later call: nothing can be made of what follows damage.
+        """
+        if self._failed:
+            raise self._failed
+        self.size += len(chunk)
+        self._buffer += chunk
+        try:
+            events = self._read_header() if self.header is None else []
+            while self._step is not None and self._read_segment(events):
+                pass
+            if self.header is not None and self._step is None and self._buffer:
+                raise CorruptError(f"{len(self._buffer)} bytes follow the last segment")
+        except Exception as error:
+            self._failed = error
+            raise
+        return events
+
+    async def events(self, reader: Reader) -> AsyncIterator[Event]:
+        """Reads until the end and gives events as they come; the work runs in a thread, so the loop stays free."""
+        while chunk := await reader.read(CHUNK):
+            for event in await asyncio.to_thread(self.feed, chunk):
+                yield event
+
+    # --- what has arrived so far ------------------------------------------------------------------------------------------
+
+    def latent(self) -> Latent:
+        """ŷ of what has arrived, as :meth:`Codec.decode_latent` gives it for the same bytes. Raises NotShcError without a header."""
+        if self.header is None or self.codec is None:
+            raise NotShcError(f"the .shc stream is cut inside its header ({self.size} bytes)")
+        if self._latent is None:
+            self._latent = self._run(self.codec, self.header)
+        return self._latent
+
+    def picture(self) -> Image.Image:
+        """The picture of what has arrived."""
+        latent = self.latent()
+        assert self.codec is not None
+        return self.codec.synthesise([latent])[0]
+
+    def classify(self, **options: Any) -> "Answer":
+        """The answer of what has arrived. Options (classifier, hierarchy, level, confidence, top) as of :func:`progcodec.classify`."""
+        from progcodec.classification.api import classify_latent
+
+        latent = self.latent()
+        assert self.codec is not None
+        return classify_latent(latent, self.codec, **options)
+
+    # --- bytes to symbols -------------------------------------------------------------------------------------------------
+
+    def _read_header(self) -> list[Event]:
+        try:
+            header = container.parse_header(bytes(self._buffer[:HEADER_ROOM]), self._max_pixels)
+        except NotShcError:
+            if len(self._buffer) >= HEADER_ROOM or not container.MAGIC.startswith(bytes(self._buffer[:4])):
+                raise
+            return []
+        codec = self.codec or codec_for(
+            bytes(self._buffer), model=self._model, device=self._device, max_pixels=self._max_pixels
+        )
+        if header.fingerprint != codec.fingerprint:
+            raise WrongModelError(f"the stream was written with model {header.fingerprint.hex()}, not {codec.fingerprint.hex()}")
+        self.header, self.codec = header, codec
+        del self._buffer[: header.size]
+        self._walk = codec._walk(1, *_latent_size(header))
+        self._step = next(self._walk)
+        return [HeaderKnown(header)]
+
+    def _read_segment(self, events: list[Event]) -> bool:
+        """Takes what there is of the current segment; True when it was the end of one, and the next may follow."""
+        assert self.header is not None and self.codec is not None and self._step is not None and self._walk is not None
+        index = self._step.segment
+        segment = container.read_segment(self._buffer, 0, index, self.header)
+        if segment is None:
+            return False
+        if self._reader is None:
+            self._order, runs, tables = self.codec._order(self._step, 0)
+            self._reader = SegmentReader(segment.declared, runs, tables)
+        with stage("range coding"):
+            fresh = self._reader.extend(segment.payload, segment.verified)
+        name = container.SEGMENT_NAMES[index]
+        if len(fresh):
+            self._latent = None
+            events.append(SymbolsArrived(name, self._reader.count, self._reader.total))
+        if self._reader.complete and len(self._whole) == index:
+            self._whole.append(self._scattered())
+            if index:
+                events.append(LevelComplete(name))
+        if len(self._buffer) < segment.end:
+            return False
+        self._payload_bytes += segment.declared
+        del self._buffer[: segment.end]
+        self._reader = None
+        try:
+            self._step = self._walk.send((self._whole[index], [True]))
+        except StopIteration:
+            self._step = None
+        return True
+
+    def _scattered(self) -> np.ndarray:
+        """The certain symbols of the current segment in place, zero elsewhere: int32 (1, C, h, w)."""
+        assert self._step is not None and self._reader is not None and self._order is not None
+        return ordering.scatter(self._reader.symbols, self._order, self._step.shape)[0][None]
+
+    def _run(self, codec: Codec, header: container.Header) -> Latent:
+        """The walk over what is there: whole segments, the torn one, zeros."""
+        torn = self._reader is not None and len(self._whole) == self._step.segment  # type: ignore[union-attr]
+        received: list[int] = []
+        totals: list[int] = []
+        values: list[np.ndarray] = []
+
+        def reply(step: Step) -> Reply:
+            whole = step.segment < len(self._whole)
+            if whole:
+                value = self._whole[step.segment]
+            elif torn and step.segment == len(self._whole):
+                value = self._scattered()
+            else:
+                value = np.zeros((1, *step.shape), np.int32)
+            totals.append(value.size)
+            partial = self._reader.count if torn and self._reader is not None and step.segment == len(self._whole) else 0
+            received.append(value.size if whole else partial)
+            values.append(value)
+            return value, [whole]
+
+        y = codec._run(codec._walk(1, *_latent_size(header)), reply)
+        q = np.concatenate(values[1:], axis=1)[0]
+        arrived = self._payload_bytes + self._torn_payload()
+        return Latent(
+            y, values[0][0], q, tuple(received), tuple(totals), header.width, header.height, bits=8 * arrived
+        )
+
+    def _torn_payload(self) -> int:
+        if self.header is None or self._step is None:
+            return 0
+        segment = container.read_segment(self._buffer, 0, self._step.segment, self.header)
+        return len(segment.payload) if segment else 0
+
+
+def _latent_size(header: container.Header) -> tuple[int, int]:
+    return -(-header.height // LATENT_STRIDE), -(-header.width // LATENT_STRIDE)

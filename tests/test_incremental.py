@@ -1,0 +1,69 @@
+"""A segment that arrives piece by piece gives the symbols that its cuts give, each once."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from progcodec.bitstream.incremental import SegmentReader
+from progcodec.bitstream.rangecoder import decode_segment, encode_segment
+from progcodec.bitstream.tables import Tables, gaussian_frequencies
+from progcodec.errors import CorruptError
+
+TABLES = Tables(gaussian_frequencies())
+
+
+def sample(seed: int, counts: list[int], indexes: list[int]) -> tuple[np.ndarray, list[tuple[int, int]]]:
+    rng = np.random.default_rng(seed)
+    runs = list(zip(indexes, counts, strict=True))
+    parts = [np.rint(rng.normal(0, 0.11 * (64 / 0.11) ** (i / 63), n)).clip(-127, 127) for i, n in runs]
+    return np.concatenate([np.empty(0), *parts]).astype(np.int32), runs
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.lists(st.tuples(st.integers(0, 200), st.integers(0, 63)), min_size=1, max_size=5),
+    st.lists(st.integers(1, 40), min_size=1, max_size=30),
+)
+def test_any_chunks_give_the_symbols_of_every_cut(seed, stretches, chunks):
+    symbols, runs = sample(seed, [n for n, _ in stretches], [i for _, i in stretches])
+    payload = encode_segment(symbols, runs, TABLES)
+    reader = SegmentReader(len(payload), runs, TABLES)
+    at, got = 0, []
+    while True:
+        cut = decode_segment(payload[:at], len(payload), runs, TABLES)
+        got.append(reader.extend(payload[:at]))
+        assert reader.count == len(cut.symbols)
+        np.testing.assert_array_equal(reader.symbols, cut.symbols)
+        if at == len(payload):
+            break
+        at = min(len(payload), at + chunks[len(got) % len(chunks)])
+    np.testing.assert_array_equal(np.concatenate(got), symbols)
+    assert reader.complete and len(reader.extend(payload)) == 0
+
+
+def test_byte_by_byte():
+    symbols, runs = sample(1, [300, 2000], [40, 3])
+    payload = encode_segment(symbols, runs, TABLES)
+    reader = SegmentReader(len(payload), runs, TABLES)
+    for size in range(len(payload) + 1):
+        reader.extend(payload[:size])
+        assert reader.count == len(decode_segment(payload[:size], len(payload), runs, TABLES).symbols)
+    np.testing.assert_array_equal(reader.symbols, symbols)
+
+
+def test_damage_is_told_apart_from_a_cut():
+    symbols, runs = sample(2, [200], [30])
+    payload = encode_segment(symbols, runs, TABLES)
+    longer = SegmentReader(len(payload) + 30, runs, TABLES)  # as a damaged length would say
+    with pytest.raises(CorruptError):
+        longer.extend(payload + bytes(30))
+    with pytest.raises(CorruptError, match="impossible"):
+        SegmentReader(10_000, runs, TABLES)
+    reader = SegmentReader(len(payload), runs, TABLES)
+    with pytest.raises(ValueError, match="bytes after"):
+        reader.extend(payload + b"x")
+    reader.extend(payload[:20])
+    with pytest.raises(ValueError, match="bytes after"):
+        reader.extend(payload[:10])
