@@ -1,6 +1,6 @@
 """Plays a .shc file over a slow link, and hangs up as soon as the answer is sure.
 
-    python examples/slow_link.py photo.shc                       2 kB/s, stops when the coarse group is sure
+    python examples/slow_link.py [photo.shc | photo.jpg]         2 kB/s, stops when the coarse group is sure
     python examples/slow_link.py photo.shc --rate 500 --level intermediate --confidence 0.8
 """
 
@@ -9,6 +9,9 @@ import sys
 import time
 from pathlib import Path
 
+import progcodec
+from progcodec.demo import photograph
+from progcodec.image import open_image
 from progcodec.streaming import LevelComplete, StreamDecoder
 
 
@@ -35,7 +38,7 @@ def play(data: bytes, rate: float, chunk: int, level: str, confidence: float, **
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path)
+    parser.add_argument("file", nargs="?", type=Path, help="a .shc file, or a picture; default: the package's photograph")
     parser.add_argument("--rate", type=float, default=2000, help="bytes a second (default 2000)")
     parser.add_argument("--chunk", type=int, default=200, help="bytes that arrive at once (default 200)")
     parser.add_argument("--level", default="coarse", choices=("coarse", "intermediate", "fine"))
@@ -44,7 +47,12 @@ def main() -> int:
     parser.add_argument("--model", help="checkpoint, if not the shipped one that wrote the file")
     given = parser.parse_args()
     options = {"classifier": given.classifier, "model": given.model}
-    play(given.file.read_bytes(), given.rate, given.chunk, given.level, given.confidence, **options)
+    if given.file is not None and given.file.suffix == ".shc":
+        data = given.file.read_bytes()
+    else:
+        picture = open_image(given.file) if given.file else photograph()
+        data = progcodec.encode(picture, model=given.model)
+    play(data, given.rate, given.chunk, given.level, given.confidence, **options)
     return 0
 
 

@@ -136,7 +136,7 @@ def _read(file: BinaryIO, max_pixels: int) -> Image.Image:
                 if width * height > max_pixels:
                     raise LimitError(f"{width} x {height} pixels are more than the limit of {max_pixels:,}")
                 image.load()
-                return _to_rgb(_upright(image))
+                return _to_rgb(upright(image))
         except LimitError:
             raise
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -155,7 +155,8 @@ def _read(file: BinaryIO, max_pixels: int) -> Image.Image:
             Image.MAX_IMAGE_PIXELS = saved
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def upright(image: Image.Image) -> Image.Image:
+    """The picture turned as its EXIF orientation says; itself where that says nothing, or nothing readable."""
     try:
         orientation = image.getexif().get(_ORIENTATION_TAG)
     except Exception:  # A damaged EXIF block is common, and says nothing about the pixels.

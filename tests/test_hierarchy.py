@@ -159,6 +159,100 @@ def test_the_shipped_facts_are_wordnets_and_the_similarity_nltks(shipped, facts,
         assert synsets[one].wup_similarity(synsets[two]) == pytest.approx(similarity[one, two])
 
 
+# --- clusters and names, on cases small enough to know the answer -----------------------------------------------------
+
+
+def test_single_moves_end_where_no_move_helps():
+    from progcodec.hierarchy_build.clustering import polish
+
+    rows = np.random.default_rng(0).normal(size=(40, 3))
+    start = np.arange(40) % 4
+
+    def squares(labels):
+        return sum(((rows[labels == g] - rows[labels == g].mean(axis=0)) ** 2).sum() for g in range(4))
+
+    labels, total = polish(rows, start, 4)
+    assert total == pytest.approx(squares(labels)) and total < squares(start)
+    for row in range(40):
+        for group in range(4):
+            moved = labels.copy()
+            moved[row] = group
+            assert squares(moved) >= total - 1e-6
+    assert len(set(polish(np.eye(4), np.arange(4), 4)[0])) == 4  # nobody's last row is taken
+
+
+def test_what_all_embeddings_share_does_not_matter():
+    pytest.importorskip("sklearn")
+    from progcodec.hierarchy_build.clustering import nested, spread, unit_rows
+
+    generator = np.random.default_rng(0)
+    centres = np.repeat(generator.normal(size=(5, 16)), 12, axis=0)
+    rows = unit_rows(40 * np.ones(16) + centres + 0.1 * generator.normal(size=(60, 16)))
+    assert rows.mean(axis=0) @ rows.mean(axis=0) > 0.99
+    assert np.array_equal(nested(rows, [5], 0, 8)[0], np.repeat(np.arange(5), 12))
+    assert spread(rows, 3).shape == (60, 3)
+    assert np.allclose(np.linalg.norm(spread(rows, 3), axis=1), 1)
+    assert not spread(np.ones((4, 6)), 3).any()
+
+
+def _tree(text: str) -> Taxonomy:
+    """ "name>parent" words, a tree whose synsets are called by their only lemma."""
+    pairs = [word.partition(">")[::2] for word in text.split()]
+    return Taxonomy({name: Synset((name,), (parent,) if parent else ()) for name, parent in pairs})
+
+
+def test_names_cover_the_members_and_admit_what_they_miss():
+    from progcodec.hierarchy_build.naming import names
+
+    finches, birds = ["f1", "f2", "f3", "f4"], ["b1", "b2", "b3", "b4"]
+    fish, rest = ["p1", "p2", "p3", "p4"], ["x1", "x2", "x3", "x4", "x5", "x6"]
+    links = [(finches, "finch"), (birds, "bird"), (fish, "fish"), (rest, "entity")]
+    leaves = " ".join(f"{leaf}>{above}" for members, above in links for leaf in members)
+    taxonomy = _tree("entity finch>bird bird>entity fish>entity " + leaves)
+    classes = [Leaf(name, name, 0) for name in [*finches, *birds, *fish, *rest]]
+    rows = np.eye(len(classes))
+
+    def named(*levels):
+        levels = [np.array([int(number) for number in level]) for level in levels]
+        return [[name for name, _ in level] for level in names(levels, rows, classes, taxonomy)]
+
+    assert named("000000001111222222")[0][:2] == ["bird", "fish"]
+    assert named("000000000000111111")[0][0] == "bird or fish"  # the larger part first
+    assert named("000000001111222222", "000011112222333333")[1][0] == "finch"
+    # inside "bird", "bird" tells nothing, and a group of two of four fish and x1 is not simply "fish"
+    assert named("000000001111222222", "001111112233444444")[1][0] == "finch"
+    half = named("000000001100111111")[0]
+    assert half[1].endswith(" or the like") and "bird" in half[0]
+    assert len(set(named("011111112222333333")[0])) == 4
+
+
+def test_a_name_is_not_given_again_with_or_the_like():
+    names = {cluster.name for level in Hierarchy.load().levels for cluster in level}
+    assert not any(f"{name} or the like" in names for name in names)
+
+
+def test_the_shipped_names_hold_for_their_members(shipped, facts):
+    """What a person would expect of an answer, over the classes that WordNet has no doubt about."""
+    coarse = shipped.assignments[0]
+    wnids = {leaf.wnid: number for number, leaf in enumerate(shipped.classes)}
+
+    def below(word):
+        return [n for wnid, n in wnids.items() if any(facts.synsets[up].lemmas[0] == word for up in facts.above(wnid))]
+
+    for word, name in (("dog", "dog"), ("bird", "bird"), ("reptile", "reptile"), ("insect", "invertebrate")):
+        shares = np.bincount(coarse[below(word)], minlength=10) / len(below(word))
+        assert shares.max() > 0.9, word
+        assert name in shipped.levels[0][int(shares.argmax())].name
+    for level in shipped.about["quality"]["levels"]:
+        assert level["stability"]["mean"] > {10: 0.9, 100: 0.7}[level["size"]]
+
+
+def test_the_help_names_the_default_restarts():
+    from progcodec.hierarchy_build.clustering import RESTARTS
+
+    assert f"default: {RESTARTS}" in " ".join(run("hierarchy", "build", "--help").stdout.split())
+
+
 # --- building ---------------------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 """The training forward is the codec, and its objective trains all of it."""
 
 import copy
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +15,9 @@ pytest.importorskip("compressai")
 from progcodec.bitstream.ordering import coding_order
 from progcodec.codec import Codec
 from progcodec.network.checkpoint import Checkpoint
-from progcodec.training import loop, loss
-from progcodec.training.loop import Trainer, train
+from progcodec.training import loss
+from progcodec.training.loop import train
+from progcodec.training.trainer import Trainer
 from tests.tiny_training import PHOTOGRAPH, TINY, few_start_crops, read_state, settings  # noqa: F401
 
 
@@ -106,7 +108,7 @@ def test_received_symbols_are_prefixes_of_the_coding_order(seed):
     assert mask[kind == 1, : offsets[2]].all() and not mask[kind == 1, offsets[2] :].any()
     lengths = []
     for i in (kind == 2).nonzero()[:, 0].tolist():
-        order = [coding_order(indexes[i, a:b].numpy().astype(np.uint8)) + a * 12 for a, b in zip(offsets, offsets[1:])]
+        order = [coding_order(indexes[i, a:b].numpy().astype(np.uint8)) + a * 12 for a, b in itertools.pairwise(offsets)]
         order = torch.from_numpy(np.concatenate(order))
         there = mask[i].reshape(-1)[order]
         count = int(there.sum())

@@ -15,10 +15,13 @@ from progcodec.codec import Codec
 from progcodec.config import ModelConfig
 from progcodec.errors import TrainingError
 from progcodec.network.checkpoint import Checkpoint
-from progcodec.training import loop, loss
-from progcodec.training.loop import COLUMNS, Trainer, export_state, train
+from progcodec.training import log as log_module
+from progcodec.training import loss, step
+from progcodec.training.log import COLUMNS, SOMETIMES
+from progcodec.training.loop import train
+from progcodec.training.trainer import Trainer, export_state
 from tests.command import errors, run
-from tests.tiny_training import CROP, PHOTOGRAPH, TINY, few_start_crops, read_state, settings  # noqa: F401
+from tests.tiny_training import CROP, PHOTOGRAPH, TINY, TINY_OPTIONS, few_start_crops, read_state, settings  # noqa: F401
 
 
 def log(out: Path) -> list[dict[str, str]]:
@@ -55,9 +58,8 @@ def test_log_has_the_documented_columns(short):
     assert [int(row["step"]) for row in rows] == [2, 4, 6]
     for row in rows:
         for name in COLUMNS:
-            # A kind of prefix that no image of these few steps drew has no mean.
-            drawn = name in ("psnr_coarse", "psnr_inter", "psnr_cut")
-            assert (drawn and row[name] == "") or np.isfinite(float(row[name]))
+            assert (name in SOMETIMES and row[name] == "") or np.isfinite(float(row[name]))
+        assert row["acc_fine"] == row["gpu_gb"] == ""
         total = sum(float(row[name]) for name in ("hyper", "block1", "block2", "block3"))
         assert float(row["total"]) == pytest.approx(total, rel=1e-3)
 
@@ -75,13 +77,129 @@ def test_a_run_goes_on_from_its_state(short, tmp_path):
 
 def test_the_command_resumes_its_own_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    sizes = ["width=16", "depth=1", "inner_width=24", "inner_depth=1", "blocks=(12,8,8)", "hyper_channels=8"]
-    options = [part for size in [*sizes, "mean_width=16", "scale_width=16"] for part in ("--set", f"config.{size}")]
     base = ["train", "--data", PHOTOGRAPH, "--out", "m.safetensors", "--crop", CROP, "--batch", 2, "--device", "cpu"]
-    assert run(*base, "--steps", 2, *options).stdout.startswith("wrote m.safetensors")
+    assert run(*base, "--steps", 2, *TINY_OPTIONS).stdout.startswith("wrote m.safetensors")
     run(*base, "--steps", 2, code=1)  # it exists
     run(*base, "--steps", 3, "--resume", "m.safetensors.state.pt")
     assert read_state(Path("m.safetensors"))["step"] == 5
+
+
+def test_a_run_that_is_finished_is_the_run_uninterrupted(tmp_path, monkeypatch):
+    """The same weights, to the bit: crops, noise, learning rates and momenta go on from the step."""
+    whole, cut = tmp_path / "whole.safetensors", tmp_path / "cut.safetensors"
+    train(settings(whole, steps=8, warmup=3))
+    calls = []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return loss.objective(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(step, "objective", interrupted)
+        train(settings(cut, steps=8, warmup=3))
+    assert read_state(cut)["step"] == 5
+    train(settings(cut, steps=8, warmup=3, resume=f"{cut}.state.pt", finish=True))
+    one, other = read_state(whole), read_state(cut)
+    for part in ("weights", "average"):
+        assert all(torch.equal(one[part][name], other[part][name]) for name in one[part])
+    assert one["step"] == other["step"] == 8 and one["recipe"] == other["recipe"] and len(one["recipe"]) == 1
+    assert Checkpoint.load(whole).fingerprint == Checkpoint.load(cut).fingerprint
+    train(settings(cut, steps=2, warmup=3, resume=f"{cut}.state.pt"))  # without finish: a stage of its own
+    assert [entry.split(",")[0] for entry in read_state(cut)["recipe"]] == ["8 steps", "2 steps"]
+    with pytest.raises(ValueError, match="resumed"):
+        settings(cut, finish=True)
+
+
+def test_a_log_of_an_earlier_version_goes_on(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("step,loss,gone\n1,0.5,7\n")
+    log_module.append(path, {"step": 2, "loss": 0.25, "gpu_gb": 1.0})
+    log_module.append(path, {"step": 3, "loss": 0.125})
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == COLUMNS
+    assert [(row["step"], row["loss"], row["gpu_gb"]) for row in rows] == [("1", "0.5", ""), ("2", "0.25", "1"), ("3", "0.125", "")]
+
+
+def test_compiled_networks_train_the_same(tmp_path, monkeypatch):
+    """Traced as the compiler would see them, without the wait for a compiler; names in the state stay the same."""
+    monkeypatch.setattr(step, "COMPILER", "aot_eager")
+    plain, compiled = tmp_path / "plain.safetensors", tmp_path / "compiled.safetensors"
+    train(settings(plain, steps=3))
+    train(settings(compiled, steps=3, compile=True))
+    one, other = read_state(plain)["weights"], read_state(compiled)["weights"]
+    assert one.keys() == other.keys()
+    for name in one:
+        torch.testing.assert_close(other[name], one[name], rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_init_from_a_checkpoint_fits_the_densities(tiny_checkpoint, tmp_path):
+    """A checkpoint keeps no densities: fitted ones start cheaper than a bottleneck's own, far too wide, and say so."""
+    out = tmp_path / "m.safetensors"
+    trainer = Trainer(settings(out, init=str(tiny_checkpoint)), torch.device("cpu"))
+    crops = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (8, 3, CROP, CROP), np.uint8))
+    assert trainer.untrained_densities and not trainer.fresh
+
+    def hyper_bits() -> float:
+        torch.manual_seed(0)
+        with torch.no_grad():
+            return float(loss.forward(trainer.model, trainer.bottleneck, crops.float() / 255).hyper_bits.mean())
+
+    wide = hyper_bits()
+    trainer.fit_densities(crops)
+    assert hyper_bits() < 0.9 * wide
+    assert all(torch.equal(trainer.average[name], value) for name, value in trainer.both.state_dict().items())
+    train(settings(out, init=str(tiny_checkpoint), steps=2))
+    recipe = Checkpoint.load(out).metadata["recipe"]
+    assert recipe.startswith(f"from {Checkpoint.load(tiny_checkpoint).fingerprint.hex()} (") and "; then 2 steps" in recipe
+
+
+def test_a_compiler_that_fails_is_one_line(tmp_path, monkeypatch):
+    from torch._inductor.exc import InductorError
+
+    def broken(graph, inputs):
+        raise InductorError(RuntimeError("no compiler"), None)
+
+    monkeypatch.setattr(step, "COMPILER", broken)
+    torch.compiler.reset()
+    with pytest.raises(TrainingError, match="torch.compile failed"):
+        train(settings(tmp_path / "m.safetensors", compile=True))
+    assert not os.listdir(tmp_path)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here")
+def test_a_run_on_a_gpu(tmp_path):
+    out = tmp_path / "m.safetensors"
+    last = train(settings(out, device="cuda", steps=4, compile=True, accumulate=2))
+    assert 0 < last["gpu_gb"] < 10 and np.isfinite(last["loss"])
+    train(settings(out, device="cuda", steps=6, resume=f"{out}.state.pt", finish=True))
+    assert read_state(out)["step"] == 6 and Checkpoint.load(out).metadata["steps"] == "6"
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--finish"], ["--preset", "best"], ["--seed", "-1"], ["--set", "gamma=(1,2)"], ["--set", "accumulate=0"]]
+)
+def test_options_that_make_no_sense(tmp_path, wrong):
+    run("train", "--data", PHOTOGRAPH, "--out", tmp_path / "m.safetensors", "--steps", 1, *wrong, code=2)
+    assert not os.listdir(tmp_path)
+
+
+def test_coded_latents_are_what_the_forward_decodes(tmp_path):
+    trainer = Trainer(settings(tmp_path / "m"), torch.device("cpu"))
+    x = torch.rand(2, 3, 64, 80, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.manual_seed(1)
+        coded = loss.code(trainer.model, trainer.bottleneck, trainer.model.analysis(x).float())
+        torch.manual_seed(1)
+        out = loss.forward(trainer.model, trainer.bottleneck, x)
+        torch.testing.assert_close(trainer.model.synthesis(coded.hat), out.fine)
+    assert torch.equal(coded.symbols, coded.symbols.round()) and coded.indexes.max() <= 63
+    per_block = loss.block_bits(coded, TINY.offsets)
+    torch.testing.assert_close(sum(per_block), coded.bits.sum((1, 2, 3)))
+    for mine, theirs in zip(per_block, out.block_bits, strict=True):
+        torch.testing.assert_close(mine, theirs)
 
 
 def test_init_takes_the_averaged_weights_alone(short, tmp_path):
@@ -122,7 +240,7 @@ def test_a_signal_stops_the_run_and_saves_it(tmp_path, monkeypatch, number):
             os.kill(os.getpid(), number)
         return loss.objective(*arguments)
 
-    monkeypatch.setattr(loop, "objective", interrupted)
+    monkeypatch.setattr(step, "objective", interrupted)
     train(settings(out, steps=1000))
     assert read_state(out)["step"] == len(calls) == 3 and Checkpoint.load(out).metadata["steps"] == "3"
     assert signal.getsignal(number) is before
@@ -133,7 +251,7 @@ def test_a_loss_that_stays_infinite_ends_the_run(tmp_path, monkeypatch):
         value, parts = loss.objective(*arguments)
         return value * float("nan"), parts
 
-    monkeypatch.setattr(loop, "objective", broken)
+    monkeypatch.setattr(step, "objective", broken)
     with pytest.raises(TrainingError, match="loss"):
         train(settings(tmp_path / "m.safetensors", steps=1000))
 

@@ -11,8 +11,9 @@ from PIL import Image
 pytest.importorskip("compressai")
 
 from progcodec.errors import TrainingError
-from progcodec.training.dataset import CropSampler, load_images
+from progcodec.training.dataset import InMemory, Picture, load_images
 from progcodec.training.loop import train
+from progcodec.training.sampling import CropSampler
 from tests.tiny_training import CROP, PHOTOGRAPH, settings
 
 
@@ -72,20 +73,25 @@ def test_a_picture_of_absurd_size_is_one_unreadable_picture(shards, monkeypatch)
         load_images([str(shards / "photos")], 64)
 
 
-def test_crops_depend_on_the_seed_alone():
-    images = load_images([PHOTOGRAPH], CROP)
-    one, same, other = (CropSampler(images, CROP, 5, seed) for seed in (3, 3, 4))
-    first = [one.next() for _ in range(4)]
+def in_memory(images: list[np.ndarray]) -> InMemory:
+    return InMemory([Picture(image) for image in images])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_crops_depend_on_seed_and_key_alone(workers):
+    source = in_memory(load_images([PHOTOGRAPH], CROP))
+    one, same, other = (CropSampler(source, CROP, 5, seed, workers) for seed in (3, 3, 4))
+    first = [one.at((step, 0)).pixels for step in range(4)]
     for crop in first:
         assert crop.shape == (5, 3, CROP, CROP) and crop.dtype == torch.uint8
         assert crop.is_contiguous(memory_format=torch.channels_last)
-    assert all(torch.equal(a, same.next()) for a in first)
-    assert not torch.equal(first[0], other.next())
+    assert all(torch.equal(first[step], same.at((step, 0)).pixels) for step in (2, 0, 3, 1))
+    assert not torch.equal(first[0], other.at((0, 0)).pixels) and not torch.equal(first[0], one.at((0, 1)).pixels)
     assert len({crop.numpy().tobytes() for batch in first for crop in batch}) == 20
 
 
 def test_crops_fit_images_of_just_their_size():
     image = np.arange(CROP * CROP * 3, dtype=np.uint32).reshape(CROP, CROP, 3).astype(np.uint8)
-    for crop in CropSampler([image], CROP, 20, 0).next():
+    for crop in CropSampler(in_memory([image]), CROP, 20, 0).at((0,)).pixels:
         pixels = crop.permute(1, 2, 0).numpy()
         assert np.array_equal(pixels, image) or np.array_equal(pixels, image[:, ::-1])

@@ -58,6 +58,8 @@ def test_the_wheel_holds_what_the_program_needs_and_nothing_else(wheel):
     assert {f"progcodec/{name}" for name in needed} <= names
     sources = {str(path.relative_to(ROOT)) for path in (ROOT / "progcodec").rglob("*.py")}
     assert sources <= names
+    heads = {str(path.relative_to(ROOT)) for path in (ROOT / "progcodec" / "classifiers").glob("*.safetensors")}
+    assert heads <= names
     info = next(name for name in names if name.endswith(".dist-info/METADATA")).partition("/")[0]
     assert all(name.startswith(("progcodec/", f"{info}/")) for name in names)
     assert not any("__pycache__" in name or name.endswith((".csv", ".pt", ".tmp")) for name in names)

@@ -13,6 +13,12 @@ from progcodec.training.loop import TrainSettings
 PHOTOGRAPH = str(Path(progcodec.__file__).parent / "data" / "china.jpg")
 TINY = ModelConfig(width=16, depth=1, inner_width=24, inner_depth=1, blocks=(12, 8, 8), hyper_channels=8,
                    mean_width=16, scale_width=16)  # fmt: skip
+TINY_OPTIONS = [
+    part
+    for name in ("width", "depth", "inner_width", "inner_depth", "blocks", "hyper_channels", "mean_width", "scale_width")
+    for part in ("--set", f"config.{name}={getattr(TINY, name)}".replace(" ", ""))
+]
+"""The same for the command line."""
 CROP = 64
 
 

@@ -35,7 +35,7 @@ IMAGE_SUFFIXES = (
 
 
 @click.command("encode", short_help="Pictures to .shc files.")
-@click.argument("inputs", metavar="IMAGE...", nargs=-1, required=True)
+@click.argument("inputs", metavar="IMAGE...", nargs=-1, required=True, shell_complete=options.file_names)
 @options.output('Output file, or folder for several inputs; "-" is standard output.')
 @options.cut(bpp=True)
 @click.option("--no-checksums", is_flag=True, help="Save 16 bytes; damage may then pass for picture.")
@@ -90,7 +90,7 @@ def encode_command(
 
 
 @click.command("decode", short_help="Files, whole or cut, to pictures.")
-@click.argument("inputs", metavar="FILE...", nargs=-1, required=True)
+@click.argument("inputs", metavar="FILE...", nargs=-1, required=True, shell_complete=options.file_names)
 @options.output('Output picture (its suffix tells the format), or folder for several inputs; "-" is standard output.')
 @options.cut(bpp=False)
 @options.model

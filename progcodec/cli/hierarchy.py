@@ -33,17 +33,20 @@ def hierarchy_command() -> None:
 
 
 @hierarchy_command.command("build", short_help="Make a hierarchy from text embeddings.")
-@click.option("--classes", "class_file", metavar="FILE", required=True, help="CSV: a class name, or name,wnid, a line.")
-@click.option("--embeddings", metavar="FILE.npy", help="An embedding for each class, in the same order.")
+@click.option("--classes", "class_file", metavar="FILE", required=True, shell_complete=options.file_names,
+              help="CSV: a class name, or name,wnid, a line.")
+@click.option("--embeddings", metavar="FILE.npy", shell_complete=options.file_names,
+              help="An embedding for each class, in the same order.")
 @click.option("--clip", metavar="MODEL", help="Embed the names with this CLIP model of open_clip, as ViT-B-32.")
 @click.option("--pretrained", metavar="TAG|FILE", default="openai", show_default=True, help='Its weights, or "none".')
 @click.option("--template", "templates", multiple=True, metavar="TEXT", help="A sentence with {}; repeatable.")
 @click.option("--sizes", default="10,100", show_default=True, callback=_sizes, help="Groups at each level.")
 @click.option("--seed", type=click.IntRange(min=0, max=2**31), default=0, show_default=True, help="Seed of k-means.")
-@click.option("--restarts", type=click.IntRange(min=1), default=20, show_default=True, help="Starts of each k-means.")
-@click.option("--wordnet", metavar="FOLDER", help="WordNet's dictionary files, for ids that are not ImageNet's.")
+@click.option("--restarts", type=click.IntRange(min=1), default=400, show_default=True, help="Starts of each k-means.")
+@click.option("--wordnet", metavar="FOLDER", shell_complete=options.file_names,
+              help="WordNet's dictionary files, for ids that are not ImageNet's.")
 @click.option("--source", metavar="TEXT", help="What the embeddings are, for the file's provenance.")
-@click.option("-o", "--out", metavar="FILE", required=True, help="The hierarchy (.json).")
+@click.option("-o", "--out", metavar="FILE", required=True, shell_complete=options.file_names, help="The hierarchy (.json).")
 @options.force
 def build_command(
     class_file: str,
@@ -96,9 +99,10 @@ def build_command(
 
 @hierarchy_command.command("show", short_help="Print the tree, a group, or a class's path.")
 @click.argument("name", metavar="[CLASS|CLUSTER]", required=False)
-@click.option("--file", metavar="FILE", help="A hierarchy of your own, instead of the shipped one.")
+@click.option("--file", metavar="FILE", shell_complete=options.file_names,
+              help="A hierarchy of your own, instead of the shipped one.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
-@click.option("--plot", metavar="FILE.png", help="Also draw the whole tree.")
+@click.option("--plot", metavar="FILE.png", shell_complete=options.file_names, help="Also draw the whole tree.")
 @options.force
 def show_command(name: str | None, file: str | None, form: str, plot: str | None, force: bool) -> None:
     """Print the tree and its quality, one group with its classes, or the path of one class.

@@ -5,10 +5,26 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from progcodec.config import DEFAULT_PIXEL_LIMIT, LEVELS
 
 Decorator = Callable[[Callable], Callable]
+
+
+def file_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """For ``shell_complete=``: the shell completes names of files by itself. click does so only for a type that checks them."""
+    return [CompletionItem(incomplete, type="file")]
+
+
+def _checkpoints(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of the shipped checkpoints, or else files."""
+    from importlib.resources import files  # Slow to import, and only needed when Tab is pressed.
+
+    shipped = sorted(item.name for item in files("progcodec").joinpath("checkpoints").iterdir())
+    names = [name.removesuffix(".safetensors") for name in shipped if name.endswith(".safetensors")]
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)] or file_names(context, parameter, incomplete)
+
 
 force = click.option("--force", is_flag=True, help="Overwrite existing files.")
 device = click.option(
@@ -18,7 +34,9 @@ device = click.option(
     show_default=True,
     help="Where the network runs. A file decodes on any of them.",
 )
-model = click.option("--model", metavar="NAME|FILE", help="A shipped checkpoint's name, or a checkpoint file.")
+model = click.option(
+    "--model", metavar="NAME|FILE", shell_complete=_checkpoints, help="A shipped checkpoint's name, or a checkpoint file."
+)
 max_pixels = click.option(
     "--max-pixels",
     type=click.IntRange(min=1),
@@ -30,7 +48,7 @@ max_pixels = click.option(
 
 
 def output(text: str) -> Decorator:
-    return click.option("-o", "--output", metavar="OUT", help=text)
+    return click.option("-o", "--output", metavar="OUT", shell_complete=file_names, help=text)
 
 
 def cut(*, bpp: bool) -> Decorator:

@@ -24,7 +24,7 @@ from progcodec.stream import SegmentInfo, StreamInfo, info, progress, truncate
 
 
 @click.command("truncate", short_help="Cut .shc files: keep a prefix.")
-@click.argument("inputs", metavar="FILE...", nargs=-1, required=True)
+@click.argument("inputs", metavar="FILE...", nargs=-1, required=True, shell_complete=options.file_names)
 @options.output('Output file, or folder for several inputs; "-" is standard output.')
 @options.cut(bpp=True)
 @options.force
@@ -64,7 +64,7 @@ def truncate_command(
 
 
 @click.command("info", short_help="Say how far .shc files go.")
-@click.argument("inputs", metavar="FILE...", nargs=-1, required=True)
+@click.argument("inputs", metavar="FILE...", nargs=-1, required=True, shell_complete=options.file_names)
 @click.option(
     "--format",
     "form",

@@ -24,17 +24,23 @@ def _settings(context: click.Context, parameter: click.Parameter, values: tuple[
 
 @click.command("train", short_help="Train a model.")
 @click.option(
-    "--data", multiple=True, metavar="PATH", help="Folder, .tar, .tar.gz, picture or glob of these; repeatable."
+    "--data", multiple=True, metavar="PATH", shell_complete=options.file_names,
+    help="Folder, .tar, .tar.gz, picture or glob of these; repeatable."
 )
-@click.option("--out", metavar="FILE", required=True, help="The checkpoint (.safetensors), written at every save.")
-@click.option("--resume", metavar="STATE", help="Go on from this training state.")
-@click.option("--init", metavar="FILE", help="Start a new run from the weights of this state or checkpoint.")
+@click.option("--out", metavar="FILE", required=True, shell_complete=options.file_names,
+              help="The checkpoint (.safetensors), written at every save.")
+@click.option("--resume", metavar="STATE", shell_complete=options.file_names, help="Go on from this training state.")
+@click.option("--finish", is_flag=True, help="With --resume: finish that run; --minutes and --steps count from its start.")
+@click.option("--init", metavar="FILE", shell_complete=options.file_names,
+              help="Start a new run from the weights of this state or checkpoint.")
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after so many minutes.")
 @click.option("--steps", type=click.IntRange(min=1), help="Stop after so many steps.")
 @options.device
 @click.option("--batch", type=click.IntRange(min=1), help="Crops a step.")
 @click.option("--crop", type=click.IntRange(min=16), help="Pixels a side of a crop, a multiple of 16.")
-@click.option("--seed", type=int, help="Seed of weights and crops.")
+@click.option("--teacher", metavar="SPEC", help="Classifier of the class term: timm:NAME, or timm:NAME?OPTION=VALUE@FILE.")
+@click.option("--preset", metavar="NAME", help="Weights of the objective: shipped (default) or paper.")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of weights and crops.")
 @click.option(
     "--set",
     "settings",
@@ -47,12 +53,15 @@ def _settings(context: click.Context, parameter: click.Parameter, values: tuple[
 def train_command(data: tuple[str, ...], settings: dict[str, str], force: bool, **given: Any) -> None:
     """Train a model, save it as it goes, and leave a checkpoint that encode and decode can use.
 
-    Needs the `train` extra. Ctrl-C ends the run early and saves it. Beside the checkpoint come the training state
-    (.state.pt, to resume from) and a log (.csv).
+    Needs the `train` extra, and `classify` for a teacher. Ctrl-C ends the run early and saves it. Beside the checkpoint
+    come the training state (.state.pt, to resume from) and a log (.csv). Folders named by WordNet id, or WebDataset's
+    .cls members, give labels; images beyond --set memory_gb=16 are streamed. Under torchrun the processes share a run.
 
     \b
     Examples:
       progcodec train --data "photos/*.tar" --minutes 60 --out mine.safetensors
+      progcodec train --data imagenet/ --minutes 600 --teacher timm:resnet50 --out mine.safetensors
+      torchrun --nproc-per-node 8 -m progcodec train --data "shards/*.tar" --steps 100000 --out mine.safetensors
       progcodec train --data photos/ --steps 500 --resume mine.safetensors.state.pt --out mine.safetensors --force
       progcodec train --data photos/ --steps 20 --set config.width=32 --set lr=0.0005 --out tiny.safetensors
     """
@@ -60,28 +69,34 @@ def train_command(data: tuple[str, ...], settings: dict[str, str], force: bool, 
         raise click.UsageError("give --data at least once.")
     if given["minutes"] is None and given["steps"] is None:
         raise click.UsageError("say when to stop: --minutes or --steps.")
+    if given["finish"] and not given["resume"]:
+        raise click.UsageError("--finish needs --resume.")
     if given["resume"] and given["init"]:
         raise click.UsageError("give at most one of --resume and --init.")
     goes_on = given["resume"] == f"{given['out']}.state.pt"  # Its own files may be brought up to date.
     prepare_output(given["out"], force or goes_on)
     try:
-        from progcodec.training.loop import TrainSettings, train
+        from progcodec.training.loop import train
+        from progcodec.training.parallel import leads
+        from progcodec.training.settings import TrainSettings
     except ModuleNotFoundError as error:
         raise TrainingError(f"training needs the 'train' extra of this package ({error})") from error
 
-    chosen = {name: value for name, value in given.items() if value is not None}
+    chosen = {name: value for name, value in given.items() if value not in (None, False)}
     try:
         run = TrainSettings(data=data, **chosen, **_typed(settings, TrainSettings))
     except (TypeError, ValueError) as error:
         raise click.UsageError(f"{error}.") from error
     last = train(run)
-    summary = "  ".join(f"{name} {value:.4g}" for name, value in last.items())
-    say(f"wrote {show(given['out'])}  {summary}".rstrip())
+    if leads():
+        summary = "  ".join(f"{name} {value:.4g}" for name, value in last.items())
+        say(f"wrote {show(given['out'])}  {summary}".rstrip())
 
 
 @click.command("export", short_help="A training state to a checkpoint.")
-@click.argument("state", metavar="STATE")
-@click.option("-o", "--out", metavar="FILE", required=True, help="The checkpoint (.safetensors).")
+@click.argument("state", metavar="STATE", shell_complete=options.file_names)
+@click.option("-o", "--out", metavar="FILE", required=True, shell_complete=options.file_names,
+              help="The checkpoint (.safetensors).")
 @click.option("--description", default="", metavar="TEXT", help="What the data were, for the checkpoint's metadata.")
 @options.force
 def export_command(state: str, out: str, description: str, force: bool) -> None:
@@ -92,7 +107,7 @@ def export_command(state: str, out: str, description: str, force: bool) -> None:
       progcodec export mine.safetensors.state.pt -o mine.safetensors
     """
     prepare_output(out, force)
-    from progcodec.training.loop import export_state
+    from progcodec.training.trainer import export_state
 
     export_state(state, out, description)
     say(f"wrote {show(out)}")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from progcodec.config import LEVELS
 from progcodec.evaluation.metrics import Curve, bd_psnr, bd_rate, common_range, rate_at
-from progcodec.evaluation.points import Mean, Point, as_curve
+from progcodec.evaluation.points import Mean, Point
 
 NOTHING = "–"
 """Stands where two curves share no PSNR: nothing is extrapolated."""

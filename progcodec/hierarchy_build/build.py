@@ -38,7 +38,8 @@ def build(
     about: dict[str, Any] = {
         "provenance": {
             "embeddings": source,
-            "method": "k-means from the top down on unit rows; shares of the next level by largest remainder",
+            "method": "k-means with single moves, from the top down, on each group's centred rows in their leading "
+            "directions; shares of the next level by largest remainder",
             "names": f"best-matching WordNet ancestors; {NOTICE}" if taxonomy else "most central classes",
         },
         "seed": seed,
@@ -61,11 +62,11 @@ def _quality(
 ) -> dict[str, Any]:
     wnids = [leaf.wnid for leaf in classes if leaf.wnid]
     similarity = taxonomy.wu_palmer(wnids) if taxonomy else None
-    stable = quality.stability(rows, sizes, seed, restarts)
+    stable = quality.stability(rows, levels, sizes, seed, restarts)
     result = []
     for size, labels, level_names, rand in zip(sizes, levels, named, stable):
         row: dict[str, Any] = {"size": size, "clusters": quality.balance(labels), "stability": rand}
-        row["name_match_mean_f1"] = round(float(np.mean([score for _, score in level_names])), 4)
+        row["name_match_mean"] = round(float(np.mean([score for _, score in level_names])), 4)
         if taxonomy and similarity is not None:
             row["clusters"] |= quality.agreement(labels, similarity)
             depth, cut = quality.depth_cut(taxonomy, wnids, size)

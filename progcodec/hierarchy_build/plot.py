@@ -1,6 +1,7 @@
 """The tree as one picture, for a person to judge: groups from left to right, and some classes of each last group."""
 
 import io
+import textwrap
 
 from progcodec.errors import ProgcodecError
 from progcodec.hierarchy import Hierarchy, Node
@@ -8,6 +9,8 @@ from progcodec.hierarchy import Hierarchy, Node
 COLOURS = ("#4e79a7", "#59a14f", "#b07aa1", "#9c755f", "#c8702a", "#3f8f8b", "#a08a1c", "#6b6b6b", "#c8102e", "#7a5fc0")
 COLUMN = 3.4
 """Inches a level."""
+WRAP = 28
+"""Characters a line of a group's label."""
 EXAMPLES = 90
 """Characters of class names beside a last group."""
 
@@ -50,10 +53,12 @@ def plot(hierarchy: Hierarchy) -> bytes:
         colour = COLOURS[hierarchy.ancestors(members[0])[0] % len(COLOURS)]
         x = COLUMN * node.level
         weight = "bold" if node.level < last else "normal"
-        text = axes.text(x + 0.08, y, f"{hierarchy.name(node)} ({len(members)})", color=colour, weight=weight)
+        label = f"{hierarchy.name(node)} ({len(members)})"
+        lines = textwrap.wrap(label, WRAP) if node.level < last else [label]  # a last group has one line of height
+        text = axes.text(x + 0.08, y, "\n".join(lines), color=colour, weight=weight)
         text.set(fontsize=9 if node.level == last else 11, va="center", parse_math=False)
         if node.level < last:
-            start = x + 0.17 + 0.092 * len(text.get_text())
+            start = x + 0.17 + 0.092 * max(map(len, lines))
             bend, end = x + COLUMN - 0.35, x + COLUMN
             for child in hierarchy.children(node):
                 axes.plot([min(start, bend), bend, bend, end], [y, y, place[child], place[child]], color=colour, lw=0.7)

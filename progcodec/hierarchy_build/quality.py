@@ -53,11 +53,16 @@ def depth_cut(taxonomy: Taxonomy, wnids: Sequence[str], size: int) -> tuple[int,
     return min(cuts, key=lambda cut: (abs(np.log((cut[1].max() + 1) / size)), cut[0]))
 
 
-def stability(rows: np.ndarray, sizes: Sequence[int], seed: int, restarts: int) -> list[dict[str, float]]:
-    """For each level the adjusted Rand index between the partitions from five seeds: mean and least of all pairs."""
+def stability(
+    rows: np.ndarray, levels: list[np.ndarray], sizes: Sequence[int], seed: int, restarts: int
+) -> list[dict[str, float]]:
+    """For each level the adjusted Rand index between the partitions from five seeds: mean and least of all pairs.
+
+    `levels` is the partition from `seed` itself.
+    """
     from sklearn.metrics import adjusted_rand_score
 
-    runs = [nested(rows, sizes, other, restarts) for other in range(seed, seed + STABILITY_SEEDS)]
+    runs = [levels, *(nested(rows, sizes, other, restarts) for other in range(seed + 1, seed + STABILITY_SEEDS))]
     levels = []
     for level in range(len(sizes)):
         values = [adjusted_rand_score(one[level], two[level]) for one, two in combinations(runs, 2)]

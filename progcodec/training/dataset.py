@@ -1,28 +1,67 @@
-"""Training images: tar shards and folders, decoded once into memory, served as batches of random crops.
+"""Training images: tar shards and folders, and what of them fits in memory.
 
-The sets that this codec is trained on fit in memory as 8-bit arrays; decoding each JPEG once and cropping from arrays keeps
-two CPU cores free for the network.
+Sets of some ten thousand pictures are decoded once, into 8-bit arrays: cropping from these keeps two CPU cores free for the
+network. What is larger is streamed (``stream.py``). Crops are cut in ``sampling.py``.
 """
 
+import contextlib
 import glob
 import gzip
 import io
+import os
 import tarfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
 from tqdm import tqdm
 
 from progcodec.errors import TrainingError
 
-SHRINK_SHARE = 0.25
-"""Share of the crops that are taken larger and shrunk."""
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".ppm", ".bmp"}
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
+CLASS_SUFFIX = "cls"
+"""WebDataset's name for the member that holds the class index of the picture with the same key."""
+
+GROWTH_MIN = 3
+"""Decoded bytes per stored byte, at least: what is certain to exceed the memory need not be tried. JPEGs grow about tenfold."""
+
+Labels = Callable[[str], int | None]
+"""The class index of a picture by its name; None if it has no label."""
+
+
+class Record(NamedTuple):
+    """A picture as stored. `data` is None for a loose file, which is read when it is needed."""
+
+    name: str
+    data: bytes | None
+    label: int | None
+
+
+class Picture(NamedTuple):
+    """`pixels` are uint8 (H, W, 3); `label` is a class index."""
+
+    pixels: np.ndarray
+    label: int | None = None
+
+
+class Source(Protocol):
+    """Where samplers get their pictures."""
+
+    def draw(self, random: np.random.Generator) -> Picture: ...
+
+
+class InMemory:
+    """Pictures at random, with replacement. See :class:`Source`."""
+
+    def __init__(self, pictures: Sequence[Picture]) -> None:
+        self.pictures = pictures
+
+    def draw(self, random: np.random.Generator) -> Picture:
+        return self.pictures[random.integers(len(self.pictures))]
 
 
 def expand(patterns: Sequence[str]) -> list[Path]:
@@ -36,81 +75,139 @@ def expand(patterns: Sequence[str]) -> list[Path]:
     return paths
 
 
-def _members(path: Path) -> Iterator[tuple[str, bytes]]:
-    if path.is_dir():
-        for file in sorted(path.rglob("*")):
-            if file.suffix.lower() in SUFFIXES and file.is_file():
-                yield str(file), file.read_bytes()
-    elif path.name.endswith((".tar", ".tar.gz", ".tgz")):
-        try:
-            with tarfile.open(path) as archive:
-                for member in archive:
-                    if member.isfile() and Path(member.name).suffix.lower() in SUFFIXES:
-                        stream = archive.extractfile(member)
-                        if stream is not None:
-                            yield f"{path.name}/{member.name}", stream.read()
-        except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(":")
-            raise TrainingError(f"{path}: not a readable tar file ({reason})") from None
+def is_tar(path: Path) -> bool:
+    return path.name.endswith(TAR_SUFFIXES) and not path.is_dir()
+
+
+def loose_files(path: Path) -> list[str]:
+    """The pictures in a folder and below, sorted; a file is itself."""
+    if not path.is_dir():
+        return [str(path)]
+    found = []
+    for folder, _, names in os.walk(path, followlinks=True):
+        found += [os.path.join(folder, name) for name in names if os.path.splitext(name)[1].lower() in SUFFIXES]
+    return sorted(found)
+
+
+def records(path: Path, labels: Labels | None = None) -> Iterator[Record]:
+    """What a shard, folder or file holds, in its order; labels are those of WebDataset's .cls members, or of `labels`.
+
+    Raises:
+        TrainingError: a tar file breaks off or is none.
+    """
+    if is_tar(path):
+        yield from _tar_records(path, labels)
     else:
-        yield str(path), path.read_bytes()
+        for name in loose_files(path):
+            yield Record(name, None, labels(name) if labels else None)
 
 
-def load_images(patterns: Sequence[str], min_side: int, limit: int | None = None, quiet: bool = True) -> list[np.ndarray]:
-    """Every image of the shards and folders whose short side is at least ``min_side``, as uint8 (H, W, 3).
+def _tar_records(path: Path, labels: Labels | None) -> Iterator[Record]:
+    try:
+        with tarfile.open(path) as archive:
+            key, group, stored = "", [], None
+            for member in archive:
+                if not member.isfile():
+                    continue
+                folder, _, base = member.name.rpartition("/")
+                if f"{folder}/{base.partition('.')[0]}" != key:  # WebDataset's key ends at the first dot
+                    yield from _flush(group, stored, labels)
+                    key, group, stored = f"{folder}/{base.partition('.')[0]}", [], None
+                suffix = os.path.splitext(base)[1].lower()
+                stream = archive.extractfile(member) if suffix in SUFFIXES or suffix == f".{CLASS_SUFFIX}" else None
+                if stream is None:
+                    continue
+                if suffix == f".{CLASS_SUFFIX}":
+                    stored = stream.read()
+                else:
+                    group.append((f"{path.name}/{member.name}", stream.read()))
+            yield from _flush(group, stored, labels)
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(":")
+        raise TrainingError(f"{path}: not a readable tar file ({reason})") from None
+
+
+def _flush(group: list[tuple[str, bytes]], stored: bytes | None, labels: Labels | None) -> Iterator[Record]:
+    for name, data in group:
+        if labels is None:
+            yield Record(name, data, None)
+        elif stored is not None and stored.strip().isdigit():
+            yield Record(name, data, int(stored))
+        else:
+            yield Record(name, data, labels(name))
+
+
+def short_side(picture: Picture) -> int:
+    return min(picture.pixels.shape[:2])
+
+
+def decode(record: Record, min_side: int) -> Picture | None:
+    """The picture, or None where its short side is below ``min_side``. Raises OSError, ValueError… on damage: see below."""
+    with Image.open(record.name if record.data is None else io.BytesIO(record.data)) as image:
+        if min(image.size) < min_side:
+            return None
+        return Picture(np.asarray(image.convert("RGB")), record.label)
+
+
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+"""Pillow's ways to say "damaged"."""
+
+
+def load_pictures(
+    patterns: Sequence[str],
+    min_side: int,
+    limit: int | None = None,
+    quiet: bool = True,
+    labels: Labels | None = None,
+    memory: float | None = None,
+) -> list[Picture] | None:
+    """Every picture of the shards and folders whose short side is at least ``min_side``; None if they exceed `memory` bytes.
 
     Raises:
         TrainingError: nothing usable was found.
     """
-    images: list[np.ndarray] = []
-    small = broken = 0
-    for path in expand(patterns):
-        for name, data in tqdm(_members(path), desc=f"reading {path.name}", unit="img", disable=quiet, leave=False):
+    pictures: list[Picture] = []
+    small = broken = size = 0
+    paths = expand(patterns)
+    if memory is not None and limit is None and _stored_bytes(paths, memory / GROWTH_MIN) > memory / GROWTH_MIN:
+        return None
+    for path in paths:
+        for record in tqdm(records(path, labels), desc=f"reading {path.name}", unit="img", disable=quiet, leave=False):
             try:
-                image = Image.open(io.BytesIO(data))
-                if min(image.size) < min_side:
-                    small += 1
-                    continue
-                images.append(np.asarray(image.convert("RGB")))
-            except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # Pillow's ways to say "damaged"
+                picture = decode(record, min_side)
+            except UNREADABLE:
                 broken += 1
-            if limit is not None and len(images) >= limit:
-                return images
-    if not images:
-        raise TrainingError(f"no image of at least {min_side} pixels a side ({small} smaller, {broken} unreadable)")
-    return images
+                continue
+            if picture is None:
+                small += 1
+                continue
+            pictures.append(picture)
+            size += picture.pixels.nbytes
+            if limit is not None and len(pictures) >= limit:
+                return pictures
+            if memory is not None and size > memory:
+                return None
+    if not pictures:
+        raise nothing_usable(min_side, small, broken)
+    return pictures
 
 
-class CropSampler:
-    """Endless batches of random crops, flipped, some from a shrunken image.
+def _stored_bytes(paths: Sequence[Path], enough: float) -> int:
+    """Bytes of all files; counting stops when there are `enough`."""
+    total = 0
+    for path in paths:
+        for name in [str(path)] if is_tar(path) else loose_files(path):
+            with contextlib.suppress(OSError):  # it is met again, and told of, when it is read
+                total += os.path.getsize(name)
+            if total > enough:
+                return total
+    return total
 
-    Shrinking (by up to 0.5) shows the network scales that it will meet in photographs of
-    other sizes, and averages the artefacts of the training JPEGs away.
 
-    Args:
-        images: uint8 (H, W, 3) arrays, each at least ``crop`` a side.
-        crop: pixels a side of a crop; a multiple of 16.
-    """
+def nothing_usable(min_side: int, small: int, broken: int) -> TrainingError:
+    return TrainingError(f"no image of at least {min_side} pixels a side ({small} smaller, {broken} unreadable)")
 
-    def __init__(self, images: Sequence[np.ndarray], crop: int, batch: int, seed: int) -> None:
-        self.images, self.crop, self.batch = images, crop, batch
-        self.random = np.random.default_rng(seed)
 
-    def _one(self) -> np.ndarray:
-        rng, crop = self.random, self.crop
-        image = self.images[rng.integers(len(self.images))]
-        side = crop
-        if rng.random() < SHRINK_SHARE:
-            side = int(round(crop / rng.uniform(0.5, 1.0)))
-            side = min(side, image.shape[0], image.shape[1])
-        top = rng.integers(image.shape[0] - side + 1)
-        left = rng.integers(image.shape[1] - side + 1)
-        piece = image[top : top + side, left : left + side]
-        if side != crop:
-            piece = np.asarray(Image.fromarray(piece).resize((crop, crop), Image.Resampling.LANCZOS))
-        return piece[:, ::-1] if rng.random() < 0.5 else piece
-
-    def next(self) -> Tensor:
-        """uint8 (batch, 3, crop, crop), channels-last in memory."""
-        pieces = np.stack([self._one() for _ in range(self.batch)])
-        return torch.from_numpy(pieces).permute(0, 3, 1, 2)
+def load_images(patterns: Sequence[str], min_side: int, limit: int | None = None, quiet: bool = True) -> list[np.ndarray]:
+    """As :func:`load_pictures`, the pixels alone."""
+    return [picture.pixels for picture in load_pictures(patterns, min_side, limit, quiet) or []]

@@ -1,11 +1,12 @@
 """The differentiable codec and its rate–distortion objective.
 
 L = Σ_k [ BPP_k + λ_k·255²·MSE(X̂_<k, X) ], plus the same distortion term for one random cut. BPP_k counts ẑ and all blocks up to
-k. Rates use additive noise; everything that a decoder would hold (contexts, |q|, the latent) uses hard-rounded values with
+k. (The class term γ_k·CE_k(X̂_<k) of the full objective is in ``class_term.py``.) Rates use additive noise; everything that a decoder would hold (contexts, |q|, the latent) uses hard-rounded values with
 straight-through gradients. Each synthesis pass is dear, so every image is decoded twice: at the fine level, and at one of
 {coarse, intermediate, random cut}, drawn per image and reweighted by its probability.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -20,21 +21,36 @@ from progcodec.network.scale import scale_of, straight_through
 LIKELIHOOD_FLOOR = 1e-9
 SECOND_PASS = (0.3, 0.3, 0.4)
 """Probabilities of coarse, intermediate and random cut as an image's second decoding."""
+SECOND_PASS_WITHOUT_CUT = (0.5, 0.5, 0.0)
 
 
 @dataclass(frozen=True)
 class LossWeights:
-    """λ of the coarse, intermediate and fine level, and the weight of the random cut beside a level's 1."""
+    """λ and γ of the coarse, intermediate and fine level, and the weight of the random cut beside a level's 1 (0: no cuts).
+
+    γ weighs nats of an image's cross-entropy against bits per pixel, at 256² pixels.
+    """
 
     distortion: tuple[float, float, float] = (7e-4, 5e-3, 3e-2)
+    gamma: tuple[float, float, float] = (0.5, 1.0, 2.0)
     cut: float = 1.0
 
     def __post_init__(self) -> None:
-        if len(self.distortion) != 3 or min(self.distortion) <= 0 or self.cut < 0:
+        for name in ("distortion", "gamma"):
+            values = getattr(self, name)
+            if not isinstance(values, (tuple, list)) or len(values) != 3 or min(values) < 0:
+                raise ValueError(f"{name} must be three numbers, one for each level")
+            object.__setattr__(self, name, tuple(values))
+        if min(self.distortion) <= 0 or not self.cut >= 0:
             raise ValueError("three positive λ and a cut weight of at least 0 are needed")
 
+    @property
+    def second_pass(self) -> tuple[float, float, float]:
+        """Probabilities of what an image's second decoding is."""
+        return SECOND_PASS if self.cut else SECOND_PASS_WITHOUT_CUT
 
-PRESETS = {"shipped": LossWeights(), "paper": LossWeights((1e-4, 1e-3, 1e-2))}
+
+PRESETS = {"shipped": LossWeights(), "paper": LossWeights((1e-4, 1e-3, 1e-2), (0.5, 1.0, 2.0))}
 
 
 class Forward(NamedTuple):
@@ -76,13 +92,21 @@ def _received(indexes: Tensor, bits: Tensor, offsets: tuple[int, ...], hyper_bit
     return torch.where(kind[:, None] == 2, in_cut, in_level).reshape(indexes.shape), budget
 
 
-def forward(model: Model, bottleneck: nn.Module, x: Tensor) -> Forward:
-    """Encodes x (N, 3, H, W) in [0, 1] and decodes two prefixes. ``bottleneck`` is compressai's EntropyBottleneck."""
-    exact = torch.autocast(x.device.type, enabled=False)
-    offsets = model.config.offsets
-    n = x.shape[0]
+class Coded(NamedTuple):
+    """The latent side of one pass: what is coded, what it costs, and what predicts it."""
 
-    y = model.analysis(x).float()
+    hyper_bits: Tensor  # (N,)
+    bits: Tensor  # of every symbol, (N, C, h, w), from noisy values
+    indexes: Tensor  # σ-indices, no gradient, (N, C, h, w)
+    symbols: Tensor  # q, hard-rounded, straight-through, (N, C, h, w)
+    prior: Tensor  # P of the mean path
+    hat: Tensor  # ŷ from every symbol, (N, C, h, w)
+
+
+def code(model: Model, bottleneck: nn.Module, y: Tensor) -> Coded:
+    """Codes y (N, C, h, w), float32. ``bottleneck`` is compressai's EntropyBottleneck."""
+    exact = torch.autocast(y.device.type, enabled=False)
+    offsets = model.config.offsets
     z = model.hyper_analysis(y).float()
     with exact:
         medians = bottleneck.quantiles[:, 0, 1].detach()[:, None, None]
@@ -92,7 +116,7 @@ def forward(model: Model, bottleneck: nn.Module, x: Tensor) -> Forward:
         features = model.scale_path.features(z_integer, *y.shape[2:])
     prior = model.mean_path.prior(z_integer + medians, *y.shape[2:])
 
-    means, symbols, indexes, bits = [], [], [], []
+    symbols, indexes, bits = [], [], []
     prefix = None
     for k in range(len(model.config.blocks)):
         mean = model.mean_path.mean(k, prior, prefix).float()
@@ -103,36 +127,88 @@ def forward(model: Model, bottleneck: nn.Module, x: Tensor) -> Forward:
             bits.append(_gaussian_bits(noisy, scale_of(index)))
             indexes.append(index.detach())
             symbols.append(_round(residual))
-        means.append(mean)
         hat = mean + symbols[-1]
         prefix = hat if prefix is None else torch.cat((prefix, hat), 1)
-    fine = model.synthesis(prefix).float()
+    return Coded(hyper_bits, torch.cat(bits, 1), torch.cat(indexes, 1), torch.cat(symbols, 1), prior, prefix)
 
-    kind = torch.multinomial(torch.tensor(SECOND_PASS, device=x.device), n, replacement=True)
+
+def block_bits(coded: Coded, offsets: tuple[int, ...]) -> tuple[Tensor, ...]:
+    """Bits of each block, per image (N,)."""
+    return tuple(coded.bits[:, start:end].sum((1, 2, 3)) for start, end in itertools.pairwise(offsets))
+
+
+def forward(
+    model: Model, bottleneck: nn.Module, x: Tensor, second_pass: tuple[float, float, float] = SECOND_PASS
+) -> Forward:
+    """Encodes x (N, 3, H, W) in [0, 1] and decodes two prefixes. ``bottleneck`` is compressai's EntropyBottleneck."""
+    offsets = model.config.offsets
+    n = x.shape[0]
+    coded = code(model, bottleneck, model.analysis(x).float())
+    fine = model.synthesis(coded.hat).float()
+
+    kind = torch.multinomial(torch.tensor(second_pass, device=x.device), n, replacement=True)
     with torch.no_grad():
-        received, cut_bits = _received(torch.cat(indexes, 1), torch.cat(bits, 1), offsets, hyper_bits, kind)
-    kept = torch.cat(symbols, 1) * received
-    prefix = means[0] + kept[:, : offsets[1]]
-    for k in range(1, len(means)):
-        mean = model.mean_path.mean(k, prior, prefix).float()
-        prefix = torch.cat((prefix, mean + kept[:, offsets[k] : offsets[k + 1]]), 1)
+        received, cut_bits = _received(coded.indexes, coded.bits, offsets, coded.hyper_bits, kind)
+    kept = coded.symbols * received
+    prefix: Tensor | None = None
+    for k in range(len(offsets) - 1):
+        mean = model.mean_path.mean(k, coded.prior, prefix).float()
+        hat = mean + kept[:, offsets[k] : offsets[k + 1]]
+        prefix = hat if prefix is None else torch.cat((prefix, hat), 1)
     second = model.synthesis(prefix).float()
-    return Forward(hyper_bits, tuple(b.sum((1, 2, 3)) for b in bits), fine, second, kind, cut_bits)
+    return Forward(coded.hyper_bits, block_bits(coded, offsets), fine, second, kind, cut_bits)
 
 
-def _cut_lambda(weights: LossWeights, out: Forward) -> Tensor:
-    """λ for a random cut (N,): log-linear in the log of bits between the level ends, as a power of 2 below the coarse end."""
+def cut_place(out: Forward) -> tuple[Tensor, Tensor]:
+    """Where each random cut lies among the level ends, by the log of bits.
+
+    Returns:
+        Shares (N, 3) of the two levels that it lies between, rows sum to 1; and, for a cut below the coarse end, the log
+        of its share of the coarse end's bits, else 0, (N,). No gradients.
+    """
     ends = [out.hyper_bits + out.block_bits[0]]
     ends += [ends[0] + out.block_bits[1]]
     ends += [ends[1] + out.block_bits[2]]
     log_bits = out.cut_bits.log()
     log_ends = [end.detach().log() for end in ends]
-    log_lambda = [math.log(value) for value in weights.distortion]
-    result = log_lambda[0] + 2 * (log_bits - log_ends[0]).clamp_max(0)
-    for k in (0, 1):
-        fraction = ((log_bits - log_ends[k]) / (log_ends[k + 1] - log_ends[k]).clamp_min(1e-3)).clamp(0, 1)
-        result = result + fraction * (log_lambda[k + 1] - log_lambda[k])
-    return result.exp()
+    steps = [
+        ((log_bits - log_ends[k]) / (log_ends[k + 1] - log_ends[k]).clamp_min(1e-3)).clamp(0, 1) for k in (0, 1)
+    ]
+    upper = torch.minimum(steps[0], steps[1])
+    shares = torch.stack((1 - steps[0], steps[0] - upper, upper), 1)
+    return shares, (log_bits - log_ends[0]).clamp_max(0)
+
+
+def _cut_lambda(weights: LossWeights, out: Forward) -> Tensor:
+    """λ for a random cut (N,): log-linear in the log of bits between the level ends, as a power of 2 below the coarse end."""
+    shares, shortfall = cut_place(out)
+    log_lambda = torch.tensor([math.log(value) for value in weights.distortion], device=shares.device)
+    return (shares @ log_lambda + 2 * shortfall).exp()
+
+
+def of_kind(values: tuple[Tensor, Tensor, Tensor], out: Forward, second_pass: tuple[float, float, float]) -> Tensor:
+    """For each image, the value (N,) of what its second decoding is, over the probability that it is that."""
+    share = torch.tensor(second_pass, device=out.kind.device).clamp_min(1e-9)
+    return (torch.stack(values, 1) / share).gather(1, out.kind[:, None])[:, 0]
+
+
+def _errors(out: Forward, x: Tensor) -> Tensor:
+    """Mean squared errors (N, 2) of both decodings."""
+    return torch.stack([(picture - x).square().mean((1, 2, 3)) for picture in (out.fine, out.second)], 1)
+
+
+def _distortion_factors(out: Forward, weights: LossWeights) -> Tensor:
+    """What an image's loss has of both errors, (N, 2)."""
+    coarse, intermediate, fine = (torch.full_like(out.hyper_bits, value) for value in weights.distortion)
+    second = of_kind((coarse, intermediate, weights.cut * _cut_lambda(weights, out)), out, weights.second_pass)
+    return 255**2 * torch.stack((fine, second), 1)
+
+
+@torch.no_grad()
+def distortion_pull(out: Forward, x: Tensor, weights: LossWeights) -> Tensor:
+    """How hard the objective pulls at each decoded picture: the norm of its gradient there, (N, 2)."""
+    values = x.shape[1] * x.shape[2] * x.shape[3]
+    return 2 * _distortion_factors(out, weights) * (_errors(out, x) / values).sqrt() / len(x)
 
 
 def objective(out: Forward, x: Tensor, weights: LossWeights) -> tuple[Tensor, dict[str, Tensor]]:
@@ -143,19 +219,8 @@ def objective(out: Forward, x: Tensor, weights: LossWeights) -> tuple[Tensor, di
     levels = len(blocks)
     rate = levels * hyper + sum((levels - k) * b for k, b in enumerate(blocks))
 
-    error_fine = (out.fine - x).square().mean((1, 2, 3))
-    error_second = (out.second - x).square().mean((1, 2, 3))
-    share = torch.tensor(SECOND_PASS, device=x.device)
-    factors = torch.stack(
-        (
-            torch.full_like(hyper, weights.distortion[0]),
-            torch.full_like(hyper, weights.distortion[1]),
-            weights.cut * _cut_lambda(weights, out),
-        ),
-        1,
-    )
-    factor = (factors / share).gather(1, out.kind[:, None])[:, 0]
-    distortion = 255**2 * (weights.distortion[2] * error_fine + factor * error_second)
-    loss = (rate + distortion).mean()
+    errors = _errors(out, x)
+    loss = (rate + (_distortion_factors(out, weights) * errors).sum(1)).mean()
+    error_fine, error_second = errors.unbind(1)
     parts = {"hyper": hyper, "block1": blocks[0], "block2": blocks[1], "block3": blocks[2]}
     return loss, {**{k: v.detach() for k, v in parts.items()}, "fine": error_fine.detach(), "second": error_second.detach()}

@@ -12,6 +12,8 @@ from progcodec.network.checkpoint import Checkpoint
 from progcodec.network.model import Model
 from progcodec.network.scale import ACTIVATION_STEPS, SHIFT, IntegerConv
 
+WIDTHS = tuple(10 ** (exponent / 10) for exponent in range(-20, 11))
+"""Factors tried for the width of a bottleneck channel's density, relative to an untrained one."""
 KEYS = {"config", "weights", "average", "optimizers", "step", "images", "minutes"}
 
 
@@ -25,7 +27,11 @@ def load_state(path: str | None) -> dict | None:
     if path.endswith(".safetensors"):
         checkpoint = Checkpoint.load(path)
         medians = checkpoint.tensors["tables.hyper_medians"].float()
-        return {"config": checkpoint.config, "average": thaw(checkpoint), "medians": medians}
+        ancestor = f"{checkpoint.fingerprint.hex()} ({checkpoint.metadata.get('recipe', 'recipe not recorded')})"
+        return {
+            "config": checkpoint.config, "average": thaw(checkpoint), "medians": medians,
+            "recipe": [f"from {ancestor}"], "description": checkpoint.metadata.get("data", ""),
+        }
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
@@ -73,3 +79,18 @@ def fresh_bottleneck(bottleneck: nn.Module, medians: Tensor) -> dict[str, Tensor
     quantiles = weights["bottleneck.quantiles"]
     quantiles += medians.to(quantiles)[:, None, None] - quantiles[:, :, 1:2]
     return weights
+
+
+@torch.no_grad()
+def fit_widths(bottleneck: nn.Module, z: Tensor) -> None:
+    """Widens or narrows each channel's untrained density to the factor that costs fewest bits on z (N, C, h, w)."""
+    first = bottleneck.matrices[0]
+    slope = torch.nn.functional.softplus(first)
+    kept, best = first.clone(), torch.full((z.shape[1],), float("inf"), device=z.device)
+    for width in WIDTHS:
+        first.copy_(torch.log(torch.expm1(slope / width)))
+        bits = -torch.log2(bottleneck(z, training=True)[1].clamp_min(1e-9)).mean((0, 2, 3))
+        better = bits < best
+        best = torch.where(better, bits, best)
+        kept[better] = first[better]
+    first.copy_(kept)

@@ -1,0 +1,112 @@
+"""``evaluate``: a thin shell over ``progcodec.evaluation``."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from progcodec.cli import options
+from progcodec.cli.batch import complain, say
+from progcodec.cli.files import show
+from progcodec.errors import EvaluationError
+
+SMOKE_LIMIT, SMOKE_PEERS, SMOKE_BUDGETS = 8, "jpeg,jpeg2000", "200,600,1600"
+
+
+@click.command("evaluate", short_help="Measure a model and other codecs.")
+@click.option(
+    "--data", multiple=True, metavar="PATH", shell_complete=options.file_names, required=True,
+    help="Shard (.tar, .tar.gz), folder, picture or glob; WordNet ids in paths are classes; repeatable.",
+)  # fmt: skip
+@click.option("--labels", metavar="FILE", shell_complete=options.file_names,
+              help="CSV of file,label lines, for classes that paths do not tell.")
+@click.option(
+    "--classifier", "classifiers", multiple=True, metavar="SPEC", required=True,
+    help="Who judges, as in classify; repeatable. \"builtin\" reads our own files alone, all others every codec's pictures.",
+)  # fmt: skip
+@click.option("--hierarchy", metavar="FILE", shell_complete=options.file_names,
+              help="The groups.  [default: the shipped ones of ImageNet-1K]")
+@click.option("--budgets", metavar="N,N…", help="Bytes.  [default: 100 to 4800 in twelve steps]")
+@click.option("--bpp", metavar="X,X…", help="Budgets in bits per pixel, beside or instead of bytes.")
+@options.model
+@click.option("--ours/--no-ours", default=True, help="Whether the model itself takes part.")
+@click.option(
+    "--peers", metavar="NAMES", default="all", show_default=True,
+    help="jpeg,jpeg-progressive,jpeg2000,webp,avif,jpegxl; or all, or none.",
+)  # fmt: skip
+@click.option("--rivals", metavar="NAMES", help="Other progressive schemes on our transform: plonq,progdtd,…; or all.")
+@click.option("--limit", type=click.IntRange(min=1), help="Draw so many pictures from all.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of that draw, and of the confidence intervals.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: one for each core]")
+@options.device
+@click.option("--smoke", is_flag=True, help=f"A quick look: {SMOKE_LIMIT} pictures, two peers, three budgets.")
+@click.option(
+    "-o", "--output", metavar="DIR", required=True, type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the rows, the summaries and the report. What it holds already is not measured again.",
+)  # fmt: skip
+def evaluate_command(
+    data: tuple[str, ...], labels: str | None, classifiers: tuple[str, ...], hierarchy: str | None, budgets: str | None,
+    bpp: str | None, model: str | None, ours: bool, peers: str, rivals: str | None, limit: int | None, seed: int,
+    jobs: int | None, device: str, smoke: bool, output: Path,
+) -> None:  # fmt: skip
+    """Measure what answers and pictures a model, and what else one could use, give for the same bytes.
+
+    Needs the `evaluate` extra. Every codec gets the same pictures, byte budgets and classifiers; bytes are those of whole
+    files, header included. Other codecs are measured twice: at their best setting within the budget, over quality and a
+    downscale of 1, 1/2 or 1/4; and as one file that is cut at the budget. An interrupted run goes on where it stopped.
+
+    \b
+    Examples:
+      progcodec evaluate --data val.tar.gz --classifier timm:resnet50 --limit 200 -o report/
+      progcodec evaluate --data val.tar.gz --classifier timm:resnet50 --peers jpeg,webp --smoke -o report/
+      progcodec evaluate --data photos/ --labels classes.csv --classifier timm:resnet50@resnet50.safetensors
+                         --bpp 0.05,0.1,0.2 --model mine.safetensors -o report/
+    """
+    if smoke:
+        limit, peers, budgets = limit or SMOKE_LIMIT, _default(peers, "all", SMOKE_PEERS), budgets or SMOKE_BUDGETS
+    try:
+        from progcodec.evaluation import rivals as rival_schemes
+        from progcodec.evaluation import run, summary_tables
+        from progcodec.evaluation.coders.registry import choose
+        from progcodec.evaluation.contest import parse_budgets
+        from progcodec.evaluation.results import conclude
+        from progcodec.evaluation.workload import load_samples
+        from progcodec.hierarchy import Hierarchy
+    except ModuleNotFoundError as error:
+        raise EvaluationError(f"evaluating needs the 'evaluate' extra of this package ({error})") from error
+
+    choice = choose(peers)
+    for line in choice.missing:
+        complain(None, f"left out: {line}")
+    wanted = parse_budgets(budgets, bpp)
+    named = _rivals(rivals, rival_schemes.RIVALS)
+    contest = run.plan(
+        choice, hierarchy=hierarchy, classifiers=classifiers, budgets=wanted, model=model, ours=ours, rivals=named,
+        device=device,
+    )  # fmt: skip
+    samples = load_samples(data, Hierarchy.load(hierarchy), labels=labels, limit=limit, seed=seed)
+    rows = run.run(contest, samples, output, jobs=jobs or run.cores(), progress=_bar)
+    summary, reached = conclude(rows, output, seed)
+    say(summary_tables.text(summary, reached))
+    report = getattr(import_module("progcodec.evaluation.report"), "write_report", None)
+    if report is not None:
+        report(output)
+    say(f"\nwrote {show(str(output))}: {len(rows):,} rows on {len(samples)} images")
+
+
+def _bar(finished, total: int):
+    from tqdm import tqdm
+
+    quiet = sys.stderr is None or not sys.stderr.isatty()
+    return tqdm(finished, total=total, desc="measuring", unit="image", disable=quiet, dynamic_ncols=True)
+
+
+def _rivals(text: str | None, known: tuple[str, ...]) -> tuple[str, ...]:
+    if not text:
+        return ()
+    return known if text == "all" else tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def _default(value: str, default: str, instead: str) -> str:
+    return instead if value == default else value

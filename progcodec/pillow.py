@@ -1,0 +1,348 @@
+"""``.shc`` in Pillow: importing this module registers the format, so that every Pillow program reads and writes it.
+
+    import progcodec.pillow
+
+    image = Image.open("photo.shc")                  # header only: size, image.info; a cut file is no error
+    image.level = "coarse"                           # or image.max_bytes = 2000; no byte beyond that is read
+    image.show()                                     # the first look at a pixel decodes
+    Image.open("photo.png").save("photo.shc", max_bytes=4000)
+
+As Pillow's own formats do: what is no ``.shc`` file at all cannot be identified (``UnidentifiedImageError``), a damaged one is
+opened and raises ``OSError`` when it is loaded or verified, its cause being this package's named error. torch is imported when
+pixels are first decoded or encoded.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from PIL import Image, ImageFile
+
+from progcodec.bitstream.container import (
+    CRC_SIZE,
+    FINGERPRINT_SIZE,
+    MAGIC,
+    MAX_VARINT_SIZE,
+    SEGMENT_NAMES,
+    VERSION,
+    Header,
+    _read_varint,
+    parse,
+    parse_header,
+)
+from progcodec.config import DEFAULT_PIXEL_LIMIT, LEVELS
+from progcodec.errors import BudgetError, CorruptError, ProgcodecError, WrongModelError
+from progcodec.stream import truncate
+
+if TYPE_CHECKING:
+    from progcodec.codec import Codec
+
+__all__ = ["ShcImageFile", "open", "register"]
+
+FORMAT = "SHC"
+SUFFIX = ".shc"
+MIME_TYPE = "image/x-shc"
+DRAFT_LEVELS = ((16, "coarse"), (4, "intermediate"))
+"""From how many times fewer pixels a side on which level is enough for a draft.
+
+Decoded to these levels and shrunk so far, the shipped model's pictures are about 38 dB from the shrunk originals (Kodak).
+"""
+_HEADER_ROOM = 64
+"""Bytes that hold any header."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What pictures are decoded and encoded with.
+
+    Attributes:
+        model: a checkpoint, by path or by the name of a shipped one; None for the shipped one that fits.
+        device: "auto" (CUDA where there is one), "cpu" or "cuda".
+        max_pixels: larger pictures are refused.
+    """
+
+    model: str | Path | None = None
+    device: str = "auto"
+    max_pixels: int = DEFAULT_PIXEL_LIMIT
+
+
+_settings = Settings()
+
+
+def register(
+    *, model: str | Path | None = None, device: str = "auto", max_pixels: int = DEFAULT_PIXEL_LIMIT
+) -> None:
+    """Registers the format, and sets what all pictures are read and written with from now on. May be called again.
+
+    Importing this module calls it with the defaults. Files of a shipped model are read whatever ``model`` says.
+
+    Args:
+        model: checkpoint to encode with, and to decode its files with: a path, or the name of a shipped one.
+        device: "auto" (CUDA where there is one), "cpu" or "cuda".
+        max_pixels: ``Image.open`` raises ``Image.DecompressionBombError`` for larger pictures, and ``save`` OSError.
+            Pillow's own ``Image.MAX_IMAGE_PIXELS`` holds as well.
+    """
+    global _settings
+    _settings = Settings(model, device, max_pixels)
+    Image.register_open(FORMAT, ShcImageFile, _accept)
+    Image.register_save(FORMAT, _save)
+    Image.register_save_all(FORMAT, _save_all)
+    Image.register_extension(FORMAT, SUFFIX)
+    Image.register_mime(FORMAT, MIME_TYPE)
+
+
+def open(
+    fp: str | bytes | os.PathLike[str] | IO[bytes],
+    *,
+    level: str | None = None,
+    max_bytes: int | None = None,
+    model: str | Path | None = None,
+    device: str | None = None,
+) -> "ShcImageFile":
+    """``Image.open`` for ``.shc`` files alone, with what it cannot be told: how far to read, and with which model.
+
+    Args:
+        level, max_bytes: as the attributes of :class:`ShcImageFile`.
+        model, device: for this picture, instead of what :func:`register` says.
+    Raises:
+        UnidentifiedImageError: not a ``.shc`` file. ValueError: no such level, or a budget below the header.
+    """
+    image = Image.open(fp, formats=(FORMAT,))
+    assert isinstance(image, ShcImageFile)
+    try:
+        image.level = level
+        image.max_bytes = max_bytes
+    except ValueError:
+        image.close()
+        raise
+    image._own_model, image._own_device = model, device
+    return image
+
+
+class ShcImageFile(ImageFile.ImageFile):
+    """A ``.shc`` file, whole or cut, mode RGB.
+
+    ``info`` holds, from the moment it is opened:
+        ``bytes``: length of the file.
+        ``levels``: names of the levels that are there entirely, a tuple.
+        ``model``: fingerprint of the model that wrote it, hexadecimal.
+        ``checksums``: whether damage can be told from picture.
+    """
+
+    format = FORMAT
+    format_description = "progcodec progressive image"
+
+    # Defaults on the class, as Pillow makes unpickled images without _open().
+    _header: Header | None = None
+    _pending = False  # Pixels are still to be decoded.
+    _ends: dict[str, int]
+    _level: str | None = None
+    _max_bytes: int | None = None
+    _own_model: str | Path | None = None
+    _own_device: str | None = None
+
+    def _open(self) -> None:
+        assert self.fp is not None
+        try:
+            header = parse_header(self.fp.read(_HEADER_ROOM), max_pixels=None)
+        except ProgcodecError as error:
+            raise SyntaxError(str(error)) from error  # By this, Pillow knows that the file is none of ours.
+        if header.pixels > _settings.max_pixels:
+            raise Image.DecompressionBombError(
+                f"{header.width} x {header.height} pixels are more than the limit of {_settings.max_pixels:,}"
+                " (progcodec.pillow.register sets it)"
+            )
+        size = self.fp.seek(0, os.SEEK_END)
+        segments = list(_walk(self.fp, header, size))
+        levels = tuple(name for name, payload_end, _ in segments if name in LEVELS and payload_end <= size)
+        self._header = header
+        self._pending = True
+        self._ends = {name: min(end, size) for name, _, end in segments}
+        self._mode = "RGB"
+        self._size = header.width, header.height
+        self.tile = []  # Nothing for Pillow's own decoders. Its releases before 11 leave None here.
+        self.info["bytes"] = size
+        self.info["levels"] = levels
+        self.info["model"] = header.fingerprint.hex()
+        self.info["checksums"] = header.checksums
+
+    @property
+    def level(self) -> str | None:
+        """Use nothing beyond this level's end: "coarse", "intermediate", "fine"; None, the default, for all there is.
+
+        To be set before the pixels are loaded: ValueError after that, and for a name that is no level. A file that was cut before
+        the level's end gives what it holds.
+        """
+        return self._level
+
+    @level.setter
+    def level(self, level: str | None) -> None:
+        if level is not None and level not in LEVELS:
+            raise ValueError(f"unknown level {level!r}; there are: {', '.join(LEVELS)}")
+        if level != self._level:
+            self._check_pending()
+        self._level = level
+
+    @property
+    def max_bytes(self) -> int | None:
+        """Use only that many first bytes; None, the default, for all. Works together with ``level``, and is set as it is."""
+        return self._max_bytes
+
+    @max_bytes.setter
+    def max_bytes(self, max_bytes: int | None) -> None:
+        if max_bytes != self._max_bytes:
+            self._check_pending()
+        if max_bytes is not None and self._header is not None and max_bytes < self._header.size:
+            raise ValueError(f"{max_bytes} bytes cannot hold the header of {self._header.size} bytes")
+        self._max_bytes = max_bytes
+
+    def draft(
+        self, mode: str | None, size: tuple[int, int] | None
+    ) -> tuple[str, tuple[int, int, float, float]] | None:
+        """Chooses a level that is good enough for a picture of about ``size``; ``Image.thumbnail`` calls it.
+
+        The picture keeps its own size and mode. Never more than a level chosen before, and nothing after loading.
+        """
+        if not self._pending or size is None or min(size) < 1:
+            return None
+        scale = min(self.width / size[0], self.height / size[1])
+        enough = next((level for least, level in DRAFT_LEVELS if scale >= least), None)
+        if enough is None or (self._level is not None and LEVELS.index(self._level) <= LEVELS.index(enough)):
+            return None
+        self._level = enough
+        return self.mode, (0, 0, self.width, self.height)
+
+    def load(self) -> Any:
+        """Decodes, once. Raises OSError if the file is damaged, or the model that wrote it is not at hand."""
+        if self._pending:
+            fp = self._file()
+            data = self._prefix(fp)
+            try:
+                picture = self._codec(data).decode(data, max_pixels=_settings.max_pixels)
+            except WrongModelError as error:
+                raise OSError(f"{error} (progcodec.pillow.register(model=...) does)") from error
+            except ProgcodecError as error:
+                raise OSError(f"cannot load this .shc file: {error}") from error
+            self.im = picture.im
+            self.readonly = 0
+            self._pending = False
+            if self._exclusive_fp:
+                fp.close()
+            self.fp = None
+        return super().load()
+
+    def verify(self) -> None:
+        """Checks the whole file, as far as it goes, without decoding it; raises OSError if it is damaged.
+
+        As Pillow has it, the file must be opened again before anything else. Without checksums little can be found.
+        """
+        try:
+            if self._pending:
+                fp = self._file()
+                fp.seek(0)
+                parse(fp.read(), max_pixels=None)
+        except ProgcodecError as error:
+            raise OSError(f"broken .shc file: {error}") from error
+        finally:
+            super().verify()
+
+    def _check_pending(self) -> None:
+        if not self._pending:
+            raise ValueError("the pixels are loaded already; open the file again to choose another part of it")
+
+    def _file(self) -> IO[bytes]:
+        if self.fp is None or self.fp.closed:
+            raise ValueError("Operation on closed image")
+        return self.fp
+
+    def _prefix(self, fp: IO[bytes]) -> bytes:
+        """The bytes that ``level`` and ``max_bytes`` select; no more than these are read."""
+        ends = [self.info["bytes"], self._ends.get(self._level or "", self.info["bytes"])]
+        if self._max_bytes is not None:
+            ends.append(self._max_bytes)
+        fp.seek(0)
+        return fp.read(min(ends))
+
+    def _codec(self, data: bytes) -> "Codec":
+        """The named model where it wrote the file, else the shipped one that did."""
+        from progcodec.codec import codec_for
+
+        model, device = self._own_model or _settings.model, self._own_device or _settings.device
+        limit = _settings.max_pixels
+        if model is not None:
+            codec = codec_for(data, model=model, device=device, max_pixels=limit)
+            if codec.fingerprint == parse_header(data, limit).fingerprint:
+                return codec
+        return codec_for(data, device=device, max_pixels=limit)
+
+
+def _accept(prefix: bytes) -> bool | str:
+    if not prefix.startswith(MAGIC):
+        return False
+    if prefix[len(MAGIC) :][:1] not in (b"", bytes([VERSION])):
+        return f"image file could not be identified because .shc version {prefix[len(MAGIC)]} is not known"  # Pillow warns.
+    return True
+
+
+def _walk(fp: IO[bytes], header: Header, size: int) -> Iterator[tuple[str, int, int]]:
+    """(name, end of the payload, end of the segment) of each segment whose length is there; the payloads are not read."""
+    start = header.size
+    for name in SEGMENT_NAMES:
+        if start >= size:
+            return
+        fp.seek(start)
+        try:
+            declared, length_size = _read_varint(fp.read(MAX_VARINT_SIZE), 0)
+        except CorruptError:
+            return  # Told when it is loaded, as Pillow's formats do.
+        if declared is None:
+            return
+        payload_end = start + length_size + declared
+        start = payload_end + (CRC_SIZE if header.checksums else 0)
+        yield name, payload_end, start
+
+
+def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+    """``Image.save``. Options: at most one of level, max_bytes and bpp; checksums (True); model, device as registered.
+
+    The picture is laid upright by its EXIF orientation, transparency on white, deep grey scaled to 8 bits; no metadata is kept.
+    Raises ValueError for options that make no sense, OSError for a picture that cannot be encoded.
+    """
+    options = getattr(image, "encoderinfo", {})
+    if options.get("append_images"):  # Not every release of Pillow takes these to be a call for save_all.
+        _save_all(image, fp, filename)
+    limits = {name: options[name] for name in ("level", "max_bytes", "bpp") if options.get(name) is not None}
+    picture = _upright(image)
+    try:
+        if limits:  # Tried on a bare header, so that wrong options do not wait for the encoder.
+            truncate(Header(*picture.size, bytes(FINGERPRINT_SIZE)).to_bytes(), **limits)
+        from progcodec.codec import encode
+
+        data = encode(
+            picture,
+            model=options.get("model") or _settings.model,
+            device=options.get("device") or _settings.device,
+            checksums=options.get("checksums", True),
+            max_pixels=_settings.max_pixels,
+        )
+        fp.write(truncate(data, **limits) if limits else data)
+    except BudgetError as error:
+        raise ValueError(str(error)) from error
+    except ProgcodecError as error:
+        raise OSError(f"cannot write a .shc file: {error}") from error
+    fp.flush()
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    from progcodec.image import upright
+
+    return upright(image)
+
+
+def _save_all(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+    raise ValueError("a .shc file holds one picture: save_all and append_images cannot be used")
+
+
+register()
