@@ -120,8 +120,8 @@ class Codec:
         self._synthesis = model.synthesis.to(self.device, memory_format=torch.channels_last)
         self._hyper_analysis = model.hyper_analysis.to(self.device, memory_format=torch.channels_last)
         self._mean_path = model.mean_path.to(self.device, memory_format=torch.channels_last)
-        self._medians = checkpoint.tensors["tables.hyper_medians"].float().to(self.device)[:, None, None]
-        self._hyper_order = checkpoint.tensors["tables.hyper_order"].numpy()
+        self._medians = checkpoint.tensors["tables.hyper_medians"].float().clone().to(self.device)[:, None, None]
+        self._hyper_order = checkpoint.tensors["tables.hyper_order"].numpy().copy()
         self._hyper_tables = Tables(checkpoint.tensors["tables.hyper"].numpy())
         self._tables = Tables(checkpoint.tensors["tables.gaussian"].numpy())
 

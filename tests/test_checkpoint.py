@@ -296,3 +296,15 @@ def test_shipped_checkpoints_load_and_say_what_they_came_from():
         assert codec.metadata["data"].strip() and codec.metadata["licence"].strip()
         assert int(codec.metadata["steps"]) > 0
         assert find(None, codec.fingerprint) == shipped.path
+
+
+def test_a_loaded_codec_does_not_change_with_its_file(tiny_checkpoint, tmp_path, photograph):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(tiny_checkpoint.read_bytes())
+    codec = Codec.load(path, "cpu")
+    small = photograph.resize((64, 48))
+    before = codec.encode(small)
+    with path.open("r+b") as file:  # in place, as cp does: whatever is mapped from the file changes
+        file.seek(2000)
+        file.write(bytes(range(256)) * ((path.stat().st_size - 2000) // 256))
+    assert codec.encode(small) == before

@@ -184,7 +184,8 @@ def test_the_whole_command(folder, tiny_codec, tiny_checkpoint, tmp_path, hierar
     torch.manual_seed(0)
     save_file(timm.create_model("mobilenetv2_035").state_dict(), tmp_path / "teacher.safetensors")
     out = tmp_path / "head.safetensors"
-    arguments = ["train-classifier", "--data", folder, "--val", folder, "--teacher", f"{TEACHER}@{tmp_path / 'teacher.safetensors'}",
+    teacher = f"{TEACHER}@{tmp_path / 'teacher.safetensors'}"
+    arguments = ["train-classifier", "--data", folder, "--val", folder, "--teacher", teacher,
                  "--model", tiny_checkpoint, "--out", out, "--minutes", "5", "--steps", "3", "--cache", tmp_path / "cache",
                  "--views", "1,1,1", "--device", "cpu", "--val-limit", "6"]  # fmt: skip
     done = run(*arguments)

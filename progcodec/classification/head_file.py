@@ -62,7 +62,7 @@ class HeadFile:
         try:
             with safe_open(str(path), framework="pt") as file:
                 metadata = dict(file.metadata() or {})
-                tensors = {name: file.get_tensor(name) for name in file.keys()}
+                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
         except FileNotFoundError:
             raise ClassifierError(f"{path}: no such classifier") from None
         except (SafetensorError, OSError) as error:

@@ -11,6 +11,7 @@ from progcodec.cli.batch import complain, say
 from progcodec.cli.files import show
 from progcodec.errors import EvaluationError
 
+SPEED_LIMIT = 4
 SMOKE_LIMIT, SMOKE_PEERS, SMOKE_BUDGETS = 8, "jpeg,jpeg2000", "200,600,1600"
 
 
@@ -22,7 +23,7 @@ SMOKE_LIMIT, SMOKE_PEERS, SMOKE_BUDGETS = 8, "jpeg,jpeg2000", "200,600,1600"
 @click.option("--labels", metavar="FILE", shell_complete=options.file_names,
               help="CSV of file,label lines, for classes that paths do not tell.")
 @click.option(
-    "--classifier", "classifiers", multiple=True, metavar="SPEC", required=True,
+    "--classifier", "classifiers", multiple=True, metavar="SPEC",
     help="Who judges, as in classify; repeatable. \"builtin\" reads our own files alone, all others every codec's pictures.",
 )  # fmt: skip
 @click.option("--hierarchy", metavar="FILE", shell_complete=options.file_names,
@@ -40,6 +41,7 @@ SMOKE_LIMIT, SMOKE_PEERS, SMOKE_BUDGETS = 8, "jpeg,jpeg2000", "200,600,1600"
 @click.option("--seed", type=int, default=0, show_default=True, help="Of that draw, and of the confidence intervals.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: one for each core]")
 @options.device
+@click.option("--speed", is_flag=True, help="Instead of all that: times and memory, beside every codec at hand.")
 @click.option("--smoke", is_flag=True, help=f"A quick look: {SMOKE_LIMIT} pictures, two peers, three budgets.")
 @click.option(
     "-o", "--output", metavar="DIR", required=True, type=click.Path(file_okay=False, path_type=Path),
@@ -48,7 +50,7 @@ SMOKE_LIMIT, SMOKE_PEERS, SMOKE_BUDGETS = 8, "jpeg,jpeg2000", "200,600,1600"
 def evaluate_command(
     data: tuple[str, ...], labels: str | None, classifiers: tuple[str, ...], hierarchy: str | None, budgets: str | None,
     bpp: str | None, model: str | None, ours: bool, peers: str, rivals: str | None, limit: int | None, seed: int,
-    jobs: int | None, device: str, smoke: bool, output: Path,
+    jobs: int | None, device: str, speed: bool, smoke: bool, output: Path,
 ) -> None:  # fmt: skip
     """Measure what answers and pictures a model, and what else one could use, give for the same bytes.
 
@@ -60,9 +62,14 @@ def evaluate_command(
     Examples:
       progcodec evaluate --data val.tar.gz --classifier timm:resnet50 --limit 200 -o report/
       progcodec evaluate --data val.tar.gz --classifier timm:resnet50 --peers jpeg,webp --smoke -o report/
-      progcodec evaluate --data photos/ --labels classes.csv --classifier timm:resnet50@resnet50.safetensors
-                         --bpp 0.05,0.1,0.2 --model mine.safetensors -o report/
+      progcodec evaluate --data photos/ --labels classes.csv --classifier timm:resnet50 --bpp 0.05,0.1,0.2 -o report/
+      progcodec evaluate --data kodak.tar --speed -o report/
     """
+    if speed:
+        _speed(data, model, limit, output)
+        return
+    if not classifiers:
+        raise click.UsageError("give --classifier at least once.")
     if smoke:
         limit, peers, budgets = limit or SMOKE_LIMIT, _default(peers, "all", SMOKE_PEERS), budgets or SMOKE_BUDGETS
     try:
@@ -93,6 +100,19 @@ def evaluate_command(
     if report is not None:
         report(output)
     say(f"\nwrote {show(str(output))}: {len(rows):,} rows on {len(samples)} images")
+
+
+def _speed(data: tuple[str, ...], model: str | None, limit: int | None, output: Path) -> None:
+    """Tables to standard output and to ``speed.md``, a plot beside it."""
+    try:
+        from progcodec.evaluation.speed import report
+    except ModuleNotFoundError as error:
+        raise EvaluationError(f"evaluating needs the 'evaluate' extra of this package ({error})") from error
+    told = []
+    for text in report(data, model=model, limit=limit or SPEED_LIMIT, everyone=True, growth=True, folder=output):
+        say(text)
+        told.append(text)
+    (output / "speed.md").write_text("\n".join(told) + "\n", encoding="utf-8")
 
 
 def _bar(finished, total: int):

@@ -1,70 +1,38 @@
-"""Speed and memory: ``python -m progcodec.evaluation.speed --images kodak.tar``.
+"""Speed and memory: ``python -m progcodec.evaluation.speed --images kodak.tar``, or ``progcodec evaluate --speed``.
 
-Times are medians; the two codecs take turns in one process, on the same pictures, after a warm-up, so that whatever
-else the machine does falls on both. The ratio is the median of the ratios of neighbouring runs and the figure to trust.
-
-The peer is compressai's ``bmshj2018_hyperprior(quality=8)`` (192 / 320 channels) with random weights: a trained one has
-more to code, so the ratios favour it if anything. Both sides go from a uint8 array to bytes and back.
+Times are medians; the codecs take turns in one process, on the same pictures, after a warm-up, so that whatever else the
+machine does falls on all. The ratio is the median of the ratios of neighbouring runs and the figure to trust. All go from a
+uint8 array to bytes and back. compressai's models have random weights: trained ones have more to code, so the ratios favour
+them if anything.
 """
 
-import multiprocessing
 import os
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import warnings
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import click
-import numpy as np
 import torch
 
 from progcodec.codec import Codec, stage_times
 from progcodec.errors import ProgcodecError
+from progcodec.evaluation.pace.growth import Grown, grow
+from progcodec.evaluation.pace.operations import Work, measured_peak, work
+from progcodec.evaluation.pace.plots import growth_plot
+from progcodec.evaluation.pace.runners import Runner, field
 from progcodec.evaluation.sources import Picture, read_pictures
 from progcodec.evaluation.tables import markdown
 
-PEER_PADDING = 64
-BIG_WIDTH, BIG_HEIGHT = 4000, 3000
 PROCESS_RUNS = 5
 
 
-class Peer:
-    """compressai's hyperprior, from array to strings and back."""
-
-    name = "bmshj2018_hyperprior(quality=8)"
-
-    def __init__(self) -> None:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", FutureWarning)
-                from compressai.zoo import bmshj2018_hyperprior
-        except ImportError as error:
-            raise ProgcodecError(f"comparing speed needs the 'evaluate' extra: {error}") from None
-        torch.manual_seed(0)
-        self._model = bmshj2018_hyperprior(quality=8).eval()
-        self._model.update(force=True)
-
-    @torch.inference_mode()
-    def encode(self, pixels: np.ndarray) -> dict:
-        image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
-        bottom, right = (-side % PEER_PADDING for side in pixels.shape[:2])
-        return self._model.compress(torch.nn.functional.pad(image, (0, right, 0, bottom), mode="replicate"))
-
-    @torch.inference_mode()
-    def decode(self, coded: dict) -> np.ndarray:
-        image = self._model.decompress(**coded)["x_hat"][0]
-        return (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
-
-
 class Race(NamedTuple):
-    """Seconds of neighbouring runs, pair by pair."""
+    """Seconds of neighbouring runs, turn by turn: of ours, and of one other codec."""
 
     name: str
     ours: list[float]
@@ -75,20 +43,23 @@ class Race(NamedTuple):
         return statistics.median(a / b for a, b in zip(self.ours, self.theirs, strict=True))
 
 
-def race(codec: Codec, peer: Peer, pictures: list[Picture], repeats: int) -> list[Race]:
-    """Encode and decode in turns: ours, theirs, ours, theirs. The first picture is run once before, unmeasured."""
-    encode, decode = Race("encode", [], []), Race("decode", [], [])
+def race(runners: Sequence[Runner], pictures: list[Picture], repeats: int) -> dict[str, list[Race]]:
+    """Encode and decode in turns: each runner in every turn, ours first. The first picture is run once before, unmeasured.
+
+    Returns the races against each other runner, under "encode" and "decode".
+    """
+    seconds: dict[str, list[list[float]]] = {"encode": [[] for _ in runners], "decode": [[] for _ in runners]}
     for turn, picture in enumerate([pictures[0], *(p for p in pictures for _ in range(repeats))]):
-        data, ours_encode = _timed(lambda p=picture: codec.encode(p.pixels))
-        coded, theirs_encode = _timed(lambda p=picture: peer.encode(p.pixels))
-        _, ours_decode = _timed(lambda d=data: codec.decode(d))
-        _, theirs_decode = _timed(lambda c=coded: peer.decode(c))
-        if turn:
-            encode.ours.append(ours_encode)
-            encode.theirs.append(theirs_encode)
-            decode.ours.append(ours_decode)
-            decode.theirs.append(theirs_decode)
-    return [encode, decode]
+        for place, runner in enumerate(runners):
+            coded, encode_s = _timed(lambda r=runner, p=picture: r.encode(p.pixels))
+            _, decode_s = _timed(lambda r=runner, c=coded: r.decode(c))
+            if turn:
+                seconds["encode"][place].append(encode_s)
+                seconds["decode"][place].append(decode_s)
+    return {
+        direction: [Race(r.name, times[0], theirs) for r, theirs in zip(runners[1:], times[1:], strict=True)]
+        for direction, times in seconds.items()
+    }
 
 
 def stages(codec: Codec, pictures: list[Picture]) -> dict[str, dict[str, float]]:
@@ -121,42 +92,6 @@ def process_times(codec: Codec, picture: Picture) -> dict[str, float]:
         return {name: statistics.median(_run_process(line, PROCESS_RUNS)) for name, line in commands.items()}
 
 
-def peak_memory(model: str | None, device: str, pixels: np.ndarray, threads: int) -> tuple[float, float, float]:
-    """MiB at their highest in a fresh process: with the model loaded, after an encode, after a decode as well."""
-    # spawned, not forked: a fork would start with this process's memory
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_peaks, model, device, pixels, threads).result()
-
-
-def big_picture(pixels: np.ndarray) -> np.ndarray:
-    """A picture of 12 megapixels: the given one, mirrored at its edges as often as needed."""
-    mirrored = np.concatenate([pixels, pixels[::-1]], axis=0)
-    mirrored = np.concatenate([mirrored, mirrored[:, ::-1]], axis=1)
-    down, right = -(-BIG_HEIGHT // mirrored.shape[0]), -(-BIG_WIDTH // mirrored.shape[1])
-    return np.ascontiguousarray(np.tile(mirrored, (down, right, 1))[:BIG_HEIGHT, :BIG_WIDTH])
-
-
-def _peaks(model: str | None, device: str, pixels: np.ndarray, threads: int) -> tuple[float, float, float]:
-    torch.set_num_threads(threads)
-    codec = Codec.load(model, device=device)
-    loaded = _peak()
-    data = codec.encode(pixels)
-    encoded = _peak()
-    codec.decode(data)
-    return loaded, encoded, _peak()
-
-
-def _peak() -> float:
-    """MiB that this process held at most."""
-    try:
-        # on Linux ru_maxrss survives exec: it would count what the *parent* held when it started this process
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
-    except (OSError, StopIteration):
-        unit = 1024 * 1024 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-
-
 def _timed(action: Callable):
     start = time.perf_counter()
     result = action()
@@ -178,12 +113,34 @@ def _add(sums: dict[str, float], times: dict[str, float]) -> None:
         sums[name] = sums.get(name, 0.0) + seconds
 
 
-def races_table(races: list[Race]) -> str:
+def races_table(races: dict[str, list[Race]]) -> str:
+    rows = []
+    for encode, decode in zip(races["encode"], races["decode"], strict=True):
+        cells = [f"{1e3 * statistics.median(race.theirs):.0f}" for race in (encode, decode)]
+        rows.append([encode.name, cells[0], f"{encode.ratio:.3f}", cells[1], f"{decode.ratio:.3f}"])
+    ours = [f"{1e3 * statistics.median(races[name][0].ours):.0f}" for name in ("encode", "decode")]
+    head = ["", "encode (ms)", "ours / theirs", "decode (ms)", "ours / theirs"]
+    return markdown(head, [["progcodec", ours[0], "", ours[1], ""], *rows])
+
+
+def work_table(parts: list[Work], peak: float) -> str:
     rows = [
-        [r.name, f"{1e3 * statistics.median(r.ours):.0f}", f"{1e3 * statistics.median(r.theirs):.0f}", f"{r.ratio:.3f}"]
-        for r in races
-    ]
-    return markdown(["", "progcodec (ms)", f"{Peer.name} (ms)", "ratio"], rows)
+        [w.part, f"{w.macs_per_pixel:,.0f}", f"{1e3 * w.seconds:.1f}", f"{w.gmacs_per_second:.1f}",
+         f"{100 * w.gmacs_per_second / peak:.0f} %"]
+        for w in parts
+    ]  # fmt: skip
+    head = ["part, 512×512", "multiply-adds a pixel", "ms", "10⁹ a second", f"of a matrix product's {peak:.0f}"]
+    return markdown(head, rows)
+
+
+def growth_table(rows: list[Grown]) -> str:
+    cells = [
+        [f"{r.pixels / 1e6:.2f}", f"{r.encode_s:.3f}", f"{r.decode_s:.3f}", f"{1e9 * r.encode_s / r.pixels:.0f}",
+         f"{1e9 * r.decode_s / r.pixels:.0f}", f"{r.peak:,.0f}", f"{(r.peak - r.base) * (1 << 20) / r.pixels:.0f}"]
+        for r in rows
+    ]  # fmt: skip
+    head = ["megapixels", "encode (s)", "decode (s)", "ns a pixel", "ns a pixel", "peak (MiB)", "bytes a pixel"]
+    return markdown(head, cells)
 
 
 def stages_table(sums: dict[str, dict[str, float]], count: int) -> str:
@@ -203,33 +160,52 @@ def stages_table(sums: dict[str, dict[str, float]], count: int) -> str:
     return markdown(["stage", "encode (ms)", "share", "decode (ms)", "share"], rows)
 
 
-@click.command(help="Speed beside compressai's hyperprior, share of each stage, start-up times, and peak memory.")
+def report(
+    sources: Sequence[str], *, model: str | None = None, limit: int = 6, repeats: int = 3, threads: int = 2,
+    everyone: bool = False, growth: bool = False, folder: Path | None = None,
+) -> Iterator[str]:  # fmt: skip
+    """Tables as they get done: the race, stages, whole processes, operations; with ``growth`` time and memory against pixels.
+
+    Args:
+        everyone: race against all of compressai's three models and the classic codecs, not its hyperprior alone.
+        folder: where the plot of growth goes.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        pictures = list(read_pictures(sources, limit))
+        codec = Codec.load(model, device="cpu")  # the others code on the CPU only, so this is where all race
+        runners, missing = field(codec, everyone)
+        yield from (f"left out: {line}" for line in missing)
+        yield f"{codec}, {len(pictures)} pictures, {repeats} runs each, {threads} threads, torch {torch.__version__}\n"
+        yield races_table(race(runners, pictures, repeats)) + "\n"
+        yield stages_table(stages(codec, pictures), len(pictures)) + "\n"
+        yield work_table(work(codec), measured_peak()) + "\n"
+        times = process_times(codec, pictures[0])
+        yield markdown(["whole process", "ms"], [[name, f"{1e3 * s:.0f}"] for name, s in times.items()]) + "\n"
+        if growth:
+            rows = grow(model, pictures[0].pixels, threads)
+            yield growth_table(rows)
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+                yield "wrote " + ", ".join(str(path) for path in growth_plot(folder, rows))
+    finally:
+        torch.set_num_threads(before)
+
+
+@click.command(help="Speed beside other codecs, share of each stage, start-up times, operations, growth with the picture.")
 @click.option("--images", "sources", multiple=True, required=True, help="Picture, folder, glob or tar; repeatable.")
 @click.option("--model", default=None, help="Checkpoint name or path.  [default: the shipped one]")
 @click.option("--limit", type=click.IntRange(min=1), default=6, show_default=True)
 @click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Runs on each picture.")
 @click.option("--threads", type=click.IntRange(min=1), default=min(2, os.cpu_count() or 1), show_default=True)
-@click.option("--memory", is_flag=True, help="Also: peak memory for a picture of 12 megapixels.")
-def main(
-    sources: tuple[str, ...], model: str | None, limit: int, repeats: int, threads: int, memory: bool
-) -> None:
+@click.option("--all", "everyone", is_flag=True, help="Race against all codecs at hand, not one.")
+@click.option("--growth", is_flag=True, help="Also: time and memory from 0.05 to 50 megapixels, one process each.")
+@click.option("-o", "--output", "folder", type=click.Path(file_okay=False, path_type=Path), help="Folder for the plot.")
+def main(sources: tuple[str, ...], **options) -> None:
     try:
-        torch.set_num_threads(threads)
-        pictures = list(read_pictures(sources, limit))
-        codec = Codec.load(model, device="cpu")  # the peer's coder is on the CPU only, so this is where both race
-        races = race(codec, Peer(), pictures, repeats)
-        settings = f"{len(pictures)} pictures, {repeats} runs each, {threads} threads, torch {torch.__version__}"
-        click.echo(f"{codec}, {settings}\n")
-        click.echo(races_table(races) + "\n")
-        click.echo(stages_table(stages(codec, pictures), len(pictures)) + "\n")
-        times = process_times(codec, pictures[0])
-        click.echo(markdown(["whole process", "ms"], [[name, f"{1e3 * s:.0f}"] for name, s in times.items()]))
-        if memory:
-            loaded, encoded, decoded = peak_memory(model, "cpu", big_picture(pictures[0].pixels), threads)
-            click.echo(
-                f"\nPeak memory, {BIG_WIDTH} x {BIG_HEIGHT} pixels: {encoded:,.0f} MiB after encode, {decoded:,.0f} "
-                f"MiB after decode as well; {loaded:,.0f} MiB with the model and the picture loaded."
-            )
+        for text in report(sources, **options):
+            click.echo(text)
     except ProgcodecError as error:
         raise click.ClickException(str(error)) from None
 

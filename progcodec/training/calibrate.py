@@ -63,7 +63,7 @@ def _siblings(parents: np.ndarray) -> np.ndarray:
 
 
 def _fit(rows: Tensor, truth: Tensor, place: Tensor, size: Tensor, share: Tensor) -> tuple[np.ndarray, float]:
-    """Log temperature at each knot, and its slope by size, that give the truth (N,) among rows (N, most) the highest likelihood."""
+    """Log temperature at each knot, and its slope by size, under which the truth (N,) is likeliest among rows (N, most)."""
     theta = torch.zeros(place.shape[1], dtype=torch.float64, requires_grad=True)
     slope = torch.zeros((), dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([theta, slope], max_iter=STEPS, line_search_fn="strong_wolfe")

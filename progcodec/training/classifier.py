@@ -77,13 +77,13 @@ class ClassifierSettings:
     device: str = "auto"
     views: ViewCounts = ViewCounts()
     limit: int | None = None
-    positions: int = 8192
-    lr: float = 3e-3
+    positions: int = 4096
+    lr: float = 5e-3
     decay_from: float = 0.3
     weight_decay: float = 0.05
     mixing: Mixing = Mixing()
     levels: tuple[float, ...] = (0.5, 0.5, 1.0)
-    val_limit: int = 500
+    val_limit: int = 1000
     workers: int = 1
     bfloat16: bool = False
     log_steps: int = 50
@@ -145,7 +145,7 @@ def start_head(settings: ClassifierSettings, hierarchy: Hierarchy, codec: Codec,
 
 
 def fit(settings: ClassifierSettings, hierarchy: Hierarchy, codec: Codec, lessons: Lessons, head: LatentHead) -> int:
-    """Trains until the minutes or steps are spent, leaves the averaged weights in the head, and returns the steps."""
+    """Trains until the minutes or steps are spent, or Ctrl-C; leaves the averaged weights in the head, and returns the steps."""
     rng = np.random.default_rng(settings.seed + 1)
     groups = [torch.from_numpy(level).to(codec.device) for level in hierarchy.assignments]
     optimizers = _optimizers(head, settings)
@@ -153,41 +153,44 @@ def fit(settings: ClassifierSettings, hierarchy: Hierarchy, codec: Codec, lesson
     batches = lessons.batches(settings.positions, rng)
     start, step, losses = time.monotonic(), 0, []
     bar = tqdm(desc=f"training on {len(lessons.views)} views", unit="step", mininterval=5)
-    while True:
-        progress = (time.monotonic() - start) / 60 / settings.minutes
-        if settings.steps:
-            progress = max(progress, step / settings.steps)
-        if progress >= 1:
-            break
-        warm = max((step + 1) / WARMUP_STEPS, progress / WARMUP_SHARE)
-        lr = settings.lr * min(1.0, warm, (1 - progress) / (1 - settings.decay_from))
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = lr * group["share"]
+    try:
+        while True:
+            progress = (time.monotonic() - start) / 60 / settings.minutes
+            if settings.steps:
+                progress = max(progress, step / settings.steps)
+            if progress >= 1:
+                break
+            warm = max((step + 1) / WARMUP_STEPS, progress / WARMUP_SHARE)
+            lr = settings.lr * min(1.0, warm, (1 - progress) / (1 - settings.decay_from))
+            for optimizer in optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = lr * group["share"]
 
-        places = next(batches)
-        views = [lessons.views[place] for place in places]
-        with _half(settings, codec):
-            y, bits = latents(codec, views, [draw_cut(view, rng) for view in views])
-            logits = head(_window(y, rng), bits.to(y.device))
-        loss = level_loss(logits.float(), lessons.targets(places, settings.mixing).to(y.device), groups, settings.levels)
-        for optimizer in optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
-        losses.append(float(loss.detach()))
-        if not math.isfinite(losses[-1]):
-            raise TrainingError(f"the loss is not finite after {step} steps")
-        for optimizer in optimizers:
-            optimizer.step()
-        step += 1
-        decay = min(EMA, (1 + step) / (10 + step))
-        for name, value in head.state_dict().items():
-            average[name].lerp_(value, 1 - decay)
-        bar.update()
-        if step % settings.log_steps == 0:
-            minutes = (time.monotonic() - start) / 60
-            bar.write(f"step {step}  {minutes:.1f} min  loss {np.mean(losses[-settings.log_steps :]):.4f}", file=sys.stderr)
+            places = next(batches)
+            views = [lessons.views[place] for place in places]
+            with _half(settings, codec):
+                y, bits = latents(codec, views, [draw_cut(view, rng) for view in views])
+                logits = head(_window(y, rng), bits.to(y.device))
+            loss = level_loss(logits.float(), lessons.targets(places, settings.mixing).to(y.device), groups, settings.levels)
+            for optimizer in optimizers:
+                optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
+            losses.append(float(loss.detach()))
+            if not math.isfinite(losses[-1]):
+                raise TrainingError(f"the loss is not finite after {step} steps")
+            for optimizer in optimizers:
+                optimizer.step()
+            step += 1
+            decay = min(EMA, (1 + step) / (10 + step))
+            for name, value in head.state_dict().items():
+                average[name].lerp_(value, 1 - decay)
+            bar.update()
+            if step % settings.log_steps == 0:
+                minutes = (time.monotonic() - start) / 60
+                bar.write(f"step {step}  {minutes:.1f} min  loss {np.mean(losses[-settings.log_steps :]):.4f}", file=sys.stderr)
+    except KeyboardInterrupt:
+        bar.write("interrupted: what was learned so far is calibrated and saved", file=sys.stderr)
     bar.close()
     head.load_state_dict(average)
     return step

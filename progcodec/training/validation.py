@@ -16,9 +16,12 @@ from progcodec.hierarchy import Hierarchy
 from progcodec.training.dataset import expand
 from progcodec.training.views import read_pictures
 
-CUTS = (100, 150, 200, 300, 420, 600, 850, 1200, 2400, None)
+CUTS = (100, 150, 220, 300, 420, 600, 1200, 3000, None)
 """Byte budgets; None is the whole stream."""
 SHOWN = (150, 300, 600, 1200, None)
+TOGETHER = "all shards"
+DRAWS = 100
+"""Simulated labels that a floor is the mean of."""
 BATCH = 16
 
 
@@ -62,13 +65,20 @@ class Judged:
 
 @dataclass(frozen=True)
 class Measured:
-    """Accuracy of the likeliest group, and expected calibration error, at each level, coarsest first; shares in [0, 1]."""
+    """Held-out pictures of one shard at one cut. All numbers are shares in [0, 1], one for each level, coarsest first.
+
+    Attributes:
+        accuracy: of the likeliest group.
+        error: expected calibration error of that group's probability, over 15 bins.
+        floor: the error that perfectly honest probabilities would show, as so few pictures fill each bin with noise.
+    """
 
     shard: str
     cut: int | None
     pictures: int
     accuracy: tuple[float, ...]
     error: tuple[float, ...]
+    floor: tuple[float, ...]
 
     def to_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -119,32 +129,41 @@ def judge(
 def measure(
     judged: Judged, calibration: Calibration, hierarchy: Hierarchy, cuts: Sequence[int | None] = SHOWN
 ) -> list[Measured]:
-    """Each shard at each of the cuts, in the order of the shards' names."""
+    """Each shard at each of the cuts, in the order of the shards' names; then all shards together, if there are several."""
+    shards = [str(shard) for shard in np.unique(judged.shard)]
     rows = []
-    for shard in np.unique(judged.shard):
+    for shard in [*shards, TOGETHER] if len(shards) > 1 else shards:
         for cut in cuts:
-            part = judged.where((judged.shard == shard) & (judged.cut == (-1 if cut is None else cut)))
-            if not len(part.labels):
-                continue
-            p = calibration.probabilities(part.logits, part.bits, part.positions)
-            accuracy, error = [], []
-            for level in range(len(hierarchy.sizes) + 1):
-                at_level = hierarchy.aggregate(p, level)
-                truth = part.labels if level == len(hierarchy.sizes) else hierarchy.assignments[level][part.labels]
-                right = at_level.argmax(1) == truth
-                accuracy.append(float(right.mean()))
-                error.append(expected_calibration_error(at_level.max(1), right))
-            rows.append(Measured(str(shard), cut, len(part.labels), tuple(accuracy), tuple(error)))
+            wanted = judged.cut == (-1 if cut is None else cut)
+            part = judged.where(wanted if shard == TOGETHER else wanted & (judged.shard == shard))
+            if len(part.labels):
+                rows.append(_measured(shard, cut, part, calibration, hierarchy))
     return rows
 
 
+def _measured(shard: str, cut: int | None, part: Judged, calibration: Calibration, hierarchy: Hierarchy) -> Measured:
+    p = calibration.probabilities(part.logits, part.bits, part.positions)
+    rng = np.random.default_rng(0)
+    accuracy, error, floor = [], [], []
+    for level in range(len(hierarchy.sizes) + 1):
+        at_level = hierarchy.aggregate(p, level)
+        truth = part.labels if level == len(hierarchy.sizes) else hierarchy.assignments[level][part.labels]
+        right, confidence = at_level.argmax(1) == truth, at_level.max(1)
+        accuracy.append(float(right.mean()))
+        error.append(expected_calibration_error(confidence, right))
+        drawn = [expected_calibration_error(confidence, rng.random(len(confidence)) < confidence) for _ in range(DRAWS)]
+        floor.append(float(np.mean(drawn)))
+    return Measured(shard, cut, len(part.labels), tuple(accuracy), tuple(error), tuple(floor))
+
+
 def table(rows: Sequence[Measured], hierarchy: Hierarchy) -> str:
-    """Accuracy and, after the ±, expected calibration error, in per cent."""
+    """In per cent: accuracy, expected calibration error, and in brackets the error that honest probabilities would show."""
     width = max(len(row.shard) for row in rows)
-    lines = [f"{'shard':{width}} {'bytes':>6} {'images':>6}" + "".join(f"{name:>18}" for name in hierarchy.level_names)]
+    lines = [f"{'shard':{width}} {'bytes':>6} {'images':>6}" + "".join(f"{name:>20}" for name in hierarchy.level_names)]
     for row in rows:
-        cells = [f"{100 * a:5.1f} ± {100 * e:4.1f}" for a, e in zip(row.accuracy, row.error, strict=True)]
-        lines.append(f"{row.shard:{width}} {row.cut or 'all':>6} {row.pictures:6}" + "".join(f"{cell:>18}" for cell in cells))
+        figures = zip(row.accuracy, row.error, row.floor, strict=True)
+        cells = [f"{100 * a:5.1f} {100 * e:5.1f} ({100 * f:.1f})" for a, e, f in figures]
+        lines.append(f"{row.shard:{width}} {row.cut or 'all':>6} {row.pictures:6}" + "".join(f"{cell:>20}" for cell in cells))
     return "\n".join(lines)
 
 
