@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from progcodec.codec import Codec, decode, encode
     from progcodec.hierarchy import Hierarchy
     from progcodec.stream import StreamInfo, info, truncate
+    from progcodec.streaming import StreamDecoder
 
 __version__ = "0.1.0"
 
@@ -41,6 +42,7 @@ _LAZY = {
     "decode": "progcodec.codec",
     "encode": "progcodec.codec",
     "Hierarchy": "progcodec.hierarchy",
+    "StreamDecoder": "progcodec.streaming",
     "StreamInfo": "progcodec.stream",
     "info": "progcodec.stream",
     "truncate": "progcodec.stream",
@@ -60,6 +62,7 @@ __all__ = [
     "LimitError",
     "NotShcError",
     "ProgcodecError",
+    "StreamDecoder",
     "StreamInfo",
     "TrainingError",
     "UnsupportedVersionError",

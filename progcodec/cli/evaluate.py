@@ -1,7 +1,6 @@
 """``evaluate``: a thin shell over ``progcodec.evaluation``."""
 
 import sys
-from importlib import import_module
 from pathlib import Path
 
 import click
@@ -12,6 +11,7 @@ from progcodec.cli.files import show
 from progcodec.errors import EvaluationError
 
 SPEED_LIMIT = 4
+SMOKE_PICTURES = 1
 SMOKE_LIMIT, SMOKE_PEERS, SMOKE_BUDGETS = 8, "jpeg,jpeg2000", "200,600,1600"
 
 
@@ -40,6 +40,8 @@ SMOKE_LIMIT, SMOKE_PEERS, SMOKE_BUDGETS = 8, "jpeg,jpeg2000", "200,600,1600"
 @click.option("--limit", type=click.IntRange(min=1), help="Draw so many pictures from all.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of that draw, and of the confidence intervals.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: one for each core]")
+@click.option("--pictures", type=click.IntRange(min=0), default=4, show_default=True,
+              help="How many, drawn by lot, the report shows side by side at equal bytes.")
 @options.device
 @click.option("--speed", is_flag=True, help="Instead of all that: times and memory, beside every codec at hand.")
 @click.option("--smoke", is_flag=True, help=f"A quick look: {SMOKE_LIMIT} pictures, two peers, three budgets.")
@@ -50,7 +52,7 @@ SMOKE_LIMIT, SMOKE_PEERS, SMOKE_BUDGETS = 8, "jpeg,jpeg2000", "200,600,1600"
 def evaluate_command(
     data: tuple[str, ...], labels: str | None, classifiers: tuple[str, ...], hierarchy: str | None, budgets: str | None,
     bpp: str | None, model: str | None, ours: bool, peers: str, rivals: str | None, limit: int | None, seed: int,
-    jobs: int | None, device: str, speed: bool, smoke: bool, output: Path,
+    jobs: int | None, pictures: int, device: str, speed: bool, smoke: bool, output: Path,
 ) -> None:  # fmt: skip
     """Measure what answers and pictures a model, and what else one could use, give for the same bytes.
 
@@ -72,11 +74,15 @@ def evaluate_command(
         raise click.UsageError("give --classifier at least once.")
     if smoke:
         limit, peers, budgets = limit or SMOKE_LIMIT, _default(peers, "all", SMOKE_PEERS), budgets or SMOKE_BUDGETS
+        pictures = min(pictures, SMOKE_PICTURES)
     try:
+        from progcodec.codec import Codec
         from progcodec.evaluation import rivals as rival_schemes
         from progcodec.evaluation import run, summary_tables
         from progcodec.evaluation.coders.registry import choose
         from progcodec.evaluation.contest import parse_budgets
+        from progcodec.evaluation.report import write_report
+        from progcodec.evaluation.report.gallery import gallery
         from progcodec.evaluation.results import conclude
         from progcodec.evaluation.workload import load_samples
         from progcodec.hierarchy import Hierarchy
@@ -96,9 +102,11 @@ def evaluate_command(
     rows = run.run(contest, samples, output, jobs=jobs or run.cores(), progress=_bar)
     summary, reached = conclude(rows, output, seed)
     say(summary_tables.text(summary, reached))
-    report = getattr(import_module("progcodec.evaluation.report"), "write_report", None)
-    if report is not None:
-        report(output)
+    codec = Codec.load(model, device) if ours else None
+    shown = gallery(
+        samples, Hierarchy.load(hierarchy), choice.coders, codec, classifiers, wanted, count=pictures, seed=seed, device=device
+    )
+    write_report(output, shown)
     say(f"\nwrote {show(str(output))}: {len(rows):,} rows on {len(samples)} images")
 
 

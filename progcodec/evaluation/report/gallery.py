@@ -1,0 +1,42 @@
+"""The pictures at equal bytes of a whole evaluation: its images, its codecs, its first classifier of pictures."""
+
+from collections.abc import Sequence
+
+from progcodec.classification.classifier import Specification, reads_pictures
+from progcodec.classification.pixel import PixelClassifier
+from progcodec.codec import Codec
+from progcodec.evaluation.coders.base import Coder
+from progcodec.evaluation.contest import Budget
+from progcodec.evaluation.report import senders
+from progcodec.evaluation.report.pictures import Comparison, compare
+from progcodec.evaluation.workload import Sample
+from progcodec.hierarchy import Hierarchy
+
+
+def gallery(
+    samples: Sequence[Sample],
+    hierarchy: Hierarchy,
+    coders: Sequence[Coder],
+    codec: Codec | None,
+    classifiers: Sequence[str],
+    budgets: Sequence[Budget],
+    *,
+    count: int,
+    seed: int,
+    device: str = "auto",
+) -> list[Comparison]:
+    """``count`` images, drawn by lot, through ours (unless `codec` is None) and each of `coders`, at up to three byte budgets.
+
+    Raises ClassifierError if the classifier cannot be had.
+    """
+    sizes = sorted({budget.bytes for budget in budgets if budget.bytes is not None})
+    spec = next((spec for spec in classifiers if reads_pictures(spec)), None)
+    if not sizes or not count:
+        return []
+    chosen = sorted({sizes[len(sizes) * part // 6] for part in (2, 3, 4)})
+    answers = None
+    if spec is not None:
+        answers = senders.answers(PixelClassifier.load(Specification.parse(spec), device), hierarchy)
+    ours = [] if codec is None else [senders.ours(codec)]
+    subjects = senders.subjects(samples, hierarchy, count, seed)
+    return compare(subjects, [*ours, *map(senders.peer, coders)], chosen, answers)
