@@ -35,6 +35,7 @@ def _views(context: click.Context, parameter: click.Parameter, value: str) -> tu
 @click.option("--views", callback=_views, default="1,3,10", show_default=True, metavar="S,L,U",
               help="Views of a small picture (under 128 pixels), of a larger one with a label, of one without.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Use about N views, a fair sample of all.")
+@click.option("--calibrate-with", metavar="SHARD", help="The one held-out shard that calibrates, by how its name starts.")
 @click.option("--val-limit", type=click.IntRange(min=2), default=1000, show_default=True, metavar="N",
               help="At most N pictures of each held-out shard.")
 @click.option("--lr", type=click.FloatRange(min=0, min_open=True), default=5e-3, show_default=True, help="Peak learning rate.")
@@ -57,8 +58,7 @@ def train_classifier_command(
 
     \b
     Example:
-      progcodec train-classifier --data "train/*.tar.gz" --val "val/*.tar.gz" --minutes 20 --out head.safetensors \\
-        --teacher timm:mobilenetv2_100
+      progcodec train-classifier --data train/ --val val/ --teacher timm:mobilenetv2_100 --minutes 20 --out head.safetensors
     """
     prepare_output(given["out"], force)
     try:

@@ -60,6 +60,8 @@ class ClassifierSettings:
         positions: latent positions in a batch. lr: peak learning rate; it falls linearly to 0 from ``decay_from`` on.
         mixing: how targets are made. levels: weights of the loss at each level, coarsest first, classes last.
         val_limit: the most pictures of each validation shard.
+        calibrate_with: the one validation shard (its name's start) whose half calibrates; None: all alike. One that is like
+            what will be classified keeps the head from being too sure of itself there.
         workers: processes that fill the caches.
         bfloat16: compute in bfloat16 where precision allows; faster on processors that have it, else far slower.
     """
@@ -84,6 +86,7 @@ class ClassifierSettings:
     mixing: Mixing = Mixing()
     levels: tuple[float, ...] = (0.5, 0.5, 1.0)
     val_limit: int = 1000
+    calibrate_with: str | None = None
     workers: int = 1
     bfloat16: bool = False
     log_steps: int = 50
@@ -204,11 +207,15 @@ def finish(
     file = HeadFile(head.config, tensors, Calibration.neutral(hierarchy.assignments), codec.fingerprint.hex(), metadata)
     reader = LatentClassifier(file, codec.device)
     judged = judge(reader.logits, codec, read_streams(settings.val, codec, hierarchy, settings.val_limit))
-    held = judged.where(judged.calibrates)
+    chosen = np.char.startswith(judged.shard, settings.calibrate_with or "")
+    if not (judged.calibrates & chosen).any():
+        raise TrainingError(f"no picture to calibrate with in {settings.calibrate_with}")
+    held = judged.where(judged.calibrates & chosen)
     calibration = calibrate(
         held.logits, held.labels, held.bits, held.positions, hierarchy.assignments, weights=held.weights()
     )
     rows = measure(judged.where(~judged.calibrates), calibration, hierarchy)
+    metadata = {**metadata, "calibrated with": settings.calibrate_with or "all held-out shards"}
     metadata = {**metadata, "judged": json.dumps([row.to_dict() for row in rows])}
     HeadFile(head.config, tensors, calibration, codec.fingerprint.hex(), metadata).save(settings.out)
     return rows
