@@ -206,12 +206,18 @@ def test_ctrl_c_exits_with_130(here):
     os.mkfifo("pipe")  # Opening it blocks until a writer comes, so the program surely waits there.
     env = {**os.environ, "PYTHONPATH": str(Path(progcodec.__file__).parents[1])}
     command = [sys.executable, "-m", "progcodec", "info", "a.shc", "pipe"]
-    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    # A shell starts its background jobs with SIGINT ignored, and children inherit that.
+    heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    with subprocess.Popen(command, env=env, **pipes, **heard) as program:
         program.stdout.readline()
         program.stdout.readline()
         time.sleep(0.2)
         program.send_signal(signal.SIGINT)
-        assert program.wait(60) == 130
+        try:
+            assert program.wait(60) == 130
+        finally:
+            program.kill()
         assert program.stderr.read() == "progcodec: interrupted\n"
 
 
