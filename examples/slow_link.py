@@ -5,7 +5,6 @@
 """
 
 import argparse
-import sys
 import time
 from pathlib import Path
 
@@ -36,7 +35,7 @@ def play(data: bytes, rate: float, chunk: int, level: str, confidence: float, **
     return sent
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", nargs="?", type=Path, help="a .shc file, or a picture; default: the package's photograph")
     parser.add_argument("--rate", type=float, default=2000, help="bytes a second (default 2000)")
@@ -53,8 +52,7 @@ def main() -> int:
         picture = open_image(given.file) if given.file else photograph()
         data = progcodec.encode(picture, model=given.model)
     play(data, given.rate, given.chunk, given.level, given.confidence, **options)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
