@@ -23,14 +23,15 @@ from PIL import Image, ImageFile
 from progcodec.bitstream.container import (
     CRC_SIZE,
     FINGERPRINT_SIZE,
+    HEADER_ROOM,
     MAGIC,
     MAX_VARINT_SIZE,
     SEGMENT_NAMES,
     VERSION,
     Header,
-    _read_varint,
     parse,
     parse_header,
+    read_varint,
 )
 from progcodec.config import DEFAULT_PIXEL_LIMIT, LEVELS
 from progcodec.errors import BudgetError, CorruptError, ProgcodecError, WrongModelError
@@ -49,8 +50,6 @@ DRAFT_LEVELS = ((16, "coarse"), (4, "intermediate"))
 
 Decoded to these levels and shrunk so far, the shipped model's pictures are about 38 dB from the shrunk originals (Kodak).
 """
-_HEADER_ROOM = 64
-"""Bytes that hold any header."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ class ShcImageFile(ImageFile.ImageFile):
     def _open(self) -> None:
         assert self.fp is not None
         try:
-            header = parse_header(self.fp.read(_HEADER_ROOM), max_pixels=None)
+            header = parse_header(self.fp.read(HEADER_ROOM), max_pixels=None)
         except ProgcodecError as error:
             raise SyntaxError(str(error)) from error  # By this, Pillow knows that the file is none of ours.
         if header.pixels > _settings.max_pixels:
@@ -294,7 +293,7 @@ def _walk(fp: IO[bytes], header: Header, size: int) -> Iterator[tuple[str, int, 
             return
         fp.seek(start)
         try:
-            declared, length_size = _read_varint(fp.read(MAX_VARINT_SIZE), 0)
+            declared, length_size = read_varint(fp.read(MAX_VARINT_SIZE), 0)
         except CorruptError:
             return  # Told when it is loaded, as Pillow's formats do.
         if declared is None:

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from progcodec.classification.answer import Answer
 
 CHUNK = 4096
-HEADER_ROOM = 32
-"""Bytes that hold any header."""
 
 
 class HeaderKnown(NamedTuple):
@@ -164,9 +162,9 @@ class StreamDecoder:
 
     def _read_header(self) -> list[Event]:
         try:
-            header = container.parse_header(bytes(self._buffer[:HEADER_ROOM]), self._max_pixels)
+            header = container.parse_header(bytes(self._buffer[:container.HEADER_ROOM]), self._max_pixels)
         except NotShcError:
-            if len(self._buffer) >= HEADER_ROOM or not container.MAGIC.startswith(bytes(self._buffer[:4])):
+            if len(self._buffer) >= container.HEADER_ROOM or not container.MAGIC.startswith(bytes(self._buffer[:4])):
                 raise
             return []
         codec = self.codec or codec_for(

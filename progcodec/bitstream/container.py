@@ -47,6 +47,8 @@ CRC_SIZE = 4
 MAX_SIDE = 1 << 24
 """Pixels a side that no limit of the caller can raise."""
 MAX_VARINT_SIZE = 5
+HEADER_ROOM = 64
+"""Bytes that hold any header, to be read before it is known."""
 MAX_BYTES_PER_POSITION = 4096 * 4
 """Bound on the payload for one latent position: at most 4096 channels, below 4 bytes a symbol (24-bit tables)."""
 
@@ -88,7 +90,7 @@ class Header:
 
     def to_bytes(self) -> bytes:
         flags = self.checksums | self.segments << 1 | (self.quality_step & 0xF) << 4
-        data = MAGIC + bytes([VERSION, flags]) + self.fingerprint + _varint(self.width) + _varint(self.height)
+        data = MAGIC + bytes([VERSION, flags]) + self.fingerprint + varint(self.width) + varint(self.height)
         return data + _crc(data)[:CHECK_SIZE]
 
 
@@ -161,7 +163,7 @@ def write(header: Header, payloads: Sequence[bytes]) -> bytes:
         raise ValueError(f"{header.segments} payloads are needed, not {len(payloads)}")
     parts = [header.to_bytes()]
     for payload in payloads:
-        segment = _varint(len(payload)) + bytes(payload)
+        segment = varint(len(payload)) + bytes(payload)
         parts += [segment, _crc(segment)] if header.checksums else [segment]
     return b"".join(parts)
 
@@ -183,8 +185,8 @@ def parse_header(data: bytes, max_pixels: int | None = DEFAULT_PIXEL_LIMIT) -> H
     fixed = len(MAGIC) + 2 + FINGERPRINT_SIZE
     if len(data) > len(MAGIC) and data[len(MAGIC)] != VERSION:
         raise UnsupportedVersionError(f"format version {data[len(MAGIC)]} is not known (this reader knows {VERSION})")
-    width, at = _read_varint(data, fixed)
-    height, at = _read_varint(data, at) if width is not None else (None, at)
+    width, at = read_varint(data, fixed)
+    height, at = read_varint(data, at) if width is not None else (None, at)
     check = bytes(data[at : at + CHECK_SIZE])
     if width is None or height is None or len(check) < CHECK_SIZE:
         raise NotShcError(f"the .shc stream is cut inside its header ({len(data)} bytes)")
@@ -220,7 +222,7 @@ def read_segment(data: bytes, start: int, index: int, header: Header) -> Segment
 
     Raises CorruptError: an impossible length, or a checksum that fails.
     """
-    declared, payload_start = _read_varint(data, start)
+    declared, payload_start = read_varint(data, start)
     if declared is None:
         return None
     name = SEGMENT_NAMES[index]
@@ -288,14 +290,15 @@ def _crc(data: bytes) -> bytes:
     return crc32(data).to_bytes(CRC_SIZE, "big")
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """``value`` in its shortest form."""
     groups = [value & 0x7F]
     while value := value >> 7:
         groups.append(value & 0x7F | 0x80)
     return bytes(reversed(groups))
 
 
-def _read_varint(data: bytes, at: int) -> tuple[int | None, int]:
+def read_varint(data: bytes, at: int) -> tuple[int | None, int]:
     """Value and the offset behind it; the value is None where the data end before it does."""
     value = 0
     for offset in range(at, min(at + MAX_VARINT_SIZE, len(data))):

@@ -12,13 +12,11 @@ from typing import BinaryIO, NamedTuple
 
 import click
 
-from progcodec.bitstream.container import parse_header
+from progcodec.bitstream.container import HEADER_ROOM, parse_header
 from progcodec.errors import ProgcodecError
 
 STANDARD_STREAM = "-"
 STREAM_SUFFIX = ".shc"
-_HEADER_ROOM = 64
-"""Bytes that hold any header."""
 
 
 class OutputError(ProgcodecError):
@@ -95,7 +93,7 @@ def read_bytes(source: str) -> bytes:
 def read_stream(source: str) -> bytes:
     """As :func:`read_bytes`, but what does not start as a .shc stream is refused before all of it is read."""
     with _open(source) as file:
-        start = file.read(_HEADER_ROOM)
+        start = file.read(HEADER_ROOM)
         parse_header(start, max_pixels=None)
         return start + file.read()
 

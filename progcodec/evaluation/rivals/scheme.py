@@ -164,14 +164,14 @@ class _Segment(NamedTuple):
 
 
 def _segment(payload: bytes) -> bytes:
-    return container._varint(len(payload)) + payload
+    return container.varint(len(payload)) + payload
 
 
 def _segments(data: bytes, at: int) -> list[_Segment]:
     """The segments of which at least the length is there."""
     found = []
     while True:
-        declared, at = container._read_varint(data, at)
+        declared, at = container.read_varint(data, at)
         if declared is None:
             return found
         found.append(_Segment(data[at : at + declared], declared))
