@@ -26,9 +26,10 @@ from progcodec.errors import (
 )
 
 if TYPE_CHECKING:
+    from progcodec.api import decode, encode
     from progcodec.classification.answer import Answer
     from progcodec.classification.api import classify
-    from progcodec.codec import Codec, decode, encode
+    from progcodec.codec import Codec
     from progcodec.hierarchy import Hierarchy
     from progcodec.stream import StreamInfo, info, truncate
     from progcodec.streaming import StreamDecoder
@@ -39,8 +40,8 @@ _LAZY = {
     "Answer": "progcodec.classification.answer",
     "classify": "progcodec.classification.api",
     "Codec": "progcodec.codec",
-    "decode": "progcodec.codec",
-    "encode": "progcodec.codec",
+    "decode": "progcodec.api",
+    "encode": "progcodec.api",
     "Hierarchy": "progcodec.hierarchy",
     "StreamDecoder": "progcodec.streaming",
     "StreamInfo": "progcodec.stream",

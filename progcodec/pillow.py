@@ -266,7 +266,7 @@ class ShcImageFile(ImageFile.ImageFile):
 
     def _codec(self, data: bytes) -> "Codec":
         """The named model where it wrote the file, else the shipped one that did."""
-        from progcodec.codec import codec_for
+        from progcodec.api import codec_for
 
         model, device = self._own_model or _settings.model, self._own_device or _settings.device
         limit = _settings.max_pixels
@@ -317,7 +317,7 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     try:
         if limits:  # Tried on a bare header, so that wrong options do not wait for the encoder.
             truncate(Header(*picture.size, bytes(FINGERPRINT_SIZE)).to_bytes(), **limits)
-        from progcodec.codec import encode
+        from progcodec.api import encode
 
         data = encode(
             picture,

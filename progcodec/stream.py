@@ -12,7 +12,7 @@ from progcodec.bitstream.container import (
 from progcodec.bitstream.container import truncate as first_bytes
 from progcodec.config import LEVELS
 
-__all__ = ["SegmentInfo", "StreamInfo", "info", "last_level", "progress", "truncate"]
+__all__ = ["SegmentInfo", "StreamInfo", "cut", "info", "last_level", "progress", "truncate"]
 
 
 def truncate(
@@ -36,6 +36,13 @@ def truncate(
             raise ValueError(f"unknown level {level!r}; there are: {', '.join(LEVELS)}")
         max_bytes = level_end(parse(data, max_pixels=None), LEVELS.index(level))
     return first_bytes(data, max_bytes)
+
+
+def cut(data: bytes, level: str | None = None, max_bytes: int | None = None) -> bytes:
+    """The prefix of a stream that a level or a byte budget selects; the shorter of both if both are given."""
+    if level is not None:
+        data = truncate(data, level=level)
+    return data if max_bytes is None else truncate(data, max_bytes=max_bytes)
 
 
 def info(data: bytes) -> StreamInfo:

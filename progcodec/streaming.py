@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 from PIL import Image
 
+from progcodec.api import codec_for
 from progcodec.bitstream import container, ordering
 from progcodec.bitstream.incremental import SegmentReader
-from progcodec.codec import Codec, Latent, Reply, Step, codec_for
+from progcodec.codec import Codec
 from progcodec.config import DEFAULT_PIXEL_LIMIT, LATENT_STRIDE, LEVELS
+from progcodec.driving import drive
 from progcodec.errors import CorruptError, NotShcError, WrongModelError
+from progcodec.latent import Latent
 from progcodec.timing import stage
+from progcodec.walk import Reply, Step
 
 if TYPE_CHECKING:
     from progcodec.classification.answer import Answer
@@ -174,7 +178,7 @@ class StreamDecoder:
             raise WrongModelError(f"the stream was written with model {header.fingerprint.hex()}, not {codec.fingerprint.hex()}")
         self.header, self.codec = header, codec
         del self._buffer[: header.size]
-        self._walk = codec._walk(1, *_latent_size(header))
+        self._walk = codec.walker.steps(1, *_latent_size(header))
         self._step = next(self._walk)
         return [HeaderKnown(header)]
 
@@ -186,7 +190,7 @@ class StreamDecoder:
         if segment is None:
             return False
         if self._reader is None:
-            self._order, runs, tables = self.codec._order(self._step, 0)
+            self._order, runs, tables = self.codec.walker.order(self._step, 0)
             self._reader = SegmentReader(segment.declared, runs, tables)
         with stage("range coding"):
             fresh = self._reader.extend(segment.payload, segment.verified)
@@ -235,7 +239,7 @@ class StreamDecoder:
             values.append(value)
             return value, [whole]
 
-        y = codec._run(codec._walk(1, *_latent_size(header)), reply)
+        y = drive(codec.walker.steps(1, *_latent_size(header)), reply)
         q = np.concatenate(values[1:], axis=1)[0]
         arrived = self._payload_bytes + self._torn_payload()
         return Latent(

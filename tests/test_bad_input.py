@@ -9,7 +9,6 @@ import pytest
 
 from progcodec.bitstream import container
 from progcodec.bitstream.container import Header
-from progcodec.codec import Latent
 from progcodec.config import Q_MAX
 from progcodec.errors import (
     CorruptError,
@@ -19,6 +18,7 @@ from progcodec.errors import (
     UnsupportedVersionError,
     WrongModelError,
 )
+from progcodec.latent import Latent
 from tests.conftest import GOLDEN
 
 MASKS = (0xFF, 0x80, 0x01)
@@ -146,7 +146,7 @@ def test_random_bytes(tiny_codec):
     ],
 )
 def test_absurd_sizes_are_refused_before_anything_is_allocated(tiny_codec, monkeypatch, sides):
-    monkeypatch.setattr(tiny_codec, "_walk", lambda *_: pytest.fail("the networks were asked"))
+    monkeypatch.setattr(tiny_codec.walker, "steps", lambda *_: pytest.fail("the networks were asked"))
     data = raw_header(tiny_codec, sides) + bytes(100)
     tracemalloc.start()
     try:
@@ -159,7 +159,7 @@ def test_absurd_sizes_are_refused_before_anything_is_allocated(tiny_codec, monke
 
 
 def test_an_absurd_length_is_refused_before_anything_is_allocated(tiny_codec, monkeypatch):
-    monkeypatch.setattr(tiny_codec, "_walk", lambda *_: pytest.fail("the networks were asked"))
+    monkeypatch.setattr(tiny_codec.walker, "steps", lambda *_: pytest.fail("the networks were asked"))
     data = Header(40, 40, tiny_codec.fingerprint).to_bytes() + b"\xff\xff\xff\xff\x7f" + bytes(50)
     with pytest.raises(CorruptError, match="impossible"):
         tiny_codec.decode_latent(data)

@@ -6,12 +6,15 @@ import torch
 from PIL import Image
 
 import progcodec
+from progcodec.api import decode, encode
 from progcodec.bitstream import container, ordering
 from progcodec.bitstream.rangecoder import coded_bits
-from progcodec.codec import Codec, Latent, cut, decode, encode, stage_times
+from progcodec.codec import Codec
 from progcodec.config import LEVELS
 from progcodec.errors import ImageError, LimitError, WrongModelError
-
+from progcodec.latent import Latent
+from progcodec.stream import cut
+from progcodec.timing import stage_times
 from tests.conftest import noise_image
 
 UNUSED_MAX = 8
@@ -22,13 +25,13 @@ def symbols_in_order(codec: Codec, whole: Latent, segment: int) -> tuple[np.ndar
     """(order, symbols in it, runs) of one segment, worked out again from a complete latent."""
     if segment == 0:
         size = whole.z.shape[1:]
-        order = ordering.hyper_coding_order(codec._hyper_order, *size)
-        return order, ordering.gather(whole.z, order), ordering.hyper_runs(codec._hyper_order, *size)
+        order = ordering.hyper_coding_order(codec.walker.hyper_order, *size)
+        return order, ordering.gather(whole.z, order), ordering.hyper_runs(codec.walker.hyper_order, *size)
     offsets = codec.config.offsets
-    path, k = codec._scale_path, segment - 1
+    path, k = codec.walker.scale_path, segment - 1
     with torch.inference_mode():
-        features = path.features(torch.from_numpy(whole.z)[None].double(), *whole.q.shape[1:])
-        earlier = torch.from_numpy(whole.q[: offsets[k]])[None].double() if k else None
+        features = path.features(torch.from_numpy(whole.z)[None].float(), *whole.q.shape[1:])
+        earlier = torch.from_numpy(whole.q[: offsets[k]])[None].float() if k else None
         indexes = path.index(k, features, earlier)[0].to(torch.uint8).numpy()
     order = ordering.coding_order(indexes)
     return order, ordering.gather(whole.q[offsets[k] : offsets[segment]], order), ordering.runs(indexes)
@@ -60,7 +63,7 @@ class Truth:
                 if segment.complete:
                     assert n == len(symbols), (length, s)
                 elif n < len(symbols):
-                    tables = self.codec._hyper_tables if s == 0 else self.codec._tables
+                    tables = self.codec.walker.hyper_tables if s == 0 else self.codec.walker.tables
                     unused = len(segment.payload) - coded_bits(symbols[:n], runs, tables) / 8
                     assert unused <= UNUSED_MAX, (length, s, unused)
             else:
@@ -132,16 +135,16 @@ def noisy_mean_path(tiny_codec):
         hits.append(module)
         return output * (1 + 1e-3 * (2 * torch.rand(output.shape, generator=generator) - 1))
 
-    handles = [m.register_forward_hook(disturb) for m in tiny_codec._mean_path.modules() if m is not tiny_codec._mean_path]
-    original = tiny_codec._mean_path.mean
+    handles = [m.register_forward_hook(disturb) for m in tiny_codec.walker.mean_path.modules() if m is not tiny_codec.walker.mean_path]
+    original = tiny_codec.walker.mean_path.mean
 
     def noisy_mean(*args):
         mean = original(*args)
         return disturb(None, None, mean)
 
-    tiny_codec._mean_path.mean = noisy_mean
+    tiny_codec.walker.mean_path.mean = noisy_mean
     yield hits
-    del tiny_codec._mean_path.mean
+    del tiny_codec.walker.mean_path.mean
     for handle in handles:
         handle.remove()
 
@@ -171,7 +174,7 @@ def test_threads_batches_and_memory_format_change_no_symbol(tiny_codec, photogra
     finally:
         torch.set_num_threads(threads)
     plain = Codec.load(tiny_codec_path(tiny_codec), device="cpu")
-    for network in (plain._analysis, plain._synthesis, plain._hyper_analysis, plain._mean_path):
+    for network in (plain.walker.analysis, plain.walker.synthesis, plain.walker.hyper_analysis, plain.walker.mean_path):
         network.to(memory_format=torch.contiguous_format)
     contiguous = [plain.decode_latent(data) for data in alone]
     for first, *rest in zip(latents, together, other, contiguous, strict=True):
@@ -200,7 +203,7 @@ def test_a_batch_of_streams_cut_differently(tiny_codec, photograph):
 def test_the_integer_path_never_sees_a_partly_received_block(tiny_codec, small_photograph, monkeypatch):
     truth = Truth(tiny_codec, small_photograph)
     seen = []
-    path = tiny_codec._scale_path
+    path = tiny_codec.walker.scale_path
     features, index = path.features, path.index
     monkeypatch.setattr(path, "features", lambda z, *size: seen.append(("z", z)) or features(z, *size))
     monkeypatch.setattr(path, "index", lambda k, f, q: seen.append((k, q)) or index(k, f, q))

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from progcodec.codec import Latent
+from progcodec.latent import Latent
 from progcodec.stream import info
 from tests.conftest import GOLDEN
 

@@ -11,10 +11,12 @@ import progcodec
 
 ROOT = Path(progcodec.__file__).parent
 LAYERS = [
-    {"errors", "config", "timing"},
+    {"errors", "config", "timing", "driving"},
     {"bitstream", "network", "wordnet"},
     {"image", "stream", "hierarchy"},
+    {"walk", "latent"},
     {"codec", "hierarchy_build"},
+    {"api"},
     {"classification", "pillow"},
     {"evaluation", "streaming"},
     {"training"},

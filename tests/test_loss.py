@@ -85,11 +85,11 @@ def test_the_trained_codec_is_the_exported_one(trainer, trained, crops, monkeypa
 
     offsets = TINY.offsets
     with torch.inference_mode():
-        features = codec._scale_path.features(z.double(), *symbols.shape[2:])
+        features = codec.walker.scale_path.features(z.float(), *symbols.shape[2:])
         for k in range(3):
-            earlier = symbols[:, : offsets[k]].double() if k else None
-            frozen = codec._scale_path.index(k, features, earlier)
-            assert torch.equal(frozen, indexes[0][:, offsets[k] : offsets[k + 1]].double())
+            earlier = symbols[:, : offsets[k]].float() if k else None
+            frozen = codec.walker.scale_path.index(k, features, earlier)
+            assert torch.equal(frozen, indexes[0][:, offsets[k] : offsets[k + 1]].float())
     assert len(indexes[0].unique()) > 5
 
 

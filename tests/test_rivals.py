@@ -9,13 +9,13 @@ from PIL import Image
 
 from progcodec.bitstream.container import parse_header
 from progcodec.config import Q_MAX
+from progcodec.driving import drive
 from progcodec.errors import EvaluationError, NotShcError, ProgcodecError, WrongModelError
 from progcodec.evaluation.metrics import psnr
 from progcodec.evaluation.rivals import RIVALS, compare, rivals
 from progcodec.evaluation.rivals.__main__ import command
 from progcodec.evaluation.rivals.calibration import cheapest_maps, mapped
 from progcodec.evaluation.rivals.latent import Scales, analyse, reconstruct, squared_gains
-from progcodec.evaluation.rivals.scheme import run as run_walk
 from progcodec.evaluation.rivals.scheme import runs_of
 from progcodec.evaluation.rivals.tritplanes import digits_of, planes
 from progcodec.evaluation.workload import Sample
@@ -46,7 +46,7 @@ def ends(rival, codec, source):
         bits.append(total)
         return symbols
 
-    run_walk(rival.walk(Scales(codec, source.z, source.width, source.height)), reply)
+    drive(rival.walk(Scales(codec, source.z, source.width, source.height)), reply)
     return bits
 
 
@@ -131,7 +131,7 @@ def test_digits_make_the_number_and_probabilities_the_tables(tiny_codec):
 
 def test_a_node_stands_for_its_expectation(tiny_codec):
     plane = planes(tiny_codec)[-1]  # thirds of three single values
-    frequencies = tiny_codec._tables.frequencies[30].astype(float)
+    frequencies = tiny_codec.walker.tables.frequencies[30].astype(float)
     for node in (-4, 0, 7):
         values = np.arange(3 * node - 1, 3 * node + 2)
         expected = np.average(values, weights=frequencies[values + Q_MAX])
@@ -173,7 +173,7 @@ def test_gains_are_the_derivative(tiny_codec, source):
 
     def picture(q):
         with torch.no_grad():
-            return tiny_codec._synthesis(_reconstruct(tiny_codec, source.z, torch.from_numpy(q))).numpy()
+            return tiny_codec.walker.synthesis(_reconstruct(tiny_codec, source.z, torch.from_numpy(q))).numpy()
 
     q = source.q.astype(np.float32)
     moved = []

@@ -91,9 +91,9 @@ def inputs(case: str, batch: int = 1, height: int = 6, width: int = 7) -> tuple[
     generator = torch.Generator().manual_seed(5)
     shapes = (batch, 8, 2, 2), (batch, 28, height, width)
     if case == "random":
-        return tuple(torch.randint(-127, 128, s, generator=generator).double() for s in shapes)
+        return tuple(torch.randint(-127, 128, s, generator=generator).float() for s in shapes)
     value = {"zeros": 0.0, "highest": 127.0, "lowest": -127.0, "alternating": 127.0}[case]
-    tensors = tuple(torch.full(s, value, dtype=torch.float64) for s in shapes)
+    tensors = tuple(torch.full(s, value, dtype=torch.float32) for s in shapes)
     if case == "alternating":
         for tensor in tensors:
             tensor.view(-1)[::2] *= -1
@@ -116,9 +116,37 @@ def test_random_inputs_use_many_indexes(pair):
 @pytest.mark.parametrize("case", CASES)
 def test_training_forward_is_the_exported_one(pair, case):
     z, q = inputs(case)
-    trained = indexes(pair[0], z.float(), q.float(), 6, 7)
+    trained = indexes(pair[0], z, q, 6, 7)
     assert trained.requires_grad
-    torch.testing.assert_close(trained.detach().double(), indexes(pair[1], z, q, 6, 7), rtol=0, atol=0)
+    torch.testing.assert_close(trained.detach(), indexes(pair[1], z, q, 6, 7), rtol=0, atol=0)
+
+
+@pytest.fixture(params=["highest", "high", "medium", "autocast"])
+def lowered(request):
+    """Settings of a process that make float32 products less exact."""
+    before = torch.get_float32_matmul_precision()
+    if request.param != "autocast":
+        torch.set_float32_matmul_precision(request.param)
+    try:
+        with torch.autocast("cpu", torch.bfloat16, enabled=request.param == "autocast"):
+            yield request.param
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def test_lowered_precision_changes_nothing(lowered):
+    """A layer of real size at its bound: accumulators next to 2^24, every input used."""
+    generator = torch.Generator().manual_seed(3)
+    layer = FrozenConv(57, 64, 3)
+    layer.weight = torch.randint(120, 128, layer.weight.shape, generator=generator).to(torch.int8)
+    layer.multiplier = torch.randint(150, 260, (64,), generator=generator).to(torch.int32)
+    layer.bias = torch.randint(-100, 100, (64,), generator=generator).to(torch.int32)
+    layer.check()
+    x = torch.randint(0, 256, (1, 57, 24, 25), generator=generator).float()
+    tensors = (layer.weight.numpy(), layer.bias.numpy().astype(np.int64), layer.multiplier.numpy().astype(np.int64))
+    expected = reference_layer(x[0].numpy().astype(np.int64), *tensors, 3, 0, 255)
+    assert len(np.unique(expected)) > 30
+    np.testing.assert_array_equal(layer(x)[0].numpy(), expected)
 
 
 def test_batches_and_threads_change_nothing(pair):

@@ -3,11 +3,13 @@
 from functools import lru_cache
 from pathlib import Path
 
+from progcodec.api import codec_for
 from progcodec.classification.answer import CONFIDENCE, Answer, answers
 from progcodec.classification.classifier import Classifier, Specification, check_fit, load_classifier, reads_pictures
-from progcodec.codec import Codec, Latent, codec_for
+from progcodec.codec import Codec
 from progcodec.config import DEFAULT_PIXEL_LIMIT
 from progcodec.hierarchy import Hierarchy
+from progcodec.latent import Latent
 
 
 def classify(

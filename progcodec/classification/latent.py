@@ -7,8 +7,9 @@ import numpy as np
 import torch
 
 from progcodec.classification.head_file import HeadFile, shipped
-from progcodec.codec import Codec, Latent
+from progcodec.codec import Codec
 from progcodec.errors import ClassifierError
+from progcodec.latent import Latent
 
 BATCH = 64
 """Latents that go through the head together."""

@@ -201,7 +201,7 @@ class _Models:
             self._check(self._find(spec, None, device), tree)
 
     def of(self, data: bytes) -> "tuple[Codec, Classifier]":
-        from progcodec.codec import codec_for
+        from progcodec.api import codec_for
 
         codec = codec_for(data, model=self._model, device=self._device, max_pixels=self._max_pixels)
         classifier = self._find(self._spec, codec, self._device)

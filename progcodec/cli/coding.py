@@ -125,7 +125,7 @@ def decode_command(
     for job in jobs:
         picture_format(job.target)
 
-    from progcodec.codec import decode  # After the checks: wrong usage should not wait for torch.
+    from progcodec.api import decode  # After the checks: wrong usage should not wait for torch.
 
     def work(job: Job) -> None:
         check_writable(job.target, force)

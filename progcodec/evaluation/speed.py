@@ -19,7 +19,7 @@ from typing import NamedTuple
 import click
 import torch
 
-from progcodec.codec import Codec, stage_times
+from progcodec.codec import Codec
 from progcodec.errors import ProgcodecError
 from progcodec.evaluation.pace.growth import Grown, grow
 from progcodec.evaluation.pace.operations import Work, measured_peak, work
@@ -27,6 +27,7 @@ from progcodec.evaluation.pace.plots import growth_plot
 from progcodec.evaluation.pace.runners import Runner, field
 from progcodec.evaluation.sources import Picture, read_pictures
 from progcodec.evaluation.tables import markdown
+from progcodec.timing import stage_times
 
 PROCESS_RUNS = 5
 
@@ -100,7 +101,7 @@ def _timed(action: Callable):
 
 def _run_process(command: list[str], runs: int) -> list[float]:
     def once() -> None:
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise ProgcodecError(f"{' '.join(command)} failed: {done.stderr.strip()}")
 

@@ -12,7 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from progcodec.config import HYPER_STRIDE, ModelConfig
+from progcodec.network.depthwise import Depthwise
 from progcodec.network.transform import Block, Down, Pointwise, Up
+
 
 class HyperAnalysis(nn.Module):
     """h_a: y (N, C, h, w) to z (N, hyper channels, ⌈h/4⌉, ⌈w/4⌉); y is replicated to a multiple of 4 first.
@@ -49,7 +51,7 @@ class DeltaMean(nn.Module):
         super().__init__()
         self.enter = Pointwise(features + prefix, features)
         self.block = Block(features)
-        self.gate = nn.Conv2d(features, features, 5, padding=2, groups=features)
+        self.gate = Depthwise(features, 5)
         self.leave = Pointwise(features, outputs, gain=0)
         self.skip = Pointwise(prefix, outputs, gain=0)
 

@@ -7,8 +7,8 @@ Every bit of a stream depends on this file, so it is exact: activations are unsi
 an accumulator never reaches 2^24 in magnitude (Σ|w|·255 + |b| < 2^24 for each output channel), so that a matrix product in
 floating point holds every partial sum exactly, whatever its order of summation. Convolutions are unfold and matmul, never an
 algorithm that reorders products (Winograd, FFT). Requantisation is floor((acc·m + 2^23) / 2^24) with an integer m, in float64,
-where all of it is exact. Inference multiplies in float64 as well, out of reach of any process-wide setting that lowers the
-precision of float32 products.
+where all of it is exact. Every factor is below 2^8, so it fits in bfloat16 and TF32 too: a process-wide setting that lowers the
+precision of float32 products rounds factors alone, and changes nothing here. Autocast would round results; it is off here.
 
 Training runs the very same :func:`integer_layer` on weights that are rounded on the fly, with straight-through gradients.
 """
@@ -35,6 +35,7 @@ INDEX_RANGE = (-(2**12), 2**12)
 """Range of a base or Δ output, in 1/16 of an index; far outside what is used, small enough to stay exact."""
 INDEX_CENTRE = 24
 """Added to every base index, so that untrained networks start at σ = 1.2 and biases stay small."""
+ALL = slice(None)
 LOG_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALE_COUNT - 1)
 
 # ℓ(n) = floor(16·log2(1 + n)), by integers alone: the bit length of (1 + n)^16.
@@ -81,7 +82,8 @@ def integer_layer(
     if not x.dtype == weight.dtype == bias.dtype or x.dtype not in (torch.float32, torch.float64):
         raise TypeError(f"the scale path runs in one of float32 and float64, not {x.dtype} and {weight.dtype}")
     columns = F.unfold(x, kernel, padding=kernel // 2) if kernel > 1 else x.reshape(n, x.shape[1], -1)
-    accumulator = weight @ columns + bias[:, None]
+    with torch.autocast(x.device.type, enabled=False):
+        accumulator = weight @ columns + bias[:, None]
     hard = torch.floor((accumulator.detach().double() * multiplier[:, None] + 2.0 ** (SHIFT - 1)) * 2.0**-SHIFT)
     if torch.is_grad_enabled() and accumulator.requires_grad:
         soft = accumulator * (multiplier[:, None] * 2.0**-SHIFT).to(accumulator.dtype)
@@ -122,12 +124,13 @@ class IntegerConv(nn.Module):
         multiplier = (scale.double() * (2.0**SHIFT * ACTIVATION_STEPS / self.unit)).round().clamp(1, 2**SHIFT)
         return weight, bias, multiplier
 
-    def forward(self, x: Tensor) -> Tensor:
-        return integer_layer(x, *self.integers(), self.kernel, self.low, self.high)
+    def forward(self, x: Tensor, outputs: slice = ALL) -> Tensor:
+        """``outputs``: the output channels that are wanted."""
+        return integer_layer(x, *(part[outputs] for part in self.integers()), self.kernel, self.low, self.high)
 
 
 class FrozenConv(nn.Module):
-    """The exported form of :class:`IntegerConv`: three integer buffers, no parameters, float64 arithmetic."""
+    """The exported form of :class:`IntegerConv`: three integer buffers, no parameters, float32 arithmetic."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, unit: int = ACTIVATION_STEPS, signed: bool = False
@@ -148,10 +151,10 @@ class FrozenConv(nn.Module):
         if int(self.multiplier.min()) < 1 or int(self.multiplier.max()) > 2**SHIFT:
             raise ValueError("a multiplier of the scale path lies outside 1..2^24")
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, outputs: slice = ALL) -> Tensor:
         if self._exact is None:
-            self._exact = self.weight.double(), self.bias.double(), self.multiplier.double()
-        return integer_layer(x, *self._exact, self.kernel, self.low, self.high)
+            self._exact = self.weight.float(), self.bias.float(), self.multiplier.double()
+        return integer_layer(x, *(part[outputs] for part in self._exact), self.kernel, self.low, self.high)
 
 
 class ScalePath(nn.Module):
@@ -190,7 +193,8 @@ class ScalePath(nn.Module):
         Args:
             earlier: q of all blocks before it, whole, (N, offsets[block], h, w); None for block 0.
         """
-        total = self.base(features)[:, self.offsets[block] : self.offsets[block + 1]] + ACTIVATION_STEPS * INDEX_CENTRE
+        base = self.base(features, slice(self.offsets[block], self.offsets[block + 1]))
+        total = base + ACTIVATION_STEPS * INDEX_CENTRE
         if earlier is not None:
             if earlier.shape[1] != self.offsets[block]:
                 raise ValueError("the scale path needs every earlier block, whole")

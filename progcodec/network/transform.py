@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from progcodec.config import ModelConfig
+from progcodec.network.depthwise import Depthwise
 
 PIXEL_GAIN = 16.0
 """Pixels enter as 16·(x − ½): about the gain at which a quantisation step of 1 gives useful quality, so training starts near it."""
@@ -34,17 +35,23 @@ class Pointwise(nn.Module):
         return F.conv2d(x, self.weight[:, :, None, None], self.bias)
 
 
+def gated(x: Tensor) -> Tensor:
+    """First half of the channels times the sigmoid of the second: ``F.glu(x, 1)``, whose gradient is 5 times slower on CPUs."""
+    value, gate = x.chunk(2, 1)
+    return value * torch.sigmoid(gate)
+
+
 class Block(nn.Module):
     """Residual block: 5×5 depthwise convolution, then a gated 1×1 pair. (N, C, H, W) to the same shape."""
 
     def __init__(self, channels: int, expansion: int = 2, kernel: int = 5) -> None:
         super().__init__()
-        self.spatial = nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels)
+        self.spatial = Depthwise(channels, kernel)
         self.expand = Pointwise(channels, 2 * expansion * channels, gain=1.5)
         self.project = Pointwise(expansion * channels, channels, gain=0)  # starts as the identity
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.project(F.glu(self.expand(self.spatial(x)), dim=1))
+        return x + self.project(gated(self.expand(self.spatial(x))))
 
 
 class Down(nn.Sequential):

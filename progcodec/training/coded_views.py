@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from progcodec.codec import Codec, Trace
+from progcodec.codec import Codec
+from progcodec.latent import Trace
 from progcodec.config import HYPER_STRIDE, LATENT_STRIDE
 from progcodec.training.caching import Arrays, Worker, fill
 from progcodec.training.views import Source, ViewSet, render

@@ -66,7 +66,7 @@ def _train(settings: TrainSettings, parallel: Parallel) -> dict[str, float]:
     if settings.compile:
         compile_networks(trainer.model)
     weights, push = settings.weights(), settings.class_push
-    step = Step(trainer.model, trainer.bottleneck, weights, class_term, push, settings.accumulate)
+    step = Step(trainer.model, trainer.bottleneck, weights, class_term, push, settings.accumulate, settings.in_bfloat16(device.type))
     if parallel.world > 1:  # starts by giving every process the first one's weights
         places = [device] if device.type == "cuda" else None
         step = DistributedDataParallel(step, places, gradient_as_bucket_view=True)

@@ -1,8 +1,8 @@
 """Muon for matrices, AdamW for the rest.
 
 Muon (K. Jordan et al., 2024) replaces the momentum of each weight matrix by its nearest semi-orthogonal matrix, found with a
-Newton-Schulz iteration. PyTorch has ``torch.optim.Muon``, but it iterates in bfloat16, which CPUs without bfloat16 arithmetic
-emulate slowly; this one iterates in float32 on the CPU.
+Newton-Schulz iteration. PyTorch has ``torch.optim.Muon``, but it always iterates in bfloat16, which CPUs without bfloat16
+arithmetic emulate slowly; this one does where the networks do.
 """
 
 from collections.abc import Iterable
@@ -24,10 +24,10 @@ BOTTLENECK_SHARE = 4.0
 """The bottleneck's densities start far too wide."""
 
 
-def orthogonalise(matrix: Tensor) -> Tensor:
+def orthogonalise(matrix: Tensor, bfloat16: bool = False) -> Tensor:
     """About the nearest semi-orthogonal matrix: singular values between 0.7 and 1.2."""
     a, b, c = NEWTON_SCHULZ
-    x = matrix.bfloat16() if matrix.is_cuda else matrix
+    x = matrix.bfloat16() if bfloat16 else matrix
     transposed = x.shape[0] > x.shape[1]
     if transposed:
         x = x.T
@@ -41,8 +41,9 @@ def orthogonalise(matrix: Tensor) -> Tensor:
 class Muon(torch.optim.Optimizer):
     """Momentum, orthogonalised. The step's root mean square is 0.2·lr, as AdamW's, so both share one learning rate."""
 
-    def __init__(self, params: Iterable[nn.Parameter] | Iterable[dict], lr: float, momentum: float = 0.95) -> None:
+    def __init__(self, params: Iterable[nn.Parameter] | Iterable[dict], lr: float, momentum: float = 0.95, bfloat16: bool = False) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum})
+        self.bfloat16 = bfloat16
 
     @torch.no_grad()
     def step(self, closure=None):  # type: ignore[override]
@@ -54,20 +55,21 @@ class Muon(torch.optim.Optimizer):
                 if "momentum" not in state:
                     state["momentum"] = torch.zeros_like(parameter)
                 momentum = state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
-                direction = orthogonalise(torch.lerp(parameter.grad, momentum, group["momentum"]))
+                direction = orthogonalise(torch.lerp(parameter.grad, momentum, group["momentum"]), self.bfloat16)
                 parameter.add_(direction, alpha=-0.2 * group["lr"] * max(parameter.shape) ** 0.5)
 
 
-def build_optimizers(model: nn.Module, bottleneck: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
-    """Muon on the 1×1 convolutions' matrices, AdamW on everything else, Adam on the bottleneck's quantiles.
+def build_optimizers(model: nn.Module, bottleneck: nn.Module, lr: float, bfloat16: bool = False) -> list[torch.optim.Optimizer]:
+    """Muon on the matrices of 1×1 convolutions and Swin blocks, AdamW on everything else, Adam on the bottleneck's quantiles. ``bfloat16``: Muon iterates in it.
 
     Each group's "share" is its learning rate relative to the schedule's.
     """
     blocks, skeleton, edges, others = [], [], [], []
+    residual = (".expand.", ".project.", ".qkv.")
     for name, parameter in model.named_parameters():
         transform = name.startswith(("analysis.", "synthesis."))
         if parameter.ndim == 2 and not name.startswith("scale_path."):
-            linear = transform and ".expand." not in name and ".project." not in name
+            linear = transform and not any(part in name for part in residual)
             (skeleton if linear or ".skip." in name else blocks).append(parameter)
         else:
             (edges if transform and parameter.ndim == 4 and parameter.shape[1] > 1 else others).append(parameter)
@@ -77,7 +79,7 @@ def build_optimizers(model: nn.Module, bottleneck: nn.Module, lr: float) -> list
     adam = [{"params": others, "share": 1.0}, {"params": edges, "share": EDGE_SHARE}]
     adam += [{"params": densities, "share": BOTTLENECK_SHARE}]
     return [
-        Muon(muon, lr=lr),
+        Muon(muon, lr=lr, bfloat16=bfloat16),
         torch.optim.AdamW(adam, lr=lr, betas=(0.9, 0.99), weight_decay=0.0),
         torch.optim.Adam([{"params": quantiles, "share": QUANTILE_SHARE}], lr=lr),
     ]

@@ -24,6 +24,8 @@ class TrainSettings:
         crop, batch: pixels a side, crops of one pass. accumulate: passes whose gradients make a step.
         lr: peak learning rate. decay_from: share of the run after which it falls linearly to 0.
         compile: let torch.compile fuse the float networks.
+        bfloat16: compute the float networks, not the entropy models, in bfloat16. None: on CUDA only, as processors without
+            bfloat16 arithmetic emulate it slowly.
         workers: threads that read ahead and cut crops; None: as many as the machine has, up to 8, on CUDA, else none.
         memory_gb: pictures beyond so many gigabytes, in each process, are not kept in memory but streamed in every epoch.
         buffer: pictures that a stream is shuffled among.
@@ -60,6 +62,7 @@ class TrainSettings:
     ema: float = 0.999
     seed: int = 0
     compile: bool = False
+    bfloat16: bool | None = None
     workers: int | None = None
     memory_gb: float = 16.0
     buffer: int = 4000
@@ -108,6 +111,10 @@ class TrainSettings:
         """The preset's, with what was given in its place."""
         given = {name: getattr(self, name) for name in ("distortion", "gamma", "cut")}
         return replace(PRESETS[self.preset], **{name: value for name, value in given.items() if value is not None})
+
+    def in_bfloat16(self, device: str) -> bool:
+        """Whether networks on a device of this type ("cpu", "cuda") compute in bfloat16."""
+        return device == "cuda" if self.bfloat16 is None else self.bfloat16
 
     def objective(self) -> str:
         """The objective in one line, for the metadata."""

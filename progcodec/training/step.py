@@ -37,11 +37,13 @@ class Step(nn.Module):
         class_term: ClassTerm | None = None,
         class_push: float | None = None,
         passes: int = 1,
+        bfloat16: bool = False,
     ) -> None:
-        """``passes``: how many calls make a step; `total` is that part of the loss. ``class_push``: see TrainSettings."""
+        """``passes``: how many calls make a step; `total` is that part of the loss. ``class_push``, ``bfloat16``: see TrainSettings."""
         super().__init__()
         self.model, self.bottleneck = model, bottleneck
         self.weights, self.class_term, self.class_push, self.passes = weights, class_term, class_push, passes
+        self.bfloat16 = bfloat16
 
     def forward(
         self, crops: Tensor, whole: Tensor | None = None, labels: Sequence[int | None] = (), class_share: float = 1.0
@@ -61,7 +63,7 @@ class Step(nn.Module):
             caps = None
             if self.class_push is not None:
                 caps = self.class_push * class_share * share / self.passes * distortion_pull(seen, y, self.weights)
-            with _autocast(y):
+            with self._autocast(y):
                 judged = self.class_term(seen, y, labels, caps)
             loss = (1 - share) * loss + share * whole_loss
             term = class_share * judged.loss
@@ -71,12 +73,11 @@ class Step(nn.Module):
 
     def _pass(self, pixels: Tensor) -> tuple[Tensor, Forward]:
         x = pixels.float().div(255).contiguous(memory_format=torch.channels_last)
-        with _autocast(x):
+        with self._autocast(x):
             return x, forward(self.model, self.bottleneck, x, self.weights.second_pass)
 
-
-def _autocast(x: Tensor) -> torch.autocast:
-    return torch.autocast(x.device.type, torch.bfloat16, enabled=x.is_cuda)
+    def _autocast(self, x: Tensor) -> torch.autocast:
+        return torch.autocast(x.device.type, torch.bfloat16, enabled=self.bfloat16)
 
 
 def _measures(out: Forward, parts: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -10,11 +10,14 @@ from progcodec.errors import TrainingError
 from progcodec.network.model import Model
 from progcodec.training.export import export
 from progcodec.training.initialise import initialise
+from progcodec.training.initialise_tic import initialise_tic
 from progcodec.training.optimizer import build_optimizers
 from progcodec.training.settings import TrainSettings
 from progcodec.training.state import fit_widths, fitting, fresh_bottleneck, load_state
 from progcodec.training.stream import Position
 
+STARTS = {"lite": initialise, "tic": initialise_tic}
+"""What fills the transforms of a new model of each family."""
 LICENCE = (
     "Weights trained on the images named under 'data'. Where these derive from ImageNet, its terms hold for the weights: "
     "non-commercial research."
@@ -42,7 +45,7 @@ class Trainer:
         self.model = Model(self.config).to(device, memory_format=torch.channels_last)
         self.bottleneck = EntropyBottleneck(self.config.hyper_channels, init_scale=5).to(device)
         self.both = nn.ModuleDict({"model": self.model, "bottleneck": self.bottleneck})
-        self.optimizers = build_optimizers(self.model, self.bottleneck, settings.lr)
+        self.optimizers = build_optimizers(self.model, self.bottleneck, settings.lr, settings.in_bfloat16(device.type))
         self.step, self.images_seen, self.minutes_before = 0, 0, 0.0
         self.first, self.first_minutes = 0, 0.0
         self.positions: list[tuple[Position | None, Position | None]] = []
@@ -80,7 +83,7 @@ class Trainer:
 
     def start(self, crops: Tensor) -> None:
         """Fills the transforms of a new model from training crops, uint8 (N, 3, H, W)."""
-        initialise(self.model, crops.float().div(255))
+        STARTS[self.config.family](self.model, crops.float().div(255))
         self._restart_average()
 
     @torch.no_grad()

@@ -10,7 +10,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from progcodec.classification.calibration import Calibration, expected_calibration_error
-from progcodec.codec import Codec, Latent
+from progcodec.codec import Codec
+from progcodec.latent import Latent
 from progcodec.errors import TrainingError
 from progcodec.hierarchy import Hierarchy
 from progcodec.training.dataset import expand

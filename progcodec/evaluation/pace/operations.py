@@ -34,27 +34,27 @@ def work(codec: Codec) -> list[Work]:
     """Of g_a, g_s, h_a, the mean path and the scale path, on a picture of noise."""
     torch.manual_seed(0)
     x = torch.rand(1, 3, SIDE, SIDE).contiguous(memory_format=torch.channels_last)
-    y = codec._analysis(x)
+    y = codec.walker.analysis(x)
     z = torch.zeros(1, codec.config.hyper_channels, SIDE // 64, SIDE // 64)
     offsets = codec.config.offsets
-    prior = codec._mean_path.prior(z, *y.shape[2:])
-    q = y.round().clamp(-127, 127).double()
-    features = codec._scale_path.features(z.double(), *y.shape[2:])
+    prior = codec.walker.mean_path.prior(z, *y.shape[2:])
+    q = y.round().clamp(-127, 127).float()
+    features = codec.walker.scale_path.features(z.float(), *y.shape[2:])
 
     def means() -> None:
-        codec._mean_path.prior(z, *y.shape[2:])
+        codec.walker.mean_path.prior(z, *y.shape[2:])
         for k in range(len(offsets) - 1):
-            codec._mean_path.mean(k, prior, y[:, : offsets[k]] if k else None)
+            codec.walker.mean_path.mean(k, prior, y[:, : offsets[k]] if k else None)
 
     def scales() -> None:
-        codec._scale_path.features(z.double(), *y.shape[2:])
+        codec.walker.scale_path.features(z.float(), *y.shape[2:])
         for k in range(len(offsets) - 1):
-            codec._scale_path.index(k, features, q[:, : offsets[k]] if k else None)
+            codec.walker.scale_path.index(k, features, q[:, : offsets[k]] if k else None)
 
     parts = {
-        "analysis g_a": lambda: codec._analysis(x), "synthesis g_s": lambda: codec._synthesis(y),
-        "hyper analysis h_a": lambda: codec._hyper_analysis(y), "mean path": means,
-        "scale path (float64)": scales,
+        "analysis g_a": lambda: codec.walker.analysis(x), "synthesis g_s": lambda: codec.walker.synthesis(y),
+        "hyper analysis h_a": lambda: codec.walker.hyper_analysis(y), "mean path": means,
+        "scale path": scales,
     }  # fmt: skip
     found = []
     for name, action in parts.items():

@@ -12,6 +12,7 @@ from progcodec.bitstream.rangecoder import Runs
 from progcodec.bitstream.tables import Tables
 from progcodec.config import HYPER_STRIDE, LATENT_STRIDE
 from progcodec.image import crop, from_tensor
+from progcodec.walk import exact
 
 if TYPE_CHECKING:
     from progcodec.codec import Codec
@@ -48,9 +49,9 @@ class Hyperlatent(NamedTuple):
 
 def hyperlatent(codec: "Codec", width: int, height: int) -> Hyperlatent:
     size = tuple(-(-side // (LATENT_STRIDE * HYPER_STRIDE)) for side in (height, width))
-    channels = codec._hyper_order
+    channels = codec.walker.hyper_order
     shape = (codec.config.hyper_channels, *size)
-    return Hyperlatent(shape, hyper_coding_order(channels, *size), hyper_runs(channels, *size), codec._hyper_tables)
+    return Hyperlatent(shape, hyper_coding_order(channels, *size), hyper_runs(channels, *size), codec.walker.hyper_tables)
 
 
 class Scales:
@@ -66,14 +67,14 @@ class Scales:
         self.codec = codec
         self.offsets = codec.config.offsets
         self.shape = latent_shape(codec, width, height)
-        self.tables = codec._tables
+        self.tables = codec.walker.tables
         with torch.inference_mode():
-            self._features = codec._scale_path.features(_exact(z), *self.shape[1:])
+            self._features = codec.walker.scale_path.features(exact(z)[None], *self.shape[1:])
 
     @torch.inference_mode()
     def block(self, k: int, earlier: np.ndarray | None) -> np.ndarray:
         """σ-indices of block k, uint8 (channels, h, w); ``earlier``: integers (offsets[k], h, w), or None for Δ off."""
-        index = self.codec._scale_path.index(k, self._features, None if earlier is None else _exact(earlier))
+        index = self.codec.walker.scale_path.index(k, self._features, None if earlier is None else exact(earlier)[None])
         return index[0].to(torch.uint8).numpy()
 
     def base(self) -> np.ndarray:
@@ -99,12 +100,12 @@ def reconstruct(codec: "Codec", z: np.ndarray, q: np.ndarray, kept: np.ndarray |
 
 
 def _reconstruct(codec: "Codec", z: np.ndarray, q: torch.Tensor, kept: torch.Tensor | None = None) -> torch.Tensor:
-    z_hat = torch.from_numpy(z)[None].to(codec.device).float() + codec._medians
-    prior = codec._mean_path.prior(z_hat.contiguous(memory_format=torch.channels_last), *q.shape[1:])
+    z_hat = torch.from_numpy(z)[None].to(codec.device).float() + codec.walker.medians
+    prior = codec.walker.mean_path.prior(z_hat.contiguous(memory_format=torch.channels_last), *q.shape[1:])
     offsets = codec.config.offsets
     prefix: torch.Tensor | None = None
     for k, (start, end) in enumerate(pairwise(offsets)):
-        hat = codec._mean_path.mean(k, prior, prefix) + q[start:end].to(codec.device)
+        hat = codec.walker.mean_path.mean(k, prior, prefix) + q[start:end].to(codec.device)
         if kept is not None:
             hat = hat * kept[start:end].to(codec.device)
         prefix = hat if prefix is None else torch.cat((prefix, hat), 1)
@@ -115,13 +116,8 @@ def _reconstruct(codec: "Codec", z: np.ndarray, q: torch.Tensor, kept: torch.Ten
 @torch.inference_mode()
 def picture(codec: "Codec", y: torch.Tensor, width: int, height: int) -> Image.Image:
     """RGB picture of ŷ (1, C, h, w)."""
-    x = codec._synthesis(y.contiguous(memory_format=torch.channels_last))
+    x = codec.walker.synthesis(y.contiguous(memory_format=torch.channels_last))
     return from_tensor(crop(x, height, width))
-
-
-def _exact(values: np.ndarray) -> torch.Tensor:
-    """Integers as the float64 tensor, on the CPU, in which the scale path computes exactly; with a batch axis."""
-    return torch.from_numpy(np.ascontiguousarray(values))[None].double()
 
 
 def squared_gains(codec: "Codec", source: Source, probes: int = 4) -> np.ndarray:
@@ -132,7 +128,7 @@ def squared_gains(codec: "Codec", source: Source, probes: int = 4) -> np.ndarray
     """
     q = torch.from_numpy(source.q.astype(np.float32)).requires_grad_()
     with torch.enable_grad():
-        x = codec._synthesis(_reconstruct(codec, source.z, q))
+        x = codec.walker.synthesis(_reconstruct(codec, source.z, q))
         generator = torch.Generator().manual_seed(0)
         total = torch.zeros_like(q)
         for _ in range(probes):

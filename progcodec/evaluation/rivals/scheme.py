@@ -19,6 +19,7 @@ from progcodec.bitstream import container
 from progcodec.bitstream.ordering import gather, scatter
 from progcodec.bitstream.rangecoder import Runs, decode_segment, encode_segment
 from progcodec.bitstream.tables import Tables
+from progcodec.driving import drive
 from progcodec.errors import CorruptError, WrongModelError
 from progcodec.evaluation.rivals.latent import (
     Scales,
@@ -88,7 +89,7 @@ class Scheme(ABC):
             parts.append(_segment(encode_segment(symbols, step.runs, step.tables)))
             return symbols
 
-        run(self.walk(Scales(codec, source.z, source.width, source.height)), reply)
+        drive(self.walk(Scales(codec, source.z, source.width, source.height)), reply)
         return b"".join(parts)
 
     def decode(self, codec: "Codec", data: bytes) -> Image.Image:
@@ -116,7 +117,7 @@ class Scheme(ABC):
         if not there.all():
             return Decoded(z, nothing(latent_shape(codec, header.width, header.height)), header.width, header.height)
         walk = self.walk(Scales(codec, z, header.width, header.height))
-        received = run(walk, lambda step: _arrived(segments, step.runs, step.tables))
+        received = drive(walk, lambda step: _arrived(segments, step.runs, step.tables))
         if segments:
             raise CorruptError("a segment follows the last pass")
         return Decoded(z, received, header.width, header.height)
@@ -146,16 +147,6 @@ def runs_of(tables: np.ndarray) -> list[tuple[int, int]]:
     starts = np.flatnonzero(np.concatenate(([True], tables[1:] != tables[:-1])))
     counts = np.diff(np.append(starts, len(tables)))
     return list(zip(tables[starts].tolist(), counts.tolist(), strict=True))
-
-
-def run(walk: Walk, reply: Callable[[Pass], np.ndarray]) -> Received:
-    """Takes a walk to its end, answering each pass with ``reply``."""
-    step = next(walk)
-    while True:
-        try:
-            step = walk.send(reply(step))
-        except StopIteration as end:
-            return end.value
 
 
 class _Segment(NamedTuple):

@@ -97,7 +97,7 @@ def digits_of(q: np.ndarray, plane: Plane) -> np.ndarray:
 @lru_cache(maxsize=4)
 def planes(codec: "Codec") -> tuple[Plane, ...]:
     """The planes, the most significant first."""
-    return tuple(_plane(codec._tables.frequencies.astype(np.int64), 3 ** (PLANES - n)) for n in range(PLANES))
+    return tuple(_plane(codec.walker.tables.frequencies.astype(np.int64), 3 ** (PLANES - n)) for n in range(PLANES))
 
 
 def _plane(frequencies: np.ndarray, span: int) -> Plane:

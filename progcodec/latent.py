@@ -1,0 +1,45 @@
+"""What stands between pixels and bytes: the latent of a decoded prefix, and a segment as it is coded."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Latent:
+    """A decoded prefix before synthesis.
+
+    Attributes:
+        y: ŷ, float32 (1, 320, h, w), on the codec's device: μ + q, and q = 0 where nothing arrived.
+        z: ẑ as integers, int32 (C, hz, wz); 0 where nothing arrived.
+        q: coded integers of all blocks, int32 (320, h, w); 0 where nothing arrived.
+        received: symbols that arrived, for each of the four segments.
+        total: symbols of each segment.
+        width, height: pixels of the image.
+        bits: of the payload bytes that arrived and were used, of all segments; header, lengths and checksums not counted.
+    """
+
+    y: Tensor
+    z: np.ndarray
+    q: np.ndarray
+    received: tuple[int, ...]
+    total: tuple[int, ...]
+    width: int
+    height: int
+    bits: int
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One segment of one image as it is coded.
+
+    Attributes:
+        order: flat positions in the segment's (C, h, w), int64, in coding order.
+        symbols: the integers at these positions, int32.
+        bits: what each costs, float64, by the tables' probabilities.
+    """
+
+    order: np.ndarray
+    symbols: np.ndarray
+    bits: np.ndarray
