@@ -1,5 +1,6 @@
 """One call for one image or stream: the codec that it needs is found, loaded once and kept."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,11 +21,12 @@ def encode(
     level: str | None = None,
     max_bytes: int | None = None,
     checksums: bool = True,
+    quality: int = 0,
     max_pixels: int = DEFAULT_PIXEL_LIMIT,
 ) -> bytes:
     """One image to a ``.shc`` stream, cut after a level or to a byte budget if asked. See :meth:`Codec.encode`."""
     codec = _loaded(find(model), device)
-    return cut(codec.encode(image, checksums=checksums, max_pixels=max_pixels), level, max_bytes)
+    return cut(codec.encode(image, checksums=checksums, quality=quality, max_pixels=max_pixels), level, max_bytes)
 
 
 def decode(
@@ -34,11 +36,12 @@ def decode(
     device: str = "auto",
     level: str | None = None,
     max_bytes: int | None = None,
+    region: Sequence[int] | None = None,
     max_pixels: int = DEFAULT_PIXEL_LIMIT,
 ) -> Image.Image:
-    """The picture that a stream holds. Finds the shipped model that wrote it, unless one is named. See :meth:`Codec.decode`."""
+    """The picture that a stream holds, or a region (x, y, width, height) of it. Finds the shipped model that wrote it, unless one is named. See :meth:`Codec.decode`."""
     codec = codec_for(data, model=model, device=device, max_pixels=max_pixels)
-    return codec.decode(data, level=level, max_bytes=max_bytes, max_pixels=max_pixels)
+    return codec.decode(data, level=level, max_bytes=max_bytes, region=region, max_pixels=max_pixels)
 
 
 def codec_for(

@@ -12,8 +12,12 @@ SCALE_COUNT = 64
 SCALE_MIN = 0.11
 SCALE_MAX = 64.0
 """The σ of index i is ``SCALE_MIN * (SCALE_MAX / SCALE_MIN) ** (i / (SCALE_COUNT - 1))``."""
+QUALITY_MAX = 7
+"""A stream's quality lies in -7..7; 0 is the quantisation step that the model was trained with, more is finer."""
+QUALITY_INDEXES = 2
+"""σ-indexes in one unit of quality; ``network/quality.py`` says what follows from it."""
 
-DEFAULT_PIXEL_LIMIT = 40_000_000
+DEFAULT_PIXEL_LIMIT = 120_000_000
 LEVELS = ("coarse", "intermediate", "fine")
 LATENT_STRIDE = 16
 """Pixels per latent position, on each axis."""
@@ -21,6 +25,15 @@ HYPER_STRIDE = 4
 """Latent positions per hyperlatent position, on each axis."""
 CHANNELS_MAX = 4096
 """Bound on every size in a model's config, and on all latent channels together."""
+SWIN_STAGES = 3
+"""Resolutions at which a tic transform has Swin blocks: 1/2, 1/4 and 1/8."""
+SWIN_WINDOW_MAX = 32
+"""Bound on the window, as an attention's work grows with the fourth power of it."""
+
+FAMILIES: dict[str, dict[str, int]] = {"lite": {}, "tic": {"width": 128}}
+"""Transform families; what a family's model has by default where that differs from the fields' own defaults."""
+LEFT_OUT = ("swin_depths", "swin_heads", "swin_window", "delta")
+"""Fields that came after the first checkpoints: not stored at their default, which can therefore never change."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +41,19 @@ class ModelConfig:
     """Shape of a model. Stored in its checkpoint; part of its fingerprint.
 
     Attributes:
-        family: transform family; ``"lite"`` is the only one so far.
-        width: channels at 1/8 resolution.
-        depth: blocks at 1/8 resolution, on each side.
-        inner_width: channels of the blocks at 1/16 resolution.
-        inner_depth: blocks at 1/16 resolution, on each side.
+        family: transform family, ``"lite"`` or ``"tic"``.
+        width: channels at 1/8 resolution; tic: at 1/2, 1/4 and 1/8.
+        depth: blocks at 1/8 resolution, on each side (lite).
+        inner_width: channels of the blocks at 1/16 resolution (lite).
+        inner_depth: blocks at 1/16 resolution, on each side (lite).
         blocks: latent channels of the coarse, intermediate and fine block.
         hyper_channels: channels of the hyperlatent ẑ.
         mean_width: channels of the float mean path.
         scale_width: channels of the integer scale path.
+        swin_depths, swin_heads: Swin blocks, and heads of each, at 1/2, 1/4 and 1/8 resolution, on each side (tic).
+        swin_window: positions a side of an attention window, even (tic).
+        delta: whether Δ-networks correct σ and μ of a block by what the blocks before it hold. Without them, μ still has the
+            context that all blocks share, and the linear prediction of channels that refine earlier ones.
     """
 
     family: str = "lite"
@@ -48,19 +65,33 @@ class ModelConfig:
     hyper_channels: int = 96
     mean_width: int = 128
     scale_width: int = 96
+    swin_depths: tuple[int, ...] = (1, 2, 3)
+    swin_heads: tuple[int, ...] = (4, 8, 16)
+    swin_window: int = 8
+    delta: bool = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "blocks", tuple(self.blocks))
-        if self.family != "lite":
-            raise ValueError(f"unknown transform family {self.family!r}")
+        lists = ("blocks", "swin_depths", "swin_heads")
+        for name in lists:
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if self.family not in FAMILIES:
+            raise ValueError(f"unknown transform family {self.family!r}; there are: {', '.join(FAMILIES)}")
         if len(self.blocks) != len(LEVELS):
             raise ValueError(f"blocks must be {len(LEVELS)} channel counts, not {self.blocks}")
         counts = [(field.name, getattr(self, field.name)) for field in fields(self) if field.type is int]
-        for name, value in [*counts, *(("blocks", channels) for channels in self.blocks)]:
+        for name, value in [*counts, *((listed, value) for listed in lists for value in getattr(self, listed))]:
             if type(value) is not int or not 1 <= value <= CHANNELS_MAX:  # a file may say anything: 16.5, or true
                 raise ValueError(f"{name} must be an integer in 1..{CHANNELS_MAX}, not {value!r}")
+        if type(self.delta) is not bool:
+            raise ValueError(f"delta must be true or false, not {self.delta!r}")
         if self.latent_channels > CHANNELS_MAX:
             raise ValueError(f"{self.latent_channels} latent channels are more than {CHANNELS_MAX}")
+        if not len(self.swin_depths) == len(self.swin_heads) == SWIN_STAGES:
+            raise ValueError(f"swin_depths and swin_heads must be {SWIN_STAGES} numbers each")
+        if self.swin_window % 2 or self.swin_window > SWIN_WINDOW_MAX:
+            raise ValueError(f"swin_window must be even and at most {SWIN_WINDOW_MAX}, not {self.swin_window}")
+        if self.family == "tic" and any(self.width % heads for heads in self.swin_heads):
+            raise ValueError(f"swin_heads must divide the width of {self.width}, not {self.swin_heads}")
 
     @property
     def latent_channels(self) -> int:
@@ -75,7 +106,10 @@ class ModelConfig:
         return tuple(ends)
 
     def to_dict(self) -> dict[str, object]:
-        return {**asdict(self), "blocks": list(self.blocks)}
+        """What is stored and fingerprinted: every field, but those in LEFT_OUT only where they differ from their default."""
+        own = {field.name: field.default for field in fields(self)}
+        kept = {name: value for name, value in asdict(self).items() if name not in LEFT_OUT or value != own[name]}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()}
 
     @classmethod
     def from_dict(cls, data: dict[str, object]) -> "ModelConfig":

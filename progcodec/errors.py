@@ -33,6 +33,10 @@ class BudgetError(ProgcodecError):
     """A byte budget is too small to hold even the header."""
 
 
+class RegionError(ProgcodecError):
+    """A part of a picture is asked for that is empty, or not inside of the picture."""
+
+
 class ImageError(ProgcodecError):
     """A picture cannot be read, or its shape or type is not one that can be encoded."""
 
@@ -55,3 +59,11 @@ class ClassifierError(ProgcodecError):
 
 class EvaluationError(ProgcodecError):
     """An evaluation cannot start or go on: no pictures, no such peer, a missing library, a file that does not fit."""
+
+
+class ShardError(ProgcodecError):
+    """A tar file of inputs is damaged, or its output must not be written, or its place cannot be reached."""
+
+
+class ClusterError(ProgcodecError):
+    """A Ray cluster cannot be used: Ray is not installed, the address does not answer, or a shard failed too often."""

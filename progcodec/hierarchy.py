@@ -11,6 +11,7 @@ its classes, and it is at most its parent's. Standard library and numpy only.
 """
 
 import json
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,6 +26,8 @@ from progcodec.wordnet import Taxonomy, data_file, read_json
 SHIPPED = "imagenet1k.json"
 FORMAT = "progcodec class hierarchy"
 VERSION = 1
+MAX_LEVELS = 64
+"""Levels of groups. A table of every class at every level is built, so a file of many of both would ask for their product."""
 
 
 class Cluster(NamedTuple):
@@ -69,7 +72,8 @@ class Hierarchy:
         if content.get("format") != FORMAT:
             raise HierarchyError(f"{path} is no class hierarchy")
         if content.get("version") != VERSION:
-            raise HierarchyError(f"{path} is of version {content.get('version')}; this reader knows {VERSION}")
+            version = reprlib.repr(content.get("version"))
+            raise HierarchyError(f"{path} is of version {version}; this reader knows {VERSION}")
         try:
             levels = tuple(tuple(Cluster(row["name"], row["parent"]) for row in level) for level in content["levels"])
             classes = tuple(Leaf(row["name"], row["wnid"], row["parent"]) for row in content["classes"])
@@ -206,13 +210,15 @@ def _validate(hierarchy: Hierarchy) -> None:
     """What every other method relies on. Raises HierarchyError."""
     if not hierarchy.levels or not hierarchy.classes:
         raise HierarchyError("a hierarchy needs groups and classes")
+    if len(hierarchy.levels) > MAX_LEVELS:
+        raise HierarchyError(f"{len(hierarchy.levels)} levels of groups are more than {MAX_LEVELS}")
     names: set[str] = set()
     above = 0
     for number, level in enumerate(hierarchy.levels):
         for cluster in level:
             _check_name(cluster.name)
             if cluster.name.casefold() in names:
-                raise HierarchyError(f"two groups are called {cluster.name!r}")
+                raise HierarchyError(f"two groups are called {reprlib.repr(cluster.name)}")
             names.add(cluster.name.casefold())
         if number == 0 and any(cluster.parent is not None for cluster in level):
             raise HierarchyError("a group of the first level has a parent")
@@ -222,18 +228,22 @@ def _validate(hierarchy: Hierarchy) -> None:
     for leaf in hierarchy.classes:
         _check_name(leaf.name)
         if not (leaf.wnid is None or isinstance(leaf.wnid, str)):
-            raise HierarchyError(f"the WordNet id of {leaf.name!r} is no text")
+            raise HierarchyError(f"the WordNet id of {reprlib.repr(leaf.name)} is no text")
     _check_parents([leaf.parent for leaf in hierarchy.classes], above, "the classes")
 
 
 def _check_name(name: object) -> None:
     if not isinstance(name, str) or not name.strip():
-        raise HierarchyError(f"{name!r} is no name")
+        raise HierarchyError(f"{reprlib.repr(name)} is no name")
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can spell and no file or terminal can hold
+        raise HierarchyError(f"{reprlib.repr(name)} is no name") from None
 
 
 def _check_parents(parents: Sequence[object], above: int, where: str) -> None:
     for parent in parents:
         if isinstance(parent, bool) or not isinstance(parent, int) or not 0 <= parent < above:
-            raise HierarchyError(f"{where}: {parent!r} is no parent")
+            raise HierarchyError(f"{where}: {reprlib.repr(parent)} is no parent")
     if len(set(parents)) < above:
         raise HierarchyError(f"{where}: a group is empty")

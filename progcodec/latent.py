@@ -11,13 +11,14 @@ class Latent:
     """A decoded prefix before synthesis.
 
     Attributes:
-        y: ŷ, float32 (1, 320, h, w), on the codec's device: μ + q, and q = 0 where nothing arrived.
+        y: ŷ, float32 (1, 320, h, w), on the codec's device: μ + step·q, and q = 0 where nothing arrived.
         z: ẑ as integers, int32 (C, hz, wz); 0 where nothing arrived.
         q: coded integers of all blocks, int32 (320, h, w); 0 where nothing arrived.
         received: symbols that arrived, for each of the four segments.
         total: symbols of each segment.
         width, height: pixels of the image.
         bits: of the payload bytes that arrived and were used, of all segments; header, lengths and checksums not counted.
+        quality: of the stream; it says what a step of q is worth.
     """
 
     y: Tensor
@@ -28,6 +29,7 @@ class Latent:
     width: int
     height: int
     bits: int
+    quality: int = 0
 
 
 @dataclass(frozen=True)

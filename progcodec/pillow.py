@@ -128,6 +128,7 @@ class ShcImageFile(ImageFile.ImageFile):
         ``levels``: names of the levels that are there entirely, a tuple.
         ``model``: fingerprint of the model that wrote it, hexadecimal.
         ``checksums``: whether damage can be told from picture.
+        ``quality_step``: what it was encoded with, −7 to 7.
     """
 
     format = FORMAT
@@ -166,6 +167,7 @@ class ShcImageFile(ImageFile.ImageFile):
         self.info["levels"] = levels
         self.info["model"] = header.fingerprint.hex()
         self.info["checksums"] = header.checksums
+        self.info["quality_step"] = header.quality
 
     @property
     def level(self) -> str | None:
@@ -304,7 +306,9 @@ def _walk(fp: IO[bytes], header: Header, size: int) -> Iterator[tuple[str, int, 
 
 
 def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
-    """``Image.save``. Options: at most one of level, max_bytes and bpp; checksums (True); model, device as registered.
+    """``Image.save``. Options: at most one of level, max_bytes and bpp; checksums (True); quality_step, −7 to 7 (0), as the
+    quality of :func:`progcodec.encode`; model, device as registered. Pillow's own ``quality``, 0 to 100, has no meaning here and is
+    ignored, as PNG ignores it: programs pass it to every format.
 
     The picture is laid upright by its EXIF orientation, transparency on white, deep grey scaled to 8 bits; no metadata is kept.
     Raises ValueError for options that make no sense, OSError for a picture that cannot be encoded.
@@ -324,6 +328,7 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
             model=options.get("model") or _settings.model,
             device=options.get("device") or _settings.device,
             checksums=options.get("checksums", True),
+            quality=options.get("quality_step", 0),
             max_pixels=_settings.max_pixels,
         )
         fp.write(truncate(data, **limits) if limits else data)

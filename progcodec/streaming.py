@@ -8,6 +8,7 @@ Every symbol is range-decoded once, however small the chunks are; the networks r
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
@@ -67,10 +68,11 @@ class StreamDecoder:
         codec: a loaded codec; None finds the one that wrote the stream, once its header is there.
         model: a checkpoint's name or file, instead.
         device: where the networks run, as for :meth:`Codec.load`.
+        level: take nothing beyond this level's end; what follows is dropped unread.
         max_pixels: larger pictures are refused as soon as the header is known.
 
     Attributes:
-        size: bytes fed so far.
+        size: bytes taken so far.
         header: None until it has arrived.
         codec: None until the header has arrived, unless it was given.
     """
@@ -81,12 +83,16 @@ class StreamDecoder:
         codec: Codec | None = None,
         model: str | Path | None = None,
         device: str = "auto",
+        level: str | None = None,
         max_pixels: int = DEFAULT_PIXEL_LIMIT,
     ) -> None:
+        if level is not None and level not in LEVELS:
+            raise ValueError(f"unknown level {level!r}; there are: {', '.join(LEVELS)}")
         self.codec = codec
         self.header: container.Header | None = None
         self.size = 0
         self._model, self._device, self._max_pixels = model, device, max_pixels
+        self._last_segment = container.SEGMENT_NAMES.index(LEVELS[-1] if level is None else level)
         self._buffer = bytearray()  # from the start of the current segment (first of all, of the header)
         self._payload_bytes = 0
         self._walk = None
@@ -110,6 +116,11 @@ class StreamDecoder:
         """All four segments have arrived."""
         return len(self._whole) == len(container.SEGMENT_NAMES)
 
+    @property
+    def finished(self) -> bool:
+        """All that is wanted has arrived, its checksums included: nothing more has to be read."""
+        return self.header is not None and self._step is None
+
     def feed(self, chunk: bytes) -> list[Event]:
         """Takes the next bytes of the stream and says what they brought; often nothing.
 
@@ -119,14 +130,19 @@ class StreamDecoder:
         """
         if self._failed:
             raise self._failed
+        if self.finished and self._ends_early:
+            return []
         self.size += len(chunk)
         self._buffer += chunk
         try:
             events = self._read_header() if self.header is None else []
             while self._step is not None and self._read_segment(events):
                 pass
-            if self.header is not None and self._step is None and self._buffer:
-                raise CorruptError(f"{len(self._buffer)} bytes follow the last segment")
+            if self.finished and self._buffer:
+                if not self._ends_early:
+                    raise CorruptError(f"{len(self._buffer)} bytes follow the last segment")
+                self.size -= len(self._buffer)
+                self._buffer.clear()
         except Exception as error:
             self._failed = error
             raise
@@ -144,8 +160,11 @@ class StreamDecoder:
         """ŷ of what has arrived, as :meth:`Codec.decode_latent` gives it for the same bytes. Raises NotShcError without a header."""
         if self.header is None or self.codec is None:
             raise NotShcError(f"the .shc stream is cut inside its header ({self.size} bytes)")
+        bits = 8 * (self._payload_bytes + self._torn_payload())
         if self._latent is None:
-            self._latent = self._run(self.codec, self.header)
+            self._latent = self._run(self.codec, self.header, bits)
+        elif self._latent.bits != bits:  # bytes that made no further symbol certain
+            self._latent = replace(self._latent, bits=bits)
         return self._latent
 
     def picture(self) -> Image.Image:
@@ -178,7 +197,7 @@ class StreamDecoder:
             raise WrongModelError(f"the stream was written with model {header.fingerprint.hex()}, not {codec.fingerprint.hex()}")
         self.header, self.codec = header, codec
         del self._buffer[: header.size]
-        self._walk = codec.walker.steps(1, *_latent_size(header))
+        self._walk = codec.walker.steps([header.quality], *_latent_size(header))
         self._step = next(self._walk)
         return [HeaderKnown(header)]
 
@@ -207,18 +226,22 @@ class StreamDecoder:
         self._payload_bytes += segment.declared
         del self._buffer[: segment.end]
         self._reader = None
-        try:
-            self._step = self._walk.send((self._whole[index], [True]))
-        except StopIteration:
-            self._step = None
+        if index == self._last_segment:
+            self._step = self._walk = None
+            return True
+        self._step = self._walk.send((self._whole[index], [True]))
         return True
+
+    @property
+    def _ends_early(self) -> bool:
+        return self._last_segment < len(container.SEGMENT_NAMES) - 1
 
     def _scattered(self) -> np.ndarray:
         """The certain symbols of the current segment in place, zero elsewhere: int32 (1, C, h, w)."""
         assert self._step is not None and self._reader is not None and self._order is not None
         return ordering.scatter(self._reader.symbols, self._order, self._step.shape)[0][None]
 
-    def _run(self, codec: Codec, header: container.Header) -> Latent:
+    def _run(self, codec: Codec, header: container.Header, bits: int) -> Latent:
         """The walk over what is there: whole segments, the torn one, zeros."""
         torn = self._reader is not None and len(self._whole) == self._step.segment  # type: ignore[union-attr]
         received: list[int] = []
@@ -239,12 +262,9 @@ class StreamDecoder:
             values.append(value)
             return value, [whole]
 
-        y = drive(codec.walker.steps(1, *_latent_size(header)), reply)
+        y = drive(codec.walker.steps([header.quality], *_latent_size(header)), reply)
         q = np.concatenate(values[1:], axis=1)[0]
-        arrived = self._payload_bytes + self._torn_payload()
-        return Latent(
-            y, values[0][0], q, tuple(received), tuple(totals), header.width, header.height, bits=8 * arrived
-        )
+        return Latent(y, values[0][0], q, tuple(received), tuple(totals), header.width, header.height, bits, header.quality)
 
     def _torn_payload(self) -> int:
         if self.header is None or self._step is None:

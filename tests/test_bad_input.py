@@ -201,7 +201,7 @@ def test_future_version_and_features(tiny_codec):
     for version in (0, 2, 255):
         with pytest.raises(UnsupportedVersionError, match=str(version)):
             tiny_codec.decode_latent(data[:4] + bytes([version]) + data[5:])
-    for flags in (0x07, 0x0B, 0x19, 0xF8):
+    for flags in (0x07, 0x0B, 0x89, 0x88):
         with pytest.raises(UnsupportedVersionError, match="feature"):
             tiny_codec.decode_latent(raw_header(tiny_codec, b"\x10\x10", flags))
 

@@ -30,8 +30,8 @@ def here(tmp_path, monkeypatch) -> Path:
 
 
 def test_every_command_explains_itself_with_an_example():
-    assert list(main.commands) == ["encode", "decode", "truncate", "info", "classify", "demo", "hierarchy", "train", "export",
-                                   "train-classifier", "evaluate"]
+    assert list(main.commands) == ["encode", "decode", "truncate", "info", "classify", "view", "demo", "hierarchy",
+                                   "train", "export", "train-classifier", "train-judge", "ablate", "evaluate"]
     assert "Usage" in run("--help").stdout
     assert progcodec.__version__ in run("--version").stdout
     for name in main.commands:

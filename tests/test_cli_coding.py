@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import progcodec
-from progcodec.cli.training import _typed
+from progcodec.cli.training import typed as _typed
 
 from .command import STREAM, errors, run
 

@@ -206,7 +206,7 @@ def test_the_integer_path_never_sees_a_partly_received_block(tiny_codec, small_p
     path = tiny_codec.walker.scale_path
     features, index = path.features, path.index
     monkeypatch.setattr(path, "features", lambda z, *size: seen.append(("z", z)) or features(z, *size))
-    monkeypatch.setattr(path, "index", lambda k, f, q: seen.append((k, q)) or index(k, f, q))
+    monkeypatch.setattr(path, "index", lambda k, f, q, *rest: seen.append((k, q)) or index(k, f, q, *rest))
     for n in range(truth.stream.header_size, len(truth.data) + 1, 13):
         seen.clear()
         tiny_codec.decode_latent(truth.data[:n])

@@ -165,9 +165,17 @@ def test_rows_do_not_depend_on_processes(finished, tmp_path, pictures, judge, ti
 
 def test_rivals_take_part(tmp_path, pictures, judge, tiny_checkpoint):
     more = ["--peers", "none", "--budgets", "60,300", "--limit", 1, "--rivals", "plonq,progcodec"]
-    evaluate(pictures, judge, tiny_checkpoint, tmp_path, *more)
+    result = evaluate(pictures, judge, tiny_checkpoint, tmp_path, *more)
     found = {(row.codec, row.budget) for row in rows_of(tmp_path) if row.mode == "cut"}
     assert found == {(name, size) for name in ("progcodec", "plonq", "progcodec, no checksums") for size in (60, 300)}
+    table = (tmp_path / "rivals.md").read_text()
+    assert table.split("\n\n")[1] in result.stdout
+    # the one picture that is drawn has no class
+    assert "|  | PSNR (dB) at 60 | 300 bytes | coarse agreement with the clean answer (%) at 60 | 300 bytes |\n" in table
+    assert "| σ order without blocks (PLONQ) |" in table and "| LimitNet |" in table
+    with (tmp_path / "rivals.csv").open() as stream:
+        assert {(line["codec"], int(line["budget"])) for line in csv.DictReader(stream)} == found
+    assert "LimitNet" in (tmp_path / "report.html").read_text()
 
 
 def test_bits_per_pixel(tmp_path, pictures, judge, tiny_checkpoint):
@@ -175,6 +183,9 @@ def test_bits_per_pixel(tmp_path, pictures, judge, tiny_checkpoint):
     assert "bits per pixel" in result.stdout
     cuts = [row for row in rows_of(tmp_path) if row.mode == "cut"]
     assert {(row.budget, row.budget_bpp) for row in cuts} == {(int(1.5 * 64 * 48 / 8), 1.5)}
+    with (tmp_path / "bytes_to_target.csv").open() as stream:
+        assert {line["codec"] for line in csv.DictReader(stream)} == {"progcodec", "JPEG"}
+    assert "576 bytes" in (tmp_path / "report.html").read_text()
 
 
 def test_a_judge_that_reads_latents_judges_ours_alone(tmp_path, pictures, judge, tiny_checkpoint, tiny_codec):

@@ -115,6 +115,7 @@ def test_open_tells_what_the_header_and_the_lengths_tell(file):
             "levels": ("coarse", "intermediate", "fine"),
             "model": HEADER.fingerprint.hex(),
             "checksums": True,
+            "quality_step": 0,
         }
 
 
@@ -133,7 +134,8 @@ def test_open_is_lazy(decoded):
 def test_info_agrees_with_the_library_at_every_cut(end):
     info = progcodec.info(WHOLE[:end])
     levels = tuple(part.name for part in info.segments[1:] if part.complete)
-    assert opened(WHOLE[:end]).info == {"bytes": end, "levels": levels, "model": info.fingerprint, "checksums": True}
+    facts = {"bytes": end, "levels": levels, "model": info.fingerprint, "checksums": True, "quality_step": 0}
+    assert opened(WHOLE[:end]).info == facts
 
 
 def test_info_without_checksums():
@@ -443,11 +445,12 @@ def test_shipped_models_are_found_beside_a_registered_one():
 
 
 def test_limits(monkeypatch, tiny_checkpoint):
-    huge = Header(8000, 6000, b"abcd").to_bytes()
-    with pytest.raises(Image.DecompressionBombError, match="8000 x 6000 pixels are more than the limit of 40,000,000"):
+    huge = Header(16000, 8000, b"abcd").to_bytes()
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200_000_000)
+    with pytest.raises(Image.DecompressionBombError, match="16000 x 8000 pixels are more than the limit of 120,000,000"):
         opened(huge)
-    progcodec.pillow.register(model=tiny_checkpoint, max_pixels=48_000_000)
-    assert opened(huge).size == (8000, 6000)
+    progcodec.pillow.register(model=tiny_checkpoint, max_pixels=128_000_000)
+    assert opened(huge).size == (16000, 8000)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000_000)
     with pytest.raises(Image.DecompressionBombError):
         opened(huge)

@@ -4,18 +4,23 @@ import dataclasses
 import re
 import zlib
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from progcodec.config import LEVELS
 from progcodec.errors import EvaluationError
 from progcodec.evaluation import measurements
 from progcodec.evaluation.measurements import CLEAN, CUT, LADDER, OURS, Measurement
-from progcodec.evaluation.report import pictures, style, verdict, write_report
+from progcodec.evaluation.report import paper, pictures, plots, style, verdict, write_report
 from progcodec.evaluation.report.pictures import Answer, Sender, Shown, Subject
+from progcodec.evaluation.report.reading import studies
+from progcodec.evaluation.report.spread import spread
 from progcodec.evaluation.report.study import BEST, Interval, Point, Series, Study
 from tests.chromium import BROWSER, Chromium
 
@@ -88,6 +93,7 @@ def comparisons():
 def undrawn(monkeypatch):
     """Figures cost a second or two; tests of words alone do without."""
     monkeypatch.setattr("progcodec.evaluation.report.plots.draw_all", lambda *_: [])
+    monkeypatch.setattr("progcodec.evaluation.report.paper.draw", lambda *_: [])
 
 
 class Structure(HTMLParser):
@@ -346,6 +352,51 @@ def test_a_peers_sender_finds_the_best_that_fits(small_photograph):
     assert psnr(pixels, much.pixels) > psnr(pixels, little.pixels) and little.pixels.shape == pixels.shape
 
 
+@pytest.mark.parametrize(
+    ("wanted", "places"),
+    [
+        ([], []),
+        ([5.0], [5.0]),
+        ([2.0, 6.0, 4.0], [2.0, 6.0, 4.0]),  # nothing meets, nothing moves
+        ([5.0, 5.0], [4.5, 5.5]),  # equals part, the first below
+        ([5.0, 5.5, 5.25], [4.25, 6.25, 5.25]),
+        ([9.9, 9.8, 9.7, 3.0], [10.0, 9.0, 8.0, 3.0]),  # against the top
+        ([0.0, 0.1, 20.0], [0.0, 1.0, 10.0]),
+        ([5.0] * 21, [0.5 * place for place in range(21)]),  # no room: evenly over all there is
+    ],
+)
+def test_labels_part_by_as_little_as_can_be(wanted, places):
+    assert spread(wanted, 1.0, 0.0, 10.0) == pytest.approx(places)
+
+
+@given(st.lists(st.floats(-1, 11), max_size=11))
+def test_parted_labels_keep_their_distance_and_their_order(wanted):
+    places = spread(wanted, 1.0, 0.0, 10.0)
+    ordered = sorted(places)
+    assert [place for _, place in sorted(zip(wanted, places, strict=True))] == pytest.approx(ordered)
+    assert all(later - earlier >= 1 - 1e-9 for earlier, later in pairwise(ordered))
+    assert not places or -1e-9 <= ordered[0] <= ordered[-1] <= 10 + 1e-9
+
+
+@pytest.mark.parametrize("values", [[50.0] * 11, [99.0 + number / 10 for number in range(11)], [0.0, 0.5, 1.0, 1.0, 50.0, 51.0, 99.0, 100.0]])
+def test_names_of_curves_that_meet_do_not_overlap(values):
+    from matplotlib.text import Text
+
+    with plots._figure("test") as (figure, axes):
+        axes.set_xlim(100, 4800)
+        axes.set_ylim(0, 102)
+        figure.subplots_adjust(left=0.125, right=0.6, bottom=0.135, top=plots.TOP)
+        plots.end_labels(axes, [(4800, value, f"Jpgq codec {n}", "#000000", n == 3) for n, value in enumerate(values)])
+        for top in (plots.TOP, plots.TOP_TITLED):
+            figure.subplots_adjust(top=top)
+            figure.canvas.draw()
+            drawn = [text for text in axes.texts if text.get_text().startswith("Jpgq")]
+            boxes = sorted((Text.get_window_extent(text) for text in drawn), key=lambda box: box.y0)
+            assert len(boxes) == len(values)
+            assert all(upper.y0 >= lower.y1 for lower, upper in pairwise(boxes))
+            assert min(box.x0 for box in boxes) > axes.get_window_extent().x1 and max(box.x1 for box in boxes) < figure.bbox.x1
+
+
 # --- as a person sees it -----------------------------------------------------------------------------------------------------
 
 
@@ -384,3 +435,51 @@ SPILLED = """
   }).map(text => text.textContent);
 })
 """
+
+
+# --- the paper's own figures ---------------------------------------------------------------------------------------------
+
+
+def two_judges(folder: Path) -> list[Measurement]:
+    """The same rows twice, the second judge being one that always errs by a little."""
+    first = rows({OURS: 250, "JPEG": 900})
+    second = [one._replace(classifier="judge#00000000", wup=one.wup and 0.9 * one.wup) for one in first]
+    folder.mkdir(parents=True, exist_ok=True)
+    measurements.write(folder / measurements.MEASUREMENTS, [*first, *second])
+    return [*first, *second]
+
+
+def test_the_papers_figures_keep_judges_apart(tmp_path, monkeypatch):
+    """Fig. 4 is of the classifier that took part in training, Fig. 5 of the others, whatever their order."""
+    made = two_judges(tmp_path)
+    monkeypatch.setattr(paper, "teachers", lambda rows: frozenset({"judge"}))
+    text = write_report(tmp_path).read_text("utf-8")
+    start = text.index('<section id="paper">')
+    part = text[start : text.index("</section>", start)]
+    fourth, fifth = part.split("Fig. 5: Wu-Palmer", 1)
+    assert "judged by judge#00000000" in fourth and "mobilenet" not in fourth.split("Fig. 4: accuracy")[1]
+    assert "mobilenet" in fifth and "80,000 ImageNet pictures" in part and "trained with judge" in part
+    for end in ("coarse end", "intermediate end", "fine end"):
+        assert end in fourth and end in fifth
+    found = [study for study in studies(made) if study.series]
+    coarse = next(study for study in found if study.classifier.startswith("judge")).ends[0]
+    assert f"{100 * coarse.accuracy['coarse'].value:.1f}\N{NO-BREAK SPACE}%" in fourth
+    assert (tmp_path / "plots" / "paper-4.svg").is_file() and (tmp_path / "plots" / "paper-5.png").is_file()
+
+
+def test_without_a_record_the_page_says_so(tmp_path):
+    text = write_report(tmp_path).read_text("utf-8") if two_judges(tmp_path) else ""
+    assert "is not recorded" in text  # these rows name no checkpoint of the package
+    assert "no other classifier judged" in report(tmp_path / "one")
+    none = [study for study in studies(rows({OURS: 250})) if study.series]
+    assert paper.chosen(none, frozenset()) == (None, none) and paper.chosen(none, None) == (none[0], [])
+    assert not paper.section(none[:0] or [dataclasses.replace(none[0], series=())], None, "")
+
+
+def test_what_weights_were_trained_with_is_in_their_metadata():
+    from progcodec.network.checkpoint import Checkpoint, find
+
+    shipped = Checkpoint.load(find())
+    names = paper.teachers([rows({OURS: 250})[1]._replace(codec=OURS, weights=shipped.fingerprint.hex())])
+    said = " ".join(shipped.metadata.values())
+    assert names == frozenset(paper.TRAINED_WITH.findall(said)) and ("class term of" in said) == bool(names)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from progcodec.codec import Codec
 from progcodec.errors import CorruptError, LimitError, NotShcError, WrongModelError
+from progcodec.stream import truncate
 from progcodec.streaming import HeaderKnown, LevelComplete, StreamDecoder, SymbolsArrived
 from tests.conftest import GOLDEN
 
@@ -135,3 +136,26 @@ def test_the_answer_while_it_arrives():
     assert not decoder.classify(classifier=Judge()).sure
     decoder.feed(STREAM[20:])
     assert decoder.classify(classifier=Judge(), top=1).top[0].index == 23
+
+
+def test_bits_count_bytes_that_bring_no_symbol():
+    decoder = StreamDecoder(codec=CODEC)
+    for n in range(150):
+        fresh = [event for event in decoder.feed(STREAM[n : n + 1]) if isinstance(event, SymbolsArrived)]
+        if decoder.header is not None and n % 3 == 0 and not fresh:
+            assert decoder.latent().bits == CODEC.decode_latent(STREAM[: n + 1]).bits, n
+        elif decoder.header is not None:
+            decoder.latent()
+
+
+def test_a_level_is_all_that_is_taken():
+    end = len(truncate(STREAM, level="coarse"))
+    for size in (1, 13, len(STREAM)):
+        decoder = StreamDecoder(codec=CODEC, level="coarse")
+        for start in range(0, len(STREAM), size):
+            decoder.feed(STREAM[start : start + size])
+            assert decoder.finished == (start + size >= end)
+        assert decoder.size == end and decoder.received_level == "coarse" and not decoder.complete
+        same(decoder.latent(), CODEC.decode_latent(STREAM[:end]))
+    with pytest.raises(ValueError, match="unknown level"):
+        StreamDecoder(codec=CODEC, level="hyperlatent")

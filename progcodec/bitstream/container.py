@@ -12,8 +12,8 @@ Header, 13 bytes for the smallest pictures, 16 up to 16,383 pixels a side::
     bytes  field         meaning; what is refused
     4      magic         93 53 48 43 ("\\x93SHC"): the first byte is no ASCII, so no text file starts like this
     1      version       01; any other: UnsupportedVersionError
-    1      flags         bit 0: checksums on; bits 1-3: number of segments, 4; bits 4-7: quality step, signed, 0;
-                         any other number of segments or step: UnsupportedVersionError
+    1      flags         bit 0: checksums on; bits 1-3: number of segments, 4; bits 4-7: quality, two's
+                         complement, -7 to 7; any other number of segments, or -8: UnsupportedVersionError
     4      fingerprint   first bytes of the SHA-256 of the model that the file was written with
     1..4   width         varint, pixels; zero or above the limits: LimitError
     1..4   height        varint, pixels; likewise
@@ -35,7 +35,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
-from progcodec.config import DEFAULT_PIXEL_LIMIT, LATENT_STRIDE, LEVELS
+from progcodec.config import DEFAULT_PIXEL_LIMIT, LATENT_STRIDE, LEVELS, QUALITY_MAX
 from progcodec.errors import BudgetError, CorruptError, LimitError, NotShcError, UnsupportedVersionError
 
 MAGIC = b"\x93SHC"
@@ -61,7 +61,8 @@ class Header:
         width, height: pixels, 1 to ``MAX_SIDE``.
         fingerprint: 4 bytes that name the model.
         checksums: whether each segment carries a CRC-32.
-        segments, quality_step: fixed to 4 and 0 in version 1.
+        segments: 4 in version 1.
+        quality: -7 to 7; the quantisation step shrinks by a fixed ratio with each unit, 0 is the model's own.
     """
 
     width: int
@@ -69,15 +70,15 @@ class Header:
     fingerprint: bytes
     checksums: bool = True
     segments: int = len(SEGMENT_NAMES)
-    quality_step: int = 0
+    quality: int = 0
 
     def __post_init__(self) -> None:
         if not (1 <= self.width <= MAX_SIDE and 1 <= self.height <= MAX_SIDE):
             raise LimitError(f"impossible picture size: {self.width} x {self.height} pixels")
         if len(self.fingerprint) != FINGERPRINT_SIZE:
             raise ValueError(f"a fingerprint has {FINGERPRINT_SIZE} bytes, not {len(self.fingerprint)}")
-        if self.segments != len(SEGMENT_NAMES) or self.quality_step != 0:
-            raise ValueError("version 1 has four segments and quality step 0")
+        if self.segments != len(SEGMENT_NAMES) or not -QUALITY_MAX <= self.quality <= QUALITY_MAX:
+            raise ValueError(f"version 1 has four segments and a quality from {-QUALITY_MAX} to {QUALITY_MAX}")
 
     @property
     def pixels(self) -> int:
@@ -89,7 +90,7 @@ class Header:
         return len(self.to_bytes())
 
     def to_bytes(self) -> bytes:
-        flags = self.checksums | self.segments << 1 | (self.quality_step & 0xF) << 4
+        flags = self.checksums | self.segments << 1 | (self.quality & 0xF) << 4
         data = MAGIC + bytes([VERSION, flags]) + self.fingerprint + varint(self.width) + varint(self.height)
         return data + _crc(data)[:CHECK_SIZE]
 
@@ -152,6 +153,7 @@ class StreamInfo:
     width: int
     height: int
     checksums: bool
+    quality: int
     fingerprint: str
     bits_per_pixel: float
     segments: tuple[SegmentInfo, ...]
@@ -194,11 +196,14 @@ def parse_header(data: bytes, max_pixels: int | None = DEFAULT_PIXEL_LIMIT) -> H
         raise CorruptError("the header is damaged: its check fails")
     flags = data[len(MAGIC) + 1]
     # Flags are judged after the check, so that damage to them is called damage and not an unknown feature.
-    if flags >> 1 != len(SEGMENT_NAMES):
+    quality = (flags >> 4 ^ 8) - 8
+    if flags >> 1 & 7 != len(SEGMENT_NAMES):
         raise UnsupportedVersionError(f"flags {flags:#04x} ask for a feature that this reader does not know")
+    if abs(quality) > QUALITY_MAX:
+        raise UnsupportedVersionError(f"flags {flags:#04x} ask for a feature that this reader does not know: quality {quality}")
     if max_pixels is not None and width * height > max_pixels:
         raise LimitError(f"{width} x {height} pixels are more than the limit of {max_pixels}")
-    return Header(width, height, bytes(data[fixed - FINGERPRINT_SIZE : fixed]), bool(flags & 1))
+    return Header(width, height, bytes(data[fixed - FINGERPRINT_SIZE : fixed]), bool(flags & 1), quality=quality)
 
 
 def parse(data: bytes, max_pixels: int | None = DEFAULT_PIXEL_LIMIT) -> Stream:
@@ -283,7 +288,7 @@ def describe(data: bytes) -> StreamInfo:
         start = end
     h = stream.header
     sizes = len(data), stream.header_size, h.width, h.height
-    return StreamInfo(*sizes, h.checksums, h.fingerprint.hex(), 8 * len(data) / h.pixels, tuple(infos))
+    return StreamInfo(*sizes, h.checksums, h.quality, h.fingerprint.hex(), 8 * len(data) / h.pixels, tuple(infos))
 
 
 def _crc(data: bytes) -> bytes:

@@ -10,6 +10,9 @@ from progcodec.config import SCALE_COUNT
 
 Runs = list[tuple[int, int]]
 
+CHUNK = 1 << 22
+"""Symbols that are sorted together: sorting and counting takes up to 16 bytes more for each."""
+
 
 def coding_order(indexes: np.ndarray) -> np.ndarray:
     """Order of a latent block: by falling σ-index, ties in channel-row-column order.
@@ -20,13 +23,24 @@ def coding_order(indexes: np.ndarray) -> np.ndarray:
     Returns:
         int64 (C * H * W,): the flat position of the first symbol to code, of the second, and so on.
     """
-    # uint8 makes numpy's stable sort a radix sort: a few ms for half a million symbols
-    return np.argsort(SCALE_COUNT - 1 - _checked(indexes), kind="stable").astype(np.int64, copy=False)
+    keys = SCALE_COUNT - 1 - _checked(indexes)
+    counts = _counts(keys)
+    order = np.empty(len(keys), dtype=np.int64)
+    place = np.cumsum(counts.sum(0)) - counts.sum(0)
+    for number, chunk in enumerate(counts):
+        start = number * CHUNK
+        # uint8 makes numpy's stable sort a radix sort: a few ms for half a million symbols
+        positions = np.argsort(keys[start : start + CHUNK], kind="stable") + start
+        ends = np.cumsum(chunk)
+        for key in np.flatnonzero(chunk):
+            order[place[key] : place[key] + chunk[key]] = positions[ends[key] - chunk[key] : ends[key]]
+        place += chunk
+    return order
 
 
 def runs(indexes: np.ndarray) -> Runs:
     """The runs that belong to :func:`coding_order`: falling indexes, none with a zero count."""
-    counts = np.bincount(_checked(indexes), minlength=SCALE_COUNT)
+    counts = _counts(_checked(indexes)).sum(0)
     return [(index, int(counts[index])) for index in range(SCALE_COUNT - 1, -1, -1) if counts[index]]
 
 
@@ -74,6 +88,17 @@ def scatter(symbols: np.ndarray, order: np.ndarray, shape: tuple[int, int, int])
     values[there] = symbols
     received[there] = True
     return values.reshape(shape), received.reshape(shape)
+
+
+def place(symbols: np.ndarray, order: np.ndarray, values: np.ndarray) -> None:
+    """As :func:`scatter`, into a contiguous array that is at hand, of any integer type."""
+    values.reshape(-1)[order[: len(symbols)]] = symbols
+
+
+def _counts(flat: np.ndarray) -> np.ndarray:
+    """How often each of 0..63 occurs in each chunk: int64 (chunks, 64)."""
+    chunks = [flat[start : start + CHUNK] for start in range(0, len(flat), CHUNK)]
+    return np.array([np.bincount(chunk, minlength=SCALE_COUNT) for chunk in chunks]).reshape(-1, SCALE_COUNT).astype(np.int64)
 
 
 def _checked(indexes: np.ndarray) -> np.ndarray:

@@ -133,11 +133,10 @@ def _encode(symbols: np.ndarray, runs: Runs, tables: Tables) -> RangeEncoder:
     symbols = np.asarray(symbols)
     if len(symbols) and (symbols.min() < -Q_MAX or symbols.max() > Q_MAX):
         raise ValueError(f"symbols must lie in {-Q_MAX}..{Q_MAX}")
-    coded = symbols.astype(np.int32) + np.int32(Q_MAX)
     encoder = RangeEncoder()
     start = 0
     for index, count in runs:
-        part = coded[start : start + count]
+        part = symbols[start : start + count].astype(np.int32) + np.int32(Q_MAX)
         if len(part):
             encoder.encode(part, tables.model(index))
         start += count

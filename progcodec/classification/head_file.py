@@ -14,6 +14,7 @@ from torch import Tensor
 
 from progcodec.classification.calibration import Calibration
 from progcodec.errors import ClassifierError
+from progcodec.network.fitting import check_fit, one_line
 from progcodec.network.head import HeadConfig, LatentHead
 
 FORMAT = "progcodec-latent-head-1"
@@ -66,7 +67,7 @@ class HeadFile:
         except FileNotFoundError:
             raise ClassifierError(f"{path}: no such classifier") from None
         except (SafetensorError, OSError) as error:
-            raise ClassifierError(f"{path}: cannot be read as a classifier ({error})") from None
+            raise ClassifierError(f"{path}: cannot be read as a classifier ({one_line(error)})") from None
         if metadata.get("format") != FORMAT:
             raise ClassifierError(f"{path}: not a classifier of this package")
         if metadata.get("digest") != _digest(tensors, metadata.get("config", ""), metadata.get("codec", "")):
@@ -78,19 +79,19 @@ class HeadFile:
                 for name in ("groups", "knots", "log_temperature", "size_slope")
             }
             loaded = cls(config, tensors, Calibration(**arrays), metadata["codec"])
-        except (KeyError, TypeError, ValueError, ClassifierError) as error:
-            raise ClassifierError(f"{path}: unusable config or calibration in the classifier ({error})") from None
+        except (KeyError, TypeError, ValueError, RecursionError, ClassifierError) as error:
+            raise ClassifierError(f"{path}: unusable config or calibration in the classifier ({one_line(error)})") from None
         loaded.metadata.update({name: text for name, text in metadata.items() if name not in OWN})
         return loaded
 
     def build(self) -> LatentHead:
         """The head in float32, on the CPU, in evaluation mode. Raises ClassifierError if the weights do not fit."""
-        head = LatentHead(self.config)
         try:
+            check_fit(lambda: LatentHead(self.config), self.config.depth + self.config.inner_depth, self.tensors)
+            head = LatentHead(self.config)
             head.load_state_dict({name: tensor.float() for name, tensor in self.tensors.items()})
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())[:200]
-            raise ClassifierError(f"the classifier's weights do not fit its config: {reason}") from None
+        except (RuntimeError, ValueError) as error:
+            raise ClassifierError(f"the classifier's weights do not fit its config: {one_line(error)}") from None
         if self.calibration.groups.shape[1] != self.config.classes:
             raise ClassifierError("the classifier's calibration is for another number of classes")
         return head.eval().requires_grad_(False)

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from progcodec.classification import libraries
 from progcodec.classification.classifier import Specification
-from progcodec.codec import Codec, Latent
+from progcodec.codec import Codec
 from progcodec.errors import ClassifierError
+from progcodec.latent import Latent
 from progcodec.network.device import pick_device
 
 BATCH = 32

@@ -1,16 +1,21 @@
 """The ``progcodec`` command. Each command parses, calls the library, prints; one line and an exit code for every error.
 
-    files.py     what goes in and what comes out: names, standard streams, safe writing
-    batch.py     the same work over many inputs; one that fails never stops the rest
+    inputs.py    which files a command works on, and where their results go
+    files.py     what goes in and what comes out: standard streams, safe writing
+    batch.py     the same work over several inputs, one after the other; one that fails never stops the rest
+    many.py      one operation on many files, by progcodec.fleet; finished outputs skipped
+    cluster.py   the same on shards, over a Ray cluster
     options.py   options that several commands share
     coding.py    encode, decode
     streams.py   truncate, info
-    classify.py  classify; answers.py prints what it finds
+    classify.py  classify; models.py finds what it needs, answers.py prints what it finds
+    arriving.py  standard input while it arrives
+    view.py      view
     demo.py      demo
     evaluate.py  evaluate
     hierarchy.py hierarchy show, hierarchy build
     training.py  train, export
-    train_classifier.py  train-classifier
+    train_classifier.py  train-classifier; train_judge.py  train-judge; ablate.py  ablate
 
 Nothing here imports torch, numpy or Pillow before a command that needs them runs.
 """
@@ -20,6 +25,7 @@ import sys
 import click
 
 from progcodec import __version__
+from progcodec.cli.ablate import ablate_command
 from progcodec.cli.batch import EXPECTED_ERRORS, complain, reason
 from progcodec.cli.classify import classify_command
 from progcodec.cli.coding import decode_command, encode_command
@@ -28,7 +34,9 @@ from progcodec.cli.evaluate import evaluate_command
 from progcodec.cli.hierarchy import hierarchy_command
 from progcodec.cli.streams import info_command, truncate_command
 from progcodec.cli.train_classifier import train_classifier_command
+from progcodec.cli.train_judge import train_judge_command
 from progcodec.cli.training import export_command, train_command
+from progcodec.cli.view import view_command
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as shells report it."""
@@ -69,13 +77,13 @@ def main() -> None:
     progcodec decode photo.2000B.shc            writes photo.2000B.png
     progcodec demo                              shows it all in one picture
 
-    Inputs are files, folders (the fitting files directly inside) and globs ("**" reaches into folders); "-" is a
-    standard stream. Nothing is overwritten without --force. Exit code: 0 all done, 1 some input failed, 2 wrong usage.
+    Inputs are files, folders (the fitting files directly inside; at any depth with --recursive), globs ("**" reaches
+    into folders) and lists of files; "-" is a standard stream. Nothing is overwritten without --force. Exit code: 0 all done, 1 some input failed, 2 wrong usage.
     """
 
 
 for _command in (
-    encode_command, decode_command, truncate_command, info_command, classify_command, demo_command, hierarchy_command, train_command,
-    export_command, train_classifier_command, evaluate_command,
+    encode_command, decode_command, truncate_command, info_command, classify_command, view_command, demo_command, hierarchy_command,
+    train_command, export_command, train_classifier_command, train_judge_command, ablate_command, evaluate_command,
 ):
     main.add_command(_command)

@@ -72,9 +72,10 @@ def reason(error: BaseException, subject: str | None = None) -> str:
 
 
 def _out_of_memory(error: BaseException) -> bool:
-    # torch has no common class for it: OutOfMemoryError on a GPU, a plain RuntimeError on the CPU.
+    # torch has no common class for it: OutOfMemoryError on a GPU, a plain RuntimeError on the CPU; the last is oneDNN's.
     text = str(error).lower()
-    return isinstance(error, RuntimeError) and ("out of memory" in text or "not enough memory" in text)
+    told = ("out of memory", "not enough memory", "can't allocate memory", "could not create a primitive")
+    return isinstance(error, RuntimeError) and any(words in text for words in told)
 
 
 @contextlib.contextmanager

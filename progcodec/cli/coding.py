@@ -1,55 +1,53 @@
 """``encode`` and ``decode``: pictures to .shc files and back. torch is imported once a command runs."""
 
-import io
 import os
 from typing import TYPE_CHECKING
 
 import click
 
-from progcodec.cli import options
+from progcodec.cli import arriving, options
 from progcodec.cli.batch import run, say
-from progcodec.cli.files import (
-    STANDARD_STREAM,
-    STREAM_SUFFIX,
-    Job,
-    check_writable,
-    expand,
-    plan,
-    read_bytes,
-    read_stream,
-    show,
-    stem,
-    write_bytes,
-)
+from progcodec.cli.cluster import LOCAL, convert_shards
+from progcodec.cli.files import STANDARD_STREAM, STREAM_SUFFIX, Job, check_writable, read_picture, read_stream, show, write_bytes
+from progcodec.cli.inputs import gather, plan, stem
+from progcodec.cli.many import FileStages, work_through
 from progcodec.cli.streams import summary
-from progcodec.errors import ImageError
-from progcodec.stream import info, truncate
+from progcodec.fleet.cluster import Terms
+from progcodec.fleet.operation import Decode, Encode, Product
+from progcodec.stream import info
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-IMAGE_SUFFIXES = (
-    ".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".jp2"
-)
-"""What counts as a picture inside a folder. A file that is named itself may have any name."""
-
 
 @click.command("encode", short_help="Pictures to .shc files.")
-@click.argument("inputs", metavar="IMAGE...", nargs=-1, required=True, shell_complete=options.file_names)
+@click.argument("inputs", metavar="IMAGE...", nargs=-1, shell_complete=options.file_names)
+@options.recursive
+@options.from_list
 @options.output('Output file, or folder for several inputs; "-" is standard output.')
 @options.cut(bpp=True)
+@options.quality
 @click.option("--no-checksums", is_flag=True, help="Save 16 bytes; damage may then pass for picture.")
+@options.resume
+@options.batch
+@options.engine
 @options.model
 @options.device
 @options.max_pixels
 @options.force
 def encode_command(
     inputs: tuple[str, ...],
+    recursive: bool,
+    listed: str | None,
     output: str | None,
     max_bytes: int | None,
     bpp: float | None,
     level: str | None,
+    quality: int,
     no_checksums: bool,
+    resume: bool,
+    batch: int,
+    engine: str,
     model: str | None,
     device: str,
     max_pixels: int,
@@ -59,49 +57,65 @@ def encode_command(
 
     Reads every format that Pillow reads: the first frame of an animation, upright by its EXIF orientation,
     16-bit grey scaled to 8 bits, transparency laid on white. Writes the whole progressive file, or, with one of
-    --bytes, --bpp and --level, a prefix of it.
+    --bytes, --bpp and --level, a prefix of it. --quality makes all of the file finer (and longer) or coarser; any cut of
+    it decodes just as well. Where a file is too long, cutting it is the other way.
 
     \b
     Examples:
       progcodec encode photo.jpg
       progcodec encode photos/ "more/**/*.png" -o streams/
+      progcodec encode photos/ --recursive --resume -o streams/
+      find photos/ -name "*.jpg" -print0 | progcodec encode --from-list - --recursive -o streams/
+      progcodec encode "s3://pictures/*.tar" -o s3://streams --engine ray --resume
       progcodec encode photo.jpg --bytes 4000 -o small.shc
+      progcodec encode photo.jpg --quality 3 -o fine.shc
       progcodec encode - -o - < photo.png > photo.shc
     """
     cut = options.chosen_cut(max_bytes=max_bytes, bpp=bpp, level=level)
-    sources, several = expand(inputs, IMAGE_SUFFIXES)
-    jobs = plan(sources, several, output, lambda name: stem(name) + STREAM_SUFFIX)
+    operation = Encode(model, device, not no_checksums, tuple(cut.items()), max_pixels, quality)
+    if engine != LOCAL:
+        return convert_shards(engine, inputs, listed, output, operation, "encoding", Terms(batch, resume, force))
+    found = gather(inputs, Encode.suffixes, recursive=recursive, listed=listed)
+    jobs = plan(found, output, lambda name: stem(name) + STREAM_SUFFIX)
 
-    from progcodec.codec import Codec  # After the checks: wrong usage should not wait for torch.
-    from progcodec.image import open_image
+    def tell(job: Job, product: Product) -> None:
+        say(summary(job, info(product.data)), to_stderr=job.target == STANDARD_STREAM)
 
-    codec = Codec.load(model, device)
-
-    def work(job: Job) -> None:
-        check_writable(job.target, force)
-        source = read_bytes(job.source) if job.source == STANDARD_STREAM else job.source
-        data = codec.encode(open_image(source, max_pixels), checksums=not no_checksums, max_pixels=max_pixels)
-        if cut:
-            data = truncate(data, **cut)
-        write_bytes(job.target, data, force)
-        say(summary(job, info(data)), to_stderr=job.target == STANDARD_STREAM)
-
-    run(jobs, work, "encoding")
+    operation.codec  # noqa: B018 - a model that is not there is told once, not for each file
+    stages = FileStages(operation, lambda source: read_picture(source, max_pixels), force=force, resume=resume)
+    work_through(jobs, stages, operation, "encoding", batch, tell)
 
 
 @click.command("decode", short_help="Files, whole or cut, to pictures.")
-@click.argument("inputs", metavar="FILE...", nargs=-1, required=True, shell_complete=options.file_names)
+@click.argument("inputs", metavar="FILE...", nargs=-1, shell_complete=options.file_names)
+@options.recursive
+@options.from_list
 @options.output('Output picture (its suffix tells the format), or folder for several inputs; "-" is standard output.')
 @options.cut(bpp=False)
+@options.region
+@click.option("--follow", is_flag=True, help="With - alone: write the picture anew while bytes arrive, as --every says.")
+@click.option("--every", type=click.FloatRange(min=0), metavar="SECONDS", default=1.0, show_default=True,
+              help="The least time between two pictures of --follow.")
+@options.resume
+@options.batch
+@options.engine
 @options.model
 @options.device
 @options.max_pixels
 @options.force
 def decode_command(
     inputs: tuple[str, ...],
+    recursive: bool,
+    listed: str | None,
     output: str | None,
     max_bytes: int | None,
     level: str | None,
+    region: tuple[int, int, int, int] | None,
+    follow: bool,
+    every: float,
+    resume: bool,
+    batch: int,
+    engine: str,
     model: str | None,
     device: str,
     max_pixels: int,
@@ -109,33 +123,69 @@ def decode_command(
 ) -> None:
     """Decode .shc files, whole or cut: photo.shc becomes photo.png, beside it.
 
-    With --level or --bytes only a prefix is decoded. The checkpoint is found by the file's own fingerprint among those
-    that come with the package; --model names another one. Without a suffix, and on standard output, the picture is PNG.
+    With --level or --bytes only a prefix is decoded, with --region only a part is drawn. The checkpoint is found by the
+    file's own fingerprint among those that come with the package; --model names another one. Without a suffix, and on
+    standard output, the picture is PNG.
+
+    Standard input (-) is decoded while it arrives, and read no further than --level or --bytes need. With --follow the
+    output always holds a whole picture, of the bytes so far.
 
     \b
     Examples:
       progcodec decode photo.shc
       progcodec decode photo.shc --level coarse -o coarse.jpg
+      progcodec decode huge.shc --region 4000,2500,1024,768 -o detail.png
       progcodec decode streams/ -o pictures/
       head -c 3000 photo.shc | progcodec decode - -o preview.png
+      ssh camera cat photo.shc | progcodec decode - --follow -o preview.png
     """
     cut = options.chosen_cut(max_bytes=max_bytes, level=level)
-    sources, several = expand(inputs, [STREAM_SUFFIX])
-    jobs = plan(sources, several, output, lambda name: stem(name) + ".png")
+    if engine != LOCAL:
+        operation = Decode(model, device, tuple(cut.items()), "PNG", max_pixels, region)
+        return convert_shards(engine, inputs, listed, output, operation, "decoding", Terms(batch, resume, force))
+    found = gather(inputs, Decode.suffixes, recursive=recursive, listed=listed)
+    jobs = plan(found, output, lambda name: stem(name) + Decode.suffix)
     for job in jobs:
         picture_format(job.target)
+    if follow and [(job.source, job.target == STANDARD_STREAM) for job in jobs] != [(STANDARD_STREAM, False)]:
+        raise click.UsageError("--follow is for - alone, with -o FILE.")
+    if follow and region:
+        raise click.UsageError("--follow shows whole pictures, without --region.")
 
-    from progcodec.api import decode  # After the checks: wrong usage should not wait for torch.
+    if found.paths != [STANDARD_STREAM] or region:
+        form = picture_format(jobs[0].target) if jobs else "PNG"
+        operation = Decode(model, device, tuple(cut.items()), form, max_pixels, region)
 
-    def work(job: Job) -> None:
+        def tell(job: Job, product: Product) -> None:
+            say(_line(job, product), to_stderr=job.target == STANDARD_STREAM)
+
+        stages = FileStages(operation, read_stream, force=force, resume=resume)
+        work_through(jobs, stages, operation, "decoding", batch, tell)
+        return
+
+    def decode_arriving(job: Job) -> None:
+        from progcodec.image import picture_file
+        from progcodec.streaming import StreamDecoder
+
         check_writable(job.target, force)
-        data = read_stream(job.source)
-        image = decode(data, model=model, device=device, max_pixels=max_pixels, **cut)
-        write_bytes(job.target, picture_bytes(image, job.target), force)
-        line = f"{show(job.source)} -> {show(job.target)}  {image.width}x{image.height}"
-        say(line, to_stderr=job.target == STANDARD_STREAM)
+        form = picture_format(job.target)
+        decoder = StreamDecoder(model=model, device=device, level=level, max_pixels=max_pixels)
 
-    run(jobs, work, "decoding")
+        def show_so_far(image: "Image") -> None:
+            write_bytes(job.target, picture_file(image, form), force=True)  # Checked before the first byte.
+            say(f"{_line(job, image)}  {decoder.size:,} bytes")
+
+        interim = {"every": every, "show": show_so_far} if follow else {}
+        source = arriving.pieces((every or None) if follow else None)
+        image = arriving.picture(source, decoder, max_bytes=max_bytes, **interim)
+        write_bytes(job.target, picture_file(image, form), force or follow)
+        say(_line(job, image), to_stderr=job.target == STANDARD_STREAM)
+
+    run(jobs, decode_arriving, "decoding")
+
+
+def _line(job: Job, image: "Image | Product") -> str:
+    return f"{show(job.source)} -> {show(job.target)}  {image.width}x{image.height}"
 
 
 def picture_format(target: str) -> str:
@@ -149,14 +199,3 @@ def picture_format(target: str) -> str:
     if name not in Image.SAVE:
         raise click.UsageError(f"{show(target)}: pictures cannot be written as {suffix}.")
     return name
-
-
-def picture_bytes(image: "Image", target: str) -> bytes:
-    """The file for `image` in the format that `target` asks for; lossy formats at high quality."""
-    file = io.BytesIO()
-    name = picture_format(target)
-    try:
-        image.save(file, name, **({"quality": 95} if name in ("JPEG", "WEBP", "AVIF") else {}))
-    except Exception as error:  # Formats have limits of their own (WebP: 16,383 pixels), told in many kinds of error.
-        raise ImageError(f"the picture cannot be written as {name}: {error}") from error
-    return file.getvalue()

@@ -34,7 +34,7 @@ SMOKE_LIMIT, SMOKE_PEERS, SMOKE_BUDGETS = 8, "jpeg,jpeg2000", "200,600,1600"
 @click.option("--ours/--no-ours", default=True, help="Whether the model itself takes part.")
 @click.option(
     "--peers", metavar="NAMES", default="all", show_default=True,
-    help="jpeg,jpeg-progressive,jpeg2000,webp,avif,jpegxl; or all, or none.",
+    help="jpeg,jpeg-progressive,jpeg2000,webp,avif,jpegxl; all of these; none; and compressai:MODEL@FILE, weights you have.",
 )  # fmt: skip
 @click.option("--rivals", metavar="NAMES", help="Other progressive schemes on our transform: plonq,progdtd,…; or all.")
 @click.option("--limit", type=click.IntRange(min=1), help="Draw so many pictures from all.")
@@ -65,6 +65,8 @@ def evaluate_command(
       progcodec evaluate --data val.tar.gz --classifier timm:resnet50 --limit 200 -o report/
       progcodec evaluate --data val.tar.gz --classifier timm:resnet50 --peers jpeg,webp --smoke -o report/
       progcodec evaluate --data photos/ --labels classes.csv --classifier timm:resnet50 --bpp 0.05,0.1,0.2 -o report/
+      progcodec evaluate --data val/ --classifier timm:resnet50 --peers "all,compressai:mbt2018-mean@mbt2018-mean-*" -o report/
+      progcodec evaluate --data val/ --classifier timm:resnet50 --peers none --rivals all -o report/
       progcodec evaluate --data kodak.tar --speed -o report/
     """
     if speed:

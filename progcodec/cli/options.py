@@ -7,7 +7,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from progcodec.config import DEFAULT_PIXEL_LIMIT, LEVELS
+from progcodec.config import DEFAULT_PIXEL_LIMIT, LEVELS, QUALITY_MAX
 
 Decorator = Callable[[Callable], Callable]
 
@@ -26,6 +26,19 @@ def _checkpoints(context: click.Context, parameter: click.Parameter, incomplete:
     return [CompletionItem(name) for name in names if name.startswith(incomplete)] or file_names(context, parameter, incomplete)
 
 
+class Region(click.ParamType):
+    """``X,Y,W,H`` to four integers. Whether they fit is for the picture to say."""
+
+    name = "X,Y,W,H"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> tuple[int, ...]:
+        try:
+            x, y, width, height = (int(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not four whole numbers: X,Y,W,H.", parameter, context)
+        return x, y, width, height
+
+
 force = click.option("--force", is_flag=True, help="Overwrite existing files.")
 device = click.option(
     "--device",
@@ -37,6 +50,14 @@ device = click.option(
 model = click.option(
     "--model", metavar="NAME|FILE", shell_complete=_checkpoints, help="A shipped checkpoint's name, or a checkpoint file."
 )
+quality = click.option(
+    "--quality",
+    type=click.IntRange(-QUALITY_MAX, QUALITY_MAX),
+    metavar="N",
+    default=0,
+    show_default=True,
+    help=f"{-QUALITY_MAX} to {QUALITY_MAX}: each unit more makes the quantisation step 1.22 times finer; 0 is the model's own.",
+)
 max_pixels = click.option(
     "--max-pixels",
     type=click.IntRange(min=1),
@@ -45,6 +66,39 @@ max_pixels = click.option(
     show_default=True,
     help="Refuse larger pictures before anything is allocated for them.",
 )
+region = click.option(
+    "--region",
+    type=Region(),
+    help="Only this part of the picture: its left and top edge, width and height, in pixels.",
+)
+recursive = click.option("--recursive", is_flag=True, help="Reach into the folders inside of folders, and keep the tree.")
+from_list = click.option(
+    "--from-list", "listed", metavar="FILE", shell_complete=file_names,
+    help='Also take the inputs that this file names, one a line or NUL-separated; "-" is standard input.',
+)  # fmt: skip
+resume = click.option(
+    "--resume", is_flag=True, help="Keep a journal beside the outputs, and skip what it proves finished by fingerprints."
+)
+batch = click.option(
+    "--batch",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=16,
+    show_default=True,
+    help="Pictures of one size that go through the networks together.",
+)
+
+
+def _engine(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if value not in ("local", "ray") and not value.startswith("ray://"):
+        raise click.BadParameter('must be "local", "ray" or "ray://ADDRESS".')
+    return value
+
+
+engine = click.option(
+    "--engine", metavar="local|ray[://ADDRESS]", default="local", show_default=True, callback=_engine,
+    help="Where: on this machine, or shards over a Ray cluster: tar files, paths or URIs, in and out.",
+)  # fmt: skip
 
 
 def output(text: str) -> Decorator:

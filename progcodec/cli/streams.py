@@ -8,32 +8,32 @@ import click
 
 from progcodec.cli import options
 from progcodec.cli.batch import run, say
-from progcodec.cli.files import (
-    STANDARD_STREAM,
-    STREAM_SUFFIX,
-    Job,
-    check_writable,
-    expand,
-    plan,
-    read_stream,
-    show,
-    stem,
-    write_bytes,
-)
-from progcodec.stream import SegmentInfo, StreamInfo, info, progress, truncate
+from progcodec.cli.files import STANDARD_STREAM, STREAM_SUFFIX, Job, read_stream, show
+from progcodec.cli.inputs import expand, gather, plan, stem
+from progcodec.cli.many import FileStages, work_through
+from progcodec.fleet.operation import Product, Truncate
+from progcodec.stream import SegmentInfo, StreamInfo, info, progress
+
+TRUNCATED_AT_ONCE = 16
 
 
 @click.command("truncate", short_help="Cut .shc files: keep a prefix.")
-@click.argument("inputs", metavar="FILE...", nargs=-1, required=True, shell_complete=options.file_names)
+@click.argument("inputs", metavar="FILE...", nargs=-1, shell_complete=options.file_names)
+@options.recursive
+@options.from_list
 @options.output('Output file, or folder for several inputs; "-" is standard output.')
 @options.cut(bpp=True)
+@options.resume
 @options.force
 def truncate_command(
     inputs: tuple[str, ...],
+    recursive: bool,
+    listed: str | None,
     output: str | None,
     max_bytes: int | None,
     bpp: float | None,
     level: str | None,
+    resume: bool,
     force: bool,
 ) -> None:
     """Cut .shc files: keep a prefix, which decodes as it is.
@@ -45,22 +45,21 @@ def truncate_command(
     \b
     Examples:
       progcodec truncate photo.shc --bytes 2000
-      progcodec truncate photos/ --level coarse -o small/
+      progcodec truncate photos/ --recursive --level coarse -o small/
       progcodec truncate - --bpp 0.25 < photo.shc > small.shc
     """
     cut = options.chosen_cut(required=True, max_bytes=max_bytes, bpp=bpp, level=level)
     label = level or (f"{max_bytes}B" if bpp is None else f"{bpp:g}bpp")
-    sources, several = expand(inputs, [STREAM_SUFFIX])
-    jobs = plan(sources, several, output, lambda name: f"{stem(name)}.{label}{STREAM_SUFFIX}")
+    found = gather(inputs, Truncate.suffixes, recursive=recursive, listed=listed)
+    jobs = plan(found, output, lambda name: f"{stem(name)}.{label}{STREAM_SUFFIX}")
 
-    def work(job: Job) -> None:
-        check_writable(job.target, force)
-        data = truncate(read_stream(job.source), **cut)
-        description = info(data)
-        write_bytes(job.target, data, force)
+    def tell(job: Job, product: Product) -> None:
+        description = info(product.data)
         say(f"{summary(job, description)}  {progress(description)}", to_stderr=job.target == STANDARD_STREAM)
 
-    run(jobs, work, "truncating")
+    operation = Truncate(tuple(cut.items()))
+    stages = FileStages(operation, read_stream, force=force, resume=resume)
+    work_through(jobs, stages, operation, "truncating", TRUNCATED_AT_ONCE, tell)
 
 
 @click.command("info", short_help="Say how far .shc files go.")
@@ -78,7 +77,7 @@ def info_command(inputs: tuple[str, ...], form: str) -> None:
 
     A file that was cut is no error. Under "reached" stands the last whole segment and how much there is of the next;
     under "coarse", "intermediate" and "fine" the byte at which the level ends, in brackets if the file is cut before;
-    "checked" tells whether every whole segment's checksum is there and right, "model" is the checkpoint's fingerprint.
+    "quality" is what it was encoded with, "checked" tells whether every whole segment's checksum is there and right, "model" is the checkpoint's fingerprint.
 
     \b
     Examples:
@@ -112,7 +111,7 @@ def summary(job: Job, description: StreamInfo) -> str:
 
 
 _TABLE_HEADING = (
-    f"{'bytes':>10}  {'pixels':>11}  {'bpp':>6}  {'reached':<34}  "
+    f"{'bytes':>10}  {'pixels':>11}  {'bpp':>6}  {'quality':>7}  {'reached':<34}  "
     f"{'coarse':>11}  {'intermediate':>12}  {'fine':>12}  {'checked':<7}  {'model':<8}  file"
 )
 
@@ -121,7 +120,8 @@ def _table_line(source: str, description: StreamInfo) -> str:
     pixels = f"{description.width}x{description.height}"
     coarse, intermediate, fine = (_end(segment) for segment in description.segments[1:])
     return (
-        f"{description.file_bytes:>10,}  {pixels:>11}  {description.bits_per_pixel:>6.3f}  {progress(description):<34}  "
+        f"{description.file_bytes:>10,}  {pixels:>11}  {description.bits_per_pixel:>6.3f}  "
+        f"{description.quality:>+7d}  {progress(description):<34}  "
         f"{coarse:>11}  {intermediate:>12}  {fine:>12}  {_checked(description):<7}  {description.fingerprint}  {show(source)}"
     )
 
@@ -151,6 +151,7 @@ def _record(source: str, description: StreamInfo) -> dict[str, object]:
         "reached": progress(description),
         "model": description.fingerprint,
         "checksums": description.checksums,
+        "quality": description.quality,
         "header_bytes": description.header_bytes,
     }
     for segment in description.segments:

@@ -10,11 +10,11 @@ import click
 from progcodec.cli import options
 from progcodec.cli.batch import say
 from progcodec.cli.files import OutputError, check_writable, show
-from progcodec.config import ModelConfig
+from progcodec.config import FAMILIES, ModelConfig
 from progcodec.errors import TrainingError
 
 
-def _settings(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+def parse_settings(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     pairs = [value.partition("=") for value in values]
     for name, equals, _ in pairs:
         if not (name and equals):
@@ -38,19 +38,24 @@ def _settings(context: click.Context, parameter: click.Parameter, values: tuple[
 @options.device
 @click.option("--batch", type=click.IntRange(min=1), help="Crops a step.")
 @click.option("--crop", type=click.IntRange(min=16), help="Pixels a side of a crop, a multiple of 16.")
+@click.option("--bfloat16", is_flag=True,
+              help="Compute in bfloat16 on a CPU that has it (as on CUDA); far slower on one that has not.")
 @click.option("--teacher", metavar="SPEC", help="Classifier of the class term: timm:NAME, or timm:NAME?OPTION=VALUE@FILE.")
+@click.option("--family", type=click.Choice(list(FAMILIES)), help="Transforms of a new model: lite (default) or tic.")
 @click.option("--preset", metavar="NAME", help="Weights of the objective: shipped (default) or paper.")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of weights and crops.")
 @click.option(
     "--set",
     "settings",
     multiple=True,
-    callback=_settings,
+    callback=parse_settings,
     metavar="NAME=VALUE",
     help="Any other setting of the run or, as config.NAME, of the model; repeatable.",
 )
 @options.force
-def train_command(data: tuple[str, ...], settings: dict[str, str], force: bool, **given: Any) -> None:
+def train_command(
+    data: tuple[str, ...], settings: dict[str, str], family: str | None, force: bool, **given: Any
+) -> None:
     """Train a model, save it as it goes, and leave a checkpoint that encode and decode can use.
 
     Needs the `train` extra, and `classify` for a teacher. Ctrl-C ends the run early and saves it. Beside the checkpoint
@@ -63,6 +68,7 @@ def train_command(data: tuple[str, ...], settings: dict[str, str], force: bool, 
       progcodec train --data imagenet/ --minutes 600 --teacher timm:resnet50 --out mine.safetensors
       torchrun --nproc-per-node 8 -m progcodec train --data "shards/*.tar" --steps 100000 --out mine.safetensors
       progcodec train --data photos/ --steps 500 --resume mine.safetensors.state.pt --out mine.safetensors --force
+      progcodec train --data photos/ --minutes 600 --family tic --out tic.safetensors
       progcodec train --data photos/ --steps 20 --set config.width=32 --set lr=0.0005 --out tiny.safetensors
     """
     if not data:
@@ -82,15 +88,20 @@ def train_command(data: tuple[str, ...], settings: dict[str, str], force: bool, 
     except ModuleNotFoundError as error:
         raise TrainingError(f"training needs the 'train' extra of this package ({error})") from error
 
+    if family:
+        settings = {"config.family": family, **settings}
     chosen = {name: value for name, value in given.items() if value not in (None, False)}
     try:
-        run = TrainSettings(data=data, **chosen, **_typed(settings, TrainSettings))
+        run = TrainSettings(data=data, **chosen, **typed(settings, TrainSettings))
     except (TypeError, ValueError) as error:
         raise click.UsageError(f"{error}.") from error
+    import torch
+
+    torch.set_flush_denormal(True)  # The densities' tails fill with denormal numbers, which CPUs handle in slow motion.
     last = train(run)
     if leads():
         summary = "  ".join(f"{name} {value:.4g}" for name, value in last.items())
-        say(f"wrote {show(given['out'])}  {summary}".rstrip())
+        say(f"wrote {show(given['out'])} ({_size(given['out'])})  {summary}".rstrip())
 
 
 @click.command("export", short_help="A training state to a checkpoint.")
@@ -110,7 +121,7 @@ def export_command(state: str, out: str, description: str, force: bool) -> None:
     from progcodec.training.trainer import export_state
 
     export_state(state, out, description)
-    say(f"wrote {show(out)}")
+    say(f"wrote {show(out)} ({_size(out)})")
 
 
 def prepare_output(out: str, force: bool) -> None:
@@ -125,9 +136,9 @@ def prepare_output(out: str, force: bool) -> None:
         raise OutputError(f"cannot write {show(out)}")
 
 
-def _typed(settings: dict[str, str], owner: type) -> dict[str, Any]:
+def typed(settings: dict[str, str], owner: type) -> dict[str, Any]:
     """NAME=VALUE pairs as typed fields of the settings dataclass; ``config.NAME`` goes into the model's config."""
-    typed: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     config: dict[str, Any] = {}
     own = {field.name for field in fields(owner)} - {"data", "config"}
     for name, text in settings.items():
@@ -138,9 +149,13 @@ def _typed(settings: dict[str, str], owner: type) -> dict[str, Any]:
         if name.startswith("config."):
             config[name.removeprefix("config.")] = value
         elif name in own:
-            typed[name] = value
+            values[name] = value
         else:
             raise ValueError(f"there is no setting {name!r}; there are: {', '.join(sorted(own))}, config.NAME")
     if config:
-        typed["config"] = ModelConfig.from_dict(config)
-    return typed
+        values["config"] = ModelConfig.from_dict({**FAMILIES.get(config.get("family", ""), {}), **config})
+    return values
+
+
+def _size(path: str) -> str:
+    return f"{os.path.getsize(path) / 1e6:.1f} MB"

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from progcodec.evaluation.coders.base import Coder, UndecodableError, reduced, restored
-from progcodec.evaluation.coders.registry import CODERS
+from progcodec.evaluation.coders.registry import coder_of
 from progcodec.evaluation.contest import LADDER_ROOM, Contest, Unit
 from progcodec.evaluation.embedded import Embedded, OfRival, Ours
 from progcodec.evaluation.judges import Judge, JudgeName, Opinion, Scale
@@ -25,7 +25,8 @@ from progcodec.evaluation.workload import Sample
 from progcodec.hierarchy import Hierarchy
 
 if TYPE_CHECKING:
-    from progcodec.codec import Codec, Latent
+    from progcodec.codec import Codec
+    from progcodec.latent import Latent
 
 
 class Outcome(NamedTuple):
@@ -87,8 +88,9 @@ class Bench:
             return {unit: Outcome(3 * picture.width * picture.height, picture) for unit in units}
         if codec in self._embedded:
             return _embedded(self._embedded[codec], picture, units)
-        coder = next(entrant.peer for entrant in self.contest.entrants if entrant.name == codec)
-        peer = CODERS[coder]  # type: ignore[index]
+        key = next(entrant.peer for entrant in self.contest.entrants if entrant.name == codec)
+        assert key is not None  # all that are no peers are embedded streams
+        peer = coder_of(key)
         return _ladder(peer, picture, units, self._most) if mode == LADDER else _cuts(peer, picture, units)
 
     def _rows(

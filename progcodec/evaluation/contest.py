@@ -7,7 +7,7 @@ from typing import NamedTuple
 from progcodec.config import LEVELS
 from progcodec.errors import EvaluationError
 from progcodec.evaluation.coders.base import SCALES
-from progcodec.evaluation.coders.registry import CODERS
+from progcodec.evaluation.coders.registry import coder_of
 from progcodec.evaluation.judges import JudgeName
 from progcodec.evaluation.measurements import CLEAN, CUT, LADDER, OURS, Key, Measurement
 from progcodec.evaluation.workload import Sample
@@ -85,7 +85,7 @@ class Contest:
         for entrant in self.entrants:
             if entrant.peer is not None:
                 for scale in SCALES:
-                    for setting in CODERS[entrant.peer].ladder(scale):
+                    for setting in coder_of(entrant.peer).ladder(scale):
                         yield Unit(entrant.name, entrant.weights, LADDER, f"{setting:g}", scale)
             elif entrant.name == OURS:
                 for level in LEVELS:

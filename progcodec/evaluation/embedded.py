@@ -10,8 +10,9 @@ from progcodec.errors import BudgetError, NotShcError
 from progcodec.evaluation.measurements import OURS
 
 if TYPE_CHECKING:
-    from progcodec.codec import Codec, Latent
+    from progcodec.codec import Codec
     from progcodec.evaluation.rivals import Rival
+    from progcodec.latent import Latent
 
 BATCH = 4
 """Prefixes that share a pass through the networks."""

@@ -16,7 +16,8 @@ from progcodec.errors import EvaluationError
 from progcodec.hierarchy import Hierarchy
 
 if TYPE_CHECKING:
-    from progcodec.codec import Codec, Latent
+    from progcodec.codec import Codec
+    from progcodec.latent import Latent
 
 BATCH = 16
 """Pictures judged at a time: more are no faster on a CPU core."""

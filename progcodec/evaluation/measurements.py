@@ -11,6 +11,7 @@ fixed order: nothing stale can mix into what is read from it.
 import csv
 import os
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,25 @@ from progcodec.errors import EvaluationError
 KEPT, MEASUREMENTS = "kept.csv", "measurements.csv"
 CLEAN, LADDER, CUT = "clean", "ladder", "cut"
 OURS = "progcodec"
+
+
+class Key(NamedTuple):
+    """What a measurement depends on, fields of it by the same names: two rows with one key are the same measurement."""
+
+    digest: str
+    label: int | None
+    codec: str
+    weights: str
+    mode: str
+    setting: str
+    scale: float
+    budget: int | None
+    budget_bpp: float | None
+    classifier: str
+    hierarchy: str
+
+
+_of_key = attrgetter(*Key._fields)
 
 
 class Measurement(NamedTuple):
@@ -73,27 +93,8 @@ class Measurement(NamedTuple):
     hierarchy: str
 
     @property
-    def key(self) -> "Key":
-        return Key(
-            self.digest, self.label, self.codec, self.weights, self.mode, self.setting, self.scale, self.budget,
-            self.budget_bpp, self.classifier, self.hierarchy,
-        )  # fmt: skip
-
-
-class Key(NamedTuple):
-    """What a measurement depends on: two rows with one key are the same measurement."""
-
-    digest: str
-    label: int | None
-    codec: str
-    weights: str
-    mode: str
-    setting: str
-    scale: float
-    budget: int | None
-    budget_bpp: float | None
-    classifier: str
-    hierarchy: str
+    def key(self) -> Key:
+        return Key(*_of_key(self))
 
 
 def read(path: Path) -> Iterator[Measurement]:

@@ -1,7 +1,8 @@
-"""The one picture of all curves."""
+"""The pictures of all curves: ours beside other codecs, and ours at every quality."""
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from progcodec.errors import ProgcodecError
 from progcodec.evaluation.metrics import Curve
@@ -19,15 +20,7 @@ def plot(
     that is both keeps its colour. The rate is drawn in logarithms: the coarse prefix is some twenty times shorter
     than the file.
     """
-    try:
-        import matplotlib
-
-        matplotlib.use("Agg")  # no display is needed, and none is looked for
-        from matplotlib import pyplot
-        from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-    except ImportError as error:
-        raise ProgcodecError(f"plots need the 'evaluate' extra: {error}") from None
-
+    pyplot, ticker = _pyplot()
     # a fixed salt and no date: the same points give the same file
     with pyplot.rc_context({"svg.hashsalt": "progcodec", "font.size": 9}):
         figure, axes = pyplot.subplots(figsize=(7.5, 5.2))
@@ -43,9 +36,9 @@ def plot(
         rates, values = zip(*cuts, *ends, strict=True)
         axes.set_xlim(0.8 * min(rates), 1.8 * max(rates))
         axes.set_ylim(min(values) - 1.5, max(values) + 4)
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda rate, _: f"{rate:g}"))
+        axes.xaxis.set_minor_formatter(ticker.NullFormatter())
         axes.set_xlabel("bits per pixel")
         axes.set_ylabel("PSNR, RGB (dB)")
         axes.set_title(title, fontsize=10)
@@ -57,3 +50,48 @@ def plot(
         figure.savefig(paths[1], metadata={"Date": None})
         pyplot.close(figure)
     return paths
+
+
+def plot_qualities(folder: Path, curves: Mapping[int, tuple[Curve, Curve]], title: str) -> list[Path]:
+    """Write ``quality.png`` and ``quality.svg`` and return their paths.
+
+    Args:
+        curves: level ends and cuts at each quality. Cuts are lines, level ends markers on them; quality 0 is drawn thick.
+    """
+    pyplot, ticker = _pyplot()
+    with pyplot.rc_context({"svg.hashsalt": "progcodec", "font.size": 9}):
+        figure, axes = pyplot.subplots(figsize=(7.5, 5.2))
+        shades = pyplot.get_cmap("viridis")
+        low, high = min(curves), max(curves)
+        for quality, (ends, cuts) in curves.items():
+            colour = OURS if quality == 0 else shades(0.9 * (quality - low) / max(high - low, 1))
+            label = f"quality {quality:+d}" if quality else "quality 0"
+            axes.plot(*zip(*cuts, strict=True), "-", lw=2.4 if quality == 0 else 1.2, color=colour, label=label)
+            axes.plot(*zip(*ends, strict=True), "o", ms=5, mec="white", color=colour)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda rate, _: f"{rate:g}"))
+        axes.xaxis.set_minor_formatter(ticker.NullFormatter())
+        axes.set_xlabel("bits per pixel")
+        axes.set_ylabel("PSNR, RGB (dB)")
+        axes.set_title(title, fontsize=10)
+        axes.grid(True, which="both", lw=0.3, alpha=0.6)
+        axes.legend(fontsize=7.5, loc="upper left", title="cuts; level ends as dots")
+        figure.tight_layout()
+        paths = [folder / "quality.png", folder / "quality.svg"]
+        figure.savefig(paths[0], dpi=150)
+        figure.savefig(paths[1], metadata={"Date": None})
+        pyplot.close(figure)
+    return paths
+
+
+def _pyplot() -> tuple[Any, Any]:
+    """matplotlib's pyplot and ticker. Raises ProgcodecError where it is not installed."""
+    try:
+        import matplotlib
+
+        matplotlib.use("Agg")  # no display is needed, and none is looked for
+        from matplotlib import pyplot, ticker
+    except ImportError as error:
+        raise ProgcodecError(f"plots need the 'evaluate' extra: {error}") from None
+    return pyplot, ticker

@@ -27,6 +27,7 @@ from progcodec.codec import Codec
 from progcodec.config import LEVELS
 from progcodec.errors import ProgcodecError
 from progcodec.evaluation import checks, tables
+from progcodec.evaluation.kodak import is_kodak
 from progcodec.evaluation.peers import Peer, code, peers, published
 from progcodec.evaluation.plots import plot
 from progcodec.evaluation.points import Kept, Point, as_curve, digest, means, measure, write_points
@@ -36,7 +37,6 @@ CUTS = 10
 ENDS_CURVE, CUTS_CURVE = "level ends", "cuts"
 PEERS = ("JPEG", "JPEG 2000", "JPEG 2000, Pillow's defaults")
 PUBLISHED = ("JPEG 2000", "bmshj2018-hyperprior", "BPG 4:4:4", "mbt2018-mean", "VTM (VVC intra)")
-KODAK_COUNT = 24
 
 
 def cut_sizes(data: bytes, count: int = CUTS) -> list[int]:
@@ -77,7 +77,7 @@ def report(points: list[Point], folder: Path | None = None) -> str:
     names = [name for name in dict.fromkeys(p.curve for p in points) if name not in (ENDS_CURVE, CUTS_CURVE)]
     measured = {name: as_curve(means(points, name)) for name in names}
     # curves quoted from others are means over these 24 pictures, and say nothing beside any other set
-    kodak = len(images) == KODAK_COUNT and all("kodim" in image for image in images)
+    kodak = is_kodak(images)
     quoted = {name: curve for name, curve in published().items() if name in PUBLISHED} if kodak else {}
     parts = [
         tables.end_line(ends),

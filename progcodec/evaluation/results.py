@@ -1,10 +1,11 @@
-"""From rows to the files beside them: ``summary.csv``, ``bytes_to_target.csv``, ``deltas.csv``."""
+"""From rows to the files beside them: ``summary.csv``, ``bytes_to_target.csv``, ``deltas.csv``; ``rivals.csv``, ``rivals.md``."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from progcodec.evaluation.measurements import Measurement
+from progcodec.evaluation.rivals.table import write_orderings
 from progcodec.evaluation.summary import Summary, summarise, write_summary
 from progcodec.evaluation.targets import Reach, deltas, reaches, write_targets
 
@@ -19,4 +20,5 @@ def conclude(rows: Sequence[Measurement], folder: Path, seed: int = 0) -> Result
     reached = reaches(summary)
     write_summary(folder, summary)
     write_targets(folder, reached, deltas(summary))
+    write_orderings(folder, summary)
     return Results(summary, reached)

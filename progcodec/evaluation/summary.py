@@ -93,6 +93,15 @@ class Summary(NamedTuple):
         ]  # fmt: skip
         return sorted(found, key=lambda group: group.point.nominal)
 
+    def main_curve(self, codec: str, mode: str, classifier: str) -> list[Group]:
+        """Over budgets in bytes; over those in bits per pixel if there are no others."""
+        return self.curve(codec, mode, classifier) or self.curve(codec, mode, classifier, bpp=True)
+
+    def images(self) -> list[tuple[str, int, int]]:
+        """Name, width and height of every picture."""
+        seen = {(row.image, row.digest): row for group in self.groups for row in group.rows if row is not None}
+        return [(row.image, row.width, row.height) for row in seen.values()]
+
 
 def summarise(rows: Iterable[Measurement], seed: int = 0) -> Summary:
     """All points of a run's rows. Needs nothing but the rows."""
@@ -205,13 +214,14 @@ def _median(values: Iterable[float | None]) -> float | None:
 def write_summary(folder: Path, summary: Summary) -> None:
     """``summary.csv``: a line for each point; intervals as three columns, NAME, NAME_low and NAME_high."""
     with (folder / SUMMARY).open("w", newline="", encoding="utf-8") as stream:
-        lines = [_flat(point) for point in summary.points]
+        lines = [flat(point) for point in summary.points]
         writer = csv.DictWriter(stream, list(lines[0]) if lines else [])
         writer.writeheader()
         writer.writerows(lines)
 
 
-def _flat(point: Point) -> dict[str, Any]:
+def flat(point: Point) -> dict[str, Any]:
+    """A point as a line of CSV: each of its fields, an interval as three."""
     line: dict[str, Any] = {}
     for name, value in point._asdict().items():
         if name in ("accuracy", "agreement"):
@@ -233,4 +243,4 @@ def _cell(value: Any) -> Any:
     return "" if value is None else f"{value:.6g}" if isinstance(value, float) else value
 
 
-__all__ = ["BEST", "CLEAN", "TARGET", "Group", "Point", "Summary", "levels_of", "summarise", "write_summary"]
+__all__ = ["BEST", "CLEAN", "TARGET", "Group", "Point", "Summary", "flat", "levels_of", "summarise", "write_summary"]

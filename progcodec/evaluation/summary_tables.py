@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 
 from progcodec.config import LEVELS
-from progcodec.evaluation.measurements import CUT
+from progcodec.evaluation.kodak import MARK, quoted
+from progcodec.evaluation.measurements import CLEAN, CUT
+from progcodec.evaluation.rivals.table import orderings
+from progcodec.evaluation.rivals.table import text as orderings_text
 from progcodec.evaluation.statistics import Interval
 from progcodec.evaluation.summary import BEST, TARGET, Point, Summary
 from progcodec.evaluation.tables import NOTHING, markdown
-from progcodec.evaluation.targets import Reach
+from progcodec.evaluation.targets import Reach, in_bytes
 
 MODES = {BEST: "best setting", CUT: "cut"}
 
@@ -23,12 +26,18 @@ def text(summary: Summary, reached: Sequence[Reach]) -> str:
                 if table:
                     what = "accuracy" if summary.draws.labelled.any() else "agreement with the clean answer"
                     parts.append(f"{level.capitalize()} {what} (%) within a budget of {'bits per pixel' if bpp else 'bytes'}:\n\n{table}")
+            table = psnr_table(summary, classifier, bpp)
+            if table:
+                note = f"; {MARK} published for these pictures, not measured" if MARK in table else ""
+                parts.append(f"PSNR (dB), where every picture decodes{note}:\n\n{table}")
+        if rivals := orderings(summary, classifier):
+            parts.append(f"What each ordering of our latent gets at equal bytes:\n\n{orderings_text(rivals)}")
         parts.append(f"Bytes to reach {100 * TARGET:.0f} % of the clean accuracy [95 % confidence]:\n\n{reach_table(reached, classifier)}")
     return "\n\n".join(parts)
 
 
 def clean_line(summary: Summary, classifier: str) -> str:
-    clean = [p for p in summary.points if p.classifier == classifier and p.mode == "clean" and p.accuracy]
+    clean = [p for p in summary.points if p.classifier == classifier and p.mode == CLEAN and p.accuracy]
     if not clean:
         return ""
     values = ", ".join(f"{level} {_percent(interval)} %" for level, interval in zip(LEVELS, clean[0].accuracy or (), strict=True))
@@ -44,6 +53,22 @@ def accuracy_table(summary: Summary, classifier: str, place: int, bpp: bool) -> 
         budgets = budgets or list(points)
         lines.append([f"{codec}, {MODES[mode]}", *(_accuracy(points.get(budget), place) for budget in budgets)])
     return markdown(["", *(f"{budget:g}" for budget in budgets)], lines) if budgets else ""
+
+
+def psnr_table(summary: Summary, classifier: str, bpp: bool) -> str:
+    """As :func:`accuracy_table`, of the mean PSNR where every picture decodes; published curves last, on Kodak's pictures."""
+    lines, budgets, images = [], [], summary.images()
+    curves = [(p.codec, p.mode) for p in summary.points if p.classifier == classifier and p.mode in MODES]
+    for codec, mode in dict.fromkeys(curves):
+        points = {group.point.nominal: group.point for group in summary.curve(codec, mode, classifier, bpp=bpp)}
+        budgets = budgets or list(points.values())
+        found = [points.get(budget.nominal) for budget in budgets]
+        values = [None if point is None or point.answered < 1 else point.psnr for point in found]
+        lines.append([f"{codec}, {MODES[mode]}", *map(_decibels, values)])
+    pixels = sum(width * height for _, width, height in images) / len(images)
+    for curve in quoted(images, (point.codec for point in summary.points)):
+        lines.append([curve.shown, *(_decibels(curve.at(in_bytes(budget, pixels))) for budget in budgets)])
+    return markdown(["", *(f"{budget.nominal:g}" for budget in budgets)], lines) if budgets else ""
 
 
 def reach_table(reached: Sequence[Reach], classifier: str) -> str:
@@ -66,6 +91,10 @@ def _accuracy(point: Point | None, place: int) -> str:
     if point is None:
         return NOTHING
     return _percent((point.accuracy or point.agreement)[place])
+
+
+def _decibels(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.2f}"
 
 
 def _percent(interval: Interval) -> str:

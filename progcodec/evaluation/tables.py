@@ -1,5 +1,6 @@
 """What the measurements say, in Markdown."""
 
+import math
 from collections.abc import Mapping
 
 from progcodec.config import LEVELS
@@ -80,11 +81,11 @@ def _bd(reference: Curve, curve: Curve) -> list[str]:
 
 def _against(mean: Mean, curve: Curve) -> str:
     other = rate_at(curve, mean.psnr)
-    return NOTHING if other != other else f"{100 * (mean.bpp / other - 1):+.1f} %"
+    return NOTHING if math.isnan(other) else f"{100 * (mean.bpp / other - 1):+.1f} %"
 
 
 def _ssim(value: float) -> str:
-    return NOTHING if value != value else f"{value:.4f}"
+    return NOTHING if math.isnan(value) else f"{value:.4f}"
 
 
 def markdown(head: list[str], rows: list[list[str]]) -> str:

@@ -11,7 +11,7 @@ from progcodec.config import LEVELS
 from progcodec.evaluation.measurements import CLEAN, CUT, LADDER, OURS
 from progcodec.evaluation.metrics import Curve, bd_rate
 from progcodec.evaluation.statistics import bounds
-from progcodec.evaluation.summary import BEST, DELTAS, REACHES, TARGET, Group, Summary, levels_of
+from progcodec.evaluation.summary import BEST, DELTAS, REACHES, TARGET, Group, Point, Summary, levels_of
 
 
 class Reach(NamedTuple):
@@ -20,7 +20,8 @@ class Reach(NamedTuple):
     Attributes:
         clean: accuracy on the clean pictures (of a classifier that never sees them, on our whole files).
         target: the accuracy asked for, 0.9 of that.
-        bytes: between two budgets by the logarithm of bytes; None if no measured budget reaches it.
+        bytes: between two budgets by the logarithm of bytes; None if no measured budget reaches it. Budgets in bits per pixel,
+            where there are no others, count as their bytes for a picture of mean size.
         at_most: whether the smallest budget has it already: then `bytes` is that budget.
         low, high: 95 % confidence; None: not reached.
     """
@@ -60,6 +61,7 @@ def reaches(summary: Summary, target: float = TARGET) -> list[Reach]:
     """For every codec, mode, classifier and level. Without labels, agreement with the clean answer counts as accuracy."""
     labelled = bool(summary.draws.labelled.any())
     shares = summary.draws.of_labelled if labelled else summary.draws.of_all
+    pixels = float(np.mean([width * height for _, width, height in summary.images()]))
     found = []
     for classifier in dict.fromkeys(point.classifier for point in summary.points):
         clean = _clean(summary, classifier)
@@ -67,10 +69,10 @@ def reaches(summary: Summary, target: float = TARGET) -> list[Reach]:
             continue
         reference = _matrix(clean, summary, labelled)
         for codec, mode in _curves(summary, classifier):
-            curve = summary.curve(codec, mode, classifier)
+            curve = summary.main_curve(codec, mode, classifier)
             if not curve:
                 continue
-            budgets = np.array([group.point.nominal for group in curve])
+            budgets = np.array([in_bytes(group.point, pixels) for group in curve])
             values = np.stack([_matrix(group, summary, labelled) for group in curve])
             for place, level in enumerate(LEVELS):
                 whole = reference[:, place]
@@ -99,8 +101,16 @@ def crossing(budgets: np.ndarray, accuracy: np.ndarray, goal: float) -> float:
     return float(np.exp(np.log(budgets[after - 1]) + part * np.log(budgets[after] / budgets[after - 1])))
 
 
+def in_bytes(point: Point, pixels: float) -> float:
+    """A point's budget; for a picture of so many pixels if it is one in bits per pixel."""
+    return point.nominal if point.budget_bpp is None else point.budget_bpp * pixels / 8
+
+
 def deltas(summary: Summary) -> list[Delta]:
-    """Every curve beside our cuts; beside the first codec's best settings if ours took no part. Over budgets in bytes."""
+    """Every curve beside our cuts; beside the first codec's best settings if ours took no part.
+
+    Over budgets in bytes; over those in bits per pixel if there are no others.
+    """
     labelled = bool(summary.draws.labelled.any())
     found = []
     for classifier in dict.fromkeys(point.classifier for point in summary.points):
@@ -108,11 +118,11 @@ def deltas(summary: Summary) -> list[Delta]:
         reference = (OURS, CUT) if (OURS, CUT) in curves else next(iter(curves), None)
         if reference is None:
             continue
-        base = summary.curve(*reference, classifier)
+        base = summary.main_curve(*reference, classifier)
         for codec, mode in curves:
             if (codec, mode) == reference:
                 continue
-            other = summary.curve(codec, mode, classifier)
+            other = summary.main_curve(codec, mode, classifier)
             for place, level in enumerate(LEVELS):
                 first, second = (_accuracies(curve, place, labelled) for curve in (base, other))
                 found.append(

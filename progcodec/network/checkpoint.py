@@ -18,6 +18,7 @@ from torch import Tensor
 
 from progcodec.config import ALPHABET, SCALE_COUNT, ModelConfig
 from progcodec.errors import CheckpointError, WrongModelError
+from progcodec.network.fitting import check_fit, one_line
 from progcodec.network.model import Model
 from progcodec.network.scale import FrozenConv, IntegerConv
 
@@ -71,8 +72,8 @@ class Checkpoint:
             raise CheckpointError(f"{path}: not a checkpoint of this package")
         try:
             config = ModelConfig.from_dict(json.loads(metadata["config"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"{path}: unusable config in the checkpoint ({error})") from None
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            raise CheckpointError(f"{path}: unusable config in the checkpoint ({one_line(error)})") from None
         keep = {k: v for k, v in metadata.items() if k not in ("format", "config", "fingerprint")}
         checkpoint = cls(config, tensors, keep)
         if checkpoint.fingerprint.hex() != metadata.get("fingerprint"):
@@ -90,20 +91,30 @@ class Checkpoint:
                 raise CheckpointError(f"{path}: {name} is missing or has the wrong shape or type")
         if sorted(self.tensors["tables.hyper_order"].tolist()) != list(range(channels)):
             raise CheckpointError(f"{path}: tables.hyper_order is no permutation")
+        if not bool(torch.isfinite(self.tensors["tables.hyper_medians"]).all()):
+            raise CheckpointError(f"{path}: tables.hyper_medians holds values that are no numbers")
 
     def build(self) -> Model:
-        """The model in float32 (scale path in integers), on the CPU, in evaluation mode."""
-        model = Model(self.config, frozen=True)
+        """The model in float32 (scale path in integers), on the CPU, in evaluation mode.
+
+        Raises CheckpointError unless the tensors are exactly those that the config asks for: found out before any are allocated.
+        """
         state = {name: tensor for name, tensor in self.tensors.items() if name not in TABLES}
         try:
+            check_fit(lambda: Model(self.config, frozen=True), _repeated(self.config), state)
+            model = Model(self.config, frozen=True)
             model.load_state_dict(state)
             for module in model.modules():
                 if isinstance(module, FrozenConv):
                     module.check()
         except (RuntimeError, ValueError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise CheckpointError(f"the checkpoint's tensors do not fit its config: {reason}") from None
+            raise CheckpointError(f"the checkpoint's tensors do not fit its config: {one_line(error)}") from None
         return model.eval().requires_grad_(False)
+
+
+def _repeated(config: ModelConfig) -> int:
+    """Blocks of both transforms together."""
+    return 2 * (sum(config.swin_depths) if config.family == "tic" else config.depth + config.inner_depth)
 
 
 def _read(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -114,7 +125,7 @@ def _read(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such checkpoint") from None
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: cannot be read as a checkpoint ({error})") from None
+        raise CheckpointError(f"{path}: cannot be read as a checkpoint ({one_line(error)})") from None
 
 
 def freeze(model: Model) -> dict[str, Tensor]:

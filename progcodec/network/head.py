@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from progcodec.network.depthwise import Depthwise
+
 BIT_STEPS = 16
 """Hat functions of log2(1 + b), one at each whole number from 0."""
 SIZE_MAX = 4096
@@ -59,7 +61,7 @@ class HeadBlock(nn.Module):
 
     def __init__(self, channels: int, kernel: int = 5, expansion: int = 2) -> None:
         super().__init__()
-        self.spatial = nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels)
+        self.spatial = Depthwise(channels, kernel)
         self.norm = nn.LayerNorm(channels)
         self.expand = nn.Linear(channels, 2 * expansion * channels)
         self.project = nn.Linear(expansion * channels, channels)

@@ -45,17 +45,22 @@ class DeltaMean(nn.Module):
     """ΔM of one block: depthwise residual block with a local attention gate, on ℋ's features and the ŷ of earlier blocks.
 
     ``skip`` is the linear prediction from those ŷ: a channel that refines an earlier one needs it exact, and undisturbed.
+    It is all that is left where ``network`` is False.
     """
 
-    def __init__(self, features: int, prefix: int, outputs: int) -> None:
+    def __init__(self, features: int, prefix: int, outputs: int, network: bool = True) -> None:
         super().__init__()
-        self.enter = Pointwise(features + prefix, features)
-        self.block = Block(features)
-        self.gate = Depthwise(features, 5)
-        self.leave = Pointwise(features, outputs, gain=0)
+        self.network = network
+        if network:
+            self.enter = Pointwise(features + prefix, features)
+            self.block = Block(features)
+            self.gate = Depthwise(features, 5)
+            self.leave = Pointwise(features, outputs, gain=0)
         self.skip = Pointwise(prefix, outputs, gain=0)
 
     def forward(self, features: Tensor, prefix: Tensor) -> Tensor:
+        if not self.network:
+            return self.skip(prefix)
         x = self.block(self.enter(torch.cat((features, prefix), 1)))
         return self.leave(x * torch.sigmoid(self.gate(x))) + self.skip(prefix)
 
@@ -78,7 +83,7 @@ class MeanPath(nn.Module):
         self.parameters_in = nn.Sequential(Pointwise(2 * width, width), Block(width), Block(width))
         self.parameters_out = Pointwise(width, channels, gain=0.1)
         self.delta = nn.ModuleList(
-            DeltaMean(width, self.offsets[k], count) for k, count in enumerate(config.blocks) if k > 0
+            DeltaMean(width, self.offsets[k], count, config.delta) for k, count in enumerate(config.blocks) if k > 0
         )
 
     def prior(self, z_hat: Tensor, height: int, width: int) -> Tensor:

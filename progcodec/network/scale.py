@@ -14,12 +14,15 @@ Training runs the very same :func:`integer_layer` on weights that are rounded on
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from progcodec.config import Q_MAX, SCALE_COUNT, SCALE_MAX, SCALE_MIN, ModelConfig
+from progcodec.config import SCALE_COUNT, SCALE_MAX, SCALE_MIN, ModelConfig
+from progcodec.network.quality import magnitude_table
+from progcodec.network.quality_maps import index_map
 
 ACTIVATION_MAX = 255
 ACTIVATION_STEPS = 16
@@ -38,14 +41,14 @@ INDEX_CENTRE = 24
 ALL = slice(None)
 LOG_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALE_COUNT - 1)
 
-# ℓ(n) = floor(16·log2(1 + n)), by integers alone: the bit length of (1 + n)^16.
-MAGNITUDE_TABLE = tuple(((1 + n) ** ACTIVATION_STEPS).bit_length() - 1 for n in range(Q_MAX + 1))
+MAGNITUDE_TABLE = magnitude_table(0)
+"""ℓ(n) = floor(16·log2(1 + n)), which symbols become at the quantisation step of training."""
 
 
-def magnitude(q: Tensor) -> Tensor:
-    """ℓ(|q|), the 8-bit form in which symbols enter the scale path. Any dtype in, float of the same device out."""
-    table = torch.tensor(MAGNITUDE_TABLE, device=q.device, dtype=q.dtype if q.is_floating_point() else torch.float64)
-    return table[q.abs().long()]
+def magnitude(q: Tensor, quality: int = 0) -> Tensor:
+    """ℓ(|q|·step), the 8-bit form in which symbols enter the scale path. Any dtype in, float of the same device out."""
+    dtype = q.dtype if q.is_floating_point() else torch.float64
+    return torch.tensor(magnitude_table(quality), device=q.device, dtype=dtype)[q.abs().long()]
 
 
 class _Straight(torch.autograd.Function):
@@ -178,7 +181,7 @@ class ScalePath(nn.Module):
                 (conv(width + self.offsets[k], width, 1), conv(width, width, 3), conv(width, count, 1, signed=True))
             )
             for k, count in enumerate(config.blocks)
-            if k > 0
+            if k > 0 and config.delta
         )
 
     def features(self, z: Tensor, height: int, width: int) -> Tensor:
@@ -187,25 +190,41 @@ class ScalePath(nn.Module):
             z = F.pixel_shuffle(layer(z), 2)
         return self.body(z[:, :, :height, :width])
 
-    def index(self, block: int, features: Tensor, earlier: Tensor | None) -> Tensor:
+    def index(self, block: int, features: Tensor, earlier: Tensor | None, qualities: Sequence[int] = ()) -> Tensor:
         """σ-index of block ``block``, integers in 0..63, (N, blocks[block], h, w).
 
         Args:
             earlier: q of all blocks before it, whole, (N, offsets[block], h, w); None for block 0.
+            qualities: of each of the N streams; empty is 0 for all.
         """
         base = self.base(features, slice(self.offsets[block], self.offsets[block + 1]))
         total = base + ACTIVATION_STEPS * INDEX_CENTRE
         if earlier is not None:
             if earlier.shape[1] != self.offsets[block]:
                 raise ValueError("the scale path needs every earlier block, whole")
-            x = torch.cat((features, magnitude(earlier).to(features.dtype)), 1)
-            for layer in self.delta[block - 1]:
-                x = layer(x)
-            total = total + x
+            if self.delta:
+                x = torch.cat((features, _loudness(earlier, qualities).to(features.dtype)), 1)
+                for layer in self.delta[block - 1]:
+                    x = layer(x)
+                total = total + x
         hard = torch.floor((total.detach() + ACTIVATION_STEPS // 2) / ACTIVATION_STEPS)
         if torch.is_grad_enabled() and total.requires_grad:
             return straight_through(total / ACTIVATION_STEPS, hard).clamp(0, SCALE_COUNT - 1)
-        return hard.clamp_(0, SCALE_COUNT - 1)
+        hard.clamp_(0, SCALE_COUNT - 1)
+        return _moved(hard, qualities) if any(qualities) else hard
+
+
+def _moved(indexes: Tensor, qualities: Sequence[int]) -> Tensor:
+    """σ-indexes of a batch as each stream's quality moves them."""
+    maps = [torch.tensor(index_map(quality), dtype=indexes.dtype, device=indexes.device) for quality in qualities]
+    return torch.stack([own[index.long()] for own, index in zip(maps, indexes, strict=True)])
+
+
+def _loudness(q: Tensor, qualities: Sequence[int]) -> Tensor:
+    """:func:`magnitude` of a batch, each stream at its own quality."""
+    if not any(qualities):
+        return magnitude(q)
+    return torch.cat([magnitude(own, quality) for own, quality in zip(q.split(1), qualities, strict=True)])
 
 
 def scale_of(index: Tensor) -> Tensor:

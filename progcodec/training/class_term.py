@@ -15,6 +15,7 @@ paper's γ it makes a gradient of the codec some 200 times as long. So it can be
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,6 +26,20 @@ from progcodec.training.loss import Forward, LossWeights, cut_place, of_kind
 from progcodec.training.teacher import Teacher
 
 REFERENCE_PIXELS = 256**2
+
+
+def load_groups(path: str, hierarchy: Hierarchy) -> np.ndarray:
+    """Group numbers of a .npy file, (levels, classes), as many as the hierarchy has. Raises TrainingError."""
+    try:
+        groups = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise TrainingError(f"{path}: no group numbers ({type(error).__name__})") from None
+    wanted = hierarchy.assignments.shape
+    if groups.shape != wanted or groups.dtype.kind not in "iu" or groups.min() < 0:
+        raise TrainingError(f"{path}: must hold {wanted[0]} x {wanted[1]} group numbers, not {groups.dtype} {groups.shape}")
+    if any(len(np.unique(level)) <= level.max() for level in groups):
+        raise TrainingError(f"{path}: a group is empty")
+    return groups
 
 
 class Clusters:
@@ -80,15 +95,26 @@ class Judged(NamedTuple):
 class ClassTerm:
     """The teacher, its hierarchy and their weights. Holds no trainable thing and is no module, so that no wrapper copies it."""
 
-    def __init__(self, teacher: Teacher, hierarchy: Hierarchy, weights: LossWeights, soft: float, smoothing: float) -> None:
-        """Raises TrainingError unless the hierarchy groups the teacher's classes, twice."""
+    def __init__(
+        self,
+        teacher: Teacher,
+        hierarchy: Hierarchy,
+        weights: LossWeights,
+        soft: float,
+        smoothing: float,
+        groups: np.ndarray | None = None,
+    ) -> None:
+        """``groups``: integers (levels, classes) in place of the hierarchy's own.
+
+        Raises TrainingError unless the hierarchy groups the teacher's classes, twice.
+        """
         if teacher.classes != len(hierarchy.classes):
             raise TrainingError(f"{teacher.name} has {teacher.classes} classes, the hierarchy {len(hierarchy.classes)}")
         if len(hierarchy.levels) != len(LEVELS) - 1:
             raise TrainingError(f"the class term needs {len(LEVELS) - 1} levels of groups, not {len(hierarchy.levels)}")
         self.teacher, self.weights, self.soft, self.smoothing = teacher, weights, soft, smoothing
         device = teacher.mean.device
-        assignments = [*hierarchy.assignments.tolist(), list(range(teacher.classes))]
+        assignments = [*(hierarchy.assignments if groups is None else groups).tolist(), list(range(teacher.classes))]
         self.levels = [Clusters(assignment, device) for assignment in assignments]
 
     @torch.no_grad()

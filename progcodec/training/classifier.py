@@ -244,7 +244,7 @@ def _optimizers(head: LatentHead, settings: ClassifierSettings) -> list[torch.op
     others = [p for p in head.parameters() if id(p) not in chosen]
     decayed, free = [p for p in others if p.ndim > 1], [p for p in others if p.ndim == 1]
     return [
-        Muon([{"params": inside, "share": 1.0}], lr=settings.lr),
+        Muon([{"params": inside, "share": 1.0}], lr=settings.lr, bfloat16=settings.bfloat16),
         torch.optim.AdamW(
             [
                 {"params": decayed, "share": 0.5, "weight_decay": settings.weight_decay},

@@ -1,4 +1,4 @@
-"""A start that already is a progressive codec: principal components, refined from level to level.
+"""A start that already is a progressive codec: principal components, refined from level to level (the tic family: `initialise_tic.py`).
 
 With its residual blocks at zero, the lite transform is linear: 8×8 pixels to ``width`` channels, 2×2 of these to
 ``inner_width``, these to the latent. Filled with the principal components of training crops, it starts at the quality of a
@@ -41,7 +41,7 @@ class Channel(NamedTuple):
     parent: int | None
 
 
-def _principal(vectors: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def principal(vectors: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Mean (D,) and basis (count, D) of the strongest components of vectors (N, D); orthonormal rows, zero rows beyond D."""
     mean = vectors.mean(0)
     centred = vectors - mean
@@ -52,29 +52,31 @@ def _principal(vectors: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return mean, basis
 
 
-def _vectors(x: Tensor) -> Tensor:
+def vectors(x: Tensor) -> Tensor:
+    """(N, C, H, W) to (N·H·W, C)."""
     return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
 
 
 @torch.no_grad()
-def initialise(model: Model, crops: Tensor) -> None:
-    """Fills the transforms of a fresh model in place.
+def initialise(model: Model, crops: Tensor, refine: bool = True) -> None:
+    """Fills the transforms of a fresh model of the lite family in place.
 
     Args:
         crops: (N, 3, H, W) in [0, 1], sides multiples of 16; some hundred crops suffice.
+        refine: False: one step size for all channels and none that refines another, as a codec of one level wants it.
     """
     into, out = model.analysis.layers, model.synthesis.layers
     first, last = (next(m for m in layers if isinstance(m, nn.Conv2d)) for layers in (into, out))
     down, up = (next(m for m in layers if isinstance(m, kind)) for layers, kind in ((into, Down), (out, Up)))
 
     pixels = nn.functional.pixel_unshuffle(PIXEL_GAIN * (crops.double().cpu() - 0.5), 8)
-    mean, basis = _principal(_vectors(pixels), first.out_channels)
+    mean, basis = principal(vectors(pixels), first.out_channels)
     _set_centre(first, basis, -basis @ mean)
     _set_centre(last, basis.T, mean)
 
     hidden = torch.einsum("oc,nchw->nohw", basis, pixels - mean[:, None, None])
-    grouped = _vectors(nn.functional.pixel_unshuffle(hidden, 2))
-    _, basis = _principal(grouped, down[1].weight.shape[0])
+    grouped = vectors(nn.functional.pixel_unshuffle(hidden, 2))
+    _, basis = principal(grouped, down[1].weight.shape[0])
     _set_matrix(down[1], basis)
     _set_matrix(up[0], basis.T)
 
@@ -82,27 +84,30 @@ def initialise(model: Model, crops: Tensor) -> None:
     for network in (model.analysis, model.synthesis):
         for block in (module for module in network.modules() if isinstance(module, Block)):
             outer = len(block.spatial.weight) == model.config.width
-            _whiten(block, _vectors(hidden).std(0) if outer else deviations)
-    _fill_latent(model, grouped @ basis.T)
+            _whiten(block, vectors(hidden).std(0) if outer else deviations)
+    leave, enter = fill_latent(model, grouped @ basis.T, refine)
+    _set_matrix(into[-1], leave)
+    _set_matrix(out[0], enter)
 
 
-def _fill_latent(model: Model, components: Tensor) -> None:
-    """The layers next to the latent, the prediction of refining channels, and the σ-indices.
+@torch.no_grad()
+def fill_latent(model: Model, components: Tensor, refine: bool = True) -> tuple[Tensor, Tensor]:
+    """Sets the prediction of refining channels and the σ-indices, for latents that hold principal components.
 
     Args:
-        components: (N, inner_width), float64: samples of the strongest components.
+        components: (N, D), float64: samples of the strongest components.
+    Returns:
+        (latent channels, D), which makes the latent of components, and (D, latent channels), which makes components of it.
     """
-    channels, finest = _allocation(model.config, components.shape[1])
-    leave, enter, delta = model.analysis.layers[-1], model.synthesis.layers[0], model.mean_path.delta
-    assert isinstance(leave, Pointwise) and isinstance(enter, Pointwise)
-    for layer in (leave, enter):
-        layer.weight.zero_()
-        layer.bias.zero_()
+    channels, finest = _allocation(model.config, components.shape[1], refine)
+    delta = model.mean_path.delta
+    leave = components.new_zeros(len(channels), components.shape[1])
+    enter = torch.zeros_like(leave.T)
     hats: list[Tensor] = []
     for number, (component, gain, parent) in enumerate(channels):
-        leave.weight[number, component] = gain
+        leave[number, component] = gain
         if finest[component] == number:
-            enter.weight[component, number] = 1 / gain
+            enter[component, number] = 1 / gain
         value = gain * components[:, component]
         mean = torch.zeros_like(value) if parent is None else hats[parent] * (gain / channels[parent].gain)
         residual = value - mean
@@ -117,9 +122,10 @@ def _fill_latent(model: Model, components: Tensor) -> None:
             skip = delta[block - 1].skip.weight
             share = gain / channels[parent].gain * model.mean_path.spread[parent] / spread
             skip[number - model.config.offsets[block], parent] = share
+    return leave, enter
 
 
-def _allocation(config: ModelConfig, available: int) -> tuple[list[Channel], dict[int, int]]:
+def _allocation(config: ModelConfig, available: int, refine: bool = True) -> tuple[list[Channel], dict[int, int]]:
     """What each latent channel starts as, and for each component the finest channel that has it.
 
     Channels beyond the available components share the last ones, and start unread by synthesis.
@@ -127,14 +133,14 @@ def _allocation(config: ModelConfig, available: int) -> tuple[list[Channel], dic
     channels: list[Channel] = []
     finest: dict[int, int] = {}
     for k, count in enumerate(config.blocks):
-        refined = min(int(REFINED[k] * count), len(finest))
+        refined = min(int(REFINED[k] * count), len(finest)) if refine else 0
         fresh = [min(len(finest) + i, available - 1) for i in range(count - refined)]
         parents = dict(finest)
         for component in range(refined):
             channels.append(Channel(component, REFINING_GAINS[k], parents[component]))
             finest[component] = len(channels) - 1
         for component in fresh:
-            channels.append(Channel(component, NEW_GAINS[k], None))
+            channels.append(Channel(component, NEW_GAINS[k if refine else -1], None))
             finest.setdefault(component, len(channels) - 1)
     return channels, finest
 

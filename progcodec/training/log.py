@@ -2,6 +2,7 @@
 
 import csv
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -44,21 +45,27 @@ class Means:
 
 def append(path: Path, row: dict[str, float]) -> None:
     """Adds a line. A log of other columns, from an earlier version, is brought to these first."""
+    append_row(path, COLUMNS, row)
+
+
+def append_row(path: Path, columns: Sequence[str], row: dict[str, float]) -> None:
+    """As :func:`append`, for any columns."""
+    columns = list(columns)
     fresh = not path.exists()
     if not fresh:
         with path.open(newline="") as file:
             reader = csv.DictReader(file)
             names, older = reader.fieldnames, list(reader)
         fresh = names is None
-        if names not in (None, COLUMNS):
+        if names not in (None, columns):
             temporary = Path(f"{path}.tmp")
             with temporary.open("w", newline="") as file:
-                writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", restval="")
+                writer = csv.DictWriter(file, columns, extrasaction="ignore", restval="")
                 writer.writeheader()
                 writer.writerows(older)
             os.replace(temporary, path)
     with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", restval="")
+        writer = csv.DictWriter(file, columns, extrasaction="ignore", restval="")
         if fresh:
             writer.writeheader()
         writer.writerow({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()})

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from progcodec.errors import TrainingError
 from progcodec.hierarchy import Hierarchy
-from progcodec.training.class_term import ClassTerm
+from progcodec.training.class_term import ClassTerm, load_groups
 from progcodec.training.feed import Feed
 from progcodec.training.log import Means, append
 from progcodec.training.parallel import Parallel
@@ -66,7 +66,8 @@ def _train(settings: TrainSettings, parallel: Parallel) -> dict[str, float]:
     if settings.compile:
         compile_networks(trainer.model)
     weights, push = settings.weights(), settings.class_push
-    step = Step(trainer.model, trainer.bottleneck, weights, class_term, push, settings.accumulate, settings.in_bfloat16(device.type))
+    half, prefixes = settings.in_bfloat16(device.type), settings.prefixes()
+    step = Step(trainer.model, trainer.bottleneck, weights, class_term, push, settings.accumulate, half, prefixes)
     if parallel.world > 1:  # starts by giving every process the first one's weights
         places = [device] if device.type == "cuda" else None
         step = DistributedDataParallel(step, places, gradient_as_bucket_view=True)
@@ -149,7 +150,8 @@ def _class_term(settings: TrainSettings, device: torch.device) -> ClassTerm | No
     if settings.teacher is None:
         return None
     teacher, hierarchy = Teacher.load(settings.teacher, device), Hierarchy.load(settings.hierarchy)
-    return ClassTerm(teacher, hierarchy, settings.weights(), settings.soft, settings.smoothing)
+    groups = load_groups(settings.groups, hierarchy) if settings.groups else None
+    return ClassTerm(teacher, hierarchy, settings.weights(), settings.soft, settings.smoothing, groups)
 
 
 def _learning_rate(settings: TrainSettings, progress: float, step: int) -> float:

@@ -8,7 +8,7 @@ straight-through gradients. Each synthesis pass is dear, so every image is decod
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -22,6 +22,8 @@ LIKELIHOOD_FLOOR = 1e-9
 SECOND_PASS = (0.3, 0.3, 0.4)
 """Probabilities of coarse, intermediate and random cut as an image's second decoding."""
 SECOND_PASS_WITHOUT_CUT = (0.5, 0.5, 0.0)
+NONE = 3
+"""The kind of second decoding of an image that has none."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class LossWeights:
     distortion: tuple[float, float, float] = (7e-4, 5e-3, 3e-2)
     gamma: tuple[float, float, float] = (0.5, 1.0, 2.0)
     cut: float = 1.0
+    progressive: bool = field(default=True, repr=False)
+    """False: rate and distortion of the fine level alone, as an ordinary codec is trained."""
 
     def __post_init__(self) -> None:
         for name in ("distortion", "gamma"):
@@ -45,12 +49,29 @@ class LossWeights:
             raise ValueError("three positive λ and a cut weight of at least 0 are needed")
 
     @property
-    def second_pass(self) -> tuple[float, float, float]:
-        """Probabilities of what an image's second decoding is."""
+    def second_pass(self) -> tuple[float, float, float] | None:
+        """Probabilities of what an image's second decoding is; None: it has none."""
+        if not self.progressive:
+            return None
         return SECOND_PASS if self.cut else SECOND_PASS_WITHOUT_CUT
 
 
 PRESETS = {"shipped": LossWeights(), "paper": LossWeights((1e-4, 1e-3, 1e-2), (0.5, 1.0, 2.0))}
+
+
+class Prefixes(NamedTuple):
+    """How prefixes are made, where it differs from the bitstream's own way: for ablations.
+
+    Attributes:
+        zero_missing: ŷ = 0, not μ, where a symbol did not arrive.
+        raster: symbols of a block come channel by channel, row by row, not by falling σ-index.
+    """
+
+    zero_missing: bool = False
+    raster: bool = False
+
+
+AS_SENT = Prefixes()
 
 
 class Forward(NamedTuple):
@@ -60,7 +81,7 @@ class Forward(NamedTuple):
     block_bits: tuple[Tensor, Tensor, Tensor]
     fine: Tensor  # reconstruction from every symbol, (N, 3, H, W)
     second: Tensor  # reconstruction from the prefix that was drawn, (N, 3, H, W)
-    kind: Tensor  # 0 coarse, 1 intermediate, 2 random cut
+    kind: Tensor  # 0 coarse, 1 intermediate, 2 random cut, 3 none: the same as fine
     cut_bits: Tensor  # bits of that prefix, hyperlatent included
 
 
@@ -76,13 +97,16 @@ def _round(x: Tensor) -> Tensor:
     return straight_through(x, x.detach().round().clamp(-Q_MAX, Q_MAX))
 
 
-def _received(indexes: Tensor, bits: Tensor, offsets: tuple[int, ...], hyper_bits: Tensor, kind: Tensor):
+def _received(
+    indexes: Tensor, bits: Tensor, offsets: tuple[int, ...], hyper_bits: Tensor, kind: Tensor, raster: bool = False
+) -> tuple[Tensor, Tensor]:
     """Mask (N, C, h, w) of the symbols in the drawn prefix, in the order of the bitstream, and the prefix's bits (N,)."""
     n, channels = indexes.shape[:2]
     block = torch.zeros(channels, device=indexes.device)
     for start in offsets[1:-1]:
         block[start:] += 1
-    key = (block[:, None, None] * 64 + (63 - indexes)).reshape(n, -1)
+    place = torch.zeros_like(indexes) if raster else 63 - indexes
+    key = (block[:, None, None] * 64 + place).reshape(n, -1)
     order = key.argsort(dim=1, stable=True)
     cumulative = hyper_bits[:, None] + bits.reshape(n, -1).gather(1, order).cumsum(1)
     low, high = (hyper_bits + 1).log(), (cumulative[:, -1] + 2).log()
@@ -138,25 +162,34 @@ def block_bits(coded: Coded, offsets: tuple[int, ...]) -> tuple[Tensor, ...]:
 
 
 def forward(
-    model: Model, bottleneck: nn.Module, x: Tensor, second_pass: tuple[float, float, float] = SECOND_PASS
+    model: Model,
+    bottleneck: nn.Module,
+    x: Tensor,
+    second_pass: tuple[float, float, float] | None = SECOND_PASS,
+    prefixes: Prefixes = AS_SENT,
 ) -> Forward:
     """Encodes x (N, 3, H, W) in [0, 1] and decodes two prefixes. ``bottleneck`` is compressai's EntropyBottleneck."""
     offsets = model.config.offsets
     n = x.shape[0]
     coded = code(model, bottleneck, model.analysis(x).float())
     fine = model.synthesis(coded.hat).float()
+    rates = block_bits(coded, offsets)
+    if second_pass is None:
+        kind = torch.full((n,), NONE, device=x.device)
+        return Forward(coded.hyper_bits, rates, fine, fine.detach(), kind, (coded.hyper_bits + sum(rates)).detach())
 
     kind = torch.multinomial(torch.tensor(second_pass, device=x.device), n, replacement=True)
     with torch.no_grad():
-        received, cut_bits = _received(coded.indexes, coded.bits, offsets, coded.hyper_bits, kind)
+        received, cut_bits = _received(coded.indexes, coded.bits, offsets, coded.hyper_bits, kind, prefixes.raster)
     kept = coded.symbols * received
     prefix: Tensor | None = None
-    for k in range(len(offsets) - 1):
-        mean = model.mean_path.mean(k, coded.prior, prefix).float()
-        hat = mean + kept[:, offsets[k] : offsets[k + 1]]
+    for k, (start, end) in enumerate(itertools.pairwise(offsets)):
+        hat = model.mean_path.mean(k, coded.prior, prefix).float() + kept[:, start:end]
+        if prefixes.zero_missing:
+            hat = hat * received[:, start:end]
         prefix = hat if prefix is None else torch.cat((prefix, hat), 1)
     second = model.synthesis(prefix).float()
-    return Forward(coded.hyper_bits, block_bits(coded, offsets), fine, second, kind, cut_bits)
+    return Forward(coded.hyper_bits, rates, fine, second, kind, cut_bits)
 
 
 def cut_place(out: Forward) -> tuple[Tensor, Tensor]:
@@ -200,6 +233,8 @@ def _errors(out: Forward, x: Tensor) -> Tensor:
 def _distortion_factors(out: Forward, weights: LossWeights) -> Tensor:
     """What an image's loss has of both errors, (N, 2)."""
     coarse, intermediate, fine = (torch.full_like(out.hyper_bits, value) for value in weights.distortion)
+    if weights.second_pass is None:
+        return 255**2 * torch.stack((fine, torch.zeros_like(fine)), 1)
     second = of_kind((coarse, intermediate, weights.cut * _cut_lambda(weights, out)), out, weights.second_pass)
     return 255**2 * torch.stack((fine, second), 1)
 
@@ -216,8 +251,8 @@ def objective(out: Forward, x: Tensor, weights: LossWeights) -> tuple[Tensor, di
     pixels = x.shape[2] * x.shape[3]
     hyper = out.hyper_bits / pixels
     blocks = [b / pixels for b in out.block_bits]
-    levels = len(blocks)
-    rate = levels * hyper + sum((levels - k) * b for k, b in enumerate(blocks))
+    levels = len(blocks) if weights.progressive else 1
+    rate = levels * hyper + sum(max(levels - k, 1) * b for k, b in enumerate(blocks))
 
     errors = _errors(out, x)
     loss = (rate + (_distortion_factors(out, weights) * errors).sum(1)).mean()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from progcodec.config import ModelConfig
-from progcodec.training.loss import PRESETS, LossWeights
+from progcodec.training.loss import PRESETS, LossWeights, Prefixes
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,10 @@ class TrainSettings:
         preset: weights of the objective by name; distortion, gamma and cut, where given, take the place of the preset's.
         teacher: classifier of the class term, ``timm:NAME?OPTION=VALUE@FILE``; None: no class term.
         hierarchy: class hierarchy, a JSON file; None: the shipped one.
+        groups: .npy file of group numbers, integers (levels, classes), that take the place of the hierarchy's in the class
+            term; they need not nest.
+        progressive: False: rate and distortion of the fine level alone, as an ordinary codec is trained; no class term.
+        zero_missing, raster: see ``loss.Prefixes``; a decoder must do the same.
         class_from: share of the run after which the class term joins.
         class_batch, class_side: whole pictures of one pass, and their pixels a side.
         class_every: the class term joins every so many steps, as many times as heavy.
@@ -75,6 +79,10 @@ class TrainSettings:
     cut: float | None = None
     teacher: str | None = None
     hierarchy: str | None = None
+    groups: str | None = None
+    progressive: bool = True
+    zero_missing: bool = False
+    raster: bool = False
     class_from: float = 0.66
     class_batch: int = 4
     class_side: int = 224
@@ -105,12 +113,18 @@ class TrainSettings:
             raise ValueError("the seed must be at least 0")
         if self.preset not in PRESETS:
             raise ValueError(f"unknown preset {self.preset!r}; there are: {', '.join(PRESETS)}")
+        if self.teacher and not self.progressive:
+            raise ValueError("an ordinary codec is trained without a class term")
         self.weights()  # raises ValueError
 
     def weights(self) -> LossWeights:
         """The preset's, with what was given in its place."""
         given = {name: getattr(self, name) for name in ("distortion", "gamma", "cut")}
-        return replace(PRESETS[self.preset], **{name: value for name, value in given.items() if value is not None})
+        chosen = {name: value for name, value in given.items() if value is not None}
+        return replace(PRESETS[self.preset], **chosen, progressive=self.progressive)
+
+    def prefixes(self) -> Prefixes:
+        return Prefixes(self.zero_missing, self.raster)
 
     def in_bfloat16(self, device: str) -> bool:
         """Whether networks on a device of this type ("cpu", "cuda") compute in bfloat16."""
@@ -119,9 +133,13 @@ class TrainSettings:
     def objective(self) -> str:
         """The objective in one line, for the metadata."""
         text = f"{self.preset}: {self.weights()}"
+        text += "" if self.progressive else ", fine level alone"
+        text += ", zero where nothing arrived" if self.zero_missing else ""
+        text += ", raster order" if self.raster else ""
         if self.teacher is None:
             return f"{text}, no class term"
         name = self.teacher.partition("@")[0]
         capped = "uncapped" if self.class_push is None else f"push up to {self.class_push:g}"
+        text += ", groups of a file" if self.groups else ""
         text = f"{text}, class term of {name}, {capped}, soft {self.soft:g}, smoothing {self.smoothing:g}"
         return f"{text}, from {self.class_from:g}"

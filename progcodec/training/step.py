@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from progcodec.network.model import Model
 from progcodec.training.class_term import ClassTerm, Judged
-from progcodec.training.loss import Forward, LossWeights, distortion_pull, forward, objective
+from progcodec.training.loss import AS_SENT, Forward, LossWeights, Prefixes, distortion_pull, forward, objective
 
 SECOND = ("coarse", "inter", "cut")
 COMPILER = "inductor"
@@ -38,12 +38,13 @@ class Step(nn.Module):
         class_push: float | None = None,
         passes: int = 1,
         bfloat16: bool = False,
+        prefixes: Prefixes = AS_SENT,
     ) -> None:
         """``passes``: how many calls make a step; `total` is that part of the loss. ``class_push``, ``bfloat16``: see TrainSettings."""
         super().__init__()
         self.model, self.bottleneck = model, bottleneck
         self.weights, self.class_term, self.class_push, self.passes = weights, class_term, class_push, passes
-        self.bfloat16 = bfloat16
+        self.bfloat16, self.prefixes = bfloat16, prefixes
 
     def forward(
         self, crops: Tensor, whole: Tensor | None = None, labels: Sequence[int | None] = (), class_share: float = 1.0
@@ -74,7 +75,7 @@ class Step(nn.Module):
     def _pass(self, pixels: Tensor) -> tuple[Tensor, Forward]:
         x = pixels.float().div(255).contiguous(memory_format=torch.channels_last)
         with self._autocast(x):
-            return x, forward(self.model, self.bottleneck, x, self.weights.second_pass)
+            return x, forward(self.model, self.bottleneck, x, self.weights.second_pass, self.prefixes)
 
     def _autocast(self, x: Tensor) -> torch.autocast:
         return torch.autocast(x.device.type, torch.bfloat16, enabled=self.bfloat16)

@@ -83,7 +83,7 @@ class Trainer:
 
     def start(self, crops: Tensor) -> None:
         """Fills the transforms of a new model from training crops, uint8 (N, 3, H, W)."""
-        STARTS[self.config.family](self.model, crops.float().div(255))
+        STARTS[self.config.family](self.model, crops.float().div(255), self.settings.progressive)
         self._restart_average()
 
     @torch.no_grad()

@@ -49,6 +49,9 @@ class Coder(ABC):
         """The settings that make sense at a scale."""
         return self.settings
 
+    def check(self) -> None:
+        """Loads what its files hold, if it has any, so that a bad one is known before the measuring. Raises EvaluationError."""
+
     def version(self) -> str:
         """Library and options: rows measured with others do not count as these."""
         options = repr((self.settings, self.options()))

@@ -31,6 +31,7 @@ def write_report(directory: Path, pictures: "Sequence[Comparison] | None" = None
         EvaluationError: no measurements there. ProgcodecError: matplotlib is missing.
     """
     from progcodec.evaluation.measurements import MEASUREMENTS, OURS, read
+    from progcodec.evaluation.report import paper
     from progcodec.evaluation.report.facts import facts
     from progcodec.evaluation.report.page import page
     from progcodec.evaluation.report.plots import draw_all
@@ -42,13 +43,16 @@ def write_report(directory: Path, pictures: "Sequence[Comparison] | None" = None
     found = [study for study in studies(rows) if study.series] if rows else []
     if not found:
         raise EvaluationError(f"{path}: no measurements to report")
-    table = looks((series.name for study in found for series in study.series), [OURS])
+    names = [one.name for study in found for one in (*study.series, *study.quoted)]
+    table = looks([*names, *paper.names(found)], [OURS])
     plots = {
         study.classifier: draw_all(study, table, directory / PLOTS, f"-judge{number}" if number > 1 else "")
         for number, study in enumerate(found, 1)
     }
+    known = paper.teachers(rows)
+    plots[paper.PREFIX] = paper.draw(found, known, table, directory / PLOTS)
     target = directory / REPORT
     part = target.with_name(f".{REPORT}.part")
-    part.write_text(page(found, facts(rows), plots, table, pictures or ()), "utf-8")
+    part.write_text(page(found, facts(rows), plots, table, pictures or (), known), "utf-8")
     part.replace(target)
     return target

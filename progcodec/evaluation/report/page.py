@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from progcodec.evaluation.report import markup, tables
+from progcodec.evaluation.report import markup, paper, tables
 from progcodec.evaluation.report.pictures import Comparison, Tile
 from progcodec.evaluation.report.plots import RIVALS, Plot
 from progcodec.evaluation.report.study import BEST, CUT, Facts, Study
@@ -19,8 +19,14 @@ def page(
     plots: Mapping[str, Sequence[Plot]],
     looks: dict[str, Look],
     comparisons: Sequence[Comparison] = (),
+    teachers: frozenset[str] | None = None,
 ) -> str:
-    """The whole document. ``plots``: of each study, by its classifier's name. The first study leads; others follow it."""
+    """The whole document. The first study leads; others follow it.
+
+    Args:
+        plots: of each study, by its classifier's name; and those of the paper's figures, as ``paper.PREFIX``.
+        teachers: see ``paper.teachers``.
+    """
     first, *others = studies
     sections = [
         ("result", "Result", _result(first)),
@@ -35,6 +41,7 @@ def page(
             (f"judge-{number}", f"Judged by {study.classifier}", _other(study, plots[study.classifier], looks))
             for number, study in enumerate(others, 2)
         ),
+        ("paper", "As in the paper", _paper(studies, teachers, plots.get(paper.PREFIX, ()), looks)),
         ("licence", "Licence", f"<p>{escape(facts.licence)}</p>" if facts.licence else ""),
     ]
     sections = [section for section in sections if section[2]]
@@ -49,6 +56,11 @@ def page(
         f"<body><main><header><h1>{escape(TITLE)}</h1><p>{escape(lead(first))}</p></header>"
         f"<nav>{links}</nav>\n{body}</main></body></html>\n"
     )
+
+
+def _paper(studies: Sequence[Study], teachers: frozenset[str] | None, plots: Sequence[Plot], looks: dict[str, Look]) -> str:
+    drawn = "".join(markup.figure(plot.title, follow_scheme(plot.svg, looks)) for plot in plots)
+    return paper.section(studies, teachers, f'<div class="figures">{drawn}</div>' if drawn else "")
 
 
 def lead(study: Study) -> str:
@@ -97,7 +109,7 @@ def _curves(study: Study, plots: Sequence[Plot], looks: dict[str, Look]) -> str:
         "A clever sender who knows the budget takes, of each peer, the file of the highest PSNR that fits, at the downscale that "
         f"serves best on average over the set. Ours is one file, cut. {_BAND}"
     )
-    return f"<p>{escape(intro)}</p>{markup.sentences(at_equal_bytes(study))}{_figures(plots, BEST, looks)}"
+    return f"<p>{escape(intro)}</p>{markup.sentences(at_equal_bytes(study))}{_figures(plots, BEST, looks)}{tables.psnr(study, BEST)}{tables.deltas(study)}"
 
 
 def _torn(study: Study, plots: Sequence[Plot], looks: dict[str, Look]) -> str:
@@ -138,7 +150,7 @@ def _rivals(study: Study, plots: Sequence[Plot], looks: dict[str, Look]) -> str:
         "differs is the scheme, not the training. Their streams carry no checksums; our file has up to 16 bytes of them. The "
         "best of each column is underlined."
     )
-    return f"<p>{escape(note)}</p>{_figures(plots, RIVALS, looks)}{tables.rivals(study)}"
+    return f"<p>{escape(note)}</p>{_figures(plots, RIVALS, looks)}{tables.rivals(study)}{tables.unmeasured()}"
 
 
 def _other(study: Study, plots: Sequence[Plot], looks: dict[str, Look]) -> str:

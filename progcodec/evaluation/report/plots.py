@@ -1,6 +1,6 @@
 """The figures: drawn once with matplotlib, written as PNG and SVG, and as SVG into the page.
 
-A budget axis is logarithmic, with the measured budgets themselves as ticks. Lines end in their names, pushed apart where
+A budget axis is logarithmic, with the measured budgets themselves as ticks. Lines end in their names, moved apart where
 they would meet. Bands are bootstrap intervals, for ours only: eight bands over each other show nothing; the tables have all.
 """
 
@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 from progcodec.config import LEVELS
 from progcodec.errors import ProgcodecError
+from progcodec.evaluation.kodak import MARK, Quoted
+from progcodec.evaluation.report.spread import spread
 from progcodec.evaluation.report.study import BEST, CUT, Interval, Point, Series, Study, level_title
 from progcodec.evaluation.report.style import FAINT, INK, PAPER, Look
 
@@ -21,8 +23,11 @@ SIZE = (4.7, 3.5)
 """Inches of one panel: at a phone's width its text is still some 9 px high."""
 
 
-RIVALS = "rivals"
-"""Part of the names of the figures that show the rivals."""
+LINE_POINTS, LEADER_POINTS = 11.5, 14.0
+"""Of a name at a line's end: what it takes in height, and how far it stands from the axes."""
+
+RIVALS, PUBLISHED = "rivals", "published"
+"""Part of the names of the figures that show the rivals; the kind of curves that are quoted."""
 
 
 class Plot(NamedTuple):
@@ -44,18 +49,19 @@ def draw_all(study: Study, looks: Mapping[str, Look], folder: Path, suffix: str 
     folder.mkdir(parents=True, exist_ok=True)
     plots: list[Plot | None] = []
     for mode, words, shown in _groups(study):
+        quoted = [published(curve, study.budgets) for curve in study.quoted] if mode == BEST else []
         for level in LEVELS:
             clean = study.clean.get(level)
             plots.append(
-                _lines(folder, f"accuracy-{level}-{mode}{suffix}", f"{level_title(level)}, {words}", shown, looks,
+                lines(folder, f"accuracy-{level}-{mode}{suffix}", f"{level_title(level)}, {words}", shown, looks,
                        _accuracy(level), "accuracy (%)", 100, clean, study.target)
             )  # fmt: skip
         plots.append(
-            _lines(folder, f"wup-{mode}{suffix}", f"Wu-Palmer similarity, {words}", shown, looks, lambda point: point.wup,
+            lines(folder, f"wup-{mode}{suffix}", f"Wu-Palmer similarity, {words}", shown, looks, lambda point: point.wup,
                    "similarity to the true class", 1, study.clean_wup)
         )  # fmt: skip
         plots.append(
-            _lines(folder, f"psnr-{mode}{suffix}", f"PSNR, {words}", shown, looks, _psnr, "PSNR (dB)", 1)
+            lines(folder, f"psnr-{mode}{suffix}", f"PSNR, {words}", [*shown, *quoted], looks, _psnr, "PSNR (dB)", 1)
         )
     plots += _times(folder, f"time{suffix}", study, looks)
     return [plot for plot in plots if plot is not None]
@@ -70,6 +76,15 @@ def _groups(study: Study) -> Iterator[tuple[str, str, list[Series]]]:
         yield RIVALS, "schemes over one latent", [*study.of("ours", CUT), *study.of("rival")]
 
 
+def published(curve: Quoted, budgets: Sequence[int]) -> Series:
+    """The part of a published curve that lies between the least and the largest budget."""
+    inside = {size for size, _ in curve.points if budgets[0] < size < budgets[-1]} | {budgets[0], budgets[-1]}
+    found = [(size, curve.at(size)) for size in sorted(inside)]
+    return Series(
+        curve.shown, BEST, PUBLISHED, tuple(Point(round(size), size, "", 1.0, {}, None, value) for size, value in found if value)
+    )
+
+
 def _accuracy(level: str) -> Value:
     return lambda point: point.accuracy.get(level)
 
@@ -79,7 +94,7 @@ def _psnr(point: Point) -> float | None:
     return point.psnr if point.decoded == 1 else None
 
 
-def _lines(
+def lines(
     folder: Path,
     name: str,
     title: str,
@@ -91,6 +106,7 @@ def _lines(
     clean: float | None = None,
     target: float | None = None,
 ) -> Plot | None:
+    """One figure: a line for each of ``shown`` over the budgets, of what ``value`` takes from its points; None without any."""
     curves = [(one, _curve(one, value, scale)) for one in shown]
     curves = [(one, curve) for one, curve in curves if curve]
     if not curves:
@@ -99,25 +115,28 @@ def _lines(
         ends = []
         # ours last, so that it lies on top
         for one, curve in sorted(curves, key=lambda pair: pair[0].kind == "ours"):
-            look, own = looks[one.name], one.kind == "ours"
+            look, own = looks[one.name.removesuffix(MARK)], one.kind == "ours"
+            dash, marker = ("--", "") if one.kind == PUBLISHED else (look.dash, look.marker)
             budgets, middle, low, high = zip(*curve, strict=True)
             if own and low != middle:
                 axes.fill_between(budgets, low, high, color=look.light, alpha=0.16, lw=0)
             axes.plot(
-                budgets, middle, look.dash, marker=look.marker, color=look.light, lw=2.6 if own else 1.3,
+                budgets, middle, dash, marker=marker, color=look.light, lw=2.6 if own else 1.3,
                 ms=5.5 if own else 4, mec=PAPER, mew=0.5, zorder=4 if own else 3, clip_on=False,
             )  # fmt: skip
             ends.append((budgets[-1], middle[-1], one.name, look.light, own))
         # margins by hand: panels side by side align, and no layout engine draws everything twice
-        figure.subplots_adjust(left=0.125, right=1 - _width(one.name for one, _ in curves) - 0.05, bottom=0.135, top=TOP)
-        _bytes_axis(axes, sorted({budget for _, curve in curves for budget, *_ in curve}))
+        figure.subplots_adjust(left=0.125, right=1 - _width(one.name for one, _ in curves) - 0.06, bottom=0.135, top=TOP)
+        _bytes_axis(axes, sorted({budget for one, curve in curves if one.kind != PUBLISHED for budget, *_ in curve}))
         _limits(axes, [m for _, curve in curves for _, m, *_ in curve], None if clean is None else clean * scale, scale)
         if clean is not None:
             _rule(axes, clean * scale, "uncompressed")
             if target is not None:
                 _rule(axes, clean * target * scale, f"{100 * target:.0f} % of it")
         axes.set_ylabel(label)
-        _end_labels(axes, ends)
+        end_labels(axes, ends)
+        if any(one.kind == PUBLISHED for one, _ in curves):
+            figure.text(0.99, 0.02, f"{MARK} published, not measured", ha="right", fontsize=8)
         return _write(figure, folder, name, title, _spoken(title, curves))
 
 
@@ -161,23 +180,21 @@ def _rule(axes, height: float, text: str) -> None:
     axes.annotate(text, (0, height), xycoords=("axes fraction", "data"), xytext=(2, 2), textcoords="offset points", fontsize=8)
 
 
-def _end_labels(axes, ends: list[tuple[int, float, str, str, bool]]) -> None:
-    """Names beside the lines' last points, at least a line of text apart, each tied to its point by a hair line."""
+def end_labels(axes, ends: Sequence[tuple[float, float, str, str, bool]]) -> None:
+    """Names right of the axes, as near to the lines' last points as a line of text each allows, tied to them by a hair line.
+
+    Args:
+        ends: of each line the last place and value, the name, the colour, and whether it is ours.
+    """
     low, high = axes.get_ylim()
-    gap = 0.058 * (high - low)
-    ordered = sorted(ends, key=lambda end: end[1])
-    heights = [end[1] for end in ordered]
-    for index in range(1, len(heights)):
-        heights[index] = max(heights[index], heights[index - 1] + gap)
-    # pushed over the top: push back down
-    ceiling = high - 0.2 * gap
-    for index in range(len(heights) - 1, -1, -1):
-        heights[index] = min(heights[index], ceiling)
-        ceiling = heights[index] - gap
-    right = axes.get_xlim()[1]
-    for (budget, value, name, colour, own), height in zip(ordered, heights, strict=True):
+    box = axes.get_position()
+    # the files' drawing is the lower one, for its title
+    gap = LINE_POINTS / (72 * SIZE[1] * (box.height - TOP + TOP_TITLED)) * (high - low)
+    right = 1 + LEADER_POINTS / (72 * SIZE[0] * box.width)
+    heights = spread([value for _, value, *_ in ends], gap, low, high - gap / 2)  # not into the title
+    for (budget, value, name, colour, own), height in zip(ends, heights, strict=True):
         axes.annotate(
-            name, (budget, value), xytext=(right * 1.09, height), textcoords="data", va="center", fontsize=9,
+            name, (budget, value), xytext=(right, height), textcoords=("axes fraction", "data"), va="center", fontsize=9,
             color=colour, weight="bold" if own else "normal", annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.6, "shrinkA": 1, "shrinkB": 3, "relpos": (0, 0.5)},
         )  # fmt: skip

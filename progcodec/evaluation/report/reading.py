@@ -6,11 +6,12 @@ import numpy as np
 
 from progcodec.config import LEVELS
 from progcodec.evaluation import summary as statistics
+from progcodec.evaluation.kodak import quoted
 from progcodec.evaluation.measurements import CLEAN, LADDER, OURS, Measurement
 from progcodec.evaluation.report.study import BEST, CUT, Interval, Point, Series, Study
-from progcodec.evaluation.rivals import RIVALS
+from progcodec.evaluation.rivals.table import is_rival
 from progcodec.evaluation.summary import TARGET, Summary, summarise
-from progcodec.evaluation.targets import Reach, crossing, reaches
+from progcodec.evaluation.targets import Delta, Reach, deltas, in_bytes, reaches
 
 SPELLINGS = {"plonq": "PLONQ", "progdtd": "ProgDTD", "efficientpic": "EfficientPIC", "tritplanes": "trit-planes"}
 
@@ -18,45 +19,50 @@ SPELLINGS = {"plonq": "PLONQ", "progdtd": "ProgDTD", "efficientpic": "EfficientP
 def studies(rows: Sequence[Measurement], seed: int = 0) -> list[Study]:
     """One for each classifier; those first that judge more codecs."""
     summary = summarise(rows, seed)
-    reached = reaches(summary, TARGET)
+    reached, differences = reaches(summary, TARGET), deltas(summary)
     pixels = float(np.mean([width * height for _, width, height in {(r.digest, r.width, r.height) for r in rows}]))
     names = dict.fromkeys(point.classifier for point in summary.points)
-    found = [_study(summary, [reach for reach in reached if reach.classifier == name], name, pixels) for name in names]
+    found = [
+        _study(
+            summary, [reach for reach in reached if reach.classifier == name],
+            [delta for delta in differences if delta.classifier == name], name, pixels,
+        ) for name in names
+    ]  # fmt: skip
     return sorted(found, key=lambda study: -len(study.series))
 
 
-def _study(summary: Summary, reached: list[Reach], classifier: str, pixels: float) -> Study:
+def _study(summary: Summary, reached: list[Reach], differences: list[Delta], classifier: str, pixels: float) -> Study:
     own = [point for point in summary.points if point.classifier == classifier]
     # a classifier that never sees clean pictures is measured against its answers to our whole files, as targets are
     clean = [p for p in own if p.mode == CLEAN] + [p for p in own if (p.codec, p.setting) == (OURS, LEVELS[-1])]
     shares = _shares(clean[0]) if clean else {}
-    goals = {level: TARGET * share.value for level, share in shares.items()}
     series = []
     for codec, mode in dict.fromkeys((point.codec, point.mode) for point in own if point.mode in (BEST, CUT)):
-        curve = summary.curve(codec, mode, classifier)
         targets = {reach.level: reach for reach in reached if (reach.codec, reach.mode) == (codec, mode)}
-        if not curve:  # budgets in bits per pixel alone: told by their mean in bytes, and the targets found on that
-            curve, targets = summary.curve(codec, mode, classifier, bpp=True), {}
-        points = tuple(_point(group.point, pixels) for group in curve)
+        points = tuple(_point(group.point, pixels) for group in summary.main_curve(codec, mode, classifier))
         encode_s, decode_s = _times(own, codec)
         made = Series(
             SPELLINGS.get(codec, codec), mode, _kind(codec), points,
-            {level: reach.bytes for level, reach in targets.items()} or _crossings(points, goals),
+            {level: reach.bytes for level, reach in targets.items()},
             {level: (reach.low, reach.high) for level, reach in targets.items()},
             frozenset(level for level, reach in targets.items() if reach.at_most), encode_s, decode_s,
         )  # fmt: skip
         series.append(made)
     first = own[0]
+    ends = {p.setting: _point(p, pixels) for p in own if (p.codec, p.mode) == (OURS, LADDER)}
     return Study(
         classifier, first.images, {level: share.value for level, share in shares.items()}, tuple(series),
         clean[0].wup.value if clean and clean[0].wup else None, TARGET, bool(first.labelled), any(p.mode == CLEAN for p in own),
+        quoted(summary.images(), (point.codec for point in summary.points)),
+        tuple(delta._replace(codec=SPELLINGS.get(delta.codec, delta.codec)) for delta in differences),
+        tuple(ends[level] for level in LEVELS if level in ends),
     )  # fmt: skip
 
 
 def _kind(codec: str) -> str:
     if codec == OURS:
         return "ours"
-    return "rival" if codec in RIVALS or codec.startswith(f"{OURS},") else "peer"
+    return "rival" if is_rival(codec) else "peer"
 
 
 def _shares(point: statistics.Point) -> dict[str, Interval]:
@@ -66,21 +72,12 @@ def _shares(point: statistics.Point) -> dict[str, Interval]:
 
 
 def _point(point: statistics.Point, pixels: float) -> Point:
-    budget = point.budget if point.budget is not None else round((point.budget_bpp or 0) * pixels / 8)
+    budget = round(in_bytes(point, pixels))
     setting = ""
     if point.mode == BEST and point.scale:
         setting = "full size" if point.scale == 1 else f"1/{1 / point.scale:g} size"
     wup = Interval(*point.wup) if point.wup else None
     return Point(budget, point.bytes, setting, point.answered, _shares(point), wup, point.psnr, point.ms_ssim)
-
-
-def _crossings(points: Sequence[Point], goals: dict[str, float]) -> dict[str, float | None]:
-    budgets = np.array([point.budget for point in points])
-    found = {}
-    for level, goal in goals.items():
-        size = crossing(budgets, np.array([point.accuracy[level].value for point in points]), goal)
-        found[level] = size if np.isfinite(size) else None
-    return found
 
 
 def _times(points: Sequence[statistics.Point], codec: str) -> tuple[float | None, float | None]:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from progcodec.config import LEVELS
+from progcodec.evaluation.kodak import Quoted
+from progcodec.evaluation.targets import Delta
 
 BEST, CUT = "best", "cut"
 """The two ways to use a codec: the best setting within the budget, and a file that is cut at the budget."""
@@ -84,6 +86,9 @@ class Study:
         target: the share of clean accuracy that :attr:`Series.bytes_to` asks for.
         labelled: whether any image has a label; if not, agreement with the answer on the clean image stands for accuracy.
         sees_clean: whether it judged the clean images; if not, our whole files stand for them.
+        quoted: curves that others published for these very images.
+        deltas: mean distances of every curve from our cuts.
+        ends: ours at the end of each level, coarsest first; none where they were not measured.
     """
 
     classifier: str
@@ -94,6 +99,9 @@ class Study:
     target: float = 0.9
     labelled: bool = True
     sees_clean: bool = True
+    quoted: tuple[Quoted, ...] = ()
+    deltas: tuple[Delta, ...] = ()
+    ends: tuple[Point, ...] = ()
 
     @property
     def budgets(self) -> list[int]:

@@ -24,6 +24,11 @@ _KNOWN = {
     "WebP": Look("#a03078", "#e88cc4", "D", "-"),
     "AVIF": Look("#008470", "#3cc9b0", "P", "-"),
     "JPEG XL": Look("#a87400", "#e8b83a", "X", "-"),
+    "bmshj2018-hyperprior": Look("#8a6d3b", "#d3b98a", "<", "-."),
+    "mbt2018-mean": Look("#4d7c8a", "#9cc8d6", ">", "-."),
+    "cheng2020-anchor": Look("#7b5ea7", "#bfa8e6", "p", "-."),
+    "BPG 4:4:4": Look("#8c564b", "#d9a89e", "h", "-."),
+    "VTM (VVC intra)": Look("#5a6e2f", "#b9cf86", "d", "-."),
 }
 _OTHERS = (
     Look("#3b8fc2", "#8fd0f5", "<", "-."),
@@ -96,6 +101,7 @@ thead th{color:var(--soft);font-weight:600;vertical-align:bottom}
 tbody th{font-weight:400}
 tr.ours th,tr.ours td{font-weight:650}
 tr.ours th::before{content:"";display:inline-block;width:.6em;height:.6em;border-radius:50%;background:var(--ours);margin-right:.45em}
+.words td,.words thead th{white-space:normal;text-align:left;vertical-align:top;min-width:14rem}
 td .note{display:block;color:var(--soft);font-size:.78rem;font-weight:400}
 td.best{background:var(--tint)}
 td.best>.value{text-decoration:underline;text-decoration-thickness:2px;text-underline-offset:.2em}

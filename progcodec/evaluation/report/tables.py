@@ -3,11 +3,15 @@
 from collections.abc import Callable
 
 from progcodec.config import LEVELS
+from progcodec.evaluation.kodak import MARK
 from progcodec.evaluation.report.markup import NOTHING, Cell, count, decimal, duration, percent, table
 from progcodec.evaluation.report.study import BEST, CUT, Point, Series, Study, level_title
 from progcodec.evaluation.report.verdict import best_to_target
+from progcodec.evaluation.rivals.unmeasured import UNMEASURED
+from progcodec.evaluation.targets import Delta
 
 MODES = {BEST: "best setting within the budget", CUT: "cut at the budget"}
+SHORT = {BEST: "best setting", CUT: "cut"}
 
 
 def bytes_to_target(study: Study, mode: str) -> str:
@@ -56,6 +60,52 @@ def _row(point: Point, best: dict[str, float | None], setting: bool) -> list[Cel
     cells += [Cell(decimal(point.psnr, 2)), Cell(decimal(point.ms_ssim, 4)), Cell(count(point.bytes))]
     cells.append(Cell(f"{100 * point.decoded:.0f} %"))
     return [*cells, Cell(point.setting or NOTHING)] if setting else cells
+
+
+def psnr(study: Study, mode: str) -> str:
+    """Mean PSNR at every budget, where every image decodes; last the published curves, if there are any for these images."""
+    rows = []
+    for one in study.shown(mode):
+        points = [one.at(budget) for budget in study.budgets]
+        values = [point.psnr if point is not None and point.decoded == 1 else None for point in points]
+        rows.append((one.name, [Cell(decimal(value, 2)) for value in values], one.kind == "ours"))
+    for curve in study.quoted:
+        rows.append((curve.shown, [Cell(decimal(curve.at(budget), 2)) for budget in study.budgets], False))
+    note = f"; {MARK} published means over these images, one quality for all: quoted, not measured" if study.quoted else ""
+    caption = f"PSNR (dB) within a budget of bytes, {MODES[mode]}{note}"
+    return table(caption, ["codec", *(f"{budget:,}" for budget in study.budgets)], rows, "Nothing was measured in this mode.")
+
+
+def deltas(study: Study) -> str:
+    """Mean distance of every curve from our cuts, or from what stands for them: Bjøntegaard's deltas."""
+    if not study.deltas:
+        return ""
+    by_curve: dict[tuple[str, str], list[Delta]] = {}
+    for delta in study.deltas:
+        by_curve.setdefault((delta.codec, delta.mode), []).append(delta)
+    rows = []
+    for (codec, mode), own in by_curve.items():
+        cells = [Cell(NOTHING if d.bd_accuracy is None else f"{100 * d.bd_accuracy:+.1f}") for d in own]
+        cells += [Cell(_signed(d.bd_rate)) for d in own]
+        rows.append((f"{codec}, {SHORT[mode]}", [*cells, Cell(_signed(own[0].bd_rate_psnr))], False))
+    first = study.deltas[0]
+    caption = (
+        f"Mean distance from {first.reference}, {SHORT[first.reference_mode]}, over the logarithm of bytes: accuracy in percentage "
+        "points at equal bytes (more is better), and bytes at equal accuracy and at equal PSNR (fewer is better)"
+    )
+    head = ["codec", *(f"BD-accuracy, {d.level}" for d in own), *(f"BD-rate, {d.level}" for d in own), "BD-rate, PSNR"]
+    return table(caption, head, rows)
+
+
+def _signed(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:+.1f} %"
+
+
+def unmeasured() -> str:
+    """Progressive codecs that are not measured as they are, and why."""
+    rows = [(one.name, [Cell(one.source), Cell(one.measured), Cell(one.missing)], False) for one in UNMEASURED]
+    words = table("Not measured as they are", ["codec", "source", "what of it is measured", "what is not, and why"], rows)
+    return f'<div class="words">{words}</div>'
 
 
 def rivals(study: Study) -> str:

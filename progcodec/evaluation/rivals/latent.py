@@ -12,7 +12,7 @@ from progcodec.bitstream.rangecoder import Runs
 from progcodec.bitstream.tables import Tables
 from progcodec.config import HYPER_STRIDE, LATENT_STRIDE
 from progcodec.image import crop, from_tensor
-from progcodec.walk import exact
+from progcodec.passes import exact
 
 if TYPE_CHECKING:
     from progcodec.codec import Codec

@@ -1,0 +1,158 @@
+"""Which files a command works on, and where their results go."""
+
+import glob
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import click
+
+from progcodec.cli.files import STANDARD_STREAM, Job, show
+
+
+class Found(NamedTuple):
+    """An input file, and its name below an output folder: with the folders that are kept, if any."""
+
+    path: str
+    below: str
+
+
+class Inputs(NamedTuple):
+    """Input files in order, each once, and whether what was asked for *could* have meant several."""
+
+    found: list[Found]
+    several: bool
+
+    @property
+    def paths(self) -> list[str]:
+        return [path for path, _ in self.found]
+
+
+def gather(inputs: Sequence[str], suffixes: Iterable[str], *, recursive: bool = False, listed: str | None = None) -> Inputs:
+    """The files that arguments and a list mean.
+
+    A glob stands for what it matches, a folder for the files directly inside that have one of the `suffixes`. What cannot be
+    expanded (a missing file, a folder without fitting files) stays as it is, and fails when it is read.
+
+    Args:
+        recursive: folders stand for the files at any depth, and the tree is kept: below the folder that was named, below the
+            part of a glob that has no magic, and as a relative name in a list has it.
+        listed: a file with one name a line ("-" is standard input), taken literally; NUL may stand for the line's end.
+    Raises:
+        click.UsageError: no input at all, or standard input meant twice. OSError: the list cannot be read.
+    """
+    if not inputs and listed is None:
+        raise click.UsageError("name at least one input, or a file that lists them: --from-list.")
+    if listed == STANDARD_STREAM and STANDARD_STREAM in inputs:
+        raise click.UsageError("standard input cannot be an input and the list of inputs.")
+    endings = tuple(suffixes)
+    found: list[Found] = []
+    several = listed is not None
+    for name in inputs:
+        matches, root = [name], None
+        if name != STANDARD_STREAM and not os.path.lexists(name) and glob.has_magic(name):
+            matches = sorted(glob.glob(name, recursive=True)) or [name]
+            root = _plain_part(name) if recursive else None
+            several = True
+        for match in matches:
+            several = several or os.path.isdir(match)
+            found += _expanded(match, endings, recursive, root)
+    for name in names_in(listed) if listed is not None else ():
+        root = "" if recursive and not os.path.isabs(name) else None
+        found += _expanded(os.path.normpath(name), endings, recursive, root)
+    unique = list({_identity(one.path): one for one in reversed(found)}.values())[::-1]
+    return Inputs(unique, several or len(unique) > 1)
+
+
+def expand(inputs: Sequence[str], suffixes: Iterable[str]) -> tuple[list[str], bool]:
+    """As :func:`gather`, for commands that write no tree."""
+    gathered = gather(inputs, suffixes)
+    return gathered.paths, gathered.several
+
+
+def plan(inputs: Inputs, output: str | None, rename: Callable[[str], str]) -> list[Job]:
+    """Where each source's result goes; `rename` makes a result's file name of a source's.
+
+    Raises click.UsageError if two results would get one name, or a result the name of another input.
+    """
+    if inputs.several and output is not None:
+        if output == STANDARD_STREAM:
+            raise click.UsageError("several inputs cannot go to one standard output; give -o a folder.")
+        if os.path.lexists(output) and not os.path.isdir(output):
+            raise click.UsageError(f"several inputs need a folder to go to, and {show(output)} is none.")
+    jobs = [Job(one.path, _target(one, inputs.several, output, rename)) for one in inputs.found]
+
+    taken_by = {_identity(source) for source, _ in jobs if source != STANDARD_STREAM}
+    taken: dict[str, str] = {}
+    for source, target in jobs:
+        if target == STANDARD_STREAM:
+            continue
+        identity = _identity(target)
+        if identity in taken:
+            both = f"{show(taken[identity])} and {show(source)}"
+            raise click.UsageError(f"{both} would both be written to {show(target)}.")
+        if identity in taken_by and len(jobs) > 1:
+            raise click.UsageError(f"{show(target)} is both an input and an output.")
+        taken[identity] = source
+    return jobs
+
+
+def names_in(listed: str) -> list[str]:
+    """The names that a file lists ("-" is standard input), one a line or NUL-separated. Raises OSError."""
+    if listed == STANDARD_STREAM:
+        if sys.stdin is None:
+            raise OSError("standard input is closed")
+        content = sys.stdin.buffer.read()
+    else:
+        with open(listed, "rb") as file:
+            content = file.read()
+    names = content.split(b"\0") if b"\0" in content else content.splitlines()
+    return [os.fsdecode(name) for name in names if name]
+
+
+def stem(name: str) -> str:
+    return os.path.splitext(name)[0]
+
+
+def _expanded(path: str, suffixes: tuple[str, ...], recursive: bool, root: str | None) -> list[Found]:
+    """A file, or a folder's files; `root` is the folder below which the tree is kept, None where it is not."""
+    if not os.path.isdir(path):
+        below = os.path.basename(path)
+        if root is not None:
+            relative = os.path.relpath(path, root) if root else os.path.normpath(path)
+            below = below if relative.startswith(os.pardir) else relative
+        return [Found(path, below)]
+    kept = path if root is None else root
+    files = _inside(path, suffixes, recursive)
+    found = [Found(file, os.path.relpath(file, kept or ".") if recursive else os.path.basename(file)) for file in files]
+    return found or [Found(path, os.path.basename(path))]
+
+
+def _inside(folder: str, suffixes: tuple[str, ...], recursive: bool) -> Iterator[str]:
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith(".")) if recursive else []
+        fitting = [name for name in sorted(files) if name.lower().endswith(suffixes) and not name.startswith(".")]
+        yield from (path for path in (os.path.join(place, name) for name in fitting) if os.path.isfile(path))
+
+
+def _plain_part(pattern: str) -> str:
+    """The folder above the first part of a glob that has magic; "" is the working folder."""
+    folder = os.path.dirname(pattern)
+    while folder and glob.has_magic(folder):
+        folder = os.path.dirname(folder)
+    return folder
+
+
+def _identity(name: str) -> str:
+    return name if name == STANDARD_STREAM else os.path.realpath(name)
+
+
+def _target(one: Found, several: bool, output: str | None, rename: Callable[[str], str]) -> str:
+    folder, name = os.path.split("stdin" if one.path == STANDARD_STREAM else one.below)
+    name = rename(name)
+    if output is None:
+        return STANDARD_STREAM if one.path == STANDARD_STREAM else os.path.join(os.path.dirname(one.path), name)
+    if several or os.path.isdir(output) or output.endswith(("/", os.sep)):
+        return os.path.join(output, folder, name)
+    return output

@@ -1,0 +1,168 @@
+"""One operation on many files: outcomes in order, failures listed at the end, finished outputs skipped."""
+
+import os
+import stat
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
+
+import click
+
+from progcodec.cli.batch import complain, expected, reason, say
+from progcodec.cli.files import STANDARD_STREAM, Job, StdoutError, check_writable, write_bytes
+from progcodec.errors import ProgcodecError
+from progcodec.fleet.flow import Loaded, Settled, Share, flow
+from progcodec.fleet.journal import Journal, made_of
+from progcodec.fleet.operation import Operation, Product
+from progcodec.fleet.whole_file import remove_leftovers
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+T = TypeVar("T")
+
+FINISHED = object()
+"""The result of a job whose output was there."""
+
+
+class FileStages:
+    """An operation on files: reads inputs, proves outputs finished, writes whole files."""
+
+    def __init__(self, operation: Operation, read: Callable[[str], bytes], *, force: bool, resume: bool) -> None:
+        """`read` reads an input, "-" too."""
+        self._operation, self._read, self._force = operation, read, force
+        self._signature = operation.signature() if resume else None
+        self._journals: dict[str, Journal] = {}
+        self._made_of: dict[Job, str] = {}
+        self._ours: set[Job] = set()
+        self._lock = threading.Lock()
+
+    def load(self, job: Job) -> Loaded | Settled:
+        if os.path.isdir(job.source):
+            raise ProgcodecError("no fitting files in this folder")
+        journal = self._journal(job.target)
+        if journal is None:
+            check_writable(job.target, self._force)
+            return self._operation.load(self._read(job.source))
+        data = self._read(job.source)
+        self._made_of[job] = made_of(self._signature, data)
+        if journal.finished(job.target, self._made_of[job]):
+            return Settled(FINISHED)
+        if journal.wrote(job.target):
+            self._ours.add(job)
+        check_writable(job.target, self._force or job in self._ours)
+        return self._operation.load(data)
+
+    def run(self, contents: Sequence, share: Share) -> Sequence:
+        return self._operation.run(contents, share)
+
+    def finish(self, job: Job, made: object) -> Product:
+        product = self._operation.finish(made)
+        journal = self._journal(job.target)
+        note = None
+        if journal is not None:
+            source = self._made_of.pop(job)
+
+            def note() -> None:
+                journal.note(job.target, source, product.data)
+
+        write_bytes(job.target, product.data, self._force or job in self._ours, note)
+        return product
+
+    def _journal(self, target: str) -> Journal | None:
+        """The journal of the folder that a target lies in; None where none is kept. Leftovers go when a folder is first met."""
+        if target == STANDARD_STREAM:
+            return None
+        folder = os.path.dirname(os.path.realpath(target))
+        with self._lock:
+            if folder not in self._journals:
+                remove_leftovers(folder)
+                self._journals[folder] = Journal(folder)
+            keeps = self._signature is not None and not _is_device(target)
+            return self._journals[folder] if keeps else None
+
+
+def work_through(
+    jobs: Sequence[Job], stages: FileStages, operation: Operation, verb: str, batch: int, tell: Callable[[Job, Product], None]
+) -> None:
+    """Do all jobs; `tell` prints a line about each output. Failures are listed at the end, and end the command with code 1."""
+    finished = 0
+    with Report(jobs, verb) as report:
+        for outcome in report.over(flow(jobs, stages, operation.pace(batch))):
+            if outcome.result is FINISHED:
+                finished += 1
+            elif outcome.error is None:
+                report.attempt(lambda outcome=outcome: tell(outcome.job, outcome.result))
+            else:
+                report.fail(outcome.job.source, outcome.error)
+        if finished:
+            report.attempt(lambda: say(f"finished before: {finished} of {len(jobs)}", to_stderr=True))
+
+
+class Report(Generic[T]):
+    """The progress of a command over many inputs, and what failed: a context that lists failures when it is left.
+
+    On a terminal it draws a bar on stderr, with rate and time left. Where something failed, the command ends with code 1.
+    """
+
+    def __init__(self, inputs: Sequence[object], verb: str) -> None:
+        self._total, self._verb = len(inputs), verb
+        self._failures: list[tuple[str | None, str]] = []
+        self._muted = False
+        self._bar: tqdm | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        for name, why in self._failures:
+            complain(name, why)
+        if kind is None and self._failures:
+            click.get_current_context().exit(1)
+
+    def over(self, outcomes: Iterator[T]) -> Iterator[T]:
+        """The same outcomes, counted; the iterator is closed at the end, whatever ends it."""
+        if self._total > 1 and sys.stderr is not None and sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=self._total, desc=self._verb, unit="file", file=sys.stderr, leave=False, dynamic_ncols=True)
+        try:
+            for outcome in outcomes:
+                yield outcome
+                if self._bar is not None:
+                    self._bar.update()
+        finally:
+            outcomes.close()
+
+    def fail(self, name: str, error: Exception, at: str = "") -> None:
+        """Keep a failure for the list. Raises what is no expected error."""
+        if isinstance(error, StdoutError):
+            self._mute(error)
+            return
+        if not expected(error):
+            raise error
+        self._failures.append((name, at + reason(error, name)))
+        if self._bar is not None:
+            self._bar.set_postfix(failed=len(self._failures))
+
+    def attempt(self, print_line: Callable[[], None]) -> None:
+        """Print; what goes to files is still wanted when nobody reads the lines about it."""
+        try:
+            print_line()
+        except StdoutError as error:
+            self._mute(error)
+
+    def _mute(self, error: StdoutError) -> None:
+        if not self._muted:
+            self._failures.append((None, reason(error)))
+        self._muted = True
+
+
+def _is_device(target: str) -> bool:
+    try:
+        return not stat.S_ISREG(os.stat(target).st_mode)
+    except OSError:
+        return False

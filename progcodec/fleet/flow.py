@@ -1,0 +1,239 @@
+"""Many inputs through three stages that work side by side.
+
+    jobs ─load→ groups of one size ─run→ ─finish→ outcomes, in the order of the jobs
+         reading threads           a few threads   writing threads
+
+While one batch is in the network, the next is read and decoded, another is range-coded, and the last one is compressed and
+written. torch, Pillow and the system's calls run beside each other; the range coder holds Python's lock, but takes only a few
+per cent of the time. What is in flight is bounded, in inputs and in pixels, so a folder of any length takes the same memory.
+"""
+
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+from progcodec.fleet.threads import Reply, Threads
+
+Job = TypeVar("Job")
+
+LOADED_PIXELS = 64_000_000
+"""Pixels read and not yet through the network, from which on reading pauses: 200 MB as bytes."""
+BATCH_PIXELS = 4_000_000
+"""Pixels of a batch; one picture may have more."""
+PARALLEL_PIXELS = 8_000_000
+"""Pixels in the network at one time, of all batches; a larger batch runs alone."""
+READERS, WRITERS = 2, 4
+"""Threads. Writers mostly wait for the disk."""
+PATIENCE = 10.0
+"""Seconds that the end waits for calls under way, after Ctrl-C say."""
+
+
+class Loaded(NamedTuple):
+    """An input that is ready for the network. Those of one ``group`` can share a pass; ``pixels`` is what it weighs."""
+
+    group: Hashable
+    pixels: int
+    content: object
+
+
+class Settled(NamedTuple):
+    """What loading returns when nothing is left to do."""
+
+    result: object
+
+
+class Share(NamedTuple):
+    """How many of the threads that the process computes with a batch may use."""
+
+    threads: int
+    of: int
+
+
+class Stages(Protocol[Job]):
+    """The work. Each call may be made in any thread, several at a time; whatever it raises is the job's outcome."""
+
+    def load(self, job: Job) -> Loaded | Settled:
+        """Read and decode an input."""
+
+    def run(self, contents: Sequence, share: Share) -> Sequence:
+        """Network and range coder for inputs of one group, with that share of the threads."""
+
+    def finish(self, job: Job, made: object) -> object:
+        """Write what was made; the job's result."""
+
+
+class Outcome(NamedTuple, Generic[Job]):
+    """What became of a job: ``result``, or the ``error`` that ended it."""
+
+    job: Job
+    result: Any = None
+    error: Exception | None = None
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How many at once.
+
+    Attributes:
+        batch: inputs of one size that share a pass of the network.
+        workers: batches that run beside each other.
+        threads: that the process computes with, shared by the workers; a batch that runs alone has them all.
+    """
+
+    batch: int = 16
+    workers: int = 1
+    threads: int = 1
+
+
+@dataclass
+class _Group:
+    """Loaded inputs of one size that wait for company."""
+
+    key: Hashable
+    places: list[int] = field(default_factory=list)
+    pixels: int = 0
+
+
+def flow(jobs: Iterable[Job], stages: Stages[Job], pace: Pace) -> Iterator[Outcome[Job]]:
+    """An outcome for each job, in order; one that fails never stops the rest. Closing the iterator ends the work."""
+    return _Flow(jobs, stages, pace).outcomes()
+
+
+class _Flow(Generic[Job]):
+    def __init__(self, jobs: Iterable[Job], stages: Stages[Job], pace: Pace) -> None:
+        self._source = enumerate(jobs)
+        self._stages = stages
+        self._pace = pace
+        self._window = 4 * pace.batch * pace.workers
+        self._replies: SimpleQueue[Reply] = SimpleQueue()
+        self._jobs: dict[int, Job] = {}  # read, and not yet told of
+        self._loaded: dict[int, Loaded] = {}  # read, and not yet in the network
+        self._groups: dict[Hashable, _Group] = {}
+        self._outcomes: dict[int, Outcome[Job]] = {}
+        self._exhausted = False
+        self._reading = self._running = self._writing = 0
+        self._waiting_pixels = self._running_pixels = 0
+        self._read = 0
+
+    def outcomes(self) -> Iterator[Outcome[Job]]:
+        self._readers = Threads("load", READERS, self._replies)
+        self._workers = Threads("run", self._pace.workers, self._replies)
+        self._writers = Threads("finish", WRITERS, self._replies)
+        told = 0
+        try:
+            while True:
+                self._read_ahead()
+                self._start_batches()
+                while told in self._outcomes:
+                    del self._jobs[told]
+                    yield self._outcomes.pop(told)
+                    told += 1
+                if self._reading or self._running or self._writing:
+                    self._take(self._replies.get())
+                elif self._exhausted and not self._jobs:
+                    return
+        finally:
+            self._readers.close(0.1)  # These may hang on a pipe, and leave nothing behind.
+            self._workers.close(PATIENCE)
+            self._writers.close(PATIENCE)
+
+    def _read_ahead(self) -> None:
+        while (
+            not self._exhausted
+            and self._reading < 2 * READERS
+            and len(self._jobs) < self._window
+            and self._waiting_pixels < LOADED_PIXELS
+        ):
+            place, job = next(self._source, (None, None))
+            if place is None:
+                self._exhausted = True
+                return
+            self._jobs[place] = job
+            self._read += 1
+            self._reading += 1
+            self._readers.submit(place, lambda job=job: self._stages.load(job))
+
+    def _start_batches(self) -> None:
+        while self._running < self._pace.workers and (waiting := self._next_group()) is not None:
+            each = self._loaded[waiting.places[0]].pixels
+            places = waiting.places[: self._batch_size(each)]
+            pixels = each * len(places)
+            if self._running and self._running_pixels + pixels > PARALLEL_PIXELS:
+                return
+            del waiting.places[: len(places)]
+            if not waiting.places:
+                del self._groups[waiting.key]
+            self._start(places, pixels)
+
+    def _next_group(self) -> _Group | None:
+        """A full group; or one that has waited long; or, when nothing more can be read for now, the fullest."""
+        groups = self._groups.values()
+        for waiting in groups:
+            if len(waiting.places) >= self._batch_size(self._loaded[waiting.places[0]].pixels):
+                return waiting
+        oldest = min(groups, key=lambda waiting: waiting.places[0], default=None)
+        if oldest is not None and oldest.places[0] < self._read - self._window // 2:
+            return oldest
+        if self._reading:
+            return None
+        return max(groups, key=lambda waiting: len(waiting.places), default=None)
+
+    def _batch_size(self, pixels: int) -> int:
+        return max(1, min(self._pace.batch, BATCH_PIXELS // max(1, pixels)))
+
+    def _start(self, places: list[int], pixels: int) -> None:
+        contents = [self._loaded.pop(place).content for place in places]
+        alone = pixels > PARALLEL_PIXELS // 2 or self._alone()
+        threads = self._pace.threads if alone else max(1, self._pace.threads // self._pace.workers)
+        share = Share(threads, self._pace.threads)
+        self._waiting_pixels -= pixels
+        self._running_pixels += pixels
+        self._running += 1
+        self._workers.submit((places, pixels), lambda: _run(self._stages, contents, share))
+
+    def _alone(self) -> bool:
+        """Whether nothing else is to be done that could use the other cores."""
+        return self._exhausted and not (self._reading or self._running or self._groups)
+
+    def _take(self, reply: Reply) -> None:
+        if reply.kind == "load":
+            self._reading -= 1
+            self._take_loaded(reply.subject, reply)
+        elif reply.kind == "run":
+            places, pixels = reply.subject
+            self._running -= 1
+            self._running_pixels -= pixels
+            made = [reply.error] * len(places) if reply.error is not None else reply.value
+            for place, one in zip(places, made, strict=True):
+                self._take_made(place, one)
+        else:
+            self._writing -= 1
+            self._outcomes[reply.subject] = Outcome(self._jobs[reply.subject], reply.value, reply.error)
+
+    def _take_loaded(self, place: int, reply: Reply) -> None:
+        if isinstance(reply.value, Loaded):
+            self._loaded[place] = reply.value
+            self._waiting_pixels += reply.value.pixels
+            self._groups.setdefault(reply.value.group, _Group(reply.value.group)).places.append(place)
+        else:
+            result = reply.value.result if isinstance(reply.value, Settled) else None
+            self._outcomes[place] = Outcome(self._jobs[place], result, reply.error)
+
+    def _take_made(self, place: int, made: object) -> None:
+        job = self._jobs[place]
+        if isinstance(made, Exception):
+            self._outcomes[place] = Outcome(job, error=made)
+        else:
+            self._writing += 1
+            self._writers.submit(place, lambda: self._stages.finish(job, made))
+
+
+def _run(stages: Stages, contents: list, share: Share) -> Sequence:
+    """As ``stages.run``; where a batch fails, each by itself, so that an exception stands for the one that is to blame."""
+    try:
+        return stages.run(contents, share)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the outcome of its job
+        if len(contents) == 1:
+            return [error]
+        return [one for content in contents for one in _run(stages, [content], share)]

@@ -1,0 +1,222 @@
+"""What is done to one input: the bytes of a file in, the bytes of a file out.
+
+An operation is used by many threads at once, and travels to other machines: it holds options and finds models when it is used.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from progcodec.config import DEFAULT_PIXEL_LIMIT
+from progcodec.fleet.flow import Loaded, Pace, Share
+from progcodec.stream import truncate
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from progcodec.codec import Codec
+
+WORKERS_MAX = 8
+"""More batches beside each other than that only wait for Python's lock."""
+GPU_WORKERS = 2
+"""One batch is on the device while the other is range-coded."""
+
+_LOADING = threading.Lock()
+"""Two threads that need one model must not both load it."""
+
+
+class Product(NamedTuple):
+    """An output file and the size of its picture."""
+
+    data: bytes
+    width: int
+    height: int
+
+
+class Operation(Protocol):
+    """What :func:`progcodec.fleet.flow.flow` needs to know about the work, whatever the inputs come from.
+
+    Attributes:
+        suffix: of the outputs.
+        suffixes: of the inputs, in lower case.
+    """
+
+    suffix: str
+    suffixes: tuple[str, ...]
+
+    def signature(self) -> dict[str, object]:
+        """All that decides an output besides its input: JSON values. May load the model."""
+
+    def pace(self, batch: int) -> Pace:
+        """How many inputs at once suit this machine. May load the model."""
+
+    def load(self, data: bytes) -> Loaded:
+        """An input's content, decoded as far as it can be without the network."""
+
+    def run(self, contents: Sequence, share: Share) -> Sequence:
+        """Contents of one group through network and range coder, with that share of the threads."""
+
+    def finish(self, made: object) -> Product:
+        """The output file of one thing made."""
+
+
+@dataclass(frozen=True)
+class Encode:
+    """Pictures to ``.shc`` streams.
+
+    Attributes:
+        model: a shipped checkpoint's name, or a checkpoint file; None is the default one.
+        cut: which prefix to keep, as keywords of :func:`progcodec.truncate`; empty is all.
+        quality: as for :meth:`Codec.encode`.
+    """
+
+    model: str | None = None
+    device: str = "auto"
+    checksums: bool = True
+    cut: tuple[tuple[str, object], ...] = ()
+    max_pixels: int = DEFAULT_PIXEL_LIMIT
+    quality: int = 0
+
+    suffix = ".shc"
+    suffixes = (
+        ".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".jp2"
+    )  # fmt: skip
+
+    @cached_property
+    def codec(self) -> "Codec":
+        from progcodec.codec import Codec
+
+        return Codec.load(self.model, self.device)
+
+    def signature(self) -> dict[str, object]:
+        model, cut = self.codec.fingerprint.hex(), [list(part) for part in self.cut]
+        return {"operation": "encode", "model": model, "checksums": self.checksums, "quality": self.quality, "cut": cut}
+
+    def pace(self, batch: int) -> Pace:
+        return pace_on(self.device, batch)
+
+    def load(self, data: bytes) -> Loaded:
+        from progcodec.image import open_image
+
+        picture = open_image(data, self.max_pixels)
+        return Loaded(picture.size, picture.width * picture.height, picture)
+
+    def run(self, contents: Sequence, share: Share) -> list[bytes]:
+        with _LOADING:
+            codec = self.codec
+        with threads(share):
+            return codec.encode_batch(
+                contents, checksums=self.checksums, quality=self.quality, max_pixels=self.max_pixels
+            )
+
+    def finish(self, made: bytes) -> Product:
+        data = truncate(made, **dict(self.cut)) if self.cut else made
+        return _product(data)
+
+
+@dataclass(frozen=True)
+class Decode:
+    """``.shc`` streams to picture files.
+
+    Attributes:
+        model: None: the shipped one that each stream names.
+        cut: which prefix to decode, as keywords of :func:`progcodec.stream.cut`; empty is all.
+        form: Pillow's name of the pictures' format, and ``suffix`` its suffix.
+        region: the part of each picture that is wanted, as for :meth:`Codec.decode`; None is all.
+    """
+
+    model: str | None = None
+    device: str = "auto"
+    cut: tuple[tuple[str, object], ...] = ()
+    form: str = "PNG"
+    max_pixels: int = DEFAULT_PIXEL_LIMIT
+    region: tuple[int, int, int, int] | None = None
+
+    suffix = ".png"
+    suffixes = (".shc",)
+
+    def signature(self) -> dict[str, object]:
+        # The model is part of each stream's content: no other one decodes it.
+        cut, region = [list(part) for part in self.cut], list(self.region or ())
+        return {"operation": "decode", "cut": cut, "form": self.form, "region": region}
+
+    def pace(self, batch: int) -> Pace:
+        return pace_on(self.device, batch)
+
+    def load(self, data: bytes) -> Loaded:
+        from progcodec.bitstream.container import parse_header
+
+        header = parse_header(data, self.max_pixels)
+        return Loaded((header.fingerprint, header.width, header.height), header.width * header.height, data)
+
+    def run(self, contents: Sequence, share: Share) -> "list[Image]":
+        from progcodec.api import codec_for
+
+        with _LOADING:
+            codec = codec_for(contents[0], model=self.model, device=self.device, max_pixels=self.max_pixels)
+        with threads(share):
+            return codec.decode_batch(contents, region=self.region, max_pixels=self.max_pixels, **dict(self.cut))
+
+    def finish(self, made: "Image") -> Product:
+        from progcodec.image import picture_file
+
+        return Product(picture_file(made, self.form), made.width, made.height)
+
+
+@dataclass(frozen=True)
+class Truncate:
+    """``.shc`` streams to prefixes of them. ``cut``: keywords of :func:`progcodec.truncate`. Needs no torch and no model."""
+
+    cut: tuple[tuple[str, object], ...]
+
+    suffix = ".shc"
+    suffixes = (".shc",)
+
+    def signature(self) -> dict[str, object]:
+        return {"operation": "truncate", "cut": [list(part) for part in self.cut]}
+
+    def pace(self, batch: int) -> Pace:
+        return Pace(batch)
+
+    def load(self, data: bytes) -> Loaded:
+        return Loaded(None, 1, data)
+
+    def run(self, contents: Sequence, share: Share) -> list[bytes]:
+        return [truncate(data, **dict(self.cut)) for data in contents]
+
+    def finish(self, made: bytes) -> Product:
+        return _product(made)
+
+
+def _product(data: bytes) -> Product:
+    from progcodec.bitstream.container import parse_header
+
+    header = parse_header(data, max_pixels=None)
+    return Product(data, header.width, header.height)
+
+
+def pace_on(device: str, batch: int) -> Pace:
+    """How many inputs at once suit a device: "auto", "cpu", "cuda". Raises what :func:`pick_device` does."""
+    import torch
+
+    from progcodec.network.device import pick_device
+
+    on_gpu = pick_device(device).type != "cpu"
+
+    total = torch.get_num_threads()
+    return Pace(batch, GPU_WORKERS if on_gpu else min(WORKERS_MAX, total), total)
+
+
+@contextmanager
+def threads(share: Share) -> Iterator[None]:
+    """Torch computes with that many threads for the calling thread."""
+    import torch
+
+    torch.set_num_threads(share.threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(share.of)  # new threads start with what was set last

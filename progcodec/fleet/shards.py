@@ -1,0 +1,188 @@
+"""Tar files of many inputs to tar files of as many outputs, member by member.
+
+The inputs of a shard are the members whose suffix the operation takes; each becomes one member, of the same name but for its
+suffix, in the same place. All other members are copied (a data set's labels, say). A first member, ``__progcodec__``, tells
+what the shard was made of, how many inputs there were and which of them failed; WebDataset's readers pass over such names.
+
+An output is written whole or not at all and always under one name, so a shard that is done twice, since the machine that did it
+was thought lost, is there once. A shard is *finished* if its first member has what it would be made of now (as in
+``journal.py``, from the content of the input, the options and the model), and all others have the digest that it tells.
+
+A shard and its output are held in memory: a gigabyte a shard is the usual bound.
+"""
+
+import hashlib
+import io
+import json
+import lzma
+import os
+import tarfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from progcodec.errors import ProgcodecError, ShardError
+from progcodec.fleet import storage
+from progcodec.fleet.flow import Loaded, Outcome, Settled, Share, flow
+from progcodec.fleet.journal import made_of
+from progcodec.fleet.operation import Operation
+
+RECORD = "__progcodec__"
+"""The first member of an output."""
+
+
+class Shard(NamedTuple):
+    """A tar file, and where the tar file of its outputs goes; paths or URIs."""
+
+    source: str
+    target: str
+
+
+class Converted(NamedTuple):
+    """What became of a shard.
+
+    Attributes:
+        inputs: members that the operation takes; ``made`` of them have an output, all others are in ``failures``.
+        bytes: of the output.
+        failures: name and reason.
+        finished_before: nothing had to be done.
+    """
+
+    inputs: int
+    made: int
+    bytes: int
+    failures: tuple[tuple[str, str], ...] = ()
+    finished_before: bool = False
+
+
+class Member(NamedTuple):
+    header: tarfile.TarInfo
+    data: bytes
+    is_input: bool
+
+
+def target_name(source: str) -> str:
+    """File name of the output of a shard: always a plain tar."""
+    name = source.rstrip("/").rsplit("/", 1)[-1]
+    for suffix in (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz"):
+        name = name.removesuffix(suffix)
+    return f"{name}.tar"
+
+
+def convert(shard: Shard, operation: Operation, *, batch: int = 16, resume: bool = False, force: bool = False) -> Converted:
+    """Do one shard.
+
+    Raises:
+        ShardError: no sound tar file, or an output that may not be replaced. OSError: it cannot be read or written.
+    """
+    there = storage.read_if_there(shard.target) if resume or not force else None
+    if there is not None and not resume:
+        raise ShardError(f"{shard.target} exists; --force overwrites it")
+    data = storage.read(shard.source)
+    source = made_of(operation.signature(), data)
+    if there is not None:
+        record = _record_of(there)
+        if record is None and not force:
+            raise ShardError(f"{shard.target} exists, and is no output of this program; --force overwrites it")
+        if record is not None and record["made_of"] == source and _is_unchanged(there, record):
+            failures = tuple((name, why) for name, why in record["failed"])
+            return Converted(record["inputs"], record["made"], len(there), failures, finished_before=True)
+    outcomes = list(flow(_members(data, operation.suffixes), _MemberStages(operation), operation.pace(batch)))
+    output, converted = _assembled(outcomes, operation, source)
+    storage.write(shard.target, output)
+    return converted
+
+
+class _MemberStages:
+    """An operation on members; those that it does not take pass."""
+
+    def __init__(self, operation: Operation) -> None:
+        self._operation = operation
+
+    def load(self, job: Member) -> Loaded | Settled:
+        return self._operation.load(job.data) if job.is_input else Settled(job.data)
+
+    def run(self, contents: Sequence, share: Share) -> Sequence:
+        return self._operation.run(contents, share)
+
+    def finish(self, job: Member, made: object) -> bytes:
+        return self._operation.finish(made).data
+
+
+def _assembled(outcomes: Sequence[Outcome[Member]], operation: Operation, source: str) -> tuple[bytes, Converted]:
+    """The output, and what to tell of it. Raises what is no expected error of an input."""
+    kept: list[tuple[tarfile.TarInfo, bytes]] = []
+    failures: list[tuple[str, str]] = []
+    taken: dict[str, str] = {}
+    inputs = made = 0
+    for member, result, error in outcomes:
+        inputs += member.is_input
+        name = member.header.name
+        if error is not None:
+            if not isinstance(error, (ProgcodecError, OSError, MemoryError)):
+                raise error
+            failures.append((name, " ".join(str(error).split()) or type(error).__name__))
+            continue
+        output = os.path.splitext(name)[0] + operation.suffix if member.is_input else name
+        if output in taken:
+            failures.append((name, f"would be named {output}, as {taken[output]} is"))
+            continue
+        taken[output] = name
+        made += member.is_input
+        header = tarfile.TarInfo(output)
+        header.mtime, header.mode, header.size = member.header.mtime, member.header.mode, len(result)
+        kept.append((header, result))
+    digest = _digest(Member(header, data, False) for header, data in kept)
+    record = {"made_of": source, "sha256": digest, "inputs": inputs, "made": made, "failed": failures}
+    text = json.dumps(record).encode()
+    first = tarfile.TarInfo(RECORD)
+    first.size = len(text)
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for header, data in [(first, text), *kept]:
+            tar.addfile(header, io.BytesIO(data))
+    return file.getvalue(), Converted(inputs, made, file.tell(), tuple(failures))
+
+
+def _members(data: bytes, suffixes: tuple[str, ...]) -> Iterator[Member]:
+    """A tar file's files in order, but for the record. Raises ShardError where it is damaged or cut."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:*") as tar:
+            for header in tar:
+                if header.isfile() and header.name != RECORD:
+                    content = tar.extractfile(header).read()  # type: ignore[union-attr]
+                    hidden = os.path.basename(header.name).startswith(".")
+                    yield Member(header, content, header.name.lower().endswith(suffixes) and not hidden)
+            # tarfile takes a cut or damaged header for the end; only a block of zeros is one.
+            tar.fileobj.seek(tar.offset)  # type: ignore[union-attr]
+            if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # type: ignore[union-attr]
+                raise ShardError("not a sound tar file: its end is missing")
+    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        raise ShardError(f"not a sound tar file: {error}") from error
+
+
+def _record_of(output: bytes) -> dict[str, Any] | None:
+    """The record of an output of this program."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(output), mode="r:") as tar:
+            first = tar.next()
+            if first is None or first.name != RECORD:
+                return None
+            return json.loads(tar.extractfile(first).read())  # type: ignore[union-attr]
+    except (tarfile.TarError, ValueError, AttributeError):
+        return None
+
+
+def _is_unchanged(output: bytes, record: dict[str, Any]) -> bool:
+    try:
+        return record["sha256"] == _digest(_members(output, ()))
+    except ShardError:
+        return False
+
+
+def _digest(members: Iterable[Member]) -> str:
+    """SHA-256 over names, lengths and contents."""
+    digest = hashlib.sha256()
+    for header, data, _ in members:
+        digest.update(f"{header.name}\0{len(data)}\0".encode(errors="surrogateescape") + data)
+    return digest.hexdigest()

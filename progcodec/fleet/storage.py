@@ -1,0 +1,62 @@
+"""Files by path or by URI (``s3://…``, ``gs://…``, ``memory://…``), through fsspec.
+
+Torch brings fsspec; a store's own package (s3fs, gcsfs) does not come with it.
+"""
+
+from typing import TYPE_CHECKING
+
+from progcodec.errors import ShardError
+from progcodec.fleet.whole_file import write_whole
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+
+def matching(pattern: str) -> list[str]:
+    """Names that a pattern with ``*`` stands for, in order, as URIs where it is one; a name without one stays as it is."""
+    if "*" not in pattern:
+        return [pattern]
+    store, path = _store(pattern)
+    return [store.unstrip_protocol(name) if "://" in pattern else name for name in sorted(store.glob(path))]
+
+
+def read(name: str) -> bytes:
+    """All of a file. Raises OSError, ShardError."""
+    store, path = _store(name)
+    return store.cat_file(path)
+
+
+def read_if_there(name: str) -> bytes | None:
+    """All of a file, None where there is none. Raises OSError, ShardError."""
+    try:
+        return read(name)
+    except FileNotFoundError:
+        return None
+
+
+def write(name: str, data: bytes) -> None:
+    """Write all of ``data`` or nothing: by rename on a disk, by one put in an object store. Raises OSError, ShardError."""
+    store, path = _store(name)
+    if _on_disk(store):
+        write_whole(path, data)
+    else:
+        store.pipe_file(path, data)
+
+
+def below(folder: str, name: str) -> str:
+    return f"{folder.rstrip('/')}/{name}"
+
+
+def _store(name: str) -> "tuple[AbstractFileSystem, str]":
+    from fsspec.core import url_to_fs
+
+    try:
+        return url_to_fs(name)
+    except (ImportError, ValueError) as error:  # a store without its package, or no store of that name
+        raise ShardError(f"{name}: {error}") from error
+
+
+def _on_disk(store: "AbstractFileSystem") -> bool:
+    from fsspec.implementations.local import LocalFileSystem
+
+    return isinstance(store, LocalFileSystem)

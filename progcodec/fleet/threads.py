@@ -1,0 +1,58 @@
+"""Threads whose results arrive in one queue."""
+
+import threading
+import time
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import NamedTuple
+
+
+class Reply(NamedTuple):
+    """What became of one call: ``value``, or the ``error`` that it raised."""
+
+    kind: str
+    subject: object
+    value: object
+    error: Exception | None
+
+
+class Threads:
+    """A few threads that make calls in order; each call's :class:`Reply` goes to ``replies``.
+
+    They are daemons: one that hangs (on a pipe that nobody writes) does not keep the program alive.
+    """
+
+    def __init__(self, kind: str, count: int, replies: "SimpleQueue[Reply]") -> None:
+        self._kind = kind
+        self._replies = replies
+        self._calls: SimpleQueue[tuple[object, Callable[[], object]] | None] = SimpleQueue()
+        self._threads = [threading.Thread(target=self._work, name=f"progcodec-{kind}", daemon=True) for _ in range(count)]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, subject: object, call: Callable[[], object]) -> None:
+        """Have ``call`` made; ``subject`` comes back with its reply."""
+        self._calls.put((subject, call))
+
+    def close(self, patience: float) -> None:
+        """Make no more calls; wait at most so many seconds for those under way."""
+        try:
+            while True:
+                self._calls.get_nowait()
+        except Empty:
+            pass
+        for _ in self._threads:
+            self._calls.put(None)
+        end = time.monotonic() + patience
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+
+    def _work(self) -> None:
+        while (task := self._calls.get()) is not None:
+            subject, call = task
+            try:
+                value, error = call(), None
+            except Exception as caught:  # noqa: BLE001 - whoever reads the reply decides
+                value, error = None, caught
+            self._replies.put(Reply(self._kind, subject, value, error))
+            del task, call, value, error  # nothing large may live on while the thread waits

@@ -1,0 +1,87 @@
+"""Output files that are whole or absent at any moment, also one at which the program is killed or the power fails.
+
+An output is written to a sibling, forced to the disk, and renamed. Who is killed before that leaves the sibling behind. It
+stays locked while its writer lives, and a lock dies with its process: so the next run knows which siblings nobody writes any
+more, and removes them, even beside another run that is busy in the same folder.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import Callable
+from typing import BinaryIO
+
+try:
+    import fcntl
+except ImportError:  # No such locks on Windows; leftovers stay there until someone removes them.
+    fcntl = None  # type: ignore[assignment]
+
+PREFIX, SUFFIX = ".progcodec-", ".tmp"
+"""Of a sibling's name; a random part stands between."""
+
+
+def write_whole(path: str, data: bytes, before_rename: Callable[[], None] | None = None) -> None:
+    """Write all of ``data`` or nothing; folders are made as needed, an old file's permissions stay.
+
+    Args:
+        before_rename: called when all is written and nothing visible yet; what it raises ends the writing.
+    Raises:
+        OSError.
+    """
+    folder = os.path.dirname(path)
+    os.makedirs(folder or ".", exist_ok=True)
+    file, temporary = _open_sibling(folder)
+    try:
+        with file:
+            file.write(data)
+            file.flush()
+            _force_to_disk(file.fileno())
+            if os.path.exists(path):
+                shutil.copymode(path, temporary)
+            if before_rename is not None:
+                before_rename()
+            os.replace(temporary, path)
+    except BaseException:  # Ctrl-C too must not leave a stray file.
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def remove_leftovers(folder: str) -> int:
+    """Remove siblings that nobody writes any more; how many those were. Never raises for what cannot be removed."""
+    if fcntl is None:
+        return 0
+    removed = 0
+    with contextlib.suppress(OSError), os.scandir(folder or ".") as entries:
+        for entry in entries:
+            if entry.name.startswith(PREFIX) and entry.name.endswith(SUFFIX):
+                with contextlib.suppress(OSError), open(entry.path, "rb") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    os.unlink(entry.path)
+                    removed += 1
+    return removed
+
+
+def append_line(path: str, line: bytes) -> None:
+    """Add a line to a file of lines, in one write. Raises OSError."""
+    with open(path, "ab", buffering=0) as file:
+        file.write(line + b"\n")
+
+
+def _open_sibling(folder: str) -> tuple[BinaryIO, str]:
+    """A new locked file."""
+    while True:
+        temporary = os.path.join(folder, f"{PREFIX}{secrets.token_hex(6)}{SUFFIX}")
+        file = open(temporary, "xb")  # noqa: SIM115
+        if fcntl is not None:
+            with contextlib.suppress(OSError):  # Some file systems have no locks; then nothing is cleaned there either.
+                fcntl.flock(file, fcntl.LOCK_EX)
+        if os.path.exists(temporary):
+            return file, temporary
+        file.close()  # Another run took it for a leftover in the moment before it was locked.
+
+
+def _force_to_disk(descriptor: int) -> None:
+    with contextlib.suppress(OSError):  # Not every file system can.
+        os.fsync(descriptor)

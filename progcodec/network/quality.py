@@ -1,0 +1,60 @@
+"""What a stream's quality changes: the quantisation step of y, and what has to follow it. Exact arithmetic only.
+
+One unit of quality is two σ-indexes, so the step shrinks by (64 / 0.11)^(2/63) = 1.224 with each unit, and
+
+    q = round((y − μ) / step)      ŷ = μ + step·q      σ-index(quality) = map[σ-index]: + 2·quality but for small σ
+
+which is the index of σ / step, as the σ of the 64 tables are spaced in logarithms (``quality_maps.py``). The Δ-networks were trained
+at a step of 1, so they are shown ℓ(|q|·step) in place of ℓ(|q|). Nothing else depends on the quality, the hyperlatent neither.
+
+The step is a fraction S / 2^16 whose numerator is found by integers alone, S = ⌊2^16·(11 / 6400)^(2·quality/63)⌋: the same on every
+machine, exact in float32, 2^16 at quality 0. ℓ is then as exact: ⌊16·log2(1 + n·S/2^16)⌋ is a bit length. S and ℓ are part of the format.
+"""
+
+from functools import cache
+
+from progcodec.config import Q_MAX, QUALITY_INDEXES, QUALITY_MAX, SCALE_COUNT
+
+STEP_BITS = 16
+"""Bits after the point of a step."""
+SCALE_RATIO = 6400, 11
+"""SCALE_MAX / SCALE_MIN, exactly."""
+MAGNITUDE_STEPS = 16
+"""ℓ counts sixteenths of an octave: the scale path's integers per unit of the real network."""
+
+
+def check_quality(quality: int) -> int:
+    """The quality itself. Raises ValueError unless it is an integer in −7..7."""
+    if type(quality) is not int or abs(quality) > QUALITY_MAX:
+        raise ValueError(f"quality must be an integer from {-QUALITY_MAX} to {QUALITY_MAX}, not {quality!r}")
+    return quality
+
+
+@cache
+def step_numerator(quality: int) -> int:
+    """S: the step in units of 2^-16, rounded down."""
+    exponent = QUALITY_INDEXES * abs(check_quality(quality))
+    above, below = (number**exponent for number in (SCALE_RATIO if quality < 0 else SCALE_RATIO[::-1]))
+    roots = SCALE_COUNT - 1
+    numerator = 0
+    for bit in reversed(range(STEP_BITS + 8)):  # the largest S with (S / 2^16)^63 ≤ above / below
+        larger = numerator | 1 << bit
+        if larger**roots * below <= above << STEP_BITS * roots:
+            numerator = larger
+    return numerator
+
+
+def step_size(quality: int) -> float:
+    """The quantisation step, exactly S / 2^16: 4.12 at quality −7, 1 at 0, 0.243 at 7."""
+    return step_numerator(quality) / 2**STEP_BITS
+
+
+@cache
+def magnitude_table(quality: int) -> tuple[int, ...]:
+    """ℓ(n) for n in 0..127 at this step: ⌊16·log2(1 + n·step)⌋, by integers alone; 0..144, so always 8 bits.
+
+    With one = 2^16, it is the bit length of (one + n·S)^16, less that of one^16.
+    """
+    one, step = 1 << STEP_BITS, step_numerator(quality)
+    unit = (one**MAGNITUDE_STEPS).bit_length()
+    return tuple(((one + n * step) ** MAGNITUDE_STEPS).bit_length() - unit for n in range(Q_MAX + 1))

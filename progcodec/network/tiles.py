@@ -1,0 +1,223 @@
+"""Cutting a large picture into tiles that overlap by as much as the networks look around themselves: no seam can show.
+
+    tile 1   ════════════════════|░halo░|
+    tile 2               |░halo░|════════════════════|░halo░|          reads [low, high), gives [start, stop)
+    tile 3                                   |░halo░|════════════════════
+
+What a network gives at a position depends on inputs no further away than its *reach*. A tile that is read with a halo at least
+that wide gives, between its halos, what the whole picture gives there: exactly in the integer scale path, up to float rounding
+elsewhere. Zeros are padded at the picture's true borders as ever; those at a tile's other edges are felt in its halo only.
+Lengths are latent positions, 16 pixels each, if nothing else is said.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from progcodec.config import HYPER_STRIDE, LATENT_STRIDE, ModelConfig
+
+BLOCK_REACH = 2
+"""Of a 5×5 convolution, and so of a block; 1×1 convolutions look nowhere."""
+MEAN_REACH = 5 * BLOCK_REACH
+"""Of one block's μ, in P and in the ŷ before it: 𝒞's block, ℋ's two blocks, ΔM's block and its gate."""
+INDEX_REACH = 1
+"""Of one block's σ-indices, in F and in the q before it: a 3×3 convolution."""
+HYPER_REACH = 2 * HYPER_STRIDE
+"""Of z in y, of P in ẑ and of F in ẑ: none of the three looks more than 2 hyperlatent positions, of 64 pixels, around itself.
+z: blocks at 1/16 and 1/32 of the resolution, 2/4 + 2/2. P: a 3×3 at 1/64, a block at 1/32, 1 + 2/2. F: 3×3 at 1/64, 1/32 and
+1/16, 1 + 1/2 + 1/4."""
+
+SIDES = {"lite": 128, "tic": 64}
+"""Sides of the tiles of g_a and g_s in each family. `tic` works at up to 1/2 of the resolution, `lite` at 1/8: hence the smaller ones."""
+CONTEXT_SIDE = 256
+"""Of the tiles of all other networks, which work at 1/16 of the resolution."""
+
+
+class Field(NamedTuple):
+    """What the tiles of g_a and g_s must keep to: a halo of ``reach`` at least, edges at multiples of ``unit``."""
+
+    reach: int
+    unit: int
+
+
+def transform_field(config: ModelConfig) -> Field:
+    """Of g_a in pixels and of g_s in ŷ, whichever is larger."""
+    if config.family == "tic":
+        return Field(max(_tic_analysis_reach(config), _tic_synthesis_reach(config)), config.swin_window // 2)
+    assert config.family == "lite", config.family
+    at_8 = 1 + BLOCK_REACH * config.depth  # the 3×3 and the blocks at 1/8 of the resolution
+    return Field(BLOCK_REACH * config.inner_depth + math.ceil(at_8 / 2), 1)
+
+
+def _tic_analysis_reach(config: ModelConfig) -> int:
+    """Each attention looks as far as its window is wide, less one, if the grid of windows is where it belongs."""
+    reach = 0
+    for kernel_reach, depth in zip((1, 1, 1, 2), (*config.swin_depths[::-1], 0), strict=True):
+        reach = 2 * reach + kernel_reach + depth * (config.swin_window - 1)
+    return math.ceil(reach / LATENT_STRIDE)
+
+
+def _tic_synthesis_reach(config: ModelConfig) -> int:
+    reach = 0
+    for kernel_reach, depth in zip((2, 1, 1, 1), (*config.swin_depths, 0), strict=True):
+        reach = (reach + kernel_reach + 1) // 2 + depth * (config.swin_window - 1)
+    return reach
+
+
+class Span(NamedTuple):
+    """A tile along one axis: it gives [start, stop) and reads [low, high)."""
+
+    start: int
+    stop: int
+    low: int
+    high: int
+
+    @property
+    def read(self) -> slice:
+        return slice(self.low, self.high)
+
+    @property
+    def inner(self) -> slice:
+        """Where what is given lies in what is read."""
+        return slice(self.start - self.low, self.stop - self.low)
+
+    def times(self, stride: int) -> "Span":
+        """The same on a grid so many times finer."""
+        return Span(*(stride * place for place in self))
+
+    def over(self, stride: int) -> "Span":
+        """The same on a grid so many times coarser. Edges are multiples of ``stride``, but for the picture's own."""
+        return Span(*(-(-place // stride) for place in self))
+
+
+class Tile(NamedTuple):
+    rows: Span
+    columns: Span
+
+    def times(self, stride: int) -> "Tile":
+        return Tile(self.rows.times(stride), self.columns.times(stride))
+
+    def over(self, stride: int) -> "Tile":
+        return Tile(self.rows.over(stride), self.columns.over(stride))
+
+    def read(self, x):
+        """The part of (..., H, W), tensor or array, that the tile reads."""
+        return x[..., self.rows.read, self.columns.read]
+
+    def inner(self, x):
+        """The part of what was made of :meth:`read` that the tile gives."""
+        return x[..., self.rows.inner, self.columns.inner]
+
+
+class Box(NamedTuple):
+    """Rows [top, bottom) and columns [left, right) of a picture or of a latent."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    def moved(self, down: int, right: int) -> "Box":
+        return Box(self.top + down, self.left + right, self.bottom + down, self.right + right)
+
+    def cut(self, x):
+        """That part of (..., H, W), tensor or array."""
+        return x[..., self.top : self.bottom, self.left : self.right]
+
+    def over(self, stride: int) -> "Box":
+        """The smallest box on a grid so many times coarser that holds this one."""
+        return Box(self.top // stride, self.left // stride, -(-self.bottom // stride), -(-self.right // stride))
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How large pictures are cut: nothing of up to twice a tile's area is, what is larger always.
+
+    Attributes:
+        side: of the tiles of g_a and g_s; None for the family's own, in SIDES.
+        context_side: of the tiles of the other networks.
+    """
+
+    side: int | None = None
+    context_side: int = CONTEXT_SIDE
+
+    def transform(self, config: ModelConfig, height: int, width: int, box: Box | None = None) -> list[Tile]:
+        """Of g_a and g_s over a latent of that size, or over a box of it, where a tile may give a little more than the box."""
+        return _tiles(height, width, self.side or SIDES[config.family], *transform_field(config), box)
+
+    def hyper(self, height: int, width: int) -> list[Tile]:
+        """Of h_a, P and F; edges are multiples of HYPER_STRIDE, so ``over(HYPER_STRIDE)`` tells the hyperlatent positions."""
+        return _tiles(height, width, self.context_side, HYPER_REACH, HYPER_STRIDE)
+
+    def mean(self, height: int, width: int) -> list[Tile]:
+        return _tiles(height, width, self.context_side, MEAN_REACH)
+
+    def index(self, height: int, width: int) -> list[Tile]:
+        return _tiles(height, width, self.context_side, INDEX_REACH)
+
+
+def region_halo(config: ModelConfig) -> tuple[int, int]:
+    """How much of a latent must be at hand around a box, for the box's pixels, if the mean path runs on that much alone.
+
+    Returns:
+        (reach, unit), as a :class:`Field`: g_s, the means of each block, one after the other, and P.
+    """
+    reach, unit = transform_field(config)
+    return reach + len(config.blocks) * MEAN_REACH + HYPER_REACH, math.lcm(unit, HYPER_STRIDE)
+
+
+def spans(first: int, last: int, length: int, side: int, reach: int, unit: int = 1) -> list[Span]:
+    """[first, last) of an axis in spans of nearly equal size, at most ``side`` if that is a multiple of ``unit``.
+
+    Inner edges and halos are rounded outwards to multiples of ``unit``, and end where the axis does.
+    """
+    first = first // unit * unit
+    step = -(-(last - first) // -(-(last - first) // side))
+    step = -(-step // unit) * unit
+    found = []
+    for start in range(first, last, step):
+        stop = start + step if start + step < last else min(-(-last // unit) * unit, length)
+        low, high = (start - reach) // unit * unit, -(-(stop + reach) // unit) * unit
+        found.append(Span(start, stop, max(0, low), min(length, high)))
+    return found
+
+
+def _tiles(height: int, width: int, side: int, reach: int, unit: int = 1, box: Box | None = None) -> list[Tile]:
+    box = box or Box(0, 0, height, width)
+    if box.height * box.width <= 2 * side * side:
+        side = max(box.height, box.width) + unit
+    rows = spans(box.top, box.bottom, height, side, reach, unit)
+    columns = spans(box.left, box.right, width, side, reach, unit)
+    return [Tile(row, column) for row in rows for column in columns]
+
+
+def stitched(tiles: list[Tile], run: Callable[[Tile], Tensor]) -> Tensor:
+    """What ``run`` makes of each tile, its halo included, put together: (N, C, H, W), channels last if float.
+
+    Args:
+        tiles: of a whole plane, on its own grid.
+    """
+    if len(tiles) == 1:
+        return run(tiles[0])
+    height, width = tiles[-1].rows.stop, tiles[-1].columns.stop
+    whole: Tensor | None = None
+    for tile in tiles:
+        part = run(tile)
+        if whole is None:
+            form = torch.channels_last if part.is_floating_point() else torch.contiguous_format
+            whole = part.new_empty((*part.shape[:2], height, width)).contiguous(memory_format=form)
+        whole[..., tile.rows.start : tile.rows.stop, tile.columns.start : tile.columns.stop] = tile.inner(part)
+    assert whole is not None
+    return whole

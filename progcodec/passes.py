@@ -1,0 +1,102 @@
+"""One pass of each network over pictures of any size: in one piece, or tile by tile where they are large.
+
+    images ─analyse→ y ─hyper_analyse→ z          ẑ ─prior→ P ─mean→ μ          ẑ ─features→ F ─index→ σ-indices
+    pixels ←synthesise─ ŷ
+
+Images are read, and pixels written, tile by tile: no float copy of a large picture exists at any time.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from progcodec.config import HYPER_STRIDE, LATENT_STRIDE, ModelConfig
+from progcodec.image import as_tensor, cut_out, pad_to_multiple, size_of, to_pixels
+from progcodec.network.hyperprior import MeanPath
+from progcodec.network.scale import ScalePath
+from progcodec.network.tiles import Box, Tile, Tiling, stitched
+
+
+def analyse(g_a: nn.Module, images: Sequence[object], tiling: Tiling, config: ModelConfig, device: torch.device) -> Tensor:
+    """y, (N, 320, h, w) on the device, of images of one size."""
+    height, width = size_of(images[0])
+    tiles = tiling.transform(config, -(-height // LATENT_STRIDE), -(-width // LATENT_STRIDE))
+
+    def run(tile: Tile) -> Tensor:
+        rows, columns = tile.times(LATENT_STRIDE)
+        box = Box(rows.low, columns.low, min(rows.high, height), min(columns.high, width))
+        whole = box == (0, 0, height, width)
+        x = torch.cat([as_tensor(image if whole else cut_out(image, *box)) for image in images]).to(device)
+        return g_a(_channels_last(pad_to_multiple(x, LATENT_STRIDE)))
+
+    return stitched(tiles, run)
+
+
+def hyper_analyse(h_a: nn.Module, y: Tensor, tiling: Tiling) -> Tensor:
+    """z, (N, hyper channels, ⌈h/4⌉, ⌈w/4⌉)."""
+    tiles = [tile.over(HYPER_STRIDE) for tile in tiling.hyper(*y.shape[2:])]
+    return stitched(tiles, lambda tile: h_a(_channels_last(tile.times(HYPER_STRIDE).read(y))))
+
+
+def prior(path: MeanPath, z_hat: Tensor, height: int, width: int, tiling: Tiling) -> Tensor:
+    """P, from ẑ with its medians added back, for ``height`` × ``width`` latent positions."""
+
+    def run(tile: Tile) -> Tensor:
+        size = [span.high - span.low for span in tile]
+        return path.prior(_channels_last(tile.over(HYPER_STRIDE).read(z_hat)), *size)
+
+    return stitched(tiling.hyper(height, width), run)
+
+
+def mean(path: MeanPath, block: int, prior: Tensor, prefix: Tensor | None, tiling: Tiling) -> Tensor:
+    """μ of a block, (N, blocks[block], h, w), from P and the ŷ of earlier blocks, None for block 0."""
+
+    def run(tile: Tile) -> Tensor:
+        return path.mean(block, tile.read(prior), None if prefix is None else tile.read(prefix))
+
+    return stitched(tiling.mean(*prior.shape[2:]), run)
+
+
+def features(path: ScalePath, z: np.ndarray, height: int, width: int, tiling: Tiling) -> Tensor:
+    """F, uint8 (N, scale width, h, w), from integer ẑ (N, hyper channels, ⌈h/4⌉, ⌈w/4⌉)."""
+
+    def run(tile: Tile) -> Tensor:
+        size = [span.high - span.low for span in tile]
+        return path.features(exact(tile.over(HYPER_STRIDE).read(z)), *size).to(torch.uint8)
+
+    return stitched(tiling.hyper(height, width), run)
+
+
+def index(
+    path: ScalePath, block: int, features: Tensor, earlier: np.ndarray | None, qualities: Sequence[int], tiling: Tiling
+) -> np.ndarray:
+    """σ-indices of a block, uint8 (N, blocks[block], h, w), from F and the q of earlier blocks, None for block 0."""
+
+    def run(tile: Tile) -> Tensor:
+        before = None if earlier is None else exact(tile.read(earlier))
+        return path.index(block, tile.read(features).float(), before, qualities).to(torch.uint8)
+
+    return stitched(tiling.index(*features.shape[2:]), run).numpy()
+
+
+def synthesise(g_s: nn.Module, y: Tensor, box: Box, tiling: Tiling, config: ModelConfig) -> np.ndarray:
+    """Pixels of a box of the picture, uint8 (N, box height, box width, 3), from ŷ (N, 320, h, w)."""
+    pixels = np.empty((len(y), box.height, box.width, 3), np.uint8)
+    for tile in tiling.transform(config, *y.shape[2:], box.over(LATENT_STRIDE)):
+        rows, columns = tile.times(LATENT_STRIDE)
+        part = Box(*np.maximum((rows.start, columns.start), box[:2]), *np.minimum((rows.stop, columns.stop), box[2:]))
+        x = part.moved(-rows.low, -columns.low).cut(g_s(_channels_last(tile.read(y))))
+        place = part.moved(-box.top, -box.left)
+        pixels[:, place.top : place.bottom, place.left : place.right] = to_pixels(x)
+    return pixels
+
+
+def exact(values: np.ndarray) -> Tensor:
+    """Integers as the float32 tensor, on the CPU, in which the scale path computes exactly."""
+    return torch.from_numpy(np.ascontiguousarray(values)).float()
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,88 @@
+"""The ablations: one line each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from progcodec.errors import TrainingError
+
+BASE = "base"
+SMALL = {"width": 64, "depth": 1, "inner_width": 320, "inner_depth": 1, "hyper_channels": 48, "mean_width": 64, "scale_width": 48}
+"""A model that a CPU core trains some ten times as fast as the shipped one; its latent channels are as many."""
+CLASS_TERM = {"class_from": 0.0}
+"""The class term from the first step on: a short run has no room for a part without it."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What differs from the base.
+
+    Attributes:
+        about: in words, for the table.
+        train: settings of the run, as in TrainSettings. config: of the model, as in ModelConfig.
+        scheme: how the stream is ordered and decoded, one of ``evaluation.rivals``.
+        teacher: whether the run has the class term. groups: whether that sees independently made groups.
+        against: the variant that it is compared with.
+        trained: False: the weights of the one it is compared with serve, and only the decoder differs.
+    """
+
+    about: str
+    train: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    scheme: str = "progcodec"
+    teacher: bool = False
+    groups: bool = False
+    against: str = BASE
+    trained: bool = True
+
+    @property
+    def from_weights(self) -> bool:
+        """Whether given weights of the base's shape and kind can be its start."""
+        return not self.config and self.train.get("progressive", True)
+
+
+VARIANTS = MappingProxyType({
+    BASE: Variant("as shipped, without class term"),
+    "class-term": Variant("class term on", train=CLASS_TERM, teacher=True),
+    "flat-groups": Variant(
+        "class term with groups that need not nest", train=CLASS_TERM, teacher=True, groups=True, against="class-term"
+    ),
+    "no-delta": Variant("no Δ-networks, neither for σ nor for μ", config={"delta": False}),
+    "split-128-96-96": Variant("blocks of 128, 96, 96 channels, the paper's", config={"blocks": (128, 96, 96)}),
+    "split-96-128-96": Variant("blocks of 96, 128, 96 channels", config={"blocks": (96, 128, 96)}),
+    "split-96-96-128": Variant("blocks of 96, 96, 128 channels", config={"blocks": (96, 96, 128)}),
+    "split-107-107-106": Variant("blocks of 107, 107, 106 channels", config={"blocks": (107, 107, 106)}),
+    "zero-masked": Variant("ŷ = 0, not μ, where nothing arrived; trained so", train={"zero_missing": True}, scheme="zero-masking"),
+    "zero-masked-decoder": Variant("the same in the decoder alone", scheme="zero-masking", trained=False),
+    "raster": Variant("raster order, not falling σ, in each block; trained so", train={"raster": True}, scheme="raster"),
+    "raster-coder": Variant("the same in the coder alone", scheme="raster", trained=False),
+    "no-cut": Variant("no random cuts in training", train={"cut": 0.0}),
+    "one-level": Variant("rate and distortion of the fine level alone", train={"progressive": False}),
+    "one-level-half": Variant("the same at half the λ", train={"progressive": False, "distortion": (7e-4, 5e-3, 1.5e-2)}),
+})  # fmt: skip
+
+
+def chosen(only: Sequence[str], teacher: bool, groups: bool) -> tuple[dict[str, Variant], dict[str, str]]:
+    """The variants to run, with those that they are compared with, in the list's order; and why others are left out, by name.
+
+    Args:
+        only: names; none: all. teacher, groups: whether these are at hand.
+    Raises:
+        TrainingError: a name is not on the list, or one that was asked for lacks what it needs.
+    """
+    if unknown := [name for name in only if name not in VARIANTS]:
+        raise TrainingError(f"there is no variant {unknown[0]!r}; there are: {', '.join(VARIANTS)}")
+    wanted = set(only or VARIANTS)
+    left_out = {}
+    for name in [name for name in VARIANTS if name in wanted]:
+        variant = VARIANTS[name]
+        lacks = "a teacher" if variant.teacher and not teacher else "embeddings" if variant.groups and not groups else None
+        if lacks and only:
+            raise TrainingError(f"the variant {name} needs {lacks}")
+        if lacks:
+            left_out[name] = f"needs {lacks}"
+            wanted.discard(name)
+    while missing := {VARIANTS[name].against for name in wanted} - wanted:
+        wanted |= missing
+    return {name: variant for name, variant in VARIANTS.items() if name in wanted | {BASE}}, left_out
