@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from progcodec import passes
+from progcodec.arrays import Ints
 from progcodec.bitstream import container, ordering
 from progcodec.bitstream.rangecoder import Runs, encode_segment
 from progcodec.bitstream.tables import Tables
@@ -114,7 +115,7 @@ class Codec:
     ) -> list[list[Trace]]:
         """What :meth:`encode_batch` would write, before it becomes bytes: the four segments of each image."""
 
-        def look(order: np.ndarray, symbols: np.ndarray, runs: Runs, tables: Tables) -> Trace:
+        def look(order: Ints, symbols: Ints, runs: Runs, tables: Tables) -> Trace:
             table = np.repeat([index for index, _ in runs], [count for _, count in runs])
             return Trace(order, symbols, tables.bits[table, symbols + Q_MAX])
 
@@ -126,7 +127,7 @@ class Codec:
         images: Sequence[object],
         quality: int,
         max_pixels: int,
-        code: Callable[[np.ndarray, np.ndarray, Runs, Tables], Part],
+        code: Callable[[Ints, Ints, Runs, Tables], Part],
     ) -> tuple[list[list[Part]], tuple[int, int]]:
         """What ``code`` makes of each image's segments, and the (height, width) that all images share."""
         size = step_size(quality)
@@ -235,7 +236,7 @@ class Codec:
         return receive(self.walker, parsed).latents(parsed)
 
     @torch.inference_mode()
-    def assemble(self, z: np.ndarray, q: np.ndarray, quality: int = 0) -> Tensor:
+    def assemble(self, z: Ints, q: Ints, quality: int = 0) -> Tensor:
         """ŷ of integers that are at hand, 0 where nothing arrived: what a decoder of the same prefix gets.
 
         Args:
@@ -268,10 +269,10 @@ class Codec:
             return [Image.fromarray(picture) for picture in pixels]
 
 
-def _payload(order: np.ndarray, symbols: np.ndarray, runs: Runs, tables: Tables) -> bytes:
+def _payload(order: Ints, symbols: Ints, runs: Runs, tables: Tables) -> bytes:
     return encode_segment(symbols, runs, tables)
 
 
-def _to_integers(x: Tensor) -> np.ndarray:
+def _to_integers(x: Tensor) -> Ints:
     """round(x), clamped to the alphabet: int8 on the CPU."""
     return x.round().clamp_(-Q_MAX, Q_MAX).to(torch.int8).cpu().contiguous().numpy()

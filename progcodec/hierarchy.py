@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from progcodec.arrays import Floats, Ints
 from progcodec.errors import HierarchyError
 from progcodec.wordnet import Taxonomy, data_file, read_json
 
@@ -107,7 +108,7 @@ class Hierarchy:
         return *(f"level {number}" for number in range(1, len(self.levels) + 1)), "classes"
 
     @cached_property
-    def assignments(self) -> np.ndarray:
+    def assignments(self) -> Ints:
         """(levels, classes) int64: the group of each class at each level."""
         table = np.empty((len(self.levels), len(self.classes)), dtype=np.int64)
         up = np.array([leaf.parent for leaf in self.classes])
@@ -117,7 +118,7 @@ class Hierarchy:
                 up = np.array([cluster.parent for cluster in self.levels[level]])[up]
         return table
 
-    def aggregate(self, probabilities: np.ndarray, level: int | str) -> np.ndarray:
+    def aggregate(self, probabilities: Floats, level: int | str) -> Floats:
         """(..., classes) probabilities to (..., groups): the sum over each group's classes, in float64."""
         values = np.asarray(probabilities, dtype=np.float64)
         if values.ndim == 0 or values.shape[-1] != len(self.classes):
@@ -187,7 +188,7 @@ class Hierarchy:
             raise HierarchyError(f"no class or group is called {text!r}")
         return found
 
-    def wu_palmer(self, taxonomy: Taxonomy | None = None) -> np.ndarray:
+    def wu_palmer(self, taxonomy: Taxonomy | None = None) -> Floats:
         """(classes, classes) Wu-Palmer similarities, from WordNet facts (the shipped ones if None)."""
         wnids = [leaf.wnid for leaf in self.classes]
         if None in wnids:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from progcodec.arrays import Array, Pixels
 from progcodec.config import DEFAULT_PIXEL_LIMIT, LATENT_STRIDE
 from progcodec.errors import ImageError, LimitError
 
@@ -65,7 +66,7 @@ def check_picture(file: BinaryIO, max_pixels: int = DEFAULT_PIXEL_LIMIT) -> None
     _read(file, max_pixels, header_only=True)
 
 
-def to_array(image: Image.Image) -> np.ndarray:
+def to_array(image: Image.Image) -> Pixels:
     """uint8 (H, W, 3) of a picture of any mode."""
     return np.array(_to_rgb(image), dtype=np.uint8)
 
@@ -130,7 +131,7 @@ def cut_out(image, top: int, left: int, bottom: int, right: int):
     return image[..., top:bottom, left:right]
 
 
-def to_pixels(tensor: "torch.Tensor") -> np.ndarray:
+def to_pixels(tensor: "torch.Tensor") -> Pixels:
     """uint8 (N, H, W, 3) of a float (N, 3, H, W); rounded, values outside [0, 1] clamped."""
     import torch
 
@@ -237,7 +238,7 @@ def _deep_grey_to_rgb(image: Image.Image) -> Image.Image:
     return Image.fromarray(grey).convert("RGB")
 
 
-def _array_to_tensor(array: np.ndarray) -> "torch.Tensor":
+def _array_to_tensor(array: Array) -> "torch.Tensor":
     """float32 (1, 3, H, W) in [0, 1] of a uint8 (H, W, 3) or (H, W)."""
     import torch
 

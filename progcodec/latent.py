@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 from torch import Tensor
+
+from progcodec.arrays import Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,8 @@ class Latent:
     """
 
     y: Tensor
-    z: np.ndarray
-    q: np.ndarray
+    z: Ints
+    q: Ints
     received: tuple[int, ...]
     total: tuple[int, ...]
     width: int
@@ -42,6 +43,6 @@ class Trace:
         bits: what each costs, float64, by the tables' probabilities.
     """
 
-    order: np.ndarray
-    symbols: np.ndarray
-    bits: np.ndarray
+    order: Ints
+    symbols: Ints
+    bits: Floats

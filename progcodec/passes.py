@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from progcodec.arrays import Ints, Pixels
 from progcodec.config import HYPER_STRIDE, LATENT_STRIDE, ModelConfig
 from progcodec.image import as_tensor, cut_out, pad_to_multiple, size_of, to_pixels
 from progcodec.network.hyperprior import MeanPath
@@ -59,7 +60,7 @@ def mean(path: MeanPath, block: int, prior: Tensor, prefix: Tensor | None, tilin
     return stitched(tiling.mean(*prior.shape[2:]), run)
 
 
-def features(path: ScalePath, z: np.ndarray, height: int, width: int, tiling: Tiling) -> Tensor:
+def features(path: ScalePath, z: Ints, height: int, width: int, tiling: Tiling) -> Tensor:
     """F, uint8 (N, scale width, h, w), from integer ẑ (N, hyper channels, ⌈h/4⌉, ⌈w/4⌉)."""
 
     def run(tile: Tile) -> Tensor:
@@ -70,8 +71,8 @@ def features(path: ScalePath, z: np.ndarray, height: int, width: int, tiling: Ti
 
 
 def index(
-    path: ScalePath, block: int, features: Tensor, earlier: np.ndarray | None, qualities: Sequence[int], tiling: Tiling
-) -> np.ndarray:
+    path: ScalePath, block: int, features: Tensor, earlier: Ints | None, qualities: Sequence[int], tiling: Tiling
+) -> Ints:
     """σ-indices of a block, uint8 (N, blocks[block], h, w), from F and the q of earlier blocks, None for block 0."""
 
     def run(tile: Tile) -> Tensor:
@@ -81,7 +82,7 @@ def index(
     return stitched(tiling.index(*features.shape[2:]), run).numpy()
 
 
-def synthesise(g_s: nn.Module, y: Tensor, box: Box, tiling: Tiling, config: ModelConfig) -> np.ndarray:
+def synthesise(g_s: nn.Module, y: Tensor, box: Box, tiling: Tiling, config: ModelConfig) -> Pixels:
     """Pixels of a box of the picture, uint8 (N, box height, box width, 3), from ŷ (N, 320, h, w)."""
     pixels = np.empty((len(y), box.height, box.width, 3), np.uint8)
     for tile in tiling.transform(config, *y.shape[2:], box.over(LATENT_STRIDE)):
@@ -93,7 +94,7 @@ def synthesise(g_s: nn.Module, y: Tensor, box: Box, tiling: Tiling, config: Mode
     return pixels
 
 
-def exact(values: np.ndarray) -> Tensor:
+def exact(values: Ints) -> Tensor:
     """Integers as the float32 tensor, on the CPU, in which the scale path computes exactly."""
     return torch.from_numpy(np.ascontiguousarray(values)).float()
 

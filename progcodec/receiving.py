@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
+from progcodec.arrays import Ints
 from progcodec.bitstream import ordering
 from progcodec.bitstream.container import Stream
 from progcodec.bitstream.rangecoder import decode_segment
@@ -28,7 +29,7 @@ class Received(NamedTuple):
     """
 
     y: Tensor
-    symbols: list[np.ndarray]
+    symbols: list[Ints]
     counts: list[list[int]]
     bits: list[int]
 
@@ -51,7 +52,7 @@ def receive(walker: Walker, streams: Sequence[Stream], box: Box | None = None) -
     height, width = (-(-side // LATENT_STRIDE) for side in (headers[0].height, headers[0].width))
     counts = [[0] * headers[0].segments for _ in streams]
     bits = [0] * len(streams)
-    symbols: list[np.ndarray] = []
+    symbols: list[Ints] = []
 
     def reply(step: Step) -> Reply:
         values = np.zeros((len(streams), *step.shape), np.int8)

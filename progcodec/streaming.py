@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from progcodec.api import codec_for
+from progcodec.arrays import Ints
 from progcodec.bitstream import container, ordering
 from progcodec.bitstream.incremental import SegmentReader
 from progcodec.codec import Codec
@@ -98,8 +99,8 @@ class StreamDecoder:
         self._walk = None
         self._step: Step | None = None
         self._reader: SegmentReader | None = None
-        self._order: np.ndarray | None = None
-        self._whole: list[np.ndarray] = []
+        self._order: Ints | None = None
+        self._whole: list[Ints] = []
         self._failed: Exception | None = None
         self._latent: Latent | None = None
 
@@ -236,7 +237,7 @@ class StreamDecoder:
     def _ends_early(self) -> bool:
         return self._last_segment < len(container.SEGMENT_NAMES) - 1
 
-    def _scattered(self) -> np.ndarray:
+    def _scattered(self) -> Ints:
         """The certain symbols of the current segment in place, zero elsewhere: int32 (1, C, h, w)."""
         assert self._step is not None and self._reader is not None and self._order is not None
         return ordering.scatter(self._reader.symbols, self._order, self._step.shape)[0][None]
@@ -246,7 +247,7 @@ class StreamDecoder:
         torn = self._reader is not None and len(self._whole) == self._step.segment  # type: ignore[union-attr]
         received: list[int] = []
         totals: list[int] = []
-        values: list[np.ndarray] = []
+        values: list[Ints] = []
 
         def reply(step: Step) -> Reply:
             whole = step.segment < len(self._whole)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from progcodec import passes
+from progcodec.arrays import Ints
 from progcodec.bitstream import ordering
 from progcodec.bitstream.rangecoder import Runs
 from progcodec.bitstream.tables import Tables
@@ -43,11 +44,11 @@ class Step:
     segment: int
     items: tuple[int, ...]
     shape: tuple[int, int, int]
-    indexes: np.ndarray | None
+    indexes: Ints | None
     mean: Tensor | None
 
 
-Reply: TypeAlias = tuple[np.ndarray, Sequence[bool]]
+Reply: TypeAlias = tuple[Ints, Sequence[bool]]
 """What a user of the walk answers to a step: symbols, int8 or int32 (N, C, h, w), and which images got all of theirs."""
 
 
@@ -103,7 +104,7 @@ class Walker:
             prior = passes.prior(self.mean_path, z_hat, box.height, box.width, self.tiling)
             y_hat = prior.new_empty((n, self.config.latent_channels, box.height, box.width))
             y_hat = y_hat.contiguous(memory_format=torch.channels_last)
-        earlier: np.ndarray | None = None
+        earlier: Ints | None = None
         for k, channels in enumerate(self.config.blocks):
             start, end = self.config.offsets[k : k + 2]
             with stage("mean path"):
@@ -127,7 +128,7 @@ class Walker:
                 torch.add(mean, rest, out=y_hat[:, start:end])
         return y_hat
 
-    def order(self, step: Step, position: int) -> tuple[np.ndarray, Runs, Tables]:
+    def order(self, step: Step, position: int) -> tuple[Ints, Runs, Tables]:
         """Coding order, runs and tables of one image's symbols in a step; ``position`` counts within ``step.items``."""
         with stage("ordering"):
             if step.indexes is None:

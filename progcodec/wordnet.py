@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from progcodec.arrays import Floats, Ints
 from progcodec.errors import HierarchyError
 
 SHIPPED = "wordnet_imagenet1k.json"
@@ -100,7 +101,7 @@ class Taxonomy:
             way.append(min(self.synsets[way[-1]].hypernyms, key=lambda parent: (self._depths[parent][0], parent)))
         return way[::-1]
 
-    def wu_palmer(self, wnids: Sequence[str]) -> np.ndarray:
+    def wu_palmer(self, wnids: Sequence[str]) -> Floats:
         """(n, n) float64 similarities in (0, 1], 1 on the diagonal: 2 depth(lcs) / (depth(a) + depth(b)).
 
         A synset has several ways to the root, so depth needs a convention, and it is that of nltk's `wup_similarity`:
@@ -119,10 +120,10 @@ class Taxonomy:
         longest = np.array([self._depths[wnid][1] for wnid in order])
         shortest = np.array([self._depths[wnid][0] for wnid in order])
 
-        apart: dict[int, np.ndarray] = {}
+        apart: dict[int, Ints] = {}
         """Fewest steps between a synset, by column, and each of the `wnids`: up to a shared ancestor, then down."""
 
-        def distances(place: int) -> np.ndarray:
+        def distances(place: int) -> Ints:
             if place not in apart:
                 up = self.above(order[place])
                 reached = steps[:, [column[ancestor] for ancestor in up]]

@@ -11,7 +11,7 @@ import progcodec
 
 ROOT = Path(progcodec.__file__).parent
 LAYERS = [
-    {"errors", "config", "timing", "driving"},
+    {"errors", "config", "timing", "driving", "arrays"},
     {"bitstream", "network", "wordnet"},
     {"image", "stream", "hierarchy"},
     {"passes", "region", "latent"},

@@ -1,19 +1,23 @@
 """Tar files to tar files: here, and over a real Ray cluster of two machines of which one is lost."""
 
 import io
-import json
 import os
+import sys
 import tarfile
 import time
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
 import progcodec
 from progcodec.bitstream.container import Header, write
-from progcodec.errors import ClusterError, ShardError
+from progcodec.cli.cluster import convert_shards
+from progcodec.errors import CheckpointError, ClusterError, ShardError
 from progcodec.fleet import storage
-from progcodec.fleet.operation import Truncate
+from progcodec.fleet.cluster import Terms, convert_on_cluster
+from progcodec.fleet.operation import Decode, Encode, Truncate
 from progcodec.fleet.shards import RECORD, Shard, convert, target_name
 from tests.command import COARSE_END, STREAM, errors, run
 
@@ -111,8 +115,6 @@ def test_object_stores(here):
 
 
 def test_encode_decode_and_classify_shards(here, tiny_checkpoint, small_photograph):
-    from progcodec.fleet.operation import Decode, Encode
-
     file = io.BytesIO()
     small_photograph.save(file, "PNG")
     Path("photos.tar").write_bytes(tar_of(("x.png", file.getvalue()), ("x.cls", b"3"), ("y.png", file.getvalue())))
@@ -137,7 +139,7 @@ def test_usage(here):
 
 
 def test_without_ray_it_says_so(here, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    monkeypatch.setitem(sys.modules, "ray", None)
     (line,) = errors(run("decode", "in.tar.gz", "-o", "out", "--engine", "ray", code=1))
     assert line == 'progcodec: Ray is not installed; pip install "progcodec[ray]" brings it'
 
@@ -162,7 +164,6 @@ def cluster():
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
-    os.environ["RAY_TPU_DISABLE"] = "1"
     environment = {"env_vars": {"PYTHONPATH": str(Path(progcodec.__file__).parents[1])}}
     machines = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "num_gpus": 0})
     second = machines.add_node(num_cpus=2, num_gpus=0)
@@ -172,9 +173,8 @@ def cluster():
     machines.shutdown()
 
 
+@pytest.mark.slow
 def test_a_machine_lost_midway_loses_and_doubles_nothing(here, cluster):
-    from progcodec.fleet.cluster import Terms, convert_on_cluster
-
     machines, second = cluster
     streams = [write(Header(64, 48, b"abcd"), [bytes([n] * k) for k in (20, 40, 60, 80)]) for n in range(SHARDS * INPUTS)]
     shards = []
@@ -196,24 +196,30 @@ def test_a_machine_lost_midway_loses_and_doubles_nothing(here, cluster):
     assert made == streams
 
 
-def test_the_command_over_a_cluster(here, cluster):
+@pytest.mark.slow
+def test_the_lines_about_it(here, cluster):
+    """As the commands print them; with an operation that needs no model, so that the workers start at once."""
     Path("damaged.tar").write_bytes(b"no tar file" * 100)
-    Path("whole.tar").write_bytes(tar_of(("a.shc", STREAM)))
-    arguments = ("decode", str(here / "*.tar"), "-o", str(here / "out"), "--engine", "ray", "--resume")
-    told = errors(run(*arguments, code=1))
-    assert any("damaged.tar: not a sound tar file" in line for line in told)
-    assert any("whole.tar: a.shc: the stream was written with model 61626364" in line for line in told)
-    assert json.loads(storage.read_if_there(str(here / "out/whole.tar"))[512:].split(b"\0")[0])["made"] == 0
-    result = run(*arguments, code=1)
-    assert "0 of 1" in result.stdout and "finished before" in result.stdout
+    Path("whole.tar").write_bytes(tar_of(("a.shc", STREAM), ("b.shc", b"GIF89a")))
+
+    @click.command()
+    def command() -> None:
+        convert_shards("ray", [str(here / "*.tar")], None, str(here / "out"), COARSE, "truncating", Terms(resume=True))
+
+    for before in ("", "  finished before"):
+        result = CliRunner().invoke(command)
+        size = Path("out/whole.tar").stat().st_size
+        assert result.exit_code == 1
+        assert result.stdout == f"{here}/whole.tar -> {here}/out/whole.tar  1 of 2  {size:,} bytes{before}\n"
+        first, second = sorted(errors(result))
+        assert first.startswith(f"progcodec: {here}/damaged.tar: not a sound tar file")
+        assert second.startswith(f"progcodec: {here}/whole.tar: b.shc: ")
 
 
-def test_a_worker_that_cannot_start_ends_it(here, cluster):
-    from progcodec.fleet.cluster import Terms, convert_on_cluster
-
-    Path("whole.tar").write_bytes(tar_of(("a.shc", STREAM)))
-    shard = Shard(str(here / "whole.tar"), str(here / "out.tar"))
-    with pytest.raises((ClusterError, FileNotFoundError)):
-        from progcodec.fleet.operation import Decode
-
+@pytest.mark.slow
+def test_a_storage_that_fails_again_and_again_is_told_and_a_missing_model_too(here, cluster):
+    shard = Shard(str(here / "missing.tar"), str(here / "out.tar"))
+    (outcome,) = convert_on_cluster([shard], COARSE, Terms())
+    assert isinstance(outcome.error, ClusterError) and "failed 4 times" in str(outcome.error)
+    with pytest.raises(CheckpointError, match="missing.safetensors"):
         list(convert_on_cluster([shard], Decode("./missing.safetensors"), Terms()))

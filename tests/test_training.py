@@ -18,7 +18,7 @@ from progcodec.network.checkpoint import Checkpoint
 from progcodec.training import log as log_module
 from progcodec.training import loss, step
 from progcodec.training.log import COLUMNS, SOMETIMES
-from progcodec.training.loop import train
+from progcodec.training.loop import flushed_denormals, train
 from progcodec.training.trainer import Trainer, export_state
 from tests.command import errors, run
 from tests.tiny_training import CROP, PHOTOGRAPH, TINY, TINY_OPTIONS, few_start_crops, read_state, settings  # noqa: F401
@@ -50,6 +50,13 @@ def test_a_run_leaves_checkpoint_state_and_log(short, small_photograph):
     data = codec.encode(small_photograph)
     assert codec.decode(data).size == small_photograph.size
     assert codec.decode(data[: len(data) // 2]).size == small_photograph.size
+
+
+def test_a_run_leaves_the_processor_as_it_was(short):
+    """Denormal numbers are flushed in training alone: the whole process would count them as 0 from there on."""
+    assert float(torch.tensor(1e-310, dtype=torch.float64) * 1.0) != 0.0
+    with flushed_denormals():
+        assert float(torch.tensor(1e-310, dtype=torch.float64) * 1.0) == 0.0
 
 
 def test_log_has_the_documented_columns(short):
@@ -179,7 +186,7 @@ def test_a_run_on_a_gpu(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong", [["--finish"], ["--preset", "best"], ["--seed", "-1"], ["--set", "gamma=(1,2)"], ["--set", "accumulate=0"]]
+    "wrong", [["--finish"], ["--preset", "best"], ["--seed", "-1"], ["--set", "gamma=(1,2)"], ["--set", "accumulate=0"], ["--set", "bfloat16=maybe"]]
 )
 def test_options_that_make_no_sense(tmp_path, wrong):
     run("train", "--data", PHOTOGRAPH, "--out", tmp_path / "m.safetensors", "--steps", 1, *wrong, code=2)

@@ -7,6 +7,7 @@ and once all symbols are there, the encoder holds the canonical payload that the
 
 import numpy as np
 
+from progcodec.arrays import Ints
 from progcodec.bitstream.rangecoder import (
     WORD,
     RangeEncoder,
@@ -44,18 +45,18 @@ class SegmentReader:
         self._runs = [run for run in runs if run[1]]
         self._encoder = RangeEncoder()
         self._seen = 0
-        self._parts: list[np.ndarray] = []
+        self._parts: list[Ints] = []
 
     @property
     def complete(self) -> bool:
         return self.count == self.total
 
     @property
-    def symbols(self) -> np.ndarray:
+    def symbols(self) -> Ints:
         """The certain symbols, int32 (count,), in coding order."""
         return np.concatenate([np.empty(0, np.int32), *self._parts])
 
-    def extend(self, payload: bytes, verified: bool = False) -> np.ndarray:
+    def extend(self, payload: bytes, verified: bool = False) -> Ints:
         """Symbols that the payload so far makes certain, and that did not come before: int32, in coding order.
 
         Args:
@@ -74,7 +75,7 @@ class SegmentReader:
                 raise not_canonical()
         return symbols
 
-    def _decode(self, payload: bytes) -> np.ndarray:
+    def _decode(self, payload: bytes) -> Ints:
         words, state = self._encoder.pos()
         rest = payload[WORD * words :]
         low = open_decoder(rest, b"\0")
@@ -95,7 +96,7 @@ class SegmentReader:
         self.count += len(symbols)
         return symbols
 
-    def _advance(self, coded: np.ndarray) -> None:
+    def _advance(self, coded: Ints) -> None:
         start = 0
         while start < len(coded):
             index, count = self._runs[0]

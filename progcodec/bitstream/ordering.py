@@ -6,6 +6,7 @@ Both kinds of segment end up as the same two things: a permutation of the flat (
 
 import numpy as np
 
+from progcodec.arrays import Flags, Ints
 from progcodec.config import SCALE_COUNT
 
 Runs = list[tuple[int, int]]
@@ -14,7 +15,7 @@ CHUNK = 1 << 22
 """Symbols that are sorted together: sorting and counting takes up to 16 bytes more for each."""
 
 
-def coding_order(indexes: np.ndarray) -> np.ndarray:
+def coding_order(indexes: Ints) -> Ints:
     """Order of a latent block: by falling σ-index, ties in channel-row-column order.
 
     Args:
@@ -38,13 +39,13 @@ def coding_order(indexes: np.ndarray) -> np.ndarray:
     return order
 
 
-def runs(indexes: np.ndarray) -> Runs:
+def runs(indexes: Ints) -> Runs:
     """The runs that belong to :func:`coding_order`: falling indexes, none with a zero count."""
     counts = _counts(_checked(indexes)).sum(0)
     return [(index, int(counts[index])) for index in range(SCALE_COUNT - 1, -1, -1) if counts[index]]
 
 
-def channel_order(frequencies: np.ndarray) -> np.ndarray:
+def channel_order(frequencies: Ints) -> Ints:
     """Hyperlatent channels by falling entropy of their tables; ties by channel.
 
     Floats decide here, so this runs once, when a checkpoint is made; the checkpoint stores the resulting integers.
@@ -61,23 +62,23 @@ def channel_order(frequencies: np.ndarray) -> np.ndarray:
     return np.argsort(-entropy, kind="stable").astype(np.int64, copy=False)
 
 
-def hyper_coding_order(channels: np.ndarray, height: int, width: int) -> np.ndarray:
+def hyper_coding_order(channels: Ints, height: int, width: int) -> Ints:
     """As :func:`coding_order`, for a hyperlatent: whole channels in the order ``channels``. int64 (C * H * W,)."""
     positions = np.arange(height * width, dtype=np.int64)
     return (np.asarray(channels, dtype=np.int64)[:, None] * (height * width) + positions).reshape(-1)
 
 
-def hyper_runs(channels: np.ndarray, height: int, width: int) -> Runs:
+def hyper_runs(channels: Ints, height: int, width: int) -> Runs:
     """As :func:`runs`, for a hyperlatent, whose table index is the channel."""
     return [(int(channel), height * width) for channel in channels] if height * width else []
 
 
-def gather(values: np.ndarray, order: np.ndarray) -> np.ndarray:
+def gather(values: Ints, order: Ints) -> Ints:
     """Symbols of (C, H, W) in coding order, int32 (C * H * W,)."""
     return np.asarray(values).reshape(-1)[order].astype(np.int32, copy=False)
 
 
-def scatter(symbols: np.ndarray, order: np.ndarray, shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+def scatter(symbols: Ints, order: Ints, shape: tuple[int, int, int]) -> tuple[Ints, Flags]:
     """Put the first ``len(symbols)`` symbols of a coding order back in place.
 
     Returns:
@@ -90,18 +91,18 @@ def scatter(symbols: np.ndarray, order: np.ndarray, shape: tuple[int, int, int])
     return values.reshape(shape), received.reshape(shape)
 
 
-def place(symbols: np.ndarray, order: np.ndarray, values: np.ndarray) -> None:
+def place(symbols: Ints, order: Ints, values: Ints) -> None:
     """As :func:`scatter`, into a contiguous array that is at hand, of any integer type."""
     values.reshape(-1)[order[: len(symbols)]] = symbols
 
 
-def _counts(flat: np.ndarray) -> np.ndarray:
+def _counts(flat: Ints) -> Ints:
     """How often each of 0..63 occurs in each chunk: int64 (chunks, 64)."""
     chunks = [flat[start : start + CHUNK] for start in range(0, len(flat), CHUNK)]
     return np.array([np.bincount(chunk, minlength=SCALE_COUNT) for chunk in chunks]).reshape(-1, SCALE_COUNT).astype(np.int64)
 
 
-def _checked(indexes: np.ndarray) -> np.ndarray:
+def _checked(indexes: Ints) -> Ints:
     """σ-indexes as a flat uint8 array. Raises ValueError out of range."""
     flat = np.asarray(indexes).reshape(-1)
     if flat.dtype.kind not in "iu":

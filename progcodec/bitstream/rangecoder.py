@@ -24,6 +24,7 @@ from dataclasses import dataclass
 import constriction
 import numpy as np
 
+from progcodec.arrays import Ints
 from progcodec.bitstream.tables import Tables
 from progcodec.config import Q_MAX
 from progcodec.errors import CorruptError
@@ -48,7 +49,7 @@ Runs = Sequence[tuple[int, int]]
 class DecodedSegment:
     """The certain symbols of a segment: int32 in -127..127, the first ``len(symbols)`` of ``total`` in coding order."""
 
-    symbols: np.ndarray
+    symbols: Ints
     total: int
 
     @property
@@ -56,7 +57,7 @@ class DecodedSegment:
         return len(self.symbols) == self.total
 
 
-def encode_segment(symbols: np.ndarray, runs: Runs, tables: Tables) -> bytes:
+def encode_segment(symbols: Ints, runs: Runs, tables: Tables) -> bytes:
     """The canonical payload.
 
     Args:
@@ -117,7 +118,7 @@ def check_length(declared: int, runs: Runs) -> None:
         raise CorruptError(f"a segment is damaged: a length of {declared} bytes is impossible for its symbols")
 
 
-def coded_bits(symbols: np.ndarray, runs: Runs, tables: Tables) -> float:
+def coded_bits(symbols: Ints, runs: Runs, tables: Tables) -> float:
     """Bits that the coder has spent once the first ``len(symbols)`` symbols of the runs are coded: minus the binary
     logarithm of the width of their interval. For a cut after n bytes, n less this over 8 is what the cut leaves unused.
     """
@@ -129,7 +130,7 @@ def _total(runs: Runs) -> int:
     return sum(count for _, count in runs)
 
 
-def _encode(symbols: np.ndarray, runs: Runs, tables: Tables) -> RangeEncoder:
+def _encode(symbols: Ints, runs: Runs, tables: Tables) -> RangeEncoder:
     symbols = np.asarray(symbols)
     if len(symbols) and (symbols.min() < -Q_MAX or symbols.max() > Q_MAX):
         raise ValueError(f"symbols must lie in {-Q_MAX}..{Q_MAX}")
@@ -168,7 +169,7 @@ def open_decoder(payload: bytes, tail: bytes) -> RangeDecoder:
     return RangeDecoder(np.frombuffer(filled, dtype=">u4").astype(np.uint32))
 
 
-def _decode_whole(payload: bytes, runs: Runs, tables: Tables) -> np.ndarray:
+def _decode_whole(payload: bytes, runs: Runs, tables: Tables) -> Ints:
     """All symbols, as 0..254."""
     decoder = open_decoder(payload, b"\0")
     parts = [np.empty(0, dtype=np.int32)]
@@ -179,12 +180,12 @@ def _decode_whole(payload: bytes, runs: Runs, tables: Tables) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def _decode_cut(payload: bytes, runs: Runs, tables: Tables) -> np.ndarray:
+def _decode_cut(payload: bytes, runs: Runs, tables: Tables) -> Ints:
     """The symbols, as 0..254, that the lowest and the highest tail agree on."""
     return agreed_symbols(open_decoder(payload, b"\0"), open_decoder(payload, b"\xff"), runs, tables)
 
 
-def agreed_symbols(low: RangeDecoder, high: RangeDecoder, runs: Runs, tables: Tables) -> np.ndarray:
+def agreed_symbols(low: RangeDecoder, high: RangeDecoder, runs: Runs, tables: Tables) -> Ints:
     """The symbols, as 0..254, that two decoders of the lowest and the highest tail give alike."""
     agreed = [np.empty(0, dtype=np.int32)]
     for index, count in runs:

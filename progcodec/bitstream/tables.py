@@ -10,6 +10,7 @@ import math
 import constriction
 import numpy as np
 
+from progcodec.arrays import Floats, Ints
 from progcodec.config import ALPHABET, Q_MAX, SCALE_COUNT, SCALE_MAX, SCALE_MIN, TABLE_BITS
 from progcodec.errors import CheckpointError
 
@@ -17,7 +18,7 @@ Categorical = constriction.stream.model.Categorical
 TOTAL = 1 << TABLE_BITS
 
 
-def gaussian_frequencies() -> np.ndarray:
+def gaussian_frequencies() -> Ints:
     """Tables of the zero-mean Gaussians of every σ-index.
 
     Returns:
@@ -34,7 +35,7 @@ def gaussian_frequencies() -> np.ndarray:
     return _to_counts(pmf, np.full(SCALE_COUNT, Q_MAX))  # the centre takes what rounding leaves: rows stay symmetric
 
 
-def quantise_pmf(pmf: np.ndarray) -> np.ndarray:
+def quantise_pmf(pmf: Floats) -> Ints:
     """Round probabilities to counts.
 
     Args:
@@ -53,7 +54,7 @@ def quantise_pmf(pmf: np.ndarray) -> np.ndarray:
     return _to_counts(pmf, pmf.argmax(axis=1))
 
 
-def _to_counts(pmf: np.ndarray, sink: np.ndarray) -> np.ndarray:
+def _to_counts(pmf: Floats, sink: Ints) -> Ints:
     """Round to counts of at least 1; column ``sink[t]`` of row t takes the difference to 2**24."""
     counts = np.maximum(np.rint(pmf * TOTAL).astype(np.int64), 1)
     counts[np.arange(len(counts)), sink] += TOTAL - counts.sum(axis=1)
@@ -67,7 +68,7 @@ class Tables:
         frequencies: uint32 (T, 255), read-only; column s counts the symbol s - 127.
     """
 
-    def __init__(self, frequencies: np.ndarray) -> None:
+    def __init__(self, frequencies: Ints) -> None:
         """Raises CheckpointError unless integers of shape (T, 255), each at least 1, each row with the sum 2**24."""
         frequencies = np.asarray(frequencies)
         if frequencies.ndim != 2 or frequencies.shape[1] != ALPHABET or len(frequencies) == 0:
@@ -81,7 +82,7 @@ class Tables:
         self.frequencies = frequencies.astype(np.uint32)
         self.frequencies.setflags(write=False)
         self._models: list[Categorical | None] = [None] * len(frequencies)
-        self._bits: np.ndarray | None = None
+        self._bits: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.frequencies)
@@ -96,7 +97,7 @@ class Tables:
         return model
 
     @property
-    def bits(self) -> np.ndarray:
+    def bits(self) -> Floats:
         """float64 (T, 255): the cost of each symbol in bits, by its count.
 
         The model grants every symbol one count of its own before it shares out the rest, so that symbols at the floor

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from progcodec.arrays import Floats, Ints
 from progcodec.errors import ClassifierError
 from progcodec.hierarchy import Hierarchy
 
@@ -100,7 +101,7 @@ class Answer:
 
 
 def answers(
-    probabilities: np.ndarray,
+    probabilities: Floats,
     hierarchy: Hierarchy,
     *,
     level: int | str | None = None,
@@ -139,7 +140,7 @@ def answers(
     return made
 
 
-def _path(values: Sequence[np.ndarray], hierarchy: Hierarchy) -> tuple[Guess, ...]:
+def _path(values: Sequence[Floats], hierarchy: Hierarchy) -> tuple[Guess, ...]:
     """Top-down: the likeliest group, then the likeliest of what is in it. Of equals the first."""
     path: list[Guess] = []
     for number, probabilities in enumerate(values):
@@ -154,14 +155,14 @@ def _path(values: Sequence[np.ndarray], hierarchy: Hierarchy) -> tuple[Guess, ..
     return tuple(path)
 
 
-def _parents(hierarchy: Hierarchy, number: int) -> np.ndarray:
+def _parents(hierarchy: Hierarchy, number: int) -> Ints:
     """The parent of every group or class of a level below the first."""
     if number == len(hierarchy.levels):
         return hierarchy.assignments[-1]
     return np.array([cluster.parent for cluster in hierarchy.levels[number]])
 
 
-def _top(probabilities: np.ndarray, hierarchy: Hierarchy, count: int) -> tuple[Guess, ...]:
+def _top(probabilities: Floats, hierarchy: Hierarchy, count: int) -> tuple[Guess, ...]:
     order = np.argsort(-probabilities, kind="stable")[:count]
     level = len(hierarchy.levels)
     return tuple(_guess(hierarchy, level, int(index), float(probabilities[index])) for index in order)

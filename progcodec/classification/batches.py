@@ -3,8 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-import numpy as np
-
+from progcodec.arrays import Floats
 from progcodec.bitstream.container import parse_header
 from progcodec.classification.classifier import Classifier
 from progcodec.codec import Codec
@@ -15,7 +14,7 @@ BATCH_PIXELS = 4_000_000
 
 Models: TypeAlias = Callable[[bytes], tuple[Codec, Classifier]]
 """The codec and the classifier that a stream needs."""
-Outcome: TypeAlias = np.ndarray | Exception
+Outcome: TypeAlias = Floats | Exception
 """(classes,) float64 probabilities, or what went wrong with this stream."""
 
 

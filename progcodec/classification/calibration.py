@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from progcodec.arrays import Array, Floats, Ints
 from progcodec.errors import ClassifierError
 
 KNOTS = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.5, 9.0)
@@ -34,10 +35,10 @@ class Calibration:
         size_slope: float64 (levels + 1,): added to the log temperature for each doubling of the latent positions.
     """
 
-    groups: np.ndarray
-    knots: np.ndarray
-    log_temperature: np.ndarray
-    size_slope: np.ndarray
+    groups: Ints
+    knots: Floats
+    log_temperature: Floats
+    size_slope: Floats
 
     def __post_init__(self) -> None:
         """Raises ClassifierError unless shapes fit, numbers are finite, groups nest."""
@@ -55,12 +56,12 @@ class Calibration:
                 raise ClassifierError("the calibration's groups do not nest")
 
     @classmethod
-    def neutral(cls, groups: np.ndarray) -> "Calibration":
+    def neutral(cls, groups: Ints) -> "Calibration":
         """One that changes nothing: probabilities are the softmax of the logits."""
         factors = len(groups) + 1
         return cls(np.asarray(groups, np.int64), np.array(KNOTS), np.zeros((factors, len(KNOTS))), np.zeros(factors))
 
-    def temperature(self, bits: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    def temperature(self, bits: Floats, positions: Array) -> Floats:
         """(N, levels + 1) temperatures of N prefixes.
 
         Args:
@@ -70,7 +71,7 @@ class Calibration:
         weights = hats(np.log2(1 + np.asarray(bits, np.float64)), self.knots)
         return np.exp(weights @ self.log_temperature.T + size_term(positions)[:, None] * self.size_slope)
 
-    def probabilities(self, logits: np.ndarray, bits: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    def probabilities(self, logits: Floats, bits: Floats, positions: Array) -> Floats:
         """(N, classes) float64, rows sum to 1. Raises ClassifierError on logits that are no numbers."""
         rows = np.asarray(logits, np.float64)
         if rows.ndim != 2 or rows.shape[1] != self.groups.shape[1]:
@@ -86,11 +87,11 @@ class Calibration:
         p = np.exp(log_p)
         return p / p.sum(axis=1, keepdims=True)
 
-    def _place(self, level: int) -> np.ndarray:
+    def _place(self, level: int) -> Ints:
         return np.unique(self.groups[level], return_inverse=True)[1]
 
 
-def factors(logits: np.ndarray, groups: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+def factors(logits: Floats, groups: Ints) -> list[tuple[Floats, Floats]]:
     """The log probability of each factor, and what it is conditional on.
 
     Returns:
@@ -112,17 +113,17 @@ def factors(logits: np.ndarray, groups: np.ndarray) -> list[tuple[np.ndarray, np
     return made
 
 
-def hats(x: np.ndarray, knots: np.ndarray) -> np.ndarray:
+def hats(x: Floats, knots: Floats) -> Floats:
     """(N, K) weights of linear interpolation between the knots; outside of them the nearest counts alone."""
     x = np.clip(np.asarray(x, np.float64), knots[0], knots[-1])
     return np.stack([np.interp(x, knots, row) for row in np.eye(len(knots))], axis=1)
 
 
-def size_term(positions: np.ndarray) -> np.ndarray:
+def size_term(positions: Array) -> Floats:
     return np.clip(np.log2(np.asarray(positions, np.float64) / USUAL_POSITIONS), -SIZE_RANGE, SIZE_RANGE)
 
 
-def expected_calibration_error(confidence: np.ndarray, right: Sequence[bool] | np.ndarray, bins: int = ECE_BINS) -> float:
+def expected_calibration_error(confidence: Floats, right: Sequence[bool] | Array, bins: int = ECE_BINS) -> float:
     """Σ over equal bins of confidence of share · |accuracy − mean confidence|, in [0, 1]."""
     confidence, right = np.asarray(confidence, np.float64), np.asarray(right, np.float64)
     if len(confidence) == 0:
@@ -132,7 +133,7 @@ def expected_calibration_error(confidence: np.ndarray, right: Sequence[bool] | n
     return float(np.abs(gaps).sum() / len(confidence))
 
 
-def _group_logsumexp(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
+def _group_logsumexp(values: Floats, groups: Ints) -> Floats:
     """(N, C) to (N, groups): logsumexp over each group's columns."""
     count = int(groups.max()) + 1
     order = np.argsort(groups, kind="stable")

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-import numpy as np
-
+from progcodec.arrays import Floats
 from progcodec.errors import ClassifierError, HierarchyError
 from progcodec.hierarchy import Hierarchy
 
@@ -43,7 +42,7 @@ class Classifier(Protocol):
     name: str
     classes: int
 
-    def probabilities(self, codec: "Codec", latents: "Sequence[Latent]") -> np.ndarray:
+    def probabilities(self, codec: "Codec", latents: "Sequence[Latent]") -> Floats:
         """(N, classes) float64 for N latents of one size that `codec` decoded; rows sum to 1."""
         ...
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from progcodec.arrays import Floats
 from progcodec.classification.head_file import HeadFile, shipped
 from progcodec.codec import Codec
 from progcodec.errors import ClassifierError
@@ -52,7 +53,7 @@ class LatentClassifier:
     def __repr__(self) -> str:
         return f"LatentClassifier({self.name!r}, {self.classes} classes, model {self.codec})"
 
-    def probabilities(self, codec: Codec, latents: Sequence[Latent]) -> np.ndarray:
+    def probabilities(self, codec: Codec, latents: Sequence[Latent]) -> Floats:
         """(N, classes) float64 for N latents of one size that `codec` decoded; rows sum to 1.
 
         Raises ClassifierError if this is another codec than the one it was trained for.
@@ -66,7 +67,7 @@ class LatentClassifier:
         return self.calibration.probabilities(self.logits(latents), bits, positions)
 
     @torch.inference_mode()
-    def logits(self, latents: Sequence[Latent]) -> np.ndarray:
+    def logits(self, latents: Sequence[Latent]) -> Floats:
         """(N, classes) float32, before calibration."""
         rows = []
         for start in range(0, len(latents), BATCH):

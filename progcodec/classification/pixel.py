@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from progcodec.arrays import Floats
 from progcodec.classification import libraries
 from progcodec.classification.classifier import Specification
 from progcodec.codec import Codec
@@ -47,14 +48,14 @@ class PixelClassifier:
     def __repr__(self) -> str:
         return f"PixelClassifier({self.name!r}, {self.classes} classes, {self.device})"
 
-    def probabilities(self, codec: Codec, latents: Sequence[Latent]) -> np.ndarray:
+    def probabilities(self, codec: Codec, latents: Sequence[Latent]) -> Floats:
         """(N, classes) float64 for N latents of one size; rows sum to 1. Raises ClassifierError on outputs like NaN."""
         rows = [np.empty((0, self.classes))]
         for start in range(0, len(latents), BATCH):
             rows.append(self.predict(codec.synthesise(latents[start : start + BATCH])))
         return np.concatenate(rows)
 
-    def predict(self, pictures: Sequence[Image.Image]) -> np.ndarray:
+    def predict(self, pictures: Sequence[Image.Image]) -> Floats:
         """As :meth:`probabilities`, for RGB pictures of any sizes, in one batch."""
         outputs = self._outputs(pictures).double()
         if not bool(torch.isfinite(outputs).all()):

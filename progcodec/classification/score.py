@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from progcodec.arrays import Floats, Ints
 from progcodec.hierarchy import Hierarchy
 
 
@@ -22,7 +23,7 @@ class Score(NamedTuple):
     wu_palmer: float | None
 
 
-def predictions(probabilities: np.ndarray, hierarchy: Hierarchy) -> np.ndarray:
+def predictions(probabilities: Floats, hierarchy: Hierarchy) -> Ints:
     """(N, classes) probabilities to (N, levels + 1) int64: the likeliest group or class of each level *by itself*.
 
     These free argmaxes are what accuracy is counted on; unlike the path of an `Answer` they need not nest.
@@ -31,7 +32,7 @@ def predictions(probabilities: np.ndarray, hierarchy: Hierarchy) -> np.ndarray:
     return np.stack([hierarchy.aggregate(probabilities, level).argmax(axis=-1) for level in levels], axis=-1)
 
 
-def score(predicted: np.ndarray, labels: np.ndarray, hierarchy: Hierarchy, similarity: np.ndarray | None) -> Score:
+def score(predicted: Ints, labels: Ints, hierarchy: Hierarchy, similarity: Floats | None) -> Score:
     """Scores predictions against true classes.
 
     Args:

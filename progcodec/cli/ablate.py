@@ -1,6 +1,5 @@
 """``ablate``: a thin shell over ``progcodec.training.ablation``."""
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +56,6 @@ def ablate_command(small: bool, base_init: str | None, settings: dict[str, str],
     if given["minutes"] is None and given["steps"] is None:
         raise click.UsageError("say how long each run is: --steps or --minutes.")
     try:
-        import torch
-
         from progcodec.training.ablation.run import CSV, MARKDOWN, AblationSettings, ablate
         from progcodec.training.ablation.variants import SMALL
         from progcodec.training.settings import TrainSettings
@@ -77,11 +74,9 @@ def ablate_command(small: bool, base_init: str | None, settings: dict[str, str],
         if "config" in chosen:
             given["config"] = chosen.pop("config")
         run = AblationSettings(train=chosen, base_init=base_init, **given)
-        torch.set_flush_denormal(True)  # as in train
-        warnings.filterwarnings("ignore", message="The value of the smallest subnormal")  # numpy notices
-        ablate(run, lambda line: complain(None, line))
     except (TypeError, ValueError) as error:
         raise click.UsageError(f"{error}.") from error
+    ablate(run, lambda line: complain(None, line))
     folder = Path(run.out)
     say((folder / MARKDOWN).read_text(encoding="utf-8").rstrip())
     say(f"wrote {show(str(folder / CSV))} and {show(str(folder / MARKDOWN))}")

@@ -25,8 +25,7 @@ from progcodec.fleet.cluster import Terms
 from progcodec.fleet.flow import flow
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from progcodec.arrays import Floats
     from progcodec.classification.answer import Answer
     from progcodec.classification.labels import Labels
     from progcodec.hierarchy import Hierarchy
@@ -212,10 +211,10 @@ class _Tally:
 
     def __init__(self, tree: "Hierarchy", budgets: list[int | None]) -> None:
         self._tree = tree
-        self._found: dict[int | None, list[tuple[np.ndarray, int]]] = {budget: [] for budget in budgets}
+        self._found: dict[int | None, list[tuple[Floats, int]]] = {budget: [] for budget in budgets}
         self._without: set[str] = set()
 
-    def add(self, source: str, budget: int | None, probabilities: "np.ndarray", label: int | None) -> None:
+    def add(self, source: str, budget: int | None, probabilities: "Floats", label: int | None) -> None:
         from progcodec.classification.score import predictions
 
         if label is None:

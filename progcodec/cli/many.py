@@ -33,9 +33,9 @@ class FileStages:
         """`read` reads an input, "-" too."""
         self._operation, self._read, self._force = operation, read, force
         self._signature = operation.signature() if resume else None
-        self._journals: dict[str, Journal] = {}
-        self._made_of: dict[Job, str] = {}
-        self._ours: set[Job] = set()
+        self._journals: dict[str, Journal | None] = {}
+        self._made_of: dict[Job, str] = {}  # of jobs under way
+        self._ours: set[Job] = set()  # jobs whose outputs may be replaced
         self._lock = threading.Lock()
 
     def load(self, job: Job) -> Loaded | Settled:
@@ -46,13 +46,15 @@ class FileStages:
             check_writable(job.target, self._force)
             return self._operation.load(self._read(job.source))
         data = self._read(job.source)
-        self._made_of[job] = made_of(self._signature, data)
-        if journal.finished(job.target, self._made_of[job]):
+        source = made_of(self._signature, data)
+        if journal.finished(job.target, source):
             return Settled(FINISHED)
         if journal.wrote(job.target):
             self._ours.add(job)
         check_writable(job.target, self._force or job in self._ours)
-        return self._operation.load(data)
+        loaded = self._operation.load(data)
+        self._made_of[job] = source
+        return loaded
 
     def run(self, contents: Sequence, share: Share) -> Sequence:
         return self._operation.run(contents, share)
@@ -72,15 +74,14 @@ class FileStages:
 
     def _journal(self, target: str) -> Journal | None:
         """The journal of the folder that a target lies in; None where none is kept. Leftovers go when a folder is first met."""
-        if target == STANDARD_STREAM:
+        if target == STANDARD_STREAM or _is_device(target):
             return None
         folder = os.path.dirname(os.path.realpath(target))
         with self._lock:
             if folder not in self._journals:
                 remove_leftovers(folder)
-                self._journals[folder] = Journal(folder)
-            keeps = self._signature is not None and not _is_device(target)
-            return self._journals[folder] if keeps else None
+                self._journals[folder] = None if self._signature is None else Journal(folder)
+            return self._journals[folder]
 
 
 def work_through(
@@ -103,12 +104,14 @@ def work_through(
 class Report(Generic[T]):
     """The progress of a command over many inputs, and what failed: a context that lists failures when it is left.
 
-    On a terminal it draws a bar on stderr, with rate and time left. Where something failed, the command ends with code 1.
+    On a terminal it draws a bar on stderr, with rate and time left. Where something failed, the command ends with code 1; an
+    error that nobody expected is listed like the others, and the first of them raised at the end.
     """
 
     def __init__(self, inputs: Sequence[object], verb: str) -> None:
         self._total, self._verb = len(inputs), verb
         self._failures: list[tuple[str | None, str]] = []
+        self._unexpected: Exception | None = None
         self._muted = False
         self._bar: tqdm | None = None
 
@@ -120,6 +123,8 @@ class Report(Generic[T]):
             self._bar.close()
         for name, why in self._failures:
             complain(name, why)
+        if kind is None and self._unexpected is not None:
+            raise self._unexpected
         if kind is None and self._failures:
             click.get_current_context().exit(1)
 
@@ -138,13 +143,15 @@ class Report(Generic[T]):
             outcomes.close()
 
     def fail(self, name: str, error: Exception, at: str = "") -> None:
-        """Keep a failure for the list. Raises what is no expected error."""
+        """Keep a failure for the list."""
         if isinstance(error, StdoutError):
             self._mute(error)
             return
+        why = reason(error, name)
         if not expected(error):
-            raise error
-        self._failures.append((name, at + reason(error, name)))
+            self._unexpected = self._unexpected or error
+            why = f"{type(error).__name__}: {why}"
+        self._failures.append((name, at + why))
         if self._bar is not None:
             self._bar.set_postfix(failed=len(self._failures))
 

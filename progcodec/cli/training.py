@@ -95,9 +95,6 @@ def train_command(
         run = TrainSettings(data=data, **chosen, **typed(settings, TrainSettings))
     except (TypeError, ValueError) as error:
         raise click.UsageError(f"{error}.") from error
-    import torch
-
-    torch.set_flush_denormal(True)  # The densities' tails fill with denormal numbers, which CPUs handle in slow motion.
     last = train(run)
     if leads():
         summary = "  ".join(f"{name} {value:.4g}" for name, value in last.items())
@@ -140,12 +137,15 @@ def typed(settings: dict[str, str], owner: type) -> dict[str, Any]:
     """NAME=VALUE pairs as typed fields of the settings dataclass; ``config.NAME`` goes into the model's config."""
     values: dict[str, Any] = {}
     config: dict[str, Any] = {}
-    own = {field.name for field in fields(owner)} - {"data", "config"}
+    kinds = {field.name: field.type for field in fields(owner)}
+    own = kinds.keys() - {"data", "config"}
     for name, text in settings.items():
         try:
-            value = ast.literal_eval(text)
+            value = ast.literal_eval({"true": "True", "false": "False"}.get(text.lower(), text))
         except (SyntaxError, ValueError):
             value = text
+        if kinds.get(name) is bool and not isinstance(value, bool):
+            raise ValueError(f"{name} is true or false, not {text!r}")
         if name.startswith("config."):
             config[name.removeprefix("config.")] = value
         elif name in own:

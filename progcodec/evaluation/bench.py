@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from PIL import Image
 
+from progcodec.arrays import Pixels
 from progcodec.evaluation.coders.base import Coder, UndecodableError, reduced, restored
 from progcodec.evaluation.coders.registry import coder_of
 from progcodec.evaluation.contest import LADDER_ROOM, Contest, Unit
@@ -197,7 +198,7 @@ def _embedded(stream: Embedded, picture: Image.Image, units: list[Unit]) -> dict
     return {unit: Outcome(size, *decoded[size], encode_s, each) for unit, size in sizes.items()}
 
 
-def _quality(pixels: np.ndarray, picture: Image.Image) -> tuple[float | None, float | None]:
+def _quality(pixels: Pixels, picture: Image.Image) -> tuple[float | None, float | None]:
     """PSNR and MS-SSIM; None without a difference, or where the picture is too small."""
     decoded = np.asarray(picture)
     measured = psnr(pixels, decoded), ms_ssim(pixels, decoded)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import click
 import numpy as np
 
+from progcodec.arrays import Pixels
 from progcodec.errors import EvaluationError, ProgcodecError
 from progcodec.evaluation.pace.growth import enlarged, peak_memory
 from progcodec.evaluation.sources import read_pictures
@@ -55,13 +56,13 @@ class Seam(NamedTuple):
     bytes_tiled: int
 
 
-def seam(model: str | None, pixels: np.ndarray, side: int = SEAM_SIDE) -> Seam:
+def seam(model: str | None, pixels: Pixels, side: int = SEAM_SIDE) -> Seam:
     """Codes a picture in tiles of that side, and in one piece."""
     from progcodec.codec import Codec
     from progcodec.config import LATENT_STRIDE
     from progcodec.network.tiles import Tiling
 
-    def coded(codec: Codec) -> tuple[bytes, np.ndarray]:
+    def coded(codec: Codec) -> tuple[bytes, Pixels]:
         data = codec.encode(pixels, max_pixels=limit)
         return data, np.asarray(codec.decode(data, max_pixels=limit))
 
@@ -76,12 +77,12 @@ def seam(model: str | None, pixels: np.ndarray, side: int = SEAM_SIDE) -> Seam:
     return Seam(tiles, *psnr, int(difference.max()), float((difference > 0).mean()), len(data), len(data_tiled))
 
 
-def _psnr(a: np.ndarray, b: np.ndarray) -> float:
+def _psnr(a: Pixels, b: Pixels) -> float:
     error = sum(float(np.square(x.astype(np.float32) - y).sum(dtype=np.float64)) for x, y in zip(a, b, strict=True))
     return float(10 * np.log10(255**2 * a.size / error)) if error else float("inf")
 
 
-def _encode(model: str | None, pixels: np.ndarray, megapixels: float) -> Taken:
+def _encode(model: str | None, pixels: Pixels, megapixels: float) -> Taken:
     from progcodec.codec import Codec
 
     codec, picture = Codec.load(model, "cpu"), enlarged(pixels, megapixels)

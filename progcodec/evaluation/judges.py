@@ -6,9 +6,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 from PIL import Image
 
+from progcodec.arrays import Floats
 from progcodec.classification.classifier import BUILTIN, Classifier, Specification, check_fit, load_classifier
 from progcodec.classification.score import predictions
 from progcodec.config import LEVELS
@@ -55,7 +55,7 @@ class Scale(NamedTuple):
 
     hierarchy: Hierarchy
     mark: str
-    similarity: np.ndarray | None
+    similarity: Floats | None
 
     @classmethod
     def of(cls, hierarchy: Hierarchy) -> "Scale":
@@ -95,7 +95,7 @@ class Judge:
         return opinions(self._classifier.probabilities(codec, latents), label, self._scale) if latents else []
 
 
-def opinions(probabilities: np.ndarray, label: int | None, scale: Scale) -> list[Opinion]:
+def opinions(probabilities: Floats, label: int | None, scale: Scale) -> list[Opinion]:
     """One for each row of (N, classes) probabilities, all of pictures of one class."""
     hierarchy = scale.hierarchy
     best = predictions(probabilities, hierarchy)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from progcodec.arrays import Floats, Pixels
 from progcodec.errors import ProgcodecError
 
 Curve = Sequence[tuple[float, float]]
@@ -18,7 +19,7 @@ MS_SSIM_MIN_SIDE = 161
 """Four halvings must leave the 11-pixel window room."""
 
 
-def psnr(reference: np.ndarray, picture: np.ndarray) -> float:
+def psnr(reference: Pixels, picture: Pixels) -> float:
     """Peak signal-to-noise ratio in dB over all samples of two uint8 arrays of one shape; infinite if they are equal.
 
     The mean squared error is taken over all three colours at once, before the logarithm.
@@ -29,7 +30,7 @@ def psnr(reference: np.ndarray, picture: np.ndarray) -> float:
     return float("inf") if error == 0 else 10 * float(np.log10(255.0**2 / error))
 
 
-def ms_ssim(reference: np.ndarray, picture: np.ndarray) -> float:
+def ms_ssim(reference: Pixels, picture: Pixels) -> float:
     """Multi-scale SSIM of two uint8 arrays (H, W, 3), mean of the colours, at most 1; NaN if a side is under 161 px."""
     _check_pair(reference, picture)
     if min(reference.shape[:2]) < MS_SSIM_MIN_SIDE:
@@ -96,27 +97,27 @@ def efficient(curve: Curve) -> list[tuple[float, float]]:
     return kept
 
 
-def _by_psnr(curve: Curve) -> np.ndarray:
+def _by_psnr(curve: Curve) -> Floats:
     """(n, 2) float64: PSNR, log-rate; both rising."""
     return np.array([(value, np.log(rate)) for rate, value in efficient(curve)])
 
 
-def _by_log_rate(curve: Curve) -> np.ndarray:
+def _by_log_rate(curve: Curve) -> Floats:
     return _by_psnr(curve)[:, ::-1]
 
 
-def _overlap(first: np.ndarray, second: np.ndarray, name: str) -> tuple[float, float]:
+def _overlap(first: Floats, second: Floats, name: str) -> tuple[float, float]:
     low, high = max(first[0, 0], second[0, 0]), min(first[-1, 0], second[-1, 0])
     if low >= high:
         raise ValueError(f"the curves share no range of {name}")
     return float(low), float(high)
 
 
-def _mean_over(points: np.ndarray, low: float, high: float) -> float:
+def _mean_over(points: Floats, low: float, high: float) -> float:
     return float(_pchip(points).integrate(low, high)) / (high - low)
 
 
-def _pchip(points: np.ndarray):
+def _pchip(points: Floats):
     try:
         from scipy.interpolate import PchipInterpolator  # here: an optional dependency, and slow to import
     except ImportError as error:
@@ -124,7 +125,7 @@ def _pchip(points: np.ndarray):
     return PchipInterpolator(points[:, 0], points[:, 1])
 
 
-def _check_pair(reference: np.ndarray, picture: np.ndarray) -> None:
+def _check_pair(reference: Pixels, picture: Pixels) -> None:
     if reference.dtype != np.uint8 or picture.dtype != np.uint8 or reference.shape != picture.shape:
         raise ValueError(
             f"need two uint8 arrays of one shape, not {reference.dtype} {reference.shape} "

@@ -21,6 +21,8 @@ import numpy as np
 from PIL import Image, features
 from PIL import __version__ as pillow_version
 
+from progcodec.arrays import Pixels
+
 PUBLISHED_FILE = "published_kodak.json"
 
 
@@ -38,7 +40,7 @@ class Peer(NamedTuple):
 class Coded(NamedTuple):
     setting: float
     data: bytes
-    pixels: np.ndarray
+    pixels: Pixels
     """uint8 (H, W, 3): what the data decode to."""
 
 
@@ -86,7 +88,7 @@ def peers(*names: str) -> list[Peer]:
     return found
 
 
-def code(peer: Peer, pixels: np.ndarray, setting: float) -> Coded:
+def code(peer: Peer, pixels: Pixels, setting: float) -> Coded:
     """Encode and decode one picture, uint8 (H, W, 3), at one setting."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, **peer.options(setting))
@@ -95,7 +97,7 @@ def code(peer: Peer, pixels: np.ndarray, setting: float) -> Coded:
     return Coded(setting, buffer.getvalue(), decoded)
 
 
-def ladder(peer: Peer, pixels: np.ndarray) -> Iterator[Coded]:
+def ladder(peer: Peer, pixels: Pixels) -> Iterator[Coded]:
     """:func:`code` at every setting of the peer, by rising rate."""
     for setting in peer.settings:
         yield code(peer, pixels, setting)

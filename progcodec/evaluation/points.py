@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from progcodec.arrays import Pixels
 from progcodec.evaluation.metrics import ms_ssim, psnr
 from progcodec.evaluation.sources import Picture
 
@@ -34,7 +35,7 @@ class Mean(NamedTuple):
     bytes: float
 
 
-def measure(curve: str, setting: str, picture: Picture, size: int, decoded: np.ndarray) -> Point:
+def measure(curve: str, setting: str, picture: Picture, size: int, decoded: Pixels) -> Point:
     """The point of a picture that ``size`` bytes hold, and that decodes to ``decoded``."""
     quality = psnr(picture.pixels, decoded), ms_ssim(picture.pixels, decoded)
     return Point(curve, setting, picture.name, size, picture.size, *quality)
@@ -111,6 +112,6 @@ class Kept:
             writer.writerow((digest, version, *point))
 
 
-def digest(pixels: np.ndarray) -> str:
+def digest(pixels: Pixels) -> str:
     """A name for the samples of a picture, whatever file they came from."""
     return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()[:16]

@@ -97,9 +97,9 @@ def quality_table(measured: Mapping[int, AtQuality]) -> str:
 
 
 def _more(end: Mean, curve: Curve) -> str:
-    """Rate beside the curve's at the same PSNR."""
+    """Rate beside the curve's at the same PSNR; + 0 turns -0.0 into 0.0."""
     other = rate_at(curve, end.psnr)
-    return NOTHING if math.isnan(other) else f"{100 * (end.bpp / other - 1):+.1f} %"
+    return NOTHING if math.isnan(other) else f"{round(100 * (end.bpp / other - 1), 1) + 0:+.1f} %"
 
 
 def _bd(reference: Curve, curve: Curve) -> str:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from progcodec.arrays import Pixels
 from progcodec.errors import ImageError, LimitError, ProgcodecError
 from progcodec.image import open_image
 
@@ -17,7 +18,7 @@ TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
 class Picture(NamedTuple):
     name: str
-    pixels: np.ndarray
+    pixels: Pixels
     """uint8 (H, W, 3), RGB."""
 
     @property

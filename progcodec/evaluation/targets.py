@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from progcodec.arrays import Floats
 from progcodec.config import LEVELS
 from progcodec.evaluation.measurements import CLEAN, CUT, LADDER, OURS
 from progcodec.evaluation.metrics import Curve, bd_rate
@@ -88,7 +89,7 @@ def reaches(summary: Summary, target: float = TARGET) -> list[Reach]:
     return found
 
 
-def crossing(budgets: np.ndarray, accuracy: np.ndarray, goal: float) -> float:
+def crossing(budgets: Floats, accuracy: Floats, goal: float) -> float:
     """Bytes at which a curve first reaches a goal; infinite if it does not, the first budget if it begins there."""
     reached = np.flatnonzero(accuracy >= goal)
     if not len(reached):
@@ -163,7 +164,7 @@ def _clean(summary: Summary, classifier: str) -> Group | None:
     return next(iter(clean + whole), None)
 
 
-def _matrix(group: Group, summary: Summary, labelled: bool) -> np.ndarray:
+def _matrix(group: Group, summary: Summary, labelled: bool) -> Floats:
     """(pictures that count, levels) of 0 and 1."""
     rows = np.array([levels_of(row, labelled) for row in group.rows], float)
     return rows[summary.draws.labelled] if labelled else rows

@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from progcodec.arrays import Ints, Pixels
 from progcodec.codec import Codec
 from progcodec.driving import drive
 from progcodec.errors import EvaluationError, ProgcodecError
@@ -114,7 +115,7 @@ class _Network:
 
 
 def measure(
-    pictures: Sequence[np.ndarray], *, model: str | None, device: str, batch: int, repeats: int, processes: int
+    pictures: Sequence[Pixels], *, model: str | None, device: str, batch: int, repeats: int, processes: int
 ) -> list[Measured]:
     """Both directions. Pictures are uint8 (S, S, 3), S a multiple of 16; `processes` pictures go through separate processes."""
     codec = Codec.load(model, device)
@@ -169,9 +170,9 @@ def _processes(direction: str, files: list[Path], folder: Path, model: str | Non
     return _seconds(all_of_them) / len(files)
 
 
-def crops(sources: Sequence[str], count: int, size: int) -> list[np.ndarray]:
+def crops(sources: Sequence[str], count: int, size: int) -> list[Pixels]:
     """So many different squares of the pictures' middle and corners, in turn; a picture is halved until nothing new fits."""
-    found: list[np.ndarray] = []
+    found: list[Pixels] = []
     pictures = [Image.fromarray(picture.pixels) for picture in read_pictures(sources)]
     step = 0
     while len(found) < count:
@@ -189,16 +190,16 @@ def crops(sources: Sequence[str], count: int, size: int) -> list[np.ndarray]:
     return found[:count]
 
 
-def _latent(codec: Codec, data: bytes) -> tuple[np.ndarray, np.ndarray]:
+def _latent(codec: Codec, data: bytes) -> tuple[Ints, Ints]:
     latent = codec.decode_latent(data)
     return latent.z[None], latent.q[None]
 
 
-def _integers(values: torch.Tensor) -> np.ndarray:
+def _integers(values: torch.Tensor) -> Ints:
     return values.round().clamp_(-127, 127).to(torch.int32).cpu().numpy()
 
 
-def _jpeg(pixels: np.ndarray) -> bytes:
+def _jpeg(pixels: Pixels) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=95)
     return file.getvalue()

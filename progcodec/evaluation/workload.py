@@ -13,6 +13,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
+from progcodec.arrays import Pixels
 from progcodec.classification.labels import load_labels
 from progcodec.errors import EvaluationError, ImageError, LimitError
 from progcodec.evaluation.points import digest
@@ -32,7 +33,7 @@ class Sample(NamedTuple):
     """
 
     name: str
-    pixels: np.ndarray
+    pixels: Pixels
     label: int | None
     digest: str
 

@@ -4,8 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import numpy as np
-
+from progcodec.arrays import Floats
 from progcodec.bitstream.container import parse_header
 from progcodec.classification.batches import Models, classify_streams
 from progcodec.errors import ProgcodecError
@@ -27,7 +26,7 @@ class Classified(NamedTuple):
 
     budget: int | None
     bytes: int
-    outcome: np.ndarray | Exception
+    outcome: Floats | Exception
 
 
 class Classify:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from progcodec.errors import ClusterError, ProgcodecError
+from progcodec.errors import CheckpointError, ClusterError, ProgcodecError
 from progcodec.fleet.flow import Outcome
 from progcodec.fleet.operation import Operation
 from progcodec.fleet.shards import Converted, Shard, convert
@@ -65,7 +65,7 @@ def convert_on_cluster(
     Args:
         address: of the cluster, as ``ray.init`` takes it; None: the one that the environment names, or else this machine.
     Raises:
-        ClusterError.
+        ClusterError. CheckpointError: the operation names a file that is not there.
     """
     ray = _connected(address)
     return _Driver(ray, shards, operation, terms).outcomes()
@@ -164,7 +164,10 @@ def _checkpoint_of(operation: Operation) -> bytes | None:
     model = getattr(operation, "model", None)
     if model is None or not ("/" in model or model.endswith(".safetensors")):
         return None
-    return Path(model).read_bytes()
+    try:
+        return Path(model).read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{model}: {error.strerror or error}") from error
 
 
 def _line(error: BaseException) -> str:

@@ -10,7 +10,7 @@ per cent of the time. What is in flight is bounded, in inputs and in pixels, so 
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from progcodec.fleet.threads import Reply, Threads
@@ -25,8 +25,12 @@ PARALLEL_PIXELS = 8_000_000
 """Pixels in the network at one time, of all batches; a larger batch runs alone."""
 READERS, WRITERS = 2, 4
 """Threads. Writers mostly wait for the disk."""
+COMPANY = 0.2
+"""Seconds without news after which a resting network takes what there is: what is being read may hang on a pipe."""
 PATIENCE = 10.0
-"""Seconds that the end waits for calls under way, after Ctrl-C say."""
+"""Seconds that the end waits for passes and writing under way, after Ctrl-C say."""
+READING_PATIENCE = 0.1
+"""As PATIENCE, for reading: it may hang on a pipe, and leaves nothing behind."""
 
 
 class Loaded(NamedTuple):
@@ -51,7 +55,7 @@ class Share(NamedTuple):
 
 
 class Stages(Protocol[Job]):
-    """The work. Each call may be made in any thread, several at a time; whatever it raises is the job's outcome."""
+    """The work. Each call may be made in any thread, several at a time; an Exception that it raises is the job's outcome."""
 
     def load(self, job: Job) -> Loaded | Settled:
         """Read and decode an input."""
@@ -85,6 +89,10 @@ class Pace:
     workers: int = 1
     threads: int = 1
 
+    def __post_init__(self) -> None:
+        if min(self.batch, self.workers, self.threads) < 1:
+            raise ValueError(f"a pace has a batch, a worker and a thread at least, not {self}")
+
 
 @dataclass
 class _Group:
@@ -92,11 +100,13 @@ class _Group:
 
     key: Hashable
     places: list[int] = field(default_factory=list)
-    pixels: int = 0
 
 
 def flow(jobs: Iterable[Job], stages: Stages[Job], pace: Pace) -> Iterator[Outcome[Job]]:
-    """An outcome for each job, in order; one that fails never stops the rest. Closing the iterator ends the work."""
+    """An outcome for each job, in order; one that fails never stops the rest. Closing the iterator ends the work.
+
+    What is no Exception (a panic of an extension module, say), and what ``jobs`` itself raises, ends it too, and is raised here.
+    """
     return _Flow(jobs, stages, pace).outcomes()
 
 
@@ -115,13 +125,14 @@ class _Flow(Generic[Job]):
         self._reading = self._running = self._writing = 0
         self._waiting_pixels = self._running_pixels = 0
         self._read = 0
+        self._quiet = False  # nothing happened for a while
+        self._readers = Threads("load", READERS, self._replies, READING_PATIENCE)
+        self._workers = Threads("run", pace.workers, self._replies, PATIENCE)
+        self._writers = Threads("finish", WRITERS, self._replies, PATIENCE)
 
     def outcomes(self) -> Iterator[Outcome[Job]]:
-        self._readers = Threads("load", READERS, self._replies)
-        self._workers = Threads("run", self._pace.workers, self._replies)
-        self._writers = Threads("finish", WRITERS, self._replies)
         told = 0
-        try:
+        with self._writers, self._workers, self._readers:
             while True:
                 self._read_ahead()
                 self._start_batches()
@@ -130,13 +141,12 @@ class _Flow(Generic[Job]):
                     yield self._outcomes.pop(told)
                     told += 1
                 if self._reading or self._running or self._writing:
-                    self._take(self._replies.get())
-                elif self._exhausted and not self._jobs:
-                    return
-        finally:
-            self._readers.close(0.1)  # These may hang on a pipe, and leave nothing behind.
-            self._workers.close(PATIENCE)
-            self._writers.close(PATIENCE)
+                    self._await_reply()
+                else:
+                    # What was read has an outcome: else _start_batches would have begun with it.
+                    assert not self._jobs, "jobs are left, and nothing is under way"
+                    if self._exhausted:
+                        return
 
     def _read_ahead(self) -> None:
         while (
@@ -156,9 +166,8 @@ class _Flow(Generic[Job]):
 
     def _start_batches(self) -> None:
         while self._running < self._pace.workers and (waiting := self._next_group()) is not None:
-            each = self._loaded[waiting.places[0]].pixels
-            places = waiting.places[: self._batch_size(each)]
-            pixels = each * len(places)
+            places = waiting.places[: self._batch_size(self._loaded[waiting.places[0]].pixels)]
+            pixels = sum(self._loaded[place].pixels for place in places)
             if self._running and self._running_pixels + pixels > PARALLEL_PIXELS:
                 return
             del waiting.places[: len(places)]
@@ -167,7 +176,7 @@ class _Flow(Generic[Job]):
             self._start(places, pixels)
 
     def _next_group(self) -> _Group | None:
-        """A full group; or one that has waited long; or, when nothing more can be read for now, the fullest."""
+        """A full group; or one that has waited long; or, when nothing more is read for now, the fullest."""
         groups = self._groups.values()
         for waiting in groups:
             if len(waiting.places) >= self._batch_size(self._loaded[waiting.places[0]].pixels):
@@ -175,7 +184,7 @@ class _Flow(Generic[Job]):
         oldest = min(groups, key=lambda waiting: waiting.places[0], default=None)
         if oldest is not None and oldest.places[0] < self._read - self._window // 2:
             return oldest
-        if self._reading:
+        if self._reading and not self._quiet:
             return None
         return max(groups, key=lambda waiting: len(waiting.places), default=None)
 
@@ -196,7 +205,19 @@ class _Flow(Generic[Job]):
         """Whether nothing else is to be done that could use the other cores."""
         return self._exhausted and not (self._reading or self._running or self._groups)
 
+    def _await_reply(self) -> None:
+        could_start = self._groups and self._running < self._pace.workers
+        try:
+            reply = self._replies.get(timeout=COMPANY if could_start else None)
+        except Empty:
+            self._quiet = True
+        else:
+            self._quiet = False
+            self._take(reply)
+
     def _take(self, reply: Reply) -> None:
+        if not isinstance(reply.error, Exception | None):
+            raise reply.error
         if reply.kind == "load":
             self._reading -= 1
             self._take_loaded(reply.subject, reply)

@@ -1,10 +1,11 @@
 """Threads whose results arrive in one queue."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 
 class Reply(NamedTuple):
@@ -13,37 +14,40 @@ class Reply(NamedTuple):
     kind: str
     subject: object
     value: object
-    error: Exception | None
+    error: BaseException | None
 
 
 class Threads:
-    """A few threads that make calls in order; each call's :class:`Reply` goes to ``replies``.
+    """A few threads that make calls in order; each call's :class:`Reply` goes to ``replies``. A context: they end with it.
 
     They are daemons: one that hangs (on a pipe that nobody writes) does not keep the program alive.
     """
 
-    def __init__(self, kind: str, count: int, replies: "SimpleQueue[Reply]") -> None:
+    def __init__(self, kind: str, count: int, replies: "SimpleQueue[Reply]", patience: float) -> None:
+        """``patience``: seconds that the end waits for calls under way."""
         self._kind = kind
+        self._patience = patience
         self._replies = replies
         self._calls: SimpleQueue[tuple[object, Callable[[], object]] | None] = SimpleQueue()
         self._threads = [threading.Thread(target=self._work, name=f"progcodec-{kind}", daemon=True) for _ in range(count)]
+
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
+        return self
 
     def submit(self, subject: object, call: Callable[[], object]) -> None:
         """Have ``call`` made; ``subject`` comes back with its reply."""
         self._calls.put((subject, call))
 
-    def close(self, patience: float) -> None:
-        """Make no more calls; wait at most so many seconds for those under way."""
-        try:
+    def __exit__(self, *_: object) -> None:
+        """Makes no more calls."""
+        with contextlib.suppress(Empty):
             while True:
                 self._calls.get_nowait()
-        except Empty:
-            pass
         for _ in self._threads:
             self._calls.put(None)
-        end = time.monotonic() + patience
+        end = time.monotonic() + self._patience
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
 
@@ -52,7 +56,7 @@ class Threads:
             subject, call = task
             try:
                 value, error = call(), None
-            except Exception as caught:  # noqa: BLE001 - whoever reads the reply decides
+            except BaseException as caught:  # noqa: BLE001 - a call without a reply would be waited for for ever
                 value, error = None, caught
             self._replies.put(Reply(self._kind, subject, value, error))
             del task, call, value, error  # nothing large may live on while the thread waits

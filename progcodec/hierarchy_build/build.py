@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from progcodec.arrays import Floats, Ints
 from progcodec.hierarchy import Cluster, Hierarchy, Leaf
 from progcodec.hierarchy_build import quality
 from progcodec.hierarchy_build.clustering import RESTARTS, nested, unit_rows
@@ -13,7 +14,7 @@ from progcodec.wordnet import NOTICE, Taxonomy
 
 
 def build(
-    embeddings: np.ndarray,
+    embeddings: Floats,
     classes: Sequence[Leaf],
     sizes: Sequence[int],
     seed: int,
@@ -51,8 +52,8 @@ def build(
 
 
 def _quality(
-    rows: np.ndarray,
-    levels: Sequence[np.ndarray],
+    rows: Floats,
+    levels: Sequence[Ints],
     named: Sequence[Sequence[tuple[str, float]]],
     classes: Sequence[Leaf],
     sizes: Sequence[int],

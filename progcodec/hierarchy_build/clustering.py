@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from progcodec.arrays import Floats, Ints
 from progcodec.errors import HierarchyError, ProgcodecError
 
 RESTARTS = 400
@@ -27,7 +28,7 @@ DIRECTIONS = 3
 """Principal directions that a split looks at, for each group wanted: K - 1 could tell K groups apart (Ding & He 2004)."""
 
 
-def unit_rows(embeddings: np.ndarray) -> np.ndarray:
+def unit_rows(embeddings: Floats) -> Floats:
     """(n, d) rows of length 1 in float64. Raises HierarchyError for anything that is not n finite non-zero rows."""
     rows = np.asarray(embeddings)
     if rows.ndim != 2 or rows.dtype.kind not in "fiu" or not rows.size:
@@ -45,14 +46,14 @@ def check_sizes(sizes: Sequence[int], classes: int) -> None:
         raise HierarchyError(f"sizes must grow from 1 up to at most the {classes} classes, not {listed or 'none'}")
 
 
-def nested(rows: np.ndarray, sizes: Sequence[int], seed: int, restarts: int = RESTARTS) -> list[np.ndarray]:
+def nested(rows: Floats, sizes: Sequence[int], seed: int, restarts: int = RESTARTS) -> list[Ints]:
     """Group numbers of each row, one array a level. Groups are numbered by the parent's number, then by the first row.
 
     One seed gives one result, always: k-means runs in a single thread, as sums in several threads may differ in
     their last bits from run to run and so tip a row over a border.
     """
     check_sizes(sizes, len(rows))
-    levels: list[np.ndarray] = []
+    levels: list[Ints] = []
     groups = [np.arange(len(rows))]
     for size in sizes:
         parts = shares([len(group) for group in groups], size)
@@ -76,7 +77,7 @@ def shares(counts: Sequence[int], total: int) -> list[int]:
     return parts
 
 
-def _split(rows: np.ndarray, group: np.ndarray, k: int, seed: int, restarts: int) -> list[np.ndarray]:
+def _split(rows: Floats, group: Ints, k: int, seed: int, restarts: int) -> list[Ints]:
     if k == 1:
         return [group]
     labels = kmeans(spread(rows[group], DIRECTIONS * k), k, seed, restarts) if k < len(group) else np.arange(k)
@@ -89,7 +90,7 @@ def _split(rows: np.ndarray, group: np.ndarray, k: int, seed: int, restarts: int
     return parts
 
 
-def spread(rows: np.ndarray, directions: int) -> np.ndarray:
+def spread(rows: Floats, directions: int) -> Floats:
     """(n, d) rows as (n, at most `directions`) unit rows: their differences from the mean, all counted alike, on the
     leading principal directions. A row that is the mean itself stays zero."""
     apart = _unit(rows - rows.mean(axis=0))
@@ -98,12 +99,12 @@ def spread(rows: np.ndarray, directions: int) -> np.ndarray:
     return _unit(left[:, :directions] * values[:directions])
 
 
-def _unit(rows: np.ndarray) -> np.ndarray:
+def _unit(rows: Floats) -> Floats:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.where(lengths > 1e-9, rows / np.maximum(lengths, 1e-9), 0.0)  # rounding leaves 1e-16 of equal rows
 
 
-def kmeans(rows: np.ndarray, k: int, seed: int, restarts: int) -> np.ndarray:
+def kmeans(rows: Floats, k: int, seed: int, restarts: int) -> Ints:
     """Labels of the tightest of many k-means (Lloyd, k-means++ starts, single moves), in one thread."""
     try:
         from sklearn.cluster import KMeans
@@ -121,7 +122,7 @@ def kmeans(rows: np.ndarray, k: int, seed: int, restarts: int) -> np.ndarray:
     return min(polished, key=lambda result: result[1])[0]
 
 
-def polish(rows: np.ndarray, labels: np.ndarray, k: int) -> tuple[np.ndarray, float]:
+def polish(rows: Floats, labels: Ints, k: int) -> tuple[Ints, float]:
     """Labels and sum of squares after the best single move, again and again, until none lowers the sum (Hartigan).
 
     Taking a row from its group of n lowers the sum by distance² · n/(n-1); giving it to another raises it by

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from progcodec.arrays import Flags, Floats, Ints
 from progcodec.errors import HierarchyError
 from progcodec.hierarchy import Leaf
 from progcodec.hierarchy_build.words import everyday
@@ -55,7 +56,7 @@ class Match(NamedTuple):
 
 
 def names(
-    levels: Sequence[np.ndarray], rows: np.ndarray, classes: Sequence[Leaf], taxonomy: Taxonomy | None
+    levels: Sequence[Ints], rows: Floats, classes: Sequence[Leaf], taxonomy: Taxonomy | None
 ) -> list[list[tuple[str, float]]]:
     """(name, match) of every group, level by level; the match is 0 for a name that is not from WordNet.
 
@@ -86,10 +87,10 @@ def names(
     return named
 
 
-def _vocabulary(classes: Sequence[Leaf], taxonomy: Taxonomy) -> tuple[list[str], np.ndarray]:
+def _vocabulary(classes: Sequence[Leaf], taxonomy: Taxonomy) -> tuple[list[str], Flags]:
     """Words, and for each the classes that it holds: (words, classes) bool. Synsets of the same word are joined."""
     own = {leaf.wnid: _bare(leaf.name) for leaf in classes}
-    held: dict[str, np.ndarray] = {}
+    held: dict[str, Flags] = {}
     for index, leaf in enumerate(classes):
         if leaf.wnid is None:
             raise HierarchyError(f"{leaf.name!r} has no WordNet id")
@@ -102,7 +103,7 @@ def _vocabulary(classes: Sequence[Leaf], taxonomy: Taxonomy) -> tuple[list[str],
     return list(held), np.array(list(held.values()))
 
 
-def _matches(inside: np.ndarray, scope: np.ndarray, words: list[str], table: np.ndarray, lower: int) -> list[Match]:
+def _matches(inside: Flags, scope: Flags, words: list[str], table: Flags, lower: int) -> list[Match]:
     """Single words and, where they do clearly better, two or three; those that match at all.
 
     `scope` holds the parent's classes; `lower` is 0 at the first level, 1 below.
@@ -138,7 +139,7 @@ def _matches(inside: np.ndarray, scope: np.ndarray, words: list[str], table: np.
     return found
 
 
-def _measure(hits: np.ndarray, held: np.ndarray, size: int) -> np.ndarray:
+def _measure(hits: Ints, held: Ints, size: int) -> Floats:
     return (1 + RECALL) * hits / (RECALL * size + held)
 
 
@@ -149,7 +150,7 @@ def _spoken(words: Sequence[str], share: float) -> str:
     return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
-def _central(inside: np.ndarray, rows: np.ndarray, classes: Sequence[Leaf]) -> list[Match]:
+def _central(inside: Flags, rows: Floats, classes: Sequence[Leaf]) -> list[Match]:
     """Names from the classes nearest to the middle of the group, with scores below 0 that order them."""
     members = np.flatnonzero(inside)
     near = rows[members] @ rows[members].mean(axis=0)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from progcodec.arrays import Floats, Ints
 from progcodec.hierarchy_build.clustering import nested
 from progcodec.wordnet import Taxonomy
 
@@ -17,7 +18,7 @@ PAPER = {
 STABILITY_SEEDS = 5
 
 
-def balance(labels: np.ndarray) -> dict[str, Any]:
+def balance(labels: Ints) -> dict[str, Any]:
     """Group count, sizes, the largest group's share, and the entropy of the shares in bits beside its maximum."""
     sizes = np.bincount(labels)
     shares = sizes[sizes > 0] / len(labels)
@@ -31,7 +32,7 @@ def balance(labels: np.ndarray) -> dict[str, Any]:
     }
 
 
-def agreement(labels: np.ndarray, similarity: np.ndarray) -> dict[str, float | None]:
+def agreement(labels: Ints, similarity: Floats) -> dict[str, float | None]:
     """Mean Wu-Palmer similarity over all pairs of two classes in one group (intra), and in two groups (inter)."""
     same = labels[:, None] == labels[None]
     pairs = ~np.eye(len(labels), dtype=bool)
@@ -39,7 +40,7 @@ def agreement(labels: np.ndarray, similarity: np.ndarray) -> dict[str, float | N
     return {name: round(float(part.mean()), 4) if part.size else None for name, part in values.items()}
 
 
-def depth_cut(taxonomy: Taxonomy, wnids: Sequence[str], size: int) -> tuple[int, np.ndarray]:
+def depth_cut(taxonomy: Taxonomy, wnids: Sequence[str], size: int) -> tuple[int, Ints]:
     """The depth at which cutting WordNet gives about `size` groups, and each class's group.
 
     A class belongs to its ancestor at that depth on its shortest way from the root (which has depth 1), or stands alone
@@ -54,7 +55,7 @@ def depth_cut(taxonomy: Taxonomy, wnids: Sequence[str], size: int) -> tuple[int,
 
 
 def stability(
-    rows: np.ndarray, levels: list[np.ndarray], sizes: Sequence[int], seed: int, restarts: int
+    rows: Floats, levels: list[Ints], sizes: Sequence[int], seed: int, restarts: int
 ) -> list[dict[str, float]]:
     """For each level the adjusted Rand index between the partitions from five seeds: mean and least of all pairs.
 

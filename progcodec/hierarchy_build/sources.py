@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from progcodec.arrays import Floats
 from progcodec.errors import HierarchyError, ProgcodecError
 from progcodec.hierarchy import Leaf
 
@@ -32,7 +33,7 @@ def read_classes(path: str | Path) -> list[Leaf]:
     return classes
 
 
-def read_embeddings(path: str | Path, classes: int) -> np.ndarray:
+def read_embeddings(path: str | Path, classes: int) -> Floats:
     """(classes, d) of an .npy file, in the order of the classes."""
     try:
         rows = np.load(path, allow_pickle=False)
@@ -43,7 +44,7 @@ def read_embeddings(path: str | Path, classes: int) -> np.ndarray:
     return rows
 
 
-def clip_embeddings(names: Sequence[str], model: str, pretrained: str | None, templates: Sequence[str]) -> np.ndarray:
+def clip_embeddings(names: Sequence[str], model: str, pretrained: str | None, templates: Sequence[str]) -> Floats:
     """(names, d) unit rows: the mean over the templates of CLIP's text embeddings, through open_clip, on the CPU.
 
     `pretrained` is one of open_clip's tags, which it downloads, or a file; None leaves the weights random.

@@ -14,6 +14,7 @@ from functools import cache
 
 import numpy as np
 
+from progcodec.arrays import Array, Floats
 from progcodec.config import Q_MAX, QUALITY_INDEXES, QUALITY_MAX, SCALE_COUNT, SCALE_MAX, SCALE_MIN, TABLE_BITS
 from progcodec.network.quality import step_size
 
@@ -65,7 +66,7 @@ def generate(step: float) -> list[int]:
     return [int(index) for index in np.maximum.accumulate(np.argmin(_laplacian(own, step) @ bits.T, axis=1))]
 
 
-def _gaussian_bits(indexes: np.ndarray) -> np.ndarray:
+def _gaussian_bits(indexes: Array) -> Floats:
     """Bits of |q| = 0..127 under the Gaussians of (fractional) σ-indexes, floored as the tables are: (n, 128)."""
     sigma = SCALE_MIN * (SCALE_MAX / SCALE_MIN) ** (indexes / (SCALE_COUNT - 1))
     edges = np.maximum(np.arange(Q_MAX + 1) - 0.5, 0) / (sigma[:, None] * math.sqrt(2))
@@ -73,13 +74,13 @@ def _gaussian_bits(indexes: np.ndarray) -> np.ndarray:
     return -np.log2(np.maximum(_bins(tails), 2.0**-TABLE_BITS))
 
 
-def _laplacian(sigma: np.ndarray, step: float) -> np.ndarray:
+def _laplacian(sigma: Floats, step: float) -> Floats:
     """Probabilities of |q| = 0..127, both signs together, for Laplacians of standard deviation ``sigma``: (n, 128)."""
     tails = np.exp(-np.maximum(np.arange(Q_MAX + 1) - 0.5, 0) * step * math.sqrt(2) / sigma[:, None]) / 2
     return _bins(tails) * np.where(np.arange(Q_MAX + 1) == 0, 1, 2)
 
 
-def _bins(tails: np.ndarray) -> np.ndarray:
+def _bins(tails: Floats) -> Floats:
     """Probabilities of q = 0, 1, 2…, of one sign, from those of a value above q − ½ (above 0 for the first)."""
     bins = tails - np.concatenate((tails[:, 1:], np.zeros((len(tails), 1))), axis=1)
     bins[:, 0] *= 2

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from progcodec.arrays import Array
 from progcodec.training.views import Source
 
-Arrays = dict[str, np.ndarray]
+Arrays = dict[str, Array]
 Worker = Callable[[list[Source]], Arrays]
 """From what it takes to render the views of a chunk to its result."""
 

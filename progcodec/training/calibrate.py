@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from progcodec.arrays import Floats, Ints
 from progcodec.classification.calibration import KNOTS, Calibration, factors, hats, size_term
 
 SMOOTHNESS = 0.02
@@ -20,12 +21,12 @@ NOTHING = -1e6
 
 
 def calibrate(
-    logits: np.ndarray,
-    labels: np.ndarray,
-    bits: np.ndarray,
-    positions: np.ndarray,
-    groups: np.ndarray,
-    weights: np.ndarray | None = None,
+    logits: Floats,
+    labels: Ints,
+    bits: Floats,
+    positions: Floats,
+    groups: Ints,
+    weights: Floats | None = None,
     knots: Sequence[float] = KNOTS,
 ) -> Calibration:
     """Temperatures for N prefixes of held-out pictures.
@@ -53,7 +54,7 @@ def calibrate(
     return Calibration(np.asarray(groups, np.int64), grid, np.stack(temperatures), np.array(slopes))
 
 
-def _siblings(parents: np.ndarray) -> np.ndarray:
+def _siblings(parents: Ints) -> Ints:
     """int64 (parents, most children): the children of each parent, then -1."""
     children = [np.flatnonzero(parents == parent) for parent in range(int(parents.max()) + 1)]
     table = np.full((len(children), max(map(len, children))), -1)
@@ -62,7 +63,7 @@ def _siblings(parents: np.ndarray) -> np.ndarray:
     return table
 
 
-def _fit(rows: Tensor, truth: Tensor, place: Tensor, size: Tensor, share: Tensor) -> tuple[np.ndarray, float]:
+def _fit(rows: Tensor, truth: Tensor, place: Tensor, size: Tensor, share: Tensor) -> tuple[Floats, float]:
     """Log temperature at each knot, and its slope by size, under which the truth (N,) is likeliest among rows (N, most)."""
     theta = torch.zeros(place.shape[1], dtype=torch.float64, requires_grad=True)
     slope = torch.zeros((), dtype=torch.float64, requires_grad=True)

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from progcodec.arrays import Ints
 from progcodec.config import LEVELS
 from progcodec.errors import TrainingError
 from progcodec.hierarchy import Hierarchy
@@ -28,7 +29,7 @@ from progcodec.training.teacher import Teacher
 REFERENCE_PIXELS = 256**2
 
 
-def load_groups(path: str, hierarchy: Hierarchy) -> np.ndarray:
+def load_groups(path: str, hierarchy: Hierarchy) -> Ints:
     """Group numbers of a .npy file, (levels, classes), as many as the hierarchy has. Raises TrainingError."""
     try:
         groups = np.load(path, allow_pickle=False)
@@ -102,7 +103,7 @@ class ClassTerm:
         weights: LossWeights,
         soft: float,
         smoothing: float,
-        groups: np.ndarray | None = None,
+        groups: Ints | None = None,
     ) -> None:
         """``groups``: integers (levels, classes) in place of the hierarchy's own.
 

@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from progcodec.arrays import Floats, Ints
 from progcodec.codec import Codec
-from progcodec.latent import Trace
 from progcodec.config import HYPER_STRIDE, LATENT_STRIDE
+from progcodec.latent import Trace
 from progcodec.training.caching import Arrays, Worker, fill
 from progcodec.training.views import Source, ViewSet, render
 
@@ -39,11 +40,11 @@ class CodedView(NamedTuple):
         side: pixels a side.
     """
 
-    places: np.ndarray
-    values: np.ndarray
-    arrival: np.ndarray
+    places: Ints
+    values: Ints
+    arrival: Floats
     hyper: int
-    ends: np.ndarray
+    ends: Floats
     side: int
 
     @property
@@ -126,7 +127,7 @@ def draw_cut(view: CodedView, rng: np.random.Generator) -> float:
     return float(np.exp(rng.uniform(low, high)))
 
 
-def cut_views(views: Sequence[CodedView], budgets: Sequence[float], channels: int, hyper: int) -> tuple[np.ndarray, np.ndarray]:
+def cut_views(views: Sequence[CodedView], budgets: Sequence[float], channels: int, hyper: int) -> tuple[Ints, Ints]:
     """ẑ (N, hyper, hz, wz) and q (N, channels, h, w), int32, of the prefixes of so many bits. All views of one size."""
     size = views[0].size
     hyper_size = -(-size // HYPER_STRIDE)

@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from progcodec.arrays import Pixels
 from progcodec.errors import TrainingError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".ppm", ".bmp"}
@@ -44,7 +45,7 @@ class Record(NamedTuple):
 class Picture(NamedTuple):
     """`pixels` are uint8 (H, W, 3); `label` is a class index."""
 
-    pixels: np.ndarray
+    pixels: Pixels
     label: int | None = None
 
 
@@ -208,6 +209,6 @@ def nothing_usable(min_side: int, small: int, broken: int) -> TrainingError:
     return TrainingError(f"no image of at least {min_side} pixels a side ({small} smaller, {broken} unreadable)")
 
 
-def load_images(patterns: Sequence[str], min_side: int, limit: int | None = None, quiet: bool = True) -> list[np.ndarray]:
+def load_images(patterns: Sequence[str], min_side: int, limit: int | None = None, quiet: bool = True) -> list[Pixels]:
     """As :func:`load_pictures`, the pixels alone."""
     return [picture.pixels for picture in load_pictures(patterns, min_side, limit, quiet) or []]

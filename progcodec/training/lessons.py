@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from progcodec.arrays import Flags, Floats, Ints
 from progcodec.errors import TrainingError
 from progcodec.training.caching import read
 from progcodec.training.coded_views import CodedView, unpack
@@ -29,7 +30,7 @@ class Mixing(NamedTuple):
 class Lessons:
     """All coded views in memory, with their soft answers and labels."""
 
-    def __init__(self, views: list[CodedView], labels: np.ndarray, asked: np.ndarray, answers: np.ndarray) -> None:
+    def __init__(self, views: list[CodedView], labels: Ints, asked: Flags, answers: Floats) -> None:
         """
         Args:
             labels: the class of each view, -1 for none. asked: (N,) bool, whether there is an answer of the teacher.
@@ -52,7 +53,7 @@ class Lessons:
             answers.append(answer["probabilities"])
         return cls(found, np.concatenate(labels), np.concatenate(asked), np.concatenate(answers))
 
-    def batches(self, positions: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    def batches(self, positions: int, rng: np.random.Generator) -> Iterator[Ints]:
         """Places of the views of a batch, for ever: all views once, then again. A batch has one size of view.
 
         Args:
@@ -68,7 +69,7 @@ class Lessons:
             for number in rng.permutation(len(batches)):
                 yield batches[number]
 
-    def targets(self, places: np.ndarray, mixing: Mixing) -> Tensor:
+    def targets(self, places: Ints, mixing: Mixing) -> Tensor:
         """(N, classes) float32, rows sum to 1."""
         labels, answer = self.labels[places], self._answer[places]
         hard = np.full((len(places), self.answers.shape[1]), mixing.smoothing / self.answers.shape[1], np.float32)

@@ -43,7 +43,7 @@ def train(settings: TrainSettings) -> dict[str, float]:
         TrainingError: no usable images, an unreadable state file, or a loss that stays non-finite. ClassifierError: no
             such teacher. HierarchyError: it does not fit.
     """
-    with Parallel(settings.device) as parallel:
+    with Parallel(settings.device) as parallel, flushed_denormals():
         try:
             return _train(settings, parallel)
         except RuntimeError as error:
@@ -51,6 +51,22 @@ def train(settings: TrainSettings) -> dict[str, float]:
                 name = type(error).__name__
                 raise TrainingError(f"torch.compile failed on this machine ({name}); train without compile") from error
             raise
+
+
+@contextlib.contextmanager
+def flushed_denormals() -> Iterator[None]:
+    """Denormal numbers count as 0 within: the densities' tails fill with them, and CPUs handle them in slow motion."""
+    before = _flushes_denormals()
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)
+
+
+def _flushes_denormals() -> bool:
+    """The processor's state, for which torch has no getter."""
+    return bool((torch.tensor(1e-310, dtype=torch.float64) * 1.0 == 0).item())
 
 
 def _train(settings: TrainSettings, parallel: Parallel) -> dict[str, float]:

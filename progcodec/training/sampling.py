@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from progcodec.arrays import Pixels
 from progcodec.training.dataset import Picture, Source
 from progcodec.training.stream import Position, Stream
 
@@ -34,7 +35,7 @@ class Cut(NamedTuple):
     side: int
     flipped: bool
 
-    def pixels(self, side: int) -> np.ndarray:
+    def pixels(self, side: int) -> Pixels:
         """uint8 (side, side, 3)."""
         piece = self.picture.pixels[self.top : self.top + self.side, self.left : self.left + self.side]
         if self.side != side:

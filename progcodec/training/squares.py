@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from progcodec.arrays import Array, Ints, Pixels
 from progcodec.classification.labels import FOLDERS, load_labels
 from progcodec.errors import TrainingError
 from progcodec.hierarchy import Hierarchy
@@ -29,7 +30,7 @@ OCTAVE_PARTS = 4
 class Labelled(NamedTuple):
     """A picture as uint8 (H, W, 3), its class, and its short side in pixels as it was stored."""
 
-    pixels: np.ndarray
+    pixels: Pixels
     label: int
     side: int
 
@@ -39,7 +40,7 @@ class Squares(NamedTuple):
 
     pixels: Tensor
     labels: Tensor
-    places: np.ndarray
+    places: Ints
 
 
 def load_labelled(patterns: Sequence[str], hierarchy: Hierarchy, keep: int, quiet: bool = True) -> list[Labelled]:
@@ -62,7 +63,7 @@ def load_labelled(patterns: Sequence[str], hierarchy: Hierarchy, keep: int, quie
     return pictures
 
 
-def comparable(pictures: Sequence[Labelled], classes: int) -> tuple[np.ndarray, np.ndarray]:
+def comparable(pictures: Sequence[Labelled], classes: int) -> tuple[Array, Array]:
     """Which classes a picture can be compared with: those that have pictures of about its size.
 
     Where some classes come as thumbnails and others as photographs, a network learns which is which from traces of
@@ -94,7 +95,7 @@ def batch_at(pictures: Sequence[Labelled], step: int, batch: int, side: int, see
     return Squares(torch.from_numpy(pixels).permute(0, 3, 1, 2), labels, places)
 
 
-def crop(pixels: np.ndarray, side: int, random: np.random.Generator) -> np.ndarray:
+def crop(pixels: Pixels, side: int, random: np.random.Generator) -> Pixels:
     """A random part of uint8 (H, W, 3), perhaps mirrored, perhaps blurred, as (side, side, 3)."""
     height, width = pixels.shape[:2]
     area, aspect = random.uniform(*AREA) * height * width, np.exp(random.uniform(-1, 1) * np.log(ASPECT))
@@ -109,10 +110,10 @@ def crop(pixels: np.ndarray, side: int, random: np.random.Generator) -> np.ndarr
     return shown[:, ::-1] if random.random() < 0.5 else shown
 
 
-_orders: dict[tuple[int, int, int], np.ndarray] = {}
+_orders: dict[tuple[int, int, int], Ints] = {}
 
 
-def _order(seed: int, epoch: int, count: int) -> np.ndarray:
+def _order(seed: int, epoch: int, count: int) -> Ints:
     """The order of an epoch; the last one is kept, as each batch asks for it picture by picture."""
     key = (seed, epoch, count)
     if key not in _orders:
@@ -122,7 +123,7 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
     return _orders[key]
 
 
-def _shrunk(pixels: np.ndarray, keep: int) -> np.ndarray:
+def _shrunk(pixels: Pixels, keep: int) -> Pixels:
     height, width = pixels.shape[:2]
     ratio = keep / min(height, width)
     if ratio >= 1:

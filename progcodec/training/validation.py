@@ -9,11 +9,12 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from progcodec.arrays import Array, Flags, Floats, Ints
 from progcodec.classification.calibration import Calibration, expected_calibration_error
 from progcodec.codec import Codec
-from progcodec.latent import Latent
 from progcodec.errors import TrainingError
 from progcodec.hierarchy import Hierarchy
+from progcodec.latent import Latent
 from progcodec.training.dataset import expand
 from progcodec.training.views import read_pictures
 
@@ -44,23 +45,23 @@ class Judged:
         labels: (N,). logits: (N, classes). bits: per latent position, (N,). positions: latent positions, (N,).
     """
 
-    shard: np.ndarray
-    cut: np.ndarray
-    calibrates: np.ndarray
-    labels: np.ndarray
-    logits: np.ndarray
-    bits: np.ndarray
-    positions: np.ndarray
+    shard: Ints
+    cut: Ints
+    calibrates: Flags
+    labels: Ints
+    logits: Floats
+    bits: Floats
+    positions: Floats
 
-    def where(self, chosen: np.ndarray) -> "Judged":
+    def where(self, chosen: Flags) -> "Judged":
         return Judged(*(array[chosen] for array in self._arrays()))
 
-    def weights(self) -> np.ndarray:
+    def weights(self) -> Floats:
         """(N,): every cut of every shard counts the same, however many pictures it has."""
         _, place, counts = np.unique(np.char.add(self.shard, self.cut.astype(str)), return_inverse=True, return_counts=True)
         return 1 / counts[place]
 
-    def _arrays(self) -> list[np.ndarray]:
+    def _arrays(self) -> list[Array]:
         return [getattr(self, name) for name in self.__dataclass_fields__]
 
 
@@ -103,7 +104,7 @@ def read_streams(patterns: Sequence[str], codec: Codec, hierarchy: Hierarchy, li
 
 
 def judge(
-    logits: Callable[[Sequence[Latent]], np.ndarray], codec: Codec, streams: Sequence[Stream], cuts: Sequence[int | None] = CUTS
+    logits: Callable[[Sequence[Latent]], Floats], codec: Codec, streams: Sequence[Stream], cuts: Sequence[int | None] = CUTS
 ) -> Judged:
     """The head's logits for every stream at every cut. Of the streams every other one calibrates."""
     parts = []

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from progcodec.arrays import Flags, Ints
 from progcodec.errors import TrainingError
 from progcodec.hierarchy import Hierarchy
 from progcodec.training.dataset import UNREADABLE, expand, records
@@ -78,12 +79,12 @@ class ViewSet:
     chunks: list[list[View]]
     key: str
 
-    def labels(self, chunk: int) -> np.ndarray:
+    def labels(self, chunk: int) -> Ints:
         """(N,) int64: the class of each view; -1 where there is no label."""
         labels = [self.pictures[view.picture].label for view in self.chunks[chunk]]
         return np.array([-1 if label is None else label for label in labels], np.int64)
 
-    def asked(self, chunk: int) -> np.ndarray:
+    def asked(self, chunk: int) -> Flags:
         """(N,) bool: whether a teacher is asked about each view. Of a small picture the label says more than it would."""
         pictures = [self.pictures[view.picture] for view in self.chunks[chunk]]
         return np.array([picture.label is None or not picture.small for picture in pictures])

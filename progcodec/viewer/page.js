@@ -118,16 +118,18 @@ original.hidden = !data.original;
 let at = last, timer = null;
 
 function show(index) {
-  at = Math.min(last, Math.max(0, index));
+  index = Math.min(last, Math.max(0, index));
+  if (index !== at) original.setAttribute("aria-pressed", "false");  // whoever moves wants to see what changes
+  at = index;
   const frame = frames[at], compare = original.getAttribute("aria-pressed") === "true";
   slider.value = at;
   picture.src = compare ? data.original : frame.picture;
   picture.alt = compare ? `${data.name}, the original` : `${data.name}, decoded from its first ${number(frame.bytes)} bytes`;
   find("bytes").textContent = `${number(frame.bytes)} bytes`;
-  find("reached").textContent = frame.reached.replace(/^hyperlatent \+ /, "");
+  find("reached").textContent = frame.reached.replace(/^hyperlatent \+ /, "").replace(/%/g, " %");
   const parts = [`${percent(frame.bytes / data.bytes)} of the file`, `${(8 * frame.bytes / data.pixels).toFixed(3)} bpp`];
   if (frame.psnr) parts.push(frame.psnr === "exact" ? "exact" : `PSNR ${frame.psnr}`);
-  find("status").textContent = parts.join(" · ");
+  find("status").replaceChildren(...parts.flatMap((part, n) => [n ? " · " : "", made("span", { className: "together" }, part)]));
   const said = [`${number(frame.bytes)} bytes`, frame.reached];
   if (frame.answer) said.push(frame.answer.text);
   slider.setAttribute("aria-valuetext", said.join(", "));

@@ -10,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image
 
+from progcodec.arrays import Pixels
 from progcodec.errors import EvaluationError
 from progcodec.evaluation.coders.base import Coder, UndecodableError
 from progcodec.evaluation.coders.bundled import bundled_library
@@ -73,7 +74,7 @@ class _PixelFormat(c.Structure):
 _RGB8 = _PixelFormat(3, 2, 0, 0)
 
 
-def encode_progressive(pixels: np.ndarray, distance: float) -> bytes:
+def encode_progressive(pixels: Pixels, distance: float) -> bytes:
     """A bare codestream of uint8 (H, W, 3) whose AC coefficients come in passes, low frequencies first."""
     library = _require()
     encoder = c.c_void_p(library.JxlEncoderCreate(None))
@@ -98,7 +99,7 @@ def encode_progressive(pixels: np.ndarray, distance: float) -> bytes:
         library.JxlEncoderDestroy(encoder)
 
 
-def decode_start(data: bytes) -> np.ndarray:
+def decode_start(data: bytes) -> Pixels:
     """uint8 (H, W, 3) of what a cut codestream holds. Raises UndecodableError if that is not one pass yet."""
     library = _require()
     decoder = c.c_void_p(library.JxlDecoderCreate(None))
@@ -107,7 +108,7 @@ def decode_start(data: bytes) -> np.ndarray:
         library.JxlDecoderSetProgressiveDetail(decoder, _EVERY_PASS)
         library.JxlDecoderSetInput(decoder, data, c.c_size_t(len(data)))
         info = (c.c_uint32 * _STRUCT_WORDS)()
-        pixels: np.ndarray | None = None
+        pixels: Pixels | None = None
         while True:
             event = library.JxlDecoderProcessInput(decoder)
             if event == _BASIC_INFO:

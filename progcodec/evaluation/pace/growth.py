@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from progcodec.arrays import Pixels
+
 MEGAPIXELS = (0.05, 0.2, 0.8, 3, 12, 50)
 MIB = 1 << 20
 
@@ -26,7 +28,7 @@ class Grown(NamedTuple):
     bytes: int
 
 
-def enlarged(pixels: np.ndarray, megapixels: float) -> np.ndarray:
+def enlarged(pixels: Pixels, megapixels: float) -> Pixels:
     """A 4:3 picture of so many megapixels: the given one, mirrored at its edges as often as needed, or its corner."""
     height = max(16, round((megapixels * 1e6 * 3 / 4) ** 0.5))
     width = max(16, round(megapixels * 1e6 / height))
@@ -36,7 +38,7 @@ def enlarged(pixels: np.ndarray, megapixels: float) -> np.ndarray:
     return np.ascontiguousarray(np.tile(tile, (down, right, 1))[:height, :width])
 
 
-def grow(model: str | None, pixels: np.ndarray, threads: int, sizes: tuple[float, ...] = MEGAPIXELS) -> list[Grown]:
+def grow(model: str | None, pixels: Pixels, threads: int, sizes: tuple[float, ...] = MEGAPIXELS) -> list[Grown]:
     """A row for each size, smallest first; it ends before the first that this machine's memory does not hold."""
     found = []
     for size in sizes:
@@ -56,7 +58,7 @@ def exponent(rows: list[Grown], values: list[float]) -> float:
     return float(np.log(values[last] / values[first]) / np.log(rows[last].pixels / rows[first].pixels))
 
 
-def _measure(model: str | None, pixels: np.ndarray, megapixels: float, threads: int) -> Grown:
+def _measure(model: str | None, pixels: Pixels, megapixels: float, threads: int) -> Grown:
     import torch
 
     from progcodec.codec import Codec

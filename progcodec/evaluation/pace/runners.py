@@ -4,10 +4,10 @@ import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
 import torch
 from PIL import Image
 
+from progcodec.arrays import Pixels
 from progcodec.codec import Codec
 from progcodec.errors import EvaluationError
 from progcodec.evaluation.coders.registry import CODERS, choose
@@ -20,7 +20,7 @@ CLASSIC_SETTINGS = {"jpeg": 46, "webp": 62, "jpeg2000": 0.9, "avif": 60, "jpegxl
 class Runner(Protocol):
     name: str
 
-    def encode(self, pixels: np.ndarray) -> Any: ...
+    def encode(self, pixels: Pixels) -> Any: ...
 
     def decode(self, coded: Any) -> Any: ...
 
@@ -31,7 +31,7 @@ class Ours:
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
 
-    def encode(self, pixels: np.ndarray) -> bytes:
+    def encode(self, pixels: Pixels) -> bytes:
         return self._codec.encode(pixels, max_pixels=pixels.size)
 
     def decode(self, coded: bytes) -> Image.Image:
@@ -48,13 +48,13 @@ class Learned:
         self._model.update(force=True)
 
     @torch.inference_mode()
-    def encode(self, pixels: np.ndarray) -> dict:
+    def encode(self, pixels: Pixels) -> dict:
         image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
         bottom, right = (-side % PEER_PADDING for side in pixels.shape[:2])
         return self._model.compress(torch.nn.functional.pad(image, (0, right, 0, bottom), mode="replicate"))
 
     @torch.inference_mode()
-    def decode(self, coded: dict) -> np.ndarray:
+    def decode(self, coded: dict) -> Pixels:
         image = self._model.decompress(coded["strings"], coded["shape"])["x_hat"][0]
         return (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
 
@@ -66,7 +66,7 @@ class Classic:
         self._coder, self._setting = CODERS[key], CLASSIC_SETTINGS[key]
         self.name = self._coder.name
 
-    def encode(self, pixels: np.ndarray) -> bytes:
+    def encode(self, pixels: Pixels) -> bytes:
         return self._coder.encode(Image.fromarray(pixels), self._setting, 1.0)
 
     def decode(self, coded: bytes) -> Image.Image:

@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
-import numpy as np
+from progcodec.arrays import Pixels
 
 SHOWN_SIDE = 224
 """Pixels of a picture's longer side in the page; larger ones are scaled down."""
@@ -24,7 +24,7 @@ class Subject(NamedTuple):
     """
 
     name: str
-    pixels: np.ndarray
+    pixels: Pixels
     label: str = ""
     index: int | None = None
 
@@ -33,11 +33,11 @@ class Shown(NamedTuple):
     """What a codec made of a picture within a budget: bytes spent, pixels uint8 (H, W, 3), the setting in words."""
 
     bytes: int
-    pixels: np.ndarray
+    pixels: Pixels
     setting: str = ""
 
 
-Send: TypeAlias = Callable[[np.ndarray, Sequence[int]], Sequence[Shown | None]]
+Send: TypeAlias = Callable[[Pixels, Sequence[int]], Sequence[Shown | None]]
 """From a picture and budgets to what is shown within each; None where nothing decodes."""
 
 
@@ -54,7 +54,7 @@ class Answer(NamedTuple):
     right: bool | None = None
 
 
-Answers: TypeAlias = Callable[[Sequence[np.ndarray], Subject], Sequence[Sequence[Answer]]]
+Answers: TypeAlias = Callable[[Sequence[Pixels], Subject], Sequence[Sequence[Answer]]]
 """From pictures that were made of a subject to the classifier's answers to each, coarsest first."""
 
 
@@ -106,7 +106,7 @@ def _tile(sender: Sender, shown: Shown | None, replies: Iterator[Sequence[Answer
     return Tile(sender.name, sender.ours, data_uri(shown.pixels), shown.bytes, shown.setting, next(replies))
 
 
-def data_uri(pixels: np.ndarray) -> str:
+def data_uri(pixels: Pixels) -> str:
     """A picture, uint8 (H, W, 3), as a ``data:`` address."""
     from PIL import Image
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from progcodec.arrays import Floats, Pixels
 from progcodec.codec import Codec
 from progcodec.errors import BudgetError
 from progcodec.evaluation.coders.base import SCALES, Coder, reduced, restored
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 def ours(codec: Codec) -> Sender:
     """One file, cut at each budget; nothing where the budget does not hold the header."""
 
-    def send(pixels: np.ndarray, budgets: Sequence[int]) -> list[Shown | None]:
+    def send(pixels: Pixels, budgets: Sequence[int]) -> list[Shown | None]:
         data = codec.encode(pixels)
         return [_cut(codec, data, budget) for budget in budgets]
 
@@ -41,7 +42,7 @@ def _cut(codec: Codec, data: bytes, budget: int) -> Shown | None:
 def peer(coder: Coder) -> Sender:
     """The whole file with the highest PSNR, over all settings and downscales, that fits the budget; nothing where none does."""
 
-    def send(pixels: np.ndarray, budgets: Sequence[int]) -> list[Shown | None]:
+    def send(pixels: Pixels, budgets: Sequence[int]) -> list[Shown | None]:
         tried = list(_whole_files(coder, Image.fromarray(pixels), max(budgets)))
         quality = [psnr(pixels, shown.pixels) for shown in tried]
         chosen: list[Shown | None] = []
@@ -67,7 +68,7 @@ def _whole_files(coder: Coder, picture: Image.Image, most: int) -> Iterator[Show
 def answers(classifier: "PixelClassifier", hierarchy: Hierarchy) -> Answers:
     """The free argmax of each level, as accuracy is counted."""
 
-    def reply(pictures: Sequence[np.ndarray], subject: Subject) -> list[list[Answer]]:
+    def reply(pictures: Sequence[Pixels], subject: Subject) -> list[list[Answer]]:
         probabilities = classifier.predict([Image.fromarray(pixels) for pixels in pictures])
         levels = range(len(hierarchy.levels) + 1)
         columns = [_level(hierarchy, level, hierarchy.aggregate(probabilities, level), subject.index) for level in levels]
@@ -76,7 +77,7 @@ def answers(classifier: "PixelClassifier", hierarchy: Hierarchy) -> Answers:
     return reply
 
 
-def _level(hierarchy: Hierarchy, level: int, probabilities: np.ndarray, truth: int | None) -> list[Answer]:
+def _level(hierarchy: Hierarchy, level: int, probabilities: Floats, truth: int | None) -> list[Answer]:
     """The answers to all pictures at one level."""
     last = level == len(hierarchy.levels)
     names = [leaf.name for leaf in (hierarchy.classes if last else hierarchy.levels[level])]

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from progcodec.arrays import Flags, Floats, Ints
 from progcodec.bitstream.tables import TOTAL, Tables
 from progcodec.config import ALPHABET, Q_MAX, SCALE_COUNT, SCALE_MAX, SCALE_MIN
 from progcodec.evaluation.rivals.latent import Scales, Source, analyse, squared_gains
@@ -42,11 +43,11 @@ def example(codec: "Codec") -> tuple[Source, Scales]:
     return source, Scales(codec, source.z, source.width, source.height)
 
 
-def foreseen(scales: Scales, received: Received) -> np.ndarray:
+def foreseen(scales: Scales, received: Received) -> Ints:
     """σ-indices of all elements, uint8 (C, h, w), from ẑ and whatever integers q have arrived, of whichever block."""
     expected = _expected_magnitudes(scales.tables)
     q = received.q.astype(np.int32)
-    known: np.ndarray | None = None
+    known: Flags | None = None
     blocks = []
     for k, (start, end) in enumerate(pairwise(scales.offsets)):
         blocks.append(scales.block(k, known))
@@ -55,12 +56,12 @@ def foreseen(scales: Scales, received: Received) -> np.ndarray:
     return np.concatenate(blocks)
 
 
-def mapped(indexes: np.ndarray, maps: np.ndarray) -> np.ndarray:
+def mapped(indexes: Ints, maps: Ints) -> Ints:
     """σ-indices (C, h, w) through each channel's map, uint8 (C, 64)."""
     return np.take_along_axis(maps, indexes.reshape(len(maps), -1), 1).reshape(indexes.shape)
 
 
-def cheapest_maps(indexes: np.ndarray, q: np.ndarray, counted: np.ndarray, tables: Tables) -> np.ndarray:
+def cheapest_maps(indexes: Ints, q: Ints, counted: Flags, tables: Tables) -> Ints:
     """For each channel the map of σ-indices, uint8 (C, 64), under which its symbols cost least.
 
     Args:
@@ -87,38 +88,38 @@ def cheapest_maps(indexes: np.ndarray, q: np.ndarray, counted: np.ndarray, table
 
 
 @lru_cache(maxsize=4)
-def _first_maps(codec: "Codec") -> np.ndarray:
+def _first_maps(codec: "Codec") -> Ints:
     source, scales = example(codec)
     return cheapest_maps(
         foreseen(scales, nothing(scales.shape)), source.q, np.ones(source.q.shape, bool), scales.tables
     )
 
 
-def blind_indexes(scales: Scales) -> np.ndarray:
+def blind_indexes(scales: Scales) -> Ints:
     """The best σ-indices, uint8 (C, h, w), that a decoder can have before any q: from ẑ alone."""
     return mapped(foreseen(scales, nothing(scales.shape)), _first_maps(scales.codec))
 
 
 @lru_cache(maxsize=4)
-def gains(codec: "Codec") -> np.ndarray:
+def gains(codec: "Codec") -> Floats:
     """:func:`squared_gains` of the photograph."""
     return squared_gains(codec, example(codec)[0])
 
 
 @lru_cache(maxsize=4)
-def gain_shifts(codec: "Codec") -> np.ndarray:
+def gain_shifts(codec: "Codec") -> Ints:
     """log of each channel's gain in steps of a σ-index, int64 (C,): what to add to an index to get its element's priority."""
     logarithms = 0.5 * np.log(np.maximum(gains(codec) / gains(codec).mean(), 1e-6))
     return np.rint(logarithms * (SCALE_COUNT - 1) / math.log(SCALE_MAX / SCALE_MIN)).astype(np.int64)
 
 
-def priority_order(indexes: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+def priority_order(indexes: Ints, shifts: Ints) -> Ints:
     """Flat positions of (C, h, w) by falling priority, index + channel's shift; equal ones by falling index, then position."""
     priority = indexes + shifts[:, None, None]
     return np.lexsort((-indexes.reshape(-1).astype(np.int64), -priority.reshape(-1)))
 
 
-def _expected_magnitudes(tables: Tables) -> np.ndarray:
+def _expected_magnitudes(tables: Tables) -> Floats:
     """round(E|q|) under each σ-index, int32 (64,)."""
     sums = tables.frequencies.astype(np.int64) @ np.abs(np.arange(-Q_MAX, Q_MAX + 1))
     return ((2 * sums + TOTAL) // (2 * TOTAL)).astype(np.int32)

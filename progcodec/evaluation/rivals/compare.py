@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from progcodec.arrays import Floats, Ints
 from progcodec.config import LEVELS
 from progcodec.errors import EvaluationError
 from progcodec.evaluation.metrics import psnr
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from progcodec.codec import Codec
     from progcodec.evaluation.workload import Sample
 
-Predict = Callable[[Sequence[Image.Image]], np.ndarray]
+Predict = Callable[[Sequence[Image.Image]], Floats]
 """Pictures to the likeliest group or class of each level, (N, 3)."""
 
 
@@ -45,7 +46,7 @@ def compare(
     samples: Sequence["Sample"],
     budgets: Sequence[int],
     predict: Predict | None = None,
-    truth: np.ndarray | None = None,
+    truth: Ints | None = None,
 ) -> Iterable[Result]:
     """Yields each rival's results by rising budget, whole streams last.
 

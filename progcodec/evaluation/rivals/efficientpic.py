@@ -14,8 +14,7 @@ Inside a step elements are sorted by σ too, so that a step that is cut shows it
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from progcodec.arrays import Ints
 from progcodec.bitstream.ordering import coding_order
 from progcodec.evaluation.rivals.calibration import (
     cheapest_maps,
@@ -52,12 +51,12 @@ class EfficientPic(Scheme):
         return received
 
 
-def base_order(scales: Scales, indexes: np.ndarray) -> np.ndarray:
+def base_order(scales: Scales, indexes: Ints) -> Ints:
     """Flat positions of the coarse block, by falling σ."""
     return coding_order(indexes[: scales.offsets[1]])
 
 
-def step_order(scales: Scales, indexes: np.ndarray, received: Received, share: float) -> np.ndarray:
+def step_order(scales: Scales, indexes: Ints, received: Received, share: float) -> Ints:
     """Flat positions of a step, by falling priority: as many not sent yet as make ``share`` of all behind the base."""
     order = priority_order(indexes, gain_shifts(scales.codec))
     order = order[~received.there.reshape(-1)[order]]
@@ -66,7 +65,7 @@ def step_order(scales: Scales, indexes: np.ndarray, received: Received, share: f
 
 
 @lru_cache(maxsize=4)
-def step_maps(codec: "Codec") -> tuple[np.ndarray, ...]:
+def step_maps(codec: "Codec") -> tuple[Ints, ...]:
     """For each step the maps of σ-indices, uint8 (C, 64), that are best for what the photograph then has left."""
     source, scales = example(codec)
     received = nothing(scales.shape)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from progcodec.arrays import Flags, Floats, Ints
 from progcodec.bitstream.ordering import hyper_coding_order, hyper_runs
 from progcodec.bitstream.rangecoder import Runs
 from progcodec.bitstream.tables import Tables
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 class Source(NamedTuple):
     """What the codec makes of an image: ẑ, int32 (hyper channels, hz, wz), q, int32 (C, h, w), and the size in pixels."""
 
-    z: np.ndarray
-    q: np.ndarray
+    z: Ints
+    q: Ints
     width: int
     height: int
 
@@ -42,7 +43,7 @@ class Hyperlatent(NamedTuple):
     """How ẑ is coded, the same way for all: its shape, its flat coding order, its runs and tables."""
 
     shape: tuple[int, int, int]
-    order: np.ndarray
+    order: Ints
     runs: Runs
     tables: Tables
 
@@ -63,7 +64,7 @@ class Scales:
         tables: the Gaussian tables, one for each σ-index.
     """
 
-    def __init__(self, codec: "Codec", z: np.ndarray, width: int, height: int) -> None:
+    def __init__(self, codec: "Codec", z: Ints, width: int, height: int) -> None:
         self.codec = codec
         self.offsets = codec.config.offsets
         self.shape = latent_shape(codec, width, height)
@@ -72,23 +73,23 @@ class Scales:
             self._features = codec.walker.scale_path.features(exact(z)[None], *self.shape[1:])
 
     @torch.inference_mode()
-    def block(self, k: int, earlier: np.ndarray | None) -> np.ndarray:
+    def block(self, k: int, earlier: Ints | None) -> Ints:
         """σ-indices of block k, uint8 (channels, h, w); ``earlier``: integers (offsets[k], h, w), or None for Δ off."""
         index = self.codec.walker.scale_path.index(k, self._features, None if earlier is None else exact(earlier)[None])
         return index[0].to(torch.uint8).numpy()
 
-    def base(self) -> np.ndarray:
+    def base(self) -> Ints:
         """σ-indices from ẑ alone, Δ off, uint8 (C, h, w)."""
         return np.concatenate([self.block(k, None) for k in range(len(self.offsets) - 1)])
 
-    def given(self, q: np.ndarray) -> np.ndarray:
+    def given(self, q: Ints) -> Ints:
         """σ-indices of all blocks, uint8 (C, h, w), with q (C, h, w) as what is known of each block's earlier ones."""
         blocks = len(self.offsets) - 1
         return np.concatenate([self.block(k, q[: self.offsets[k]] if k else None) for k in range(blocks)])
 
 
 @torch.inference_mode()
-def reconstruct(codec: "Codec", z: np.ndarray, q: np.ndarray, kept: np.ndarray | None = None) -> torch.Tensor:
+def reconstruct(codec: "Codec", z: Ints, q: Ints, kept: Flags | None = None) -> torch.Tensor:
     """ŷ = μ + q, float32 (1, C, h, w), block by block: μ of a block sees the ŷ of the blocks before it as they are.
 
     Args:
@@ -99,7 +100,7 @@ def reconstruct(codec: "Codec", z: np.ndarray, q: np.ndarray, kept: np.ndarray |
     return _reconstruct(codec, z, values, None if kept is None else torch.from_numpy(kept))
 
 
-def _reconstruct(codec: "Codec", z: np.ndarray, q: torch.Tensor, kept: torch.Tensor | None = None) -> torch.Tensor:
+def _reconstruct(codec: "Codec", z: Ints, q: torch.Tensor, kept: torch.Tensor | None = None) -> torch.Tensor:
     z_hat = torch.from_numpy(z)[None].to(codec.device).float() + codec.walker.medians
     prior = codec.walker.mean_path.prior(z_hat.contiguous(memory_format=torch.channels_last), *q.shape[1:])
     offsets = codec.config.offsets
@@ -120,7 +121,7 @@ def picture(codec: "Codec", y: torch.Tensor, width: int, height: int) -> Image.I
     return from_tensor(crop(x, height, width))
 
 
-def squared_gains(codec: "Codec", source: Source, probes: int = 4) -> np.ndarray:
+def squared_gains(codec: "Codec", source: Source, probes: int = 4) -> Floats:
     """How much a unit of squared error in each channel's q̂ adds to the picture's, float64 (C,): mean over positions.
 
     The derivative goes through g_s and through the mean path: an error of a coarse channel also misleads μ of the

@@ -7,6 +7,7 @@ channel by channel, row by row. ``weighted`` has our blocks, and in them the ord
 
 import numpy as np
 
+from progcodec.arrays import Flags, Ints
 from progcodec.bitstream.ordering import coding_order
 from progcodec.evaluation.rivals.calibration import gain_shifts, priority_order
 from progcodec.evaluation.rivals.latent import Scales
@@ -28,7 +29,7 @@ class Progcodec(Scheme):
                 break
         return received
 
-    def order(self, scales: Scales, indexes: np.ndarray, start: int) -> np.ndarray:
+    def order(self, scales: Scales, indexes: Ints, start: int) -> Ints:
         """Flat positions of a block's elements in coding order; ``start`` is its first channel."""
         return coding_order(indexes)
 
@@ -36,19 +37,19 @@ class Progcodec(Scheme):
 class ZeroMasking(Progcodec):
     name = "zero-masking"
 
-    def kept(self, received: Received) -> np.ndarray | None:
+    def kept(self, received: Received) -> Flags | None:
         return received.there
 
 
 class Raster(Progcodec):
     name = "raster"
 
-    def order(self, scales: Scales, indexes: np.ndarray, start: int) -> np.ndarray:
+    def order(self, scales: Scales, indexes: Ints, start: int) -> Ints:
         return np.arange(indexes.size)
 
 
 class Weighted(Progcodec):
     name = "weighted"
 
-    def order(self, scales: Scales, indexes: np.ndarray, start: int) -> np.ndarray:
+    def order(self, scales: Scales, indexes: Ints, start: int) -> Ints:
         return priority_order(indexes, gain_shifts(scales.codec)[start : start + len(indexes)])

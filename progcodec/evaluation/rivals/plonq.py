@@ -14,6 +14,7 @@ not drift, but the networks were trained to have the context.)
 
 import numpy as np
 
+from progcodec.arrays import Ints
 from progcodec.evaluation.rivals.calibration import blind_indexes, gain_shifts, priority_order
 from progcodec.evaluation.rivals.latent import Scales
 from progcodec.evaluation.rivals.scheme import Scheme, Walk, elements, nothing, place
@@ -29,12 +30,12 @@ class Plonq(Scheme):
         place(received, order, (yield elements(order, indexes, scales.tables)))
         return received
 
-    def shifts(self, scales: Scales) -> np.ndarray:
+    def shifts(self, scales: Scales) -> Ints:
         return gain_shifts(scales.codec)
 
 
 class PlonqPlain(Plonq):
     name = "plonq-plain"
 
-    def shifts(self, scales: Scales) -> np.ndarray:
+    def shifts(self, scales: Scales) -> Ints:
         return np.zeros(scales.shape[0], np.int64)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from progcodec.arrays import Ints
 from progcodec.bitstream.ordering import coding_order
 from progcodec.config import Q_MAX
 from progcodec.evaluation.rivals.calibration import example, gains
@@ -42,7 +43,7 @@ class ProgDtd(Scheme):
 
 
 @lru_cache(maxsize=4)
-def channel_order(codec: "Codec") -> tuple[np.ndarray, ...]:
+def channel_order(codec: "Codec") -> tuple[Ints, ...]:
     """Channels of each block by falling usefulness: squared symbols times the channel's gain, per bit."""
     source, scales = example(codec)
     bits = scales.tables.bits[scales.given(source.q), source.q + Q_MAX].sum((1, 2))

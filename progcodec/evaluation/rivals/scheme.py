@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from PIL import Image
 
+from progcodec.arrays import Flags, Ints
 from progcodec.bitstream import container
 from progcodec.bitstream.ordering import gather, scatter
 from progcodec.bitstream.rangecoder import Runs, decode_segment, encode_segment
@@ -45,26 +46,26 @@ class Pass:
 
     runs: Runs
     tables: Tables
-    symbols: Callable[[np.ndarray], np.ndarray]
+    symbols: Callable[[Ints], Ints]
 
 
 class Received(NamedTuple):
     """What of a latent has arrived: q̂, float32 (C, h, w), 0 or an expectation where nothing has; and where something has."""
 
-    q: np.ndarray
-    there: np.ndarray
+    q: Ints
+    there: Flags
 
 
 class Decoded(NamedTuple):
     """A decoded prefix: ẑ, integers; what of q arrived; the size in pixels."""
 
-    z: np.ndarray
+    z: Ints
     received: Received
     width: int
     height: int
 
 
-Walk = Generator[Pass, np.ndarray, Received]
+Walk = Generator[Pass, Ints, Received]
 """Yields passes, is sent each one's symbols as far as they arrived, and ends after the first that is not whole."""
 
 
@@ -84,7 +85,7 @@ class Scheme(ABC):
         hyper = hyperlatent(codec, source.width, source.height)
         parts = [header.to_bytes(), _segment(encode_segment(gather(source.z, hyper.order), hyper.runs, hyper.tables))]
 
-        def reply(step: Pass) -> np.ndarray:
+        def reply(step: Pass) -> Ints:
             symbols = step.symbols(source.q)
             parts.append(_segment(encode_segment(symbols, step.runs, step.tables)))
             return symbols
@@ -101,7 +102,7 @@ class Scheme(ABC):
         y = reconstruct(codec, decoded.z, decoded.received.q, self.kept(decoded.received))
         return picture(codec, y, decoded.width, decoded.height)
 
-    def kept(self, received: Received) -> np.ndarray | None:
+    def kept(self, received: Received) -> Flags | None:
         """Where ŷ is more than 0; None for everywhere: what has not arrived is replaced by its mean."""
         return None
 
@@ -127,12 +128,12 @@ def nothing(shape: tuple[int, int, int]) -> Received:
     return Received(np.zeros(shape, np.float32), np.zeros(shape, bool))
 
 
-def elements(order: np.ndarray, indexes: np.ndarray, tables: Tables) -> Pass:
+def elements(order: Ints, indexes: Ints, tables: Tables) -> Pass:
     """The pass of whole elements: flat positions ``order`` of q, each with the table of its entry in ``indexes`` (C, h, w)."""
     return Pass(runs_of(indexes.reshape(-1)[order]), tables, lambda q: gather(q, order))
 
 
-def place(received: Received, order: np.ndarray, symbols: np.ndarray) -> bool:
+def place(received: Received, order: Ints, symbols: Ints) -> bool:
     """Puts the first ``len(symbols)`` elements of an order into ``received``. Whether that is all of them."""
     there = order[: len(symbols)]
     received.q.reshape(-1)[there] = symbols
@@ -140,7 +141,7 @@ def place(received: Received, order: np.ndarray, symbols: np.ndarray) -> bool:
     return len(symbols) == len(order)
 
 
-def runs_of(tables: np.ndarray) -> list[tuple[int, int]]:
+def runs_of(tables: Ints) -> list[tuple[int, int]]:
     """``(table, count)`` for stretches of equal entries."""
     if not len(tables):
         return []
@@ -169,7 +170,7 @@ def _segments(data: bytes, at: int) -> list[_Segment]:
         at += declared
 
 
-def _arrived(segments: list[_Segment], runs: Sequence[tuple[int, int]], tables: Tables) -> np.ndarray:
+def _arrived(segments: list[_Segment], runs: Sequence[tuple[int, int]], tables: Tables) -> Ints:
     """The symbols of the next segment as far as they are certain; takes it off the list."""
     if not segments:
         return np.empty(0, np.int32)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from progcodec.arrays import Floats, Ints
 from progcodec.bitstream.tables import TOTAL, Tables
 from progcodec.config import ALPHABET, Q_MAX, SCALE_COUNT, SCALE_MAX, SCALE_MIN
 from progcodec.evaluation.rivals.calibration import blind_indexes, gain_shifts
@@ -48,10 +49,10 @@ class Plane(NamedTuple):
     span: int
     reach: int
     tables: Tables
-    priority: np.ndarray
-    mean: np.ndarray
+    priority: Ints
+    mean: Floats
 
-    def context(self, indexes: np.ndarray, known: np.ndarray) -> np.ndarray:
+    def context(self, indexes: Ints, known: Ints) -> Ints:
         """int64, the contexts of elements with these σ-indices, of which the digits so far make ``known``."""
         return indexes.astype(np.int64) * (2 * self.reach + 1) + known // self.span + self.reach
 
@@ -82,13 +83,13 @@ class TritPlanes(Scheme):
         return received
 
 
-def squared_gain_steps(codec: "Codec") -> np.ndarray:
+def squared_gain_steps(codec: "Codec") -> Ints:
     """Each channel's squared gain, its logarithm in steps of ``FACTOR``, int64 (C,)."""
     step = 2 * math.log(SCALE_MAX / SCALE_MIN) / (SCALE_COUNT - 1)
     return np.rint(gain_shifts(codec) * (step / math.log(FACTOR))).astype(np.int64)
 
 
-def digits_of(q: np.ndarray, plane: Plane) -> np.ndarray:
+def digits_of(q: Ints, plane: Plane) -> Ints:
     """The digits of a plane, int32, flat."""
     unit = plane.span // 3
     return ((q.reshape(-1) + unit // 2) // unit + 1) % 3 - 1
@@ -100,7 +101,7 @@ def planes(codec: "Codec") -> tuple[Plane, ...]:
     return tuple(_plane(codec.walker.tables.frequencies.astype(np.int64), 3 ** (PLANES - n)) for n in range(PLANES))
 
 
-def _plane(frequencies: np.ndarray, span: int) -> Plane:
+def _plane(frequencies: Ints, span: int) -> Plane:
     unit = span // 3
     reach = (Q_MAX + span // 2) // span
     # thirds of every node, left to right, are the intervals of `unit` values around the multiples of `unit`
@@ -108,7 +109,7 @@ def _plane(frequencies: np.ndarray, span: int) -> Plane:
     columns = np.clip(edges + Q_MAX, 0, ALPHABET)
     values = np.arange(-Q_MAX, Q_MAX + 1)
 
-    def thirds(weights: np.ndarray) -> np.ndarray:
+    def thirds(weights: Ints) -> Ints:
         """Sums of (64, 255) over the thirds of each node: (64 · nodes, 3)."""
         sums = np.concatenate((np.zeros((len(weights), 1), weights.dtype), weights.cumsum(1)), 1)[:, columns]
         return np.diff(sums, axis=1).reshape(-1, 3)
@@ -127,7 +128,7 @@ def _plane(frequencies: np.ndarray, span: int) -> Plane:
     return Plane(span, reach, Tables(_digit_frequencies(counts)), priority, mean.astype(np.float32))
 
 
-def _digit_frequencies(counts: np.ndarray) -> np.ndarray:
+def _digit_frequencies(counts: Ints) -> Ints:
     """Tables (T, 255) over the alphabet of q for the digits -1, 0, 1: proportional to counts (T, 3), all others 1."""
     rows = np.ones((len(counts), ALPHABET), np.int64)
     middle = rows[:, Q_MAX - 1 : Q_MAX + 2]

@@ -90,6 +90,7 @@ def ablate(settings: AblationSettings, say: Callable[[str], None] = print) -> li
 
     Raises:
         TrainingError, EvaluationError, ClassifierError, CheckpointError: what the runs need is missing or does not fit.
+            All settings are checked before the first run begins.
     """
     variants, left_out = chosen(settings.only, settings.teacher is not None, settings.embeddings is not None)
     for name, why in left_out.items():
@@ -151,11 +152,14 @@ def _settings(settings: AblationSettings, variant: Variant, init: str | None, gr
         given["teacher"] = settings.teacher
     if variant.groups:
         given["groups"] = groups
-    config = ModelConfig.from_dict({**settings.config.to_dict(), **variant.config})
-    return TrainSettings(
-        data=settings.data, out="", minutes=settings.minutes, steps=settings.steps, device=settings.device, init=init, config=config,
-        **given,
-    )  # fmt: skip
+    try:
+        config = ModelConfig.from_dict({**settings.config.to_dict(), **variant.config})
+        return TrainSettings(
+            data=settings.data, out="", minutes=settings.minutes, steps=settings.steps, device=settings.device, init=init, config=config,
+            **given,
+        )  # fmt: skip
+    except (TypeError, ValueError) as error:
+        raise TrainingError(f"a variant cannot be run with these settings: {error}") from error
 
 
 def _key(settings: TrainSettings) -> str:
