@@ -1,10 +1,9 @@
-"""Many inputs: the flow, whole files, the journal, and how the commands use them. No model and no torch needed."""
+"""Many files: whole ones, the journal, and how the commands use them. No model and no torch needed."""
 
 import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -12,98 +11,13 @@ import pytest
 
 import progcodec
 from progcodec.bitstream.container import Header, write
-from progcodec.errors import ProgcodecError
 from progcodec.fleet import whole_file
-from progcodec.fleet.flow import Loaded, Pace, Settled, flow
 from progcodec.fleet.journal import NAME, Journal, made_of
 from progcodec.fleet.whole_file import remove_leftovers, write_whole
 from tests.command import STREAM, errors, run
 
 OTHER = write(Header(64, 48, b"abcd"), [bytes(range(n))[::-1] for n in (20, 40, 60, 80)])
 """Another stream of the same size."""
-
-
-# --- the flow ---------------------------------------------------------------------------------------------------------
-
-
-class Numbers:
-    """Doubles numbers; those of one parity share a batch. Negative ones cannot be read, 13 fails, and takes its batch along."""
-
-    def __init__(self, pixels: int = 1) -> None:
-        self.pixels = pixels
-        self.batches: list[list[int]] = []
-        self.shares: list[int] = []
-        self.at_once = self.most_at_once = 0
-        self.lock = threading.Lock()
-
-    def load(self, job: int):
-        if job < 0:
-            raise ProgcodecError("negative")
-        return Settled("zero") if job == 0 else Loaded(job % 2, self.pixels, job)
-
-    def run(self, contents, share):
-        with self.lock:
-            self.batches.append(list(contents))
-            self.shares.append(share.threads)
-            self.at_once += 1
-            self.most_at_once = max(self.most_at_once, self.at_once)
-        time.sleep(0.002)
-        with self.lock:
-            self.at_once -= 1
-        if 13 in contents:
-            raise ProgcodecError("unlucky")
-        return [2 * content for content in contents]
-
-    def finish(self, job, made):
-        if job == 5:
-            raise OSError(28, "No space left on device")
-        return made
-
-
-@pytest.mark.parametrize("workers", [1, 3])
-@pytest.mark.parametrize("batch", [1, 4])
-def test_every_job_has_one_outcome_in_order_and_one_that_fails_stops_none(workers, batch):
-    jobs = [0, -1, *range(1, 60)]
-    stages = Numbers()
-    outcomes = list(flow(iter(jobs), stages, Pace(batch, workers, 4)))
-    assert [outcome.job for outcome in outcomes] == jobs
-    failed = {outcome.job: str(outcome.error) for outcome in outcomes if outcome.error is not None}
-    assert failed == {-1: "negative", 13: "unlucky", 5: "[Errno 28] No space left on device"}
-    assert [outcome.result for outcome in outcomes if outcome.error is None] == ["zero", *(2 * n for n in jobs[2:] if n not in (5, 13))]
-    assert all(len({n % 2 for n in together}) == 1 and len(together) <= batch for together in stages.batches)
-    if batch == 4:
-        assert sum(len(together) == 4 for together in stages.batches) > 8
-    assert stages.most_at_once <= workers
-
-
-def test_nothing_to_do():
-    assert list(flow([], Numbers(), Pace())) == []
-
-
-def test_large_pictures_run_alone_with_all_threads_and_small_ones_share():
-    large, small = Numbers(pixels=10_000_000), Numbers()
-    list(flow(range(1, 9), large, Pace(4, 4, 8)))
-    assert large.most_at_once == 1 and all(len(together) == 1 for together in large.batches) and set(large.shares) == {8}
-    list(flow(range(1, 60), small, Pace(4, 4, 8)))
-    assert 2 in small.shares
-
-
-def test_reading_never_runs_far_ahead():
-    taken = 0
-
-    def endless():
-        nonlocal taken
-        while True:
-            taken += 1
-            yield 2
-
-    outcomes = flow(endless(), Numbers(), Pace(4, 1, 1))
-    for _ in range(30):
-        next(outcomes)
-    outcomes.close()
-    assert taken < 30 + 4 * 4 + 1
-    time.sleep(0.05)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("progcodec-")]
 
 
 # --- whole files ------------------------------------------------------------------------------------------------------

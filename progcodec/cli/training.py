@@ -144,7 +144,7 @@ def typed(settings: dict[str, str], owner: type) -> dict[str, Any]:
             value = ast.literal_eval({"true": "True", "false": "False"}.get(text.lower(), text))
         except (SyntaxError, ValueError):
             value = text
-        if kinds.get(name) is bool and not isinstance(value, bool):
+        if kinds.get(name) in (bool, bool | None) and not isinstance(value, bool | None):
             raise ValueError(f"{name} is true or false, not {text!r}")
         if name.startswith("config."):
             config[name.removeprefix("config.")] = value
