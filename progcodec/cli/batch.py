@@ -9,7 +9,7 @@ from typing import TypeVar
 import click
 
 from progcodec.cli.files import STANDARD_STREAM, Job, StdoutError, show, write_stdout
-from progcodec.errors import ProgcodecError
+from progcodec.errors import ProgcodecError, in_one_line
 
 T = TypeVar("T")
 
@@ -68,25 +68,26 @@ def reason(error: BaseException, subject: str | None = None) -> str:
         return f"{show(os.fsdecode(error.filename))}: {error.strerror}" if named else error.strerror
     if isinstance(error, MemoryError) or _out_of_memory(error):
         return "not enough memory"
-    return " ".join(str(error).split()) or type(error).__name__
+    return in_one_line(error)
 
 
 def _out_of_memory(error: BaseException) -> bool:
-    # torch has no common class for it: OutOfMemoryError on a GPU, a plain RuntimeError on the CPU; the last is oneDNN's.
+    # torch has no common class for it: OutOfMemoryError on a GPU, a plain RuntimeError on the CPU, or oneDNN's. A thread
+    # that has no room for its stack is Python's.
     text = str(error).lower()
-    told = ("out of memory", "not enough memory", "can't allocate memory", "could not create a primitive")
+    told = ("out of memory", "not enough memory", "can't allocate memory", "could not create a primitive", "can't start new thread")
     return isinstance(error, RuntimeError) and any(words in text for words in told)
 
 
 @contextlib.contextmanager
-def progress(jobs: Sequence[T], verb: str) -> Iterator[Iterator[T]]:
+def progress(jobs: Sequence[T], verb: str, unit: str = "file") -> Iterator[Iterator[T]]:
     """An iterator over `jobs`; where there are several, and on a terminal only, it draws a bar on stderr."""
     if len(jobs) < 2 or sys.stderr is None or not sys.stderr.isatty():
         yield iter(jobs)
         return
     from tqdm import tqdm
 
-    with tqdm(jobs, desc=verb, unit="file", file=sys.stderr, leave=False, dynamic_ncols=True) as bar:
+    with tqdm(jobs, desc=verb, unit=unit, file=sys.stderr, leave=False, dynamic_ncols=True) as bar:
         yield iter(bar)
 
 
@@ -94,4 +95,5 @@ def _bar_hidden() -> contextlib.AbstractContextManager[None]:
     tqdm = sys.modules.get("tqdm")
     if tqdm is None or sys.stderr is None or not sys.stderr.isatty():
         return contextlib.nullcontext()
-    return tqdm.tqdm.external_write_mode(file=sys.stderr)
+    hidden: contextlib.AbstractContextManager[None] = tqdm.tqdm.external_write_mode(file=sys.stderr)
+    return hidden
