@@ -9,7 +9,10 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 """An RGB picture, (height, width, 3), 0..255; or several of one size."""
 
 Ints: TypeAlias = npt.NDArray[np.integer[Any]]
-"""Whole numbers of any width: symbols (int32), places and orders (int64), σ-indexes (uint8), counts (uint32)."""
+"""Whole numbers of any width: places and orders (int64), σ-indexes (uint8), counts (uint32), what is kept of symbols (int8)."""
+
+Symbols: TypeAlias = npt.NDArray[np.int32]
+"""What the range coder takes and gives."""
 
 Floats: TypeAlias = npt.NDArray[np.floating[Any]]
 """Real numbers of any width. Nothing that the bitstream depends on."""

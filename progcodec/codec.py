@@ -1,5 +1,6 @@
 """The codec: images to streams and back, one or a batch at a time. What it codes, step by step, is the walk in ``walk.py``."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +17,7 @@ from progcodec.bitstream.rangecoder import Runs, encode_segment
 from progcodec.bitstream.tables import Tables
 from progcodec.config import DEFAULT_PIXEL_LIMIT, LATENT_STRIDE, Q_MAX
 from progcodec.driving import drive
-from progcodec.errors import ImageError, LimitError, WrongModelError
+from progcodec.errors import CheckpointError, ImageError, LimitError, WrongModelError
 from progcodec.image import size_of
 from progcodec.latent import Latent, Trace
 from progcodec.network.checkpoint import Checkpoint, find
@@ -92,6 +93,7 @@ class Codec:
             quality: -7 to 7; each unit more makes the quantisation step 1.22 times finer than the model's own, which is 0.
         Raises:
             ImageError: not such an image. LimitError: more than ``max_pixels`` pixels. ValueError: no such quality.
+            CheckpointError: the model's numbers overflow.
         """
         return self.encode_batch([image], checksums=checksums, quality=quality, max_pixels=max_pixels)[0]
 
@@ -148,6 +150,7 @@ class Codec:
             if step.segment == 0:
                 values = z_integer
             else:
+                assert step.mean is not None
                 with stage("mean path"):
                     residual = y[:, offsets[step.segment - 1] : offsets[step.segment]] - step.mean
                     values = _to_integers(residual.div_(size))
@@ -250,7 +253,8 @@ class Codec:
             values = z if step.segment == 0 else q[:, offsets[step.segment - 1] : offsets[step.segment]]
             return values, [False] * len(q)  # nothing else is to be decoded, so the scale path can rest
 
-        return drive(self.walker.steps([quality] * len(q), *q.shape[2:]), reply)
+        height, width = q.shape[2:]
+        return drive(self.walker.steps([quality] * len(q), height, width), reply)
 
     def _parse(
         self, streams: Sequence[bytes], level: str | None, max_bytes: int | None, max_pixels: int
@@ -274,5 +278,7 @@ def _payload(order: Ints, symbols: Ints, runs: Runs, tables: Tables) -> bytes:
 
 
 def _to_integers(x: Tensor) -> Ints:
-    """round(x), clamped to the alphabet: int8 on the CPU."""
+    """round(x), clamped to the alphabet: int8 on the CPU. Raises CheckpointError where a network overflowed."""
+    if not all(math.isfinite(end) for end in x.aminmax()):
+        raise CheckpointError("the model's numbers overflow: its weights are damaged, or of no trained model")
     return x.round().clamp_(-Q_MAX, Q_MAX).to(torch.int8).cpu().contiguous().numpy()

@@ -15,4 +15,5 @@ def drive(steps: Generator[Step, Reply, Result], reply: Callable[[Step], Reply])
         try:
             step = steps.send(reply(step))
         except StopIteration as end:
-            return end.value
+            result: Result = end.value
+            return result

@@ -67,3 +67,8 @@ class ShardError(ProgcodecError):
 
 class ClusterError(ProgcodecError):
     """A Ray cluster cannot be used: Ray is not installed, the address does not answer, or a shard failed too often."""
+
+
+def in_one_line(error: BaseException) -> str:
+    """What an error says, in one line; the name of its class where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__

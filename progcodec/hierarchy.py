@@ -50,7 +50,7 @@ class Node(NamedTuple):
     """A place in the tree: level 0 is the coarsest; the classes stand at level ``len(hierarchy.levels)``."""
 
     level: int
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,10 @@ class Hierarchy:
 
     def __post_init__(self) -> None:
         _validate(self)
+
+    def __repr__(self) -> str:
+        """``Hierarchy(10 + 100 groups, 1,000 classes)``, not all of them."""
+        return f"Hierarchy({' + '.join(f'{size:,}' for size in self.sizes)} groups, {len(self.classes):,} classes)"
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> "Hierarchy":
@@ -128,7 +132,8 @@ class Hierarchy:
             return values
         rows = values.reshape(-1, len(self.classes))
         sums = np.zeros((len(rows), self.sizes[number]))
-        np.add.at(sums, (slice(None), self.assignments[number]), rows)
+        columns: Any = (slice(None), self.assignments[number])
+        np.add.at(sums, columns, rows)
         return sums.reshape(*values.shape[:-1], self.sizes[number])
 
     def level(self, level: int | str) -> int:
@@ -151,6 +156,7 @@ class Hierarchy:
         names = []
         parent: int | None = index
         for number in range(level, -1, -1):
+            assert parent is not None, "only the first level has nothing above it"
             entry = self._level(number)[parent]
             names.append(entry.name)
             parent = entry.parent

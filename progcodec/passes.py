@@ -30,7 +30,8 @@ def analyse(g_a: nn.Module, images: Sequence[object], tiling: Tiling, config: Mo
         box = Box(rows.low, columns.low, min(rows.high, height), min(columns.high, width))
         whole = box == (0, 0, height, width)
         x = torch.cat([as_tensor(image if whole else cut_out(image, *box)) for image in images]).to(device)
-        return g_a(_channels_last(pad_to_multiple(x, LATENT_STRIDE)))
+        y: Tensor = g_a(_channels_last(pad_to_multiple(x, LATENT_STRIDE)))
+        return y
 
     return stitched(tiles, run)
 
@@ -85,7 +86,8 @@ def index(
 def synthesise(g_s: nn.Module, y: Tensor, box: Box, tiling: Tiling, config: ModelConfig) -> Pixels:
     """Pixels of a box of the picture, uint8 (N, box height, box width, 3), from ŷ (N, 320, h, w)."""
     pixels = np.empty((len(y), box.height, box.width, 3), np.uint8)
-    for tile in tiling.transform(config, *y.shape[2:], box.over(LATENT_STRIDE)):
+    height, width = y.shape[2:]
+    for tile in tiling.transform(config, height, width, box.over(LATENT_STRIDE)):
         rows, columns = tile.times(LATENT_STRIDE)
         part = Box(*np.maximum((rows.start, columns.start), box[:2]), *np.minimum((rows.stop, columns.stop), box[2:]))
         x = part.moved(-rows.low, -columns.low).cut(g_s(_channels_last(tile.read(y))))

@@ -35,6 +35,7 @@ def truncate(
         if level not in LEVELS:
             raise ValueError(f"unknown level {level!r}; there are: {', '.join(LEVELS)}")
         max_bytes = level_end(parse(data, max_pixels=None), LEVELS.index(level))
+    assert max_bytes is not None
     return first_bytes(data, max_bytes)
 
 

@@ -3,12 +3,14 @@
     feed(chunk) ─► header known ─► symbols of a segment … ─► level complete ─► …
                        latent(), picture(), classify(): what has arrived so far, when asked
 
-Every symbol is range-decoded once, however small the chunks are; the networks run only when somebody asks.
+Every symbol is range-decoded once, however small the chunks are. Pictures and answers are made only when somebody asks; what
+the coder itself needs of the networks runs whenever a segment is complete.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
@@ -20,14 +22,15 @@ from progcodec.arrays import Ints
 from progcodec.bitstream import container, ordering
 from progcodec.bitstream.incremental import SegmentReader
 from progcodec.codec import Codec
-from progcodec.config import DEFAULT_PIXEL_LIMIT, LATENT_STRIDE, LEVELS
-from progcodec.driving import drive
+from progcodec.config import DEFAULT_PIXEL_LIMIT, HYPER_STRIDE, LATENT_STRIDE, LEVELS
 from progcodec.errors import CorruptError, NotShcError, WrongModelError
 from progcodec.latent import Latent
 from progcodec.timing import stage
 from progcodec.walk import Reply, Step
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from progcodec.classification.answer import Answer
 
 CHUNK = 4096
@@ -96,7 +99,7 @@ class StreamDecoder:
         self._last_segment = container.SEGMENT_NAMES.index(LEVELS[-1] if level is None else level)
         self._buffer = bytearray()  # from the start of the current segment (first of all, of the header)
         self._payload_bytes = 0
-        self._walk = None
+        self._walk: Generator[Step, Reply, Tensor] | None = None
         self._step: Step | None = None
         self._reader: SegmentReader | None = None
         self._order: Ints | None = None
@@ -150,8 +153,8 @@ class StreamDecoder:
         return events
 
     async def events(self, reader: Reader) -> AsyncIterator[Event]:
-        """Reads until the end and gives events as they come; the work runs in a thread, so the loop stays free."""
-        while chunk := await reader.read(CHUNK):
+        """Reads until the end, or that of ``level``, and gives events as they come; the work runs in a thread: the loop stays free."""
+        while not (self.finished and self._ends_early) and (chunk := await reader.read(CHUNK)):
             for event in await asyncio.to_thread(self.feed, chunk):
                 yield event
 
@@ -163,7 +166,7 @@ class StreamDecoder:
             raise NotShcError(f"the .shc stream is cut inside its header ({self.size} bytes)")
         bits = 8 * (self._payload_bytes + self._torn_payload())
         if self._latent is None:
-            self._latent = self._run(self.codec, self.header, bits)
+            self._latent = self._assembled(self.codec, self.header, bits)
         elif self._latent.bits != bits:  # bytes that made no further symbol certain
             self._latent = replace(self._latent, bits=bits)
         return self._latent
@@ -238,34 +241,28 @@ class StreamDecoder:
         return self._last_segment < len(container.SEGMENT_NAMES) - 1
 
     def _scattered(self) -> Ints:
-        """The certain symbols of the current segment in place, zero elsewhere: int32 (1, C, h, w)."""
+        """The certain symbols of the current segment in place, zero elsewhere: int8 (1, C, h, w)."""
         assert self._step is not None and self._reader is not None and self._order is not None
-        return ordering.scatter(self._reader.symbols, self._order, self._step.shape)[0][None]
+        values = np.zeros((1, *self._step.shape), np.int8)
+        ordering.place(self._reader.symbols, self._order, values)
+        return values
 
-    def _run(self, codec: Codec, header: container.Header, bits: int) -> Latent:
-        """The walk over what is there: whole segments, the torn one, zeros."""
-        torn = self._reader is not None and len(self._whole) == self._step.segment  # type: ignore[union-attr]
-        received: list[int] = []
-        totals: list[int] = []
-        values: list[Ints] = []
-
-        def reply(step: Step) -> Reply:
-            whole = step.segment < len(self._whole)
-            if whole:
-                value = self._whole[step.segment]
-            elif torn and step.segment == len(self._whole):
-                value = self._scattered()
-            else:
-                value = np.zeros((1, *step.shape), np.int32)
-            totals.append(value.size)
-            partial = self._reader.count if torn and self._reader is not None and step.segment == len(self._whole) else 0
-            received.append(value.size if whole else partial)
-            values.append(value)
-            return value, [whole]
-
-        y = drive(codec.walker.steps([header.quality], *_latent_size(header)), reply)
-        q = np.concatenate(values[1:], axis=1)[0]
-        return Latent(y, values[0][0], q, tuple(received), tuple(totals), header.width, header.height, bits, header.quality)
+    def _assembled(self, codec: Codec, header: container.Header, bits: int) -> Latent:
+        """What is there: whole segments, the torn one, zeros."""
+        (height, width), offsets = _latent_size(header), codec.config.offsets
+        z = np.zeros((codec.config.hyper_channels, -(-height // HYPER_STRIDE), -(-width // HYPER_STRIDE)), np.int32)
+        q = np.zeros((codec.config.latent_channels, height, width), np.int32)
+        parts = [z, *(q[start:end] for start, end in pairwise(offsets))]
+        there, received = list(self._whole), [values.size for values in self._whole]
+        if self._reader is not None and not self._reader.complete:
+            there.append(self._scattered())
+            received.append(self._reader.count)
+        for part, values in zip(parts, there, strict=False):
+            part[:] = values[0]
+        received += [0] * (len(parts) - len(received))
+        y = codec.assemble(z[None], q[None], header.quality)
+        totals = tuple(part.size for part in parts)
+        return Latent(y, z, q, tuple(received), totals, header.width, header.height, bits, header.quality)
 
     def _torn_payload(self) -> int:
         if self.header is None or self._step is None:

@@ -24,6 +24,7 @@ from progcodec.bitstream.rangecoder import Runs
 from progcodec.bitstream.tables import Tables
 from progcodec.config import HYPER_STRIDE
 from progcodec.network.checkpoint import Checkpoint
+from progcodec.network.device import placed
 from progcodec.network.quality import step_size
 from progcodec.network.tiles import Box, Tiling
 from progcodec.timing import stage
@@ -72,10 +73,10 @@ class Walker:
         self.tiling = tiling
         model = checkpoint.build()
         self.scale_path = model.scale_path
-        self.analysis = model.analysis.to(device, memory_format=torch.channels_last)
-        self.synthesis = model.synthesis.to(device, memory_format=torch.channels_last)
-        self.hyper_analysis = model.hyper_analysis.to(device, memory_format=torch.channels_last)
-        self.mean_path = model.mean_path.to(device, memory_format=torch.channels_last)
+        self.analysis = placed(model.analysis, device)
+        self.synthesis = placed(model.synthesis, device)
+        self.hyper_analysis = placed(model.hyper_analysis, device)
+        self.mean_path = placed(model.mean_path, device)
         self.medians = checkpoint.tensors["tables.hyper_medians"].float().clone().to(device)[:, None, None]
         self.hyper_order = checkpoint.tensors["tables.hyper_order"].numpy().copy()
         self.hyper_tables = Tables(checkpoint.tensors["tables.hyper"].numpy())
@@ -102,8 +103,8 @@ class Walker:
             z_box = np.ascontiguousarray(box.over(HYPER_STRIDE).cut(z))
             z_hat = torch.from_numpy(z_box).to(self.device).float() + self.medians
             prior = passes.prior(self.mean_path, z_hat, box.height, box.width, self.tiling)
-            y_hat = prior.new_empty((n, self.config.latent_channels, box.height, box.width))
-            y_hat = y_hat.contiguous(memory_format=torch.channels_last)
+            size = n, self.config.latent_channels, box.height, box.width
+            y_hat = torch.empty(size, dtype=prior.dtype, device=prior.device, memory_format=torch.channels_last)
         earlier: Ints | None = None
         for k, channels in enumerate(self.config.blocks):
             start, end = self.config.offsets[k : k + 2]
@@ -114,6 +115,7 @@ class Walker:
                 if whole:
                     # Only blocks that arrived whole come here: the integer path never sees a partly received one.
                     known = None if earlier is None else earlier[list(whole)]
+                    assert features is not None
                     indexes = passes.index(self.scale_path, k, features, known, [qualities[i] for i in whole], self.tiling)
             q, complete = yield Step(k + 1, whole, (channels, height, width), indexes, mean)
             assert all(index in whole for index in range(n) if complete[index]), "a block cannot precede its context"

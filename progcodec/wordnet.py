@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -158,7 +158,7 @@ def data_file(name: str) -> Path:
     raise HierarchyError(f"there is no {name} with this package")
 
 
-def read_json(path: Path) -> dict:
+def read_json(path: Path) -> dict[str, Any]:
     """A JSON object. Raises HierarchyError if the file holds anything else, OSError if it cannot be read."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))

@@ -237,7 +237,7 @@ def test_a_scale_path_over_the_accumulator_limit(tiny, tmp_path):
     """Beyond 2^24, sums are no longer exact in every arithmetic, and streams would depend on the machine."""
     path = tmp_path / "m.safetensors"
     weight = tiny.tensors["scale_path.body.weight"]
-    room = 2**24 - 1 - int((weight[0].long().abs().sum() * 255))
+    room = 2**24 - 1 - int(weight[0].long().abs().sum() * 255)
     bias = tiny.tensors["scale_path.body.bias"].clone()
     for value in (room, -room):
         bias[0] = value

@@ -332,7 +332,7 @@ def test_a_failed_download_asks_for_a_file(spec, tiny_codec, monkeypatch, capfd)
 def test_a_missing_library_names_the_extra(library, tiny_codec, monkeypatch):
     for name in (library, f"{library}.data", f"{library}.models"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ClassifierError, match=rf"needs {library}: install progcodec\[classify\]"):
+    with pytest.raises(ClassifierError, match=rf"needs {library}: pip install 'progcodec\[classify\]"):
         load_classifier(f"{library}:resnet18", tiny_codec, "cpu")
 
 

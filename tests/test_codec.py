@@ -11,8 +11,9 @@ from progcodec.bitstream import container, ordering
 from progcodec.bitstream.rangecoder import coded_bits
 from progcodec.codec import Codec
 from progcodec.config import LEVELS
-from progcodec.errors import ImageError, LimitError, WrongModelError
+from progcodec.errors import CheckpointError, ImageError, LimitError, WrongModelError
 from progcodec.latent import Latent
+from progcodec.network.checkpoint import Checkpoint
 from progcodec.stream import cut
 from progcodec.timing import stage_times
 from tests.conftest import noise_image
@@ -272,6 +273,16 @@ def test_limits_come_before_work(tiny_codec):
 def test_not_an_image(tiny_codec, image):
     with pytest.raises(ImageError):
         tiny_codec.encode(image)
+
+
+@pytest.mark.parametrize("network", ["analysis.", "hyper_analysis.", "mean_path."])
+def test_a_model_whose_numbers_overflow_is_told(tiny_checkpoint, small_photograph, network):
+    """All weights are sound numbers; what they make of a picture is none."""
+    checkpoint = Checkpoint.load(tiny_checkpoint)
+    for name in [name for name, tensor in checkpoint.tensors.items() if name.startswith(network) and tensor.is_floating_point()]:
+        checkpoint.tensors[name] = checkpoint.tensors[name].float() * 1e30
+    with pytest.raises(CheckpointError, match="overflow"):
+        Codec(checkpoint, "cpu").encode(small_photograph)
 
 
 def test_batches_need_one_size(tiny_codec):

@@ -265,4 +265,4 @@ def test_random_bytes_raise_only_named_errors():
 
 def test_container_needs_neither_numpy_nor_the_coder():
     code = "import sys, progcodec.bitstream.container; print({'numpy', 'constriction', 'torch'} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "set()\n"

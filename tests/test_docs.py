@@ -1,4 +1,4 @@
-"""What is written is run: commands and code in README, examples in `--help`, scripts in `examples/`."""
+"""What is written is run: commands and code in README and docs/, examples in `--help`, scripts in `examples/`; links lead somewhere."""
 
 import re
 import runpy
@@ -15,26 +15,25 @@ from progcodec.cli import main
 from tests.command import run, shell
 
 ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
+DOCUMENTS = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if path.exists()]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-COMMANDS_MAX = 12
-"""As many as a reader follows, and as the time of the tests allows."""
+COMMANDS_MAX = 16
+"""As many in a document as a reader follows, and as the time of the tests allows."""
 NOT_RUN = ("progcodec train", "progcodec export")
 """Commands that need hours, or what such a command leaves."""
 
 
-def blocks(*languages: str) -> list[str]:
-    """The content of README's fenced blocks in these languages, in order."""
-    text = README.read_text(encoding="utf-8") if README.exists() else ""
-    fenced = re.findall(r"^```(\w*)[^\n]*\n(.*?)^```\s*$", text, re.DOTALL | re.MULTILINE)
+def blocks(document: Path, *languages: str) -> list[str]:
+    """The content of a document's fenced blocks in these languages, in order."""
+    fenced = re.findall(r"^```(\w*)[^\n]*\n(.*?)^```\s*$", document.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     return [content for language, content in fenced if language in languages]
 
 
-def commands() -> list[str]:
-    """Lines that begin with the program's name, behind a prompt or not, continued ones joined."""
-    lines = "\n".join(blocks("sh", "bash", "console")).replace("\\\n", " ").splitlines()
+def commands(document: Path) -> list[str]:
+    """Lines that run the program, alone or in a pipe, behind a prompt or not, continued ones joined."""
+    lines = "\n".join(blocks(document, "sh", "bash", "console")).replace("\\\n", " ").splitlines()
     lines = [line.strip().removeprefix("$ ") for line in lines]
-    return [line for line in lines if line.startswith("progcodec ") and not line.startswith(NOT_RUN)]
+    return [line for line in lines if re.search(r"(^|\| )progcodec ", line) and not line.startswith(NOT_RUN)]
 
 
 @pytest.fixture
@@ -49,12 +48,15 @@ def desk(tmp_path, monkeypatch, photograph) -> Path:
 
 
 def test_readme_has_commands_and_code():
-    assert 3 <= len(commands()) <= COMMANDS_MAX
-    assert blocks("python")
+    assert DOCUMENTS[0].name == "README.md" and len(commands(DOCUMENTS[0])) >= 3
+    assert blocks(DOCUMENTS[0], "python")
 
 
-def test_readme_commands_run_one_after_the_other(desk):
-    for command in commands():
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_run_one_after_the_other(desk, document):
+    """In a folder of their own, so that each document can be followed by itself."""
+    assert len(commands(document)) <= COMMANDS_MAX
+    for command in commands(document):
         words = shlex.split(command, comments=True)
         if any(re.search(r"[|<>&;$`]", word) for word in words):
             code, told = shell(f'set -o pipefail; progcodec() {{ $P "$@"; }}; {command}')
@@ -63,11 +65,28 @@ def test_readme_commands_run_one_after_the_other(desk):
             run(*words[1:])
 
 
-@pytest.mark.parametrize("number", range(len(blocks("python"))))
-def test_readme_code_runs_by_itself(desk, number):
+@pytest.mark.parametrize(
+    ("document", "number"), [(path, number) for path in DOCUMENTS for number in range(len(blocks(path, "python")))],
+    ids=lambda value: value.name if isinstance(value, Path) else value,
+)  # fmt: skip
+def test_code_runs_by_itself(desk, document, number):
     """Each block alone, as it will be copied."""
-    code = blocks("python")[number]
-    exec(compile(code, f"README.md, python block {number + 1}", "exec"), {"__name__": "__main__"})
+    code = blocks(document, "python")[number]
+    exec(compile(code, f"{document.name}, python block {number + 1}", "exec"), {"__name__": "__main__"})  # noqa: S102
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document):
+    """Files that stand in the repository, and headings in them."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
+        if "://" in target:
+            continue
+        name, _, heading = target.partition("#")
+        path = document.parent / name if name else document
+        assert path.exists(), target
+        if heading:
+            titles = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+            assert heading in {re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in titles}, target
 
 
 def test_there_are_examples():
@@ -108,5 +127,5 @@ def test_help_examples_parse(line):
 
 @pytest.mark.skipif(shutil.which("progcodec") is None, reason="the package is not installed")
 def test_the_installed_command_is_this_program():
-    done = subprocess.run(["progcodec", "--version"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["progcodec", "--version"], check=False, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and done.stdout.startswith("progcodec")

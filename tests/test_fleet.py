@@ -8,10 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import progcodec
 from progcodec.bitstream.container import Header, write
-from progcodec.fleet import whole_file
+from progcodec.cli import main
+from progcodec.fleet import operation, whole_file
 from progcodec.fleet.journal import NAME, Journal, made_of
 from progcodec.fleet.whole_file import remove_leftovers, write_whole
 from tests.command import STREAM, errors, run
@@ -154,6 +156,22 @@ def test_failures_are_listed_at_the_end(here):
     assert files("out") == TREE
     assert [line.split(": ")[1] for line in errors(result)] == ["in/0.shc", "in/sub/x.shc"]
     assert result.output.index("deep/b.shc ->") < result.output.index("progcodec: in/0.shc")
+
+
+def test_an_error_that_nobody_expected_stops_no_other_input_and_is_raised_at_the_end(here, monkeypatch):
+    cut = operation.truncate
+
+    def surprising(data, **options):
+        if data == OTHER:
+            raise KeyError("surprise")
+        return cut(data, **options)
+
+    Path("in/0.shc").write_bytes(OTHER)
+    monkeypatch.setattr(operation, "truncate", surprising)
+    result = CliRunner().invoke(main, ["truncate", "in", "--recursive", "--bytes", "60", "-o", "out"])
+    assert files("out") == TREE
+    assert isinstance(result.exception, KeyError)
+    assert errors(result) == ["progcodec: in/0.shc: KeyError: 'surprise'"]
 
 
 def test_resume_goes_by_content(here):

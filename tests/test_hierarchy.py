@@ -262,7 +262,7 @@ def test_a_second_run_gives_the_same_bytes(inputs):
     assert Path("a.json").read_bytes() == Path("b.json").read_bytes()
     made = Hierarchy.load("a.json")
     assert made.sizes == (4, 11, 30) and made.level_names[-1] == "classes"
-    assert sorted(np.bincount(made.assignments[0]))[0] > 0
+    assert min(np.bincount(made.assignments[0])) > 0
     build("--sizes", "4,11,30", "--seed", 1, "-o", "c.json")
     assert Hierarchy.load("c.json") != made
     assert "K=11" in run("hierarchy", "show", "--file", "a.json").stdout

@@ -11,7 +11,7 @@ import progcodec
 
 ROOT = Path(progcodec.__file__).parent
 LAYERS = [
-    {"errors", "config", "timing", "driving", "arrays"},
+    {"errors", "config", "timing", "driving", "arrays", "markup"},
     {"bitstream", "network", "wordnet"},
     {"image", "stream", "hierarchy"},
     {"passes", "region", "latent"},
@@ -133,6 +133,15 @@ def test_truncate_and_info_run_without_anything_heavy(tmp_path):
 
 def test_the_codec_needs_no_extra():
     assert loaded_by("import progcodec.codec", "compressai", "torchvision", "timm", "matplotlib", "scipy") == set()
+
+
+def test_classifying_loads_no_compiler(small_photograph, tmp_path):
+    picture, stream = tmp_path / "a.png", tmp_path / "a.shc"
+    small_photograph.save(picture)
+    lines = [["encode", str(picture), "--device", "cpu"], ["classify", str(stream), "--device", "cpu"]]
+    code = f"from progcodec.cli import main\nfor line in {lines!r}: main(line, standalone_mode=False)"
+    assert loaded_by(code, "torch._dynamo", "torch._inductor") == set()
+    assert stream.exists()
 
 
 def test_public_names():

@@ -1,5 +1,7 @@
 """The integer scale path: exact against plain int64, the same in training and after export, within its bounds."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -207,7 +209,7 @@ def test_earlier_blocks_must_be_whole(pair):
 
 def test_magnitudes_are_eight_bit_and_grow():
     assert MAGNITUDE_TABLE[0] == 0 and MAGNITUDE_TABLE[1] == 16 and MAGNITUDE_TABLE[127] == 112
-    assert all(a <= b for a, b in zip(MAGNITUDE_TABLE, MAGNITUDE_TABLE[1:]))
+    assert all(a <= b for a, b in pairwise(MAGNITUDE_TABLE))
     assert magnitude(torch.tensor([-3.0, 3.0])).tolist() == [32.0, 32.0]
 
 

@@ -253,6 +253,17 @@ def test_a_region_is_its_part_of_the_picture(tiny_codec, cut_codec, picture, reg
             assert_close(codec.decode(stream, region=region), whole)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (33, 1), (16, 16), (90, 70)])
+@pytest.mark.parametrize("level", ["coarse", "intermediate"])
+def test_regions_of_small_pictures_and_of_levels(tiny_codec, cut_codec, picture, size, level):
+    data = tiny_codec.encode(picture.resize(size))
+    whole = tiny_codec.decode(data, level=level)
+    width, height = size
+    for x, y, w, h in ((0, 0, 1, 1), (width - 1, height - 1, 1, 1), (width // 2, 0, width - width // 2, height)):
+        for codec in (tiny_codec, cut_codec):
+            assert_close(codec.decode(data, level=level, region=(x, y, w, h)), whole.crop((x, y, x + w, y + h)))
+
+
 def test_a_region_of_a_long_picture_needs_only_its_surroundings(tiny_codec, photograph):
     """The float networks see a window alone, and it comes out right far from every edge of the picture."""
     strip = np.tile(np.asarray(photograph)[:96], (1, 4, 1))

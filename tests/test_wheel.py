@@ -1,9 +1,11 @@
 """The wheel is the whole program: it works from a folder of its own, far from the checkout."""
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ SIZE_MAX = 25_000_000
 def wheel(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     (path,) = folder.glob("progcodec-*.whl")
     return path
@@ -33,18 +35,53 @@ def unpacked(wheel, tmp_path_factory) -> Path:
     return folder
 
 
+HIDE = """
+import sys
+from importlib.machinery import PathFinder
+
+class Visible(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] in {names!r} else super().find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Visible
+"""
+
+
+def runtime(requirements: list[str], found: set[str]) -> set[str]:
+    """Adds to `found` the installed distributions that these requirements bring, and those that these bring; no extras."""
+    for requirement in requirements:
+        name = re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", requirement)[0]).lower()
+        if name not in found and "extra ==" not in requirement:
+            try:
+                more = distribution(name).requires or []
+            except PackageNotFoundError:  # for another system
+                continue
+            found.add(name)
+            runtime(more, found)
+    return found
+
+
 @pytest.fixture(scope="module")
 def python(unpacked, tmp_path_factory):
-    """Runs Python with the unpacked wheel before everything else, from a folder without a checkout around it."""
+    """Runs Python as after a plain `pip install` of the wheel: no checkout around, and no module but those of its requirements."""
     folder = tmp_path_factory.mktemp("elsewhere")
-    env = {**os.environ, "PYTHONPATH": str(unpacked)}
+    metadata = next(unpacked.glob("progcodec-*.dist-info/METADATA")).read_text()
+    kept = runtime(re.findall(r"^Requires-Dist: (.+)$", metadata, re.MULTILINE), set())
+    assert {"torch", "numpy", "pillow", "constriction"} <= kept
+    owners = {module: {re.sub(r"[-_.]+", "-", name).lower() for name in names} for module, names in packages_distributions().items()}
+    hidden = {module for module, names in owners.items() if not names & (kept | {"progcodec"})}
+    assert {"pytest", "hypothesis"} <= hidden
+    (folder / "hidden").mkdir()
+    (folder / "hidden" / "sitecustomize.py").write_text(HIDE.format(names=hidden))
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder / "hidden"), str(unpacked)])}
 
-    def run(*arguments: str) -> str:
+    def run(*arguments: str, code: int = 0) -> str:
         done = subprocess.run(
-            [sys.executable, *arguments], cwd=folder, env=env, capture_output=True, text=True, timeout=300
+            [sys.executable, *arguments], check=False, cwd=folder, env=env, capture_output=True, text=True, timeout=300
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        assert done.returncode == code, done.stderr
+        return done.stdout + done.stderr
 
     run.folder = folder
     return run
@@ -53,7 +90,7 @@ def python(unpacked, tmp_path_factory):
 def test_the_wheel_holds_what_the_program_needs_and_nothing_else(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    needed = {"checkpoints/lite.safetensors", "data/china.jpg", "data/ATTRIBUTION.txt"}
+    needed = {"py.typed", "checkpoints/lite.safetensors", "data/china.jpg", "data/ATTRIBUTION.txt"}
     needed |= {"evaluation/published_kodak.json", "viewer/page.html", "viewer/page.css", "viewer/page.js"}
     assert {f"progcodec/{name}" for name in needed} <= names
     sources = {str(path.relative_to(ROOT)) for path in (ROOT / "progcodec").rglob("*.py")}
@@ -79,11 +116,25 @@ def test_it_runs_from_the_wheel(python, unpacked):
     assert Path(python("-c", "import progcodec; print(progcodec.__file__)").strip()).is_relative_to(unpacked)
     with Image.open(unpacked / "progcodec" / "data" / "china.jpg") as image:
         image.resize((160, 107)).save(python.folder / "photo.jpg")
-    python("-m", "progcodec", "encode", "photo.jpg")
-    python("-m", "progcodec", "truncate", "photo.shc", "--bytes", "200")
-    python("-m", "progcodec", "decode", "photo.shc", "photo.200B.shc")
-    for name in ("photo.png", "photo.200B.png"):
-        assert Image.open(python.folder / name).size == (160, 107)
+    lines = [
+        "encode photo.jpg", "truncate photo.shc --bytes 200", "info photo.200B.shc", "decode photo.shc photo.200B.shc",
+        "decode photo.shc --region 20,30,50,40 -o part.png", "classify photo.shc --bytes 200,all", "view photo.shc --original photo.jpg",
+        "hierarchy show vulture",
+    ]  # fmt: skip
+    # One process for all of them: most of a command's time is that of importing torch.
+    said = python("-c", f"from progcodec.cli import main\nfor line in {lines!r}: main(line.split(), standalone_mode=False)")
+    for name, size in (("photo.png", (160, 107)), ("photo.200B.png", (160, 107)), ("part.png", (50, 40))):
+        assert Image.open(python.folder / name).size == size
+    assert "photo.html" in said and "vulture" in said and "200  " in said
+
+
+def test_what_needs_an_extra_says_which(python):
+    for line, extra in (
+        ("classify photo.shc --classifier timm:resnet18", "progcodec[classify]"),
+        ("train --data . --minutes 1 --out x.safetensors", "progcodec[train]"),
+    ):
+        said = python("-m", "progcodec", *line.split(), code=1)
+        assert extra in said and "Traceback" not in said and len(said.splitlines()) == 1, said
 
 
 def test_the_demo_runs_from_the_wheel(python):

@@ -37,6 +37,7 @@ from zlib import crc32
 
 from progcodec.config import DEFAULT_PIXEL_LIMIT, LATENT_STRIDE, LEVELS, QUALITY_MAX
 from progcodec.errors import BudgetError, CorruptError, LimitError, NotShcError, UnsupportedVersionError
+from progcodec.markup import table
 
 MAGIC = b"\x93SHC"
 VERSION = 1
@@ -143,6 +144,13 @@ class SegmentInfo:
     complete: bool
     verified: bool
 
+    @property
+    def state(self) -> str:
+        """In words: "absent", "cut", "whole", or "whole, checked" once its checksum is there and right."""
+        if not self.complete:
+            return "cut" if self.received else "absent"
+        return "whole, checked" if self.verified else "whole"
+
 
 @dataclass(frozen=True)
 class StreamInfo:
@@ -157,6 +165,11 @@ class StreamInfo:
     fingerprint: str
     bits_per_pixel: float
     segments: tuple[SegmentInfo, ...]
+
+    def _repr_html_(self) -> str:
+        size = f"{self.width} × {self.height} pixels, {self.file_bytes:,} bytes, {self.bits_per_pixel:.3f} bits per pixel"
+        rows = [(part.name, part.start, part.end, part.received, part.state) for part in self.segments]
+        return table(f"{size}, quality {self.quality:+d}, model {self.fingerprint}", ("part", "from", "to", "received", ""), rows)
 
 
 def write(header: Header, payloads: Sequence[bytes]) -> bytes:
@@ -222,7 +235,7 @@ def parse(data: bytes, max_pixels: int | None = DEFAULT_PIXEL_LIMIT) -> Stream:
     return Stream(header, header.size, tuple(segments), len(data))
 
 
-def read_segment(data: bytes, start: int, index: int, header: Header) -> Segment | None:
+def read_segment(data: bytes | bytearray, start: int, index: int, header: Header) -> Segment | None:
     """Segment ``index``, which begins at byte ``start`` of ``data``, as far as it is there; None before its length is.
 
     Raises CorruptError: an impossible length, or a checksum that fails.
@@ -291,7 +304,7 @@ def describe(data: bytes) -> StreamInfo:
     return StreamInfo(*sizes, h.checksums, h.quality, h.fingerprint.hex(), 8 * len(data) / h.pixels, tuple(infos))
 
 
-def _crc(data: bytes) -> bytes:
+def _crc(data: bytes | bytearray) -> bytes:
     return crc32(data).to_bytes(CRC_SIZE, "big")
 
 
@@ -303,7 +316,7 @@ def varint(value: int) -> bytes:
     return bytes(reversed(groups))
 
 
-def read_varint(data: bytes, at: int) -> tuple[int | None, int]:
+def read_varint(data: bytes | bytearray, at: int) -> tuple[int | None, int]:
     """Value and the offset behind it; the value is None where the data end before it does."""
     value = 0
     for offset in range(at, min(at + MAX_VARINT_SIZE, len(data))):

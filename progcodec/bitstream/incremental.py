@@ -7,7 +7,7 @@ and once all symbols are there, the encoder holds the canonical payload that the
 
 import numpy as np
 
-from progcodec.arrays import Ints
+from progcodec.arrays import Symbols
 from progcodec.bitstream.rangecoder import (
     WORD,
     RangeEncoder,
@@ -45,18 +45,18 @@ class SegmentReader:
         self._runs = [run for run in runs if run[1]]
         self._encoder = RangeEncoder()
         self._seen = 0
-        self._parts: list[Ints] = []
+        self._parts: list[Symbols] = []
 
     @property
     def complete(self) -> bool:
         return self.count == self.total
 
     @property
-    def symbols(self) -> Ints:
+    def symbols(self) -> Symbols:
         """The certain symbols, int32 (count,), in coding order."""
         return np.concatenate([np.empty(0, np.int32), *self._parts])
 
-    def extend(self, payload: bytes, verified: bool = False) -> Ints:
+    def extend(self, payload: bytes, verified: bool = False) -> Symbols:
         """Symbols that the payload so far makes certain, and that did not come before: int32, in coding order.
 
         Args:
@@ -75,7 +75,7 @@ class SegmentReader:
                 raise not_canonical()
         return symbols
 
-    def _decode(self, payload: bytes) -> Ints:
+    def _decode(self, payload: bytes) -> Symbols:
         words, state = self._encoder.pos()
         rest = payload[WORD * words :]
         low = open_decoder(rest, b"\0")
@@ -91,12 +91,12 @@ class SegmentReader:
             high.seek(0, state)
             coded = agreed_symbols(low, high, self._runs, self.tables)
         self._advance(coded)
-        symbols = coded - np.int32(Q_MAX)
+        symbols: Symbols = coded - np.int32(Q_MAX)
         self._parts.append(symbols)
         self.count += len(symbols)
         return symbols
 
-    def _advance(self, coded: Ints) -> None:
+    def _advance(self, coded: Symbols) -> None:
         start = 0
         while start < len(coded):
             index, count = self._runs[0]

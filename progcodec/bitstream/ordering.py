@@ -25,12 +25,14 @@ def coding_order(indexes: Ints) -> Ints:
         int64 (C * H * W,): the flat position of the first symbol to code, of the second, and so on.
     """
     keys = SCALE_COUNT - 1 - _checked(indexes)
+    # uint8 makes numpy's stable sort a radix sort: a few ms for half a million symbols
+    if len(keys) <= CHUNK:
+        return np.argsort(keys, kind="stable")
     counts = _counts(keys)
     order = np.empty(len(keys), dtype=np.int64)
     place = np.cumsum(counts.sum(0)) - counts.sum(0)
     for number, chunk in enumerate(counts):
         start = number * CHUNK
-        # uint8 makes numpy's stable sort a radix sort: a few ms for half a million symbols
         positions = np.argsort(keys[start : start + CHUNK], kind="stable") + start
         ends = np.cumsum(chunk)
         for key in np.flatnonzero(chunk):

@@ -20,17 +20,18 @@ that window has left the payload by more than two words, and what follows later 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import constriction
 import numpy as np
 
-from progcodec.arrays import Ints
+from progcodec.arrays import Ints, Symbols
 from progcodec.bitstream.tables import Tables
 from progcodec.config import Q_MAX
 from progcodec.errors import CorruptError
 
-RangeEncoder = constriction.stream.queue.RangeEncoder
-RangeDecoder = constriction.stream.queue.RangeDecoder
+RangeEncoder: TypeAlias = constriction.stream.queue.RangeEncoder
+RangeDecoder: TypeAlias = constriction.stream.queue.RangeDecoder
 
 WORD = 4
 """Bytes of a word of the coder; its interval is kept in a window of two words."""
@@ -49,7 +50,7 @@ Runs = Sequence[tuple[int, int]]
 class DecodedSegment:
     """The certain symbols of a segment: int32 in -127..127, the first ``len(symbols)`` of ``total`` in coding order."""
 
-    symbols: Ints
+    symbols: Symbols
     total: int
 
     @property
@@ -123,7 +124,7 @@ def coded_bits(symbols: Ints, runs: Runs, tables: Tables) -> float:
     logarithm of the width of their interval. For a cut after n bytes, n less this over 8 is what the cut leaves unused.
     """
     settled, (_, width) = _encode(symbols, runs, tables).pos()
-    return 8.0 * WORD * (settled + 2) - math.log2(width)
+    return float(8.0 * WORD * (settled + 2) - math.log2(width))
 
 
 def _total(runs: Runs) -> int:
@@ -149,7 +150,7 @@ def canonical_payload(encoder: RangeEncoder) -> bytes:
     # The interval is [lower, lower + width) in units of the last bit of the two-word window that follows `settled`
     # words. Where it reaches beyond the window (lower + width > 2**64), those words may still receive a carry.
     settled, (lower, width) = encoder.pos()
-    head = encoder.get_compressed()[:settled].astype(">u4").tobytes()
+    head: bytes = encoder.get_compressed()[:settled].astype(">u4").tobytes()
     window = 8 * 2 * WORD
     for shift in range(window, -1, -8):  # most trailing zero bytes first; width >= 2**32, so one fits
         value = -(-lower >> shift) << shift
@@ -159,7 +160,7 @@ def canonical_payload(encoder: RangeEncoder) -> bytes:
     if value >> window and not carried:
         head = head.rstrip(b"\xff")
         head = head[:-1] + bytes([head[-1] + 1])
-    data = head.ljust(settled * WORD, b"\0") + (value % (1 << window)).to_bytes(2 * WORD, "big")
+    data: bytes = head.ljust(settled * WORD, b"\0") + (value % (1 << window)).to_bytes(2 * WORD, "big")
     return data.rstrip(b"\0").ljust(settled * WORD - MAX_TRIM, b"\0")
 
 
@@ -169,7 +170,7 @@ def open_decoder(payload: bytes, tail: bytes) -> RangeDecoder:
     return RangeDecoder(np.frombuffer(filled, dtype=">u4").astype(np.uint32))
 
 
-def _decode_whole(payload: bytes, runs: Runs, tables: Tables) -> Ints:
+def _decode_whole(payload: bytes, runs: Runs, tables: Tables) -> Symbols:
     """All symbols, as 0..254."""
     decoder = open_decoder(payload, b"\0")
     parts = [np.empty(0, dtype=np.int32)]
@@ -180,12 +181,12 @@ def _decode_whole(payload: bytes, runs: Runs, tables: Tables) -> Ints:
     return np.concatenate(parts)
 
 
-def _decode_cut(payload: bytes, runs: Runs, tables: Tables) -> Ints:
+def _decode_cut(payload: bytes, runs: Runs, tables: Tables) -> Symbols:
     """The symbols, as 0..254, that the lowest and the highest tail agree on."""
     return agreed_symbols(open_decoder(payload, b"\0"), open_decoder(payload, b"\xff"), runs, tables)
 
 
-def agreed_symbols(low: RangeDecoder, high: RangeDecoder, runs: Runs, tables: Tables) -> Ints:
+def agreed_symbols(low: RangeDecoder, high: RangeDecoder, runs: Runs, tables: Tables) -> Symbols:
     """The symbols, as 0..254, that two decoders of the lowest and the highest tail give alike."""
     agreed = [np.empty(0, dtype=np.int32)]
     for index, count in runs:

@@ -6,6 +6,7 @@ never another reading of the same one.
 """
 
 import math
+from typing import TypeAlias
 
 import constriction
 import numpy as np
@@ -14,7 +15,7 @@ from progcodec.arrays import Floats, Ints
 from progcodec.config import ALPHABET, Q_MAX, SCALE_COUNT, SCALE_MAX, SCALE_MIN, TABLE_BITS
 from progcodec.errors import CheckpointError
 
-Categorical = constriction.stream.model.Categorical
+Categorical: TypeAlias = constriction.stream.model.Categorical
 TOTAL = 1 << TABLE_BITS
 
 
@@ -56,7 +57,7 @@ def quantise_pmf(pmf: Floats) -> Ints:
 
 def _to_counts(pmf: Floats, sink: Ints) -> Ints:
     """Round to counts of at least 1; column ``sink[t]`` of row t takes the difference to 2**24."""
-    counts = np.maximum(np.rint(pmf * TOTAL).astype(np.int64), 1)
+    counts: Ints = np.maximum(np.rint(pmf * TOTAL).astype(np.int64), 1)
     counts[np.arange(len(counts)), sink] += TOTAL - counts.sum(axis=1)
     return counts.astype(np.uint32)
 
@@ -104,5 +105,6 @@ class Tables:
         cost up to one bit less than said here, and all others a vanishing amount more.
         """
         if self._bits is None:
-            self._bits = TABLE_BITS - np.log2(self.frequencies)
+            information: Floats = np.log2(self.frequencies)
+            self._bits = TABLE_BITS - information
         return self._bits

@@ -19,6 +19,7 @@ import numpy as np
 from progcodec.arrays import Floats, Ints
 from progcodec.errors import ClassifierError
 from progcodec.hierarchy import Hierarchy
+from progcodec.markup import table
 
 ARROW = " › "
 CONFIDENCE = 0.5
@@ -38,7 +39,7 @@ class Guess(NamedTuple):
     """
 
     level: str
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index
     name: str
     wnid: str | None
     probability: float
@@ -83,6 +84,13 @@ class Answer:
         if self.asked:
             return text if self.sure else f"{text} (unsure)"
         return text if self.stated == len(self.path) else f"{text} ({self._title(self.stated)} unsure)"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (guess.level, guess.name, f"{guess.probability:.1%}", "sure" if guess.probability >= self.confidence else "unsure")
+            for guess in self.path
+        ]
+        return table(str(self), ("level", "answer", "probability", ""), rows)
 
     def top_text(self) -> str:
         """``vulture 0.31, kite 0.22``; classes that share a name are told apart by their WordNet ids or places."""
@@ -158,7 +166,8 @@ def _path(values: Sequence[Floats], hierarchy: Hierarchy) -> tuple[Guess, ...]:
 def _parents(hierarchy: Hierarchy, number: int) -> Ints:
     """The parent of every group or class of a level below the first."""
     if number == len(hierarchy.levels):
-        return hierarchy.assignments[-1]
+        finest: Ints = hierarchy.assignments[-1]
+        return finest
     return np.array([cluster.parent for cluster in hierarchy.levels[number]])
 
 

@@ -45,8 +45,9 @@ def classify(
         tree.level(level)  # what is wrong is told before the work
     codec = codec_for(data, model=model, device=device, max_pixels=max_pixels)
     latent = codec.decode_latent(data, max_bytes=max_bytes, max_pixels=max_pixels)
-    options = {"hierarchy": tree, "level": level, "confidence": confidence, "top": top}
-    return classify_latent(latent, codec, classifier=classifier, **options)
+    return classify_latent(
+        latent, codec, classifier=classifier, hierarchy=tree, level=level, confidence=confidence, top=top
+    )
 
 
 def classify_latent(
@@ -61,10 +62,10 @@ def classify_latent(
 ) -> Answer:
     """As :func:`classify`, for a prefix that `codec` has decoded. A classifier that is named runs on the codec's device."""
     tree = _tree(hierarchy)
-    named = classifier is None or isinstance(classifier, str)
-    judge = cached_classifier(classifier, codec, str(codec.device)) if named else classifier
-    check_fit(judge, tree)
-    probabilities = judge.probabilities(codec, [latent])
+    if classifier is None or isinstance(classifier, str):
+        classifier = cached_classifier(classifier, codec, str(codec.device))
+    check_fit(classifier, tree)
+    probabilities = classifier.probabilities(codec, [latent])
     return answers(probabilities, tree, level=level, confidence=confidence, top=top)[0]
 
 

@@ -84,14 +84,16 @@ class Calibration:
             tempered = factor / temperatures[:, k : k + 1]
             tempered -= _group_logsumexp(tempered, parents)[:, parents]
             log_p += tempered if k == len(self.groups) else tempered[:, self._place(k)]
-        p = np.exp(log_p)
-        return p / p.sum(axis=1, keepdims=True)
+        p: Floats = np.exp(log_p)
+        p /= p.sum(axis=1, keepdims=True)
+        return p
 
     def _place(self, level: int) -> Ints:
-        return np.unique(self.groups[level], return_inverse=True)[1]
+        place: Ints = np.unique(self.groups[level], return_inverse=True)[1]
+        return place
 
 
-def factors(logits: Floats, groups: Ints) -> list[tuple[Floats, Floats]]:
+def factors(logits: Floats, groups: Ints) -> list[tuple[Floats, Ints]]:
     """The log probability of each factor, and what it is conditional on.
 
     Returns:
@@ -102,7 +104,7 @@ def factors(logits: Floats, groups: Ints) -> list[tuple[Floats, Floats]]:
     ranks = [np.unique(level, return_inverse=True)[1] for level in groups]
     levels = [_group_logsumexp(logits, rank) for rank in ranks] + [np.asarray(logits, np.float64)]
     total = _group_logsumexp(levels[0], np.zeros(levels[0].shape[1], np.int64))
-    made = [(levels[0] - total, np.zeros(levels[0].shape[1], np.int64))]
+    made: list[tuple[Floats, Ints]] = [(levels[0] - total, np.zeros(levels[0].shape[1], np.int64))]
     for k in range(1, len(levels)):
         if k < len(ranks):
             parent = np.zeros(levels[k].shape[1], np.int64)
@@ -120,7 +122,8 @@ def hats(x: Floats, knots: Floats) -> Floats:
 
 
 def size_term(positions: Array) -> Floats:
-    return np.clip(np.log2(np.asarray(positions, np.float64) / USUAL_POSITIONS), -SIZE_RANGE, SIZE_RANGE)
+    term: Floats = np.clip(np.log2(np.asarray(positions, np.float64) / USUAL_POSITIONS), -SIZE_RANGE, SIZE_RANGE)
+    return term
 
 
 def expected_calibration_error(confidence: Floats, right: Sequence[bool] | Array, bins: int = ECE_BINS) -> float:
@@ -139,4 +142,5 @@ def _group_logsumexp(values: Floats, groups: Ints) -> Floats:
     order = np.argsort(groups, kind="stable")
     starts = np.searchsorted(groups[order], np.arange(count))
     top = np.maximum.reduceat(values[:, order], starts, axis=1)
-    return np.log(np.add.reduceat(np.exp(values - top[:, groups])[:, order], starts, axis=1)) + top
+    sums: Floats = np.log(np.add.reduceat(np.exp(values - top[:, groups])[:, order], starts, axis=1)) + top
+    return sums

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from progcodec.classification.classifier import Specification, resolve
-from progcodec.errors import ClassifierError
+from progcodec.errors import ClassifierError, in_one_line
 
 REASON_MAX = 160
 """Characters of another library's message that are passed on."""
@@ -47,7 +47,7 @@ def load(spec: Specification) -> Loaded:
 
 def short(error: BaseException) -> str:
     """Another library's message in one short line."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = in_one_line(error)
     return text if len(text) <= REASON_MAX else text[: REASON_MAX - 1] + "…"
 
 
@@ -74,7 +74,8 @@ def read_weights(file: str) -> dict[str, Tensor]:
         raise ClassifierError(f"{file}: holds no state dict")
     if all(name.startswith(PARALLEL_PREFIX) for name in state):
         state = {name.removeprefix(PARALLEL_PREFIX): value for name, value in state.items()}
-    return state
+    weights: dict[str, Tensor] = state
+    return weights
 
 
 def _load_timm(spec: Specification) -> Loaded:
@@ -109,7 +110,8 @@ def _torchvision_transform(spec: Specification, transforms: Callable[..., Any]) 
         overrides["interpolation"] = modes(overrides["interpolation"])
     size = overrides.pop("input_size", chosen.crop_size[0])
     share = overrides.pop("crop_pct", chosen.crop_size[0] / chosen.resize_size[0])
-    return transforms(**overrides, crop_size=size, resize_size=round(size / share))
+    transform: Callable[[Image.Image], Tensor] = transforms(**overrides, crop_size=size, resize_size=round(size / share))
+    return transform
 
 
 def _overrides(spec: Specification) -> dict[str, Any]:
@@ -163,8 +165,8 @@ def _library(spec: Specification) -> ModuleType:
         for part in ("timm.data", "timm") if spec.library == "timm" else ("torchvision.models", "torchvision"):
             module = import_module(part)
     except ImportError as error:
-        extra = "progcodec[classify]"
-        raise ClassifierError(f"{spec.name} needs {spec.library}: install {extra} ({short(error)})") from error
+        reason = f"{spec.name} needs {spec.library}: pip install 'progcodec[classify]' ({short(error)})"
+        raise ClassifierError(reason) from error
     return module
 
 

@@ -13,7 +13,7 @@ from progcodec.classification.classifier import Specification
 from progcodec.codec import Codec
 from progcodec.errors import ClassifierError
 from progcodec.latent import Latent
-from progcodec.network.device import pick_device
+from progcodec.network.device import pick_device, placed
 
 BATCH = 32
 """Pictures that go through the model together."""
@@ -29,7 +29,7 @@ class PixelClassifier:
         """Tries the model on one grey picture. Raises ClassifierError unless that gives one row of classes."""
         self.name = name
         self.device = pick_device(device)
-        self._model = model.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
+        self._model = placed(model, self.device).eval().requires_grad_(False)
         self._preprocess = preprocess
         try:
             tried = self._outputs([Image.new("RGB", (64, 64), "grey")])

@@ -21,6 +21,7 @@ Nothing here imports torch, numpy or Pillow before a command that needs them run
 """
 
 import sys
+from typing import Any
 
 import click
 
@@ -55,7 +56,7 @@ class Program(click.Group):
             complain(None, reason(error))
             context.exit(1)
 
-    def main(self, *args: object, **kwargs: object) -> object:
+    def main(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return super().main(*args, **kwargs)
         except OSError as error:  # Help and usage messages are printed outside of invoke().
@@ -79,6 +80,8 @@ def main() -> None:
 
     Inputs are files, folders (the fitting files directly inside; at any depth with --recursive), globs ("**" reaches
     into folders) and lists of files; "-" is a standard stream. Nothing is overwritten without --force. Exit code: 0 all done, 1 some input failed, 2 wrong usage.
+
+    Tab completion for bash: eval "$(_PROGCODEC_COMPLETE=bash_source progcodec)"; zsh_source and fish_source likewise.
     """
 
 

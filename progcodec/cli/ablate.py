@@ -60,7 +60,7 @@ def ablate_command(small: bool, base_init: str | None, settings: dict[str, str],
         from progcodec.training.ablation.variants import SMALL
         from progcodec.training.settings import TrainSettings
     except ModuleNotFoundError as error:
-        raise TrainingError(f"training needs the 'train' extra of this package ({error})") from error
+        raise TrainingError(f"training needs an extra: pip install 'progcodec[train]' ({error})") from error
     if base_init is not None:
         if small or any(name.startswith("config.") for name in settings):
             raise click.UsageError("--base-init brings its own model: leave out --small and config.NAME.")

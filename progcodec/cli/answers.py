@@ -90,8 +90,7 @@ class Records:
             "probability": guess and round(guess.probability, DIGITS),
             "text": str(answer),
         }
-        label = self._labelled and row.label is not None
-        name = self._tree.classes[row.label].name if label else None
+        name = self._tree.classes[row.label].name if self._labelled and row.label is not None else None
         if self._json:
             record["path"] = [_guess(guess) for guess in answer.path]
             if answer.top:

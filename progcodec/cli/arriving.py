@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from progcodec.bitstream.container import HEADER_ROOM, MAGIC, parse_header
 from progcodec.errors import BudgetError, NotShcError
@@ -51,7 +51,7 @@ def pieces(patience: float | None = None) -> Iterator[Piece]:
     """
     if sys.stdin is None:
         raise OSError("standard input is closed")
-    stream = sys.stdin.buffer
+    stream: Any = sys.stdin.buffer
     try:
         descriptor = stream.fileno()
     except OSError:  # in memory: all of it is there

@@ -22,10 +22,10 @@ from progcodec.cli.many import Report
 from progcodec.cli.models import Models
 from progcodec.errors import CheckpointError, HierarchyError, ProgcodecError
 from progcodec.fleet.cluster import Terms
-from progcodec.fleet.flow import flow
+from progcodec.fleet.flow import Outcome, flow
 
 if TYPE_CHECKING:
-    from progcodec.arrays import Floats
+    from progcodec.arrays import Floats, Ints
     from progcodec.classification.answer import Answer
     from progcodec.classification.labels import Labels
     from progcodec.hierarchy import Hierarchy
@@ -134,9 +134,10 @@ def classify_command(
         operation = Answering(model, device, classifier, groups, tuple(budgets), level, confidence, top, max_pixels)
         return convert_shards(engine, inputs, listed, output, operation, "classifying", Terms(batch, force=force))
     sources = gather(inputs, [STREAM_SUFFIX], recursive=recursive, listed=listed).paths
-    to_file = output not in (None, STANDARD_STREAM)
-    if to_file:
-        check_writable(output, force)
+    file = None if output == STANDARD_STREAM else output
+    to_file = file is not None
+    if file is not None:
+        check_writable(file, force)
     truth = _labels(labels, tree)
     arrives = sources == [STANDARD_STREAM] and truth is None and not to_file
     if until is not None and not (arrives and budgets == [None]):
@@ -153,7 +154,7 @@ def classify_command(
     tally = _Tally(tree, budgets)
     kept: list[str] = []
     heading = sheet.heading()
-    report = Report(sources, "classifying")
+    report: Report[Outcome[str]] = Report(sources, "classifying")
 
     def emit(lines: Iterable[str]) -> None:
         for line in lines:
@@ -201,9 +202,9 @@ def classify_command(
             else:
                 for line in lines:
                     say(line, to_stderr=True)
-        if to_file and kept:
-            write_bytes(output, ("\n".join(kept) + "\n").encode(), force)
-            say(f"wrote {show(output)}")
+        if file is not None and kept:
+            write_bytes(file, ("\n".join(kept) + "\n").encode(), force)
+            say(f"wrote {show(file)}")
 
 
 class _Tally:
@@ -211,7 +212,7 @@ class _Tally:
 
     def __init__(self, tree: "Hierarchy", budgets: list[int | None]) -> None:
         self._tree = tree
-        self._found: dict[int | None, list[tuple[Floats, int]]] = {budget: [] for budget in budgets}
+        self._found: dict[int | None, list[tuple[Ints, int]]] = {budget: [] for budget in budgets}
         self._without: set[str] = set()
 
     def add(self, source: str, budget: int | None, probabilities: "Floats", label: int | None) -> None:

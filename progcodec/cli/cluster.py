@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import closing
+from functools import partial
 
 import click
 
@@ -12,6 +13,7 @@ from progcodec.cli.many import Report
 from progcodec.errors import ProgcodecError
 from progcodec.fleet import storage
 from progcodec.fleet.cluster import Terms, convert_on_cluster
+from progcodec.fleet.flow import Outcome
 from progcodec.fleet.operation import Operation
 from progcodec.fleet.shards import Shard, target_name
 
@@ -28,13 +30,14 @@ def convert_shards(
     sources = list(dict.fromkeys(source for name in names for source in storage.matching(name)))
     if not sources:
         raise click.UsageError("no such shards.")
-    shards = [Shard(source, storage.below(output, target_name(source))) for source in sources]
+    folder = storage.everywhere(output)
+    shards = [Shard(source, storage.below(folder, target_name(source))) for source in sources]
     if len({shard.target for shard in shards}) < len(shards):
         raise click.UsageError("two shards would have one output; their file names must differ.")
     if {shard.target for shard in shards} & set(sources):
         raise click.UsageError("an output would replace a shard that is an input; give another -o.")
     address = None if engine == "ray" else ("auto" if engine == "ray://auto" else engine)
-    report = Report(shards, verb)
+    report: Report[Outcome[Shard]] = Report(shards, verb)
     with report, closing(convert_on_cluster(shards, operation, terms, address)) as outcomes:
         for shard, result, error in report.over(outcomes):
             if error is not None:
@@ -44,4 +47,4 @@ def convert_shards(
                 report.fail(f"{shard.source}: {name}", ProgcodecError(why))
             before = "  finished before" if result.finished_before else ""
             line = f"{show(shard.source)} -> {show(shard.target)}  {result.made:,} of {result.inputs:,}  {result.bytes:,} bytes"
-            report.attempt(lambda line=line + before: say(line))
+            report.attempt(partial(say, line + before))

@@ -1,7 +1,7 @@
 """``encode`` and ``decode``: pictures to .shc files and back. torch is imported once a command runs."""
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -175,7 +175,7 @@ def decode_command(
             write_bytes(job.target, picture_file(image, form), force=True)  # Checked before the first byte.
             say(f"{_line(job, image)}  {decoder.size:,} bytes")
 
-        interim = {"every": every, "show": show_so_far} if follow else {}
+        interim: dict[str, Any] = {"every": every, "show": show_so_far} if follow else {}
         source = arriving.pieces((every or None) if follow else None)
         image = arriving.picture(source, decoder, max_bytes=max_bytes, **interim)
         write_bytes(job.target, picture_file(image, form), force or follow)

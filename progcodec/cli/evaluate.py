@@ -1,7 +1,9 @@
 """``evaluate``: a thin shell over ``progcodec.evaluation``."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
@@ -9,6 +11,8 @@ from progcodec.cli import options
 from progcodec.cli.batch import complain, say
 from progcodec.cli.files import show
 from progcodec.errors import EvaluationError
+
+T = TypeVar("T")
 
 SPEED_LIMIT = 4
 SMOKE_PICTURES = 1
@@ -89,7 +93,7 @@ def evaluate_command(
         from progcodec.evaluation.workload import load_samples
         from progcodec.hierarchy import Hierarchy
     except ModuleNotFoundError as error:
-        raise EvaluationError(f"evaluating needs the 'evaluate' extra of this package ({error})") from error
+        raise EvaluationError(f"evaluating needs an extra: pip install 'progcodec[evaluate]' ({error})") from error
 
     choice = choose(peers)
     for line in choice.missing:
@@ -117,7 +121,7 @@ def _speed(data: tuple[str, ...], model: str | None, limit: int | None, output: 
     try:
         from progcodec.evaluation.speed import report
     except ModuleNotFoundError as error:
-        raise EvaluationError(f"evaluating needs the 'evaluate' extra of this package ({error})") from error
+        raise EvaluationError(f"evaluating needs an extra: pip install 'progcodec[evaluate]' ({error})") from error
     told = []
     for text in report(data, model=model, limit=limit or SPEED_LIMIT, everyone=True, growth=True, folder=output):
         say(text)
@@ -125,7 +129,7 @@ def _speed(data: tuple[str, ...], model: str | None, limit: int | None, output: 
     (output / "speed.md").write_text("\n".join(told) + "\n", encoding="utf-8")
 
 
-def _bar(finished, total: int):
+def _bar(finished: Iterable[T], total: int) -> Iterable[T]:
     from tqdm import tqdm
 
     quiet = sys.stderr is None or not sys.stderr.isatty()

@@ -4,15 +4,16 @@ import os
 import stat
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import click
 
 from progcodec.cli.batch import complain, expected, reason, say
 from progcodec.cli.files import STANDARD_STREAM, Job, StdoutError, check_writable, write_bytes
 from progcodec.errors import ProgcodecError
-from progcodec.fleet.flow import Loaded, Settled, Share, flow
+from progcodec.fleet.flow import Loaded, Outcome, Settled, Share, flow
 from progcodec.fleet.journal import Journal, made_of
 from progcodec.fleet.operation import Operation, Product
 from progcodec.fleet.whole_file import remove_leftovers
@@ -46,6 +47,7 @@ class FileStages:
             check_writable(job.target, self._force)
             return self._operation.load(self._read(job.source))
         data = self._read(job.source)
+        assert self._signature is not None
         source = made_of(self._signature, data)
         if journal.finished(job.target, source):
             return Settled(FINISHED)
@@ -56,7 +58,7 @@ class FileStages:
         self._made_of[job] = source
         return loaded
 
-    def run(self, contents: Sequence, share: Share) -> Sequence:
+    def run(self, contents: Sequence[Any], share: Share) -> Sequence[Any]:
         return self._operation.run(contents, share)
 
     def finish(self, job: Job, made: object) -> Product:
@@ -89,12 +91,13 @@ def work_through(
 ) -> None:
     """Do all jobs; `tell` prints a line about each output. Failures are listed at the end, and end the command with code 1."""
     finished = 0
-    with Report(jobs, verb) as report:
+    report: Report[Outcome[Job]] = Report(jobs, verb)
+    with report:
         for outcome in report.over(flow(jobs, stages, operation.pace(batch))):
             if outcome.result is FINISHED:
                 finished += 1
             elif outcome.error is None:
-                report.attempt(lambda outcome=outcome: tell(outcome.job, outcome.result))
+                report.attempt(partial(tell, outcome.job, outcome.result))
             else:
                 report.fail(outcome.job.source, outcome.error)
         if finished:
@@ -113,7 +116,7 @@ class Report(Generic[T]):
         self._failures: list[tuple[str | None, str]] = []
         self._unexpected: Exception | None = None
         self._muted = False
-        self._bar: tqdm | None = None
+        self._bar: tqdm[Any] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -128,7 +131,7 @@ class Report(Generic[T]):
         if kind is None and self._failures:
             click.get_current_context().exit(1)
 
-    def over(self, outcomes: Iterator[T]) -> Iterator[T]:
+    def over(self, outcomes: Generator[T, None, None]) -> Iterator[T]:
         """The same outcomes, counted; the iterator is closed at the end, whatever ends it."""
         if self._total > 1 and sys.stderr is not None and sys.stderr.isatty():
             from tqdm import tqdm
@@ -142,7 +145,7 @@ class Report(Generic[T]):
         finally:
             outcomes.close()
 
-    def fail(self, name: str, error: Exception, at: str = "") -> None:
+    def fail(self, name: str | None, error: Exception, at: str = "") -> None:
         """Keep a failure for the list."""
         if isinstance(error, StdoutError):
             self._mute(error)

@@ -9,7 +9,7 @@ from click.shell_completion import CompletionItem
 
 from progcodec.config import DEFAULT_PIXEL_LIMIT, LEVELS, QUALITY_MAX
 
-Decorator = Callable[[Callable], Callable]
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def file_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -26,7 +26,7 @@ def _checkpoints(context: click.Context, parameter: click.Parameter, incomplete:
     return [CompletionItem(name) for name in names if name.startswith(incomplete)] or file_names(context, parameter, incomplete)
 
 
-class Region(click.ParamType):
+class Region(click.ParamType):  # type: ignore[type-arg]  # generic in new versions only
     """``X,Y,W,H`` to four integers. Whether they fit is for the picture to say."""
 
     name = "X,Y,W,H"
@@ -115,7 +115,7 @@ def cut(*, bpp: bool) -> Decorator:
         keep = "Keep the bytes that X bits per pixel allow."
         options.insert(1, click.option("--bpp", type=float, callback=_positive, metavar="X", help=keep))
 
-    def decorate(command: Callable) -> Callable:
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         for option in reversed(options):
             command = option(command)
         return command

@@ -66,7 +66,7 @@ def train_classifier_command(
         from progcodec.training.validation import table
         from progcodec.training.views import ViewCounts
     except ModuleNotFoundError as error:
-        raise TrainingError(f"training needs the 'train' extra of this package ({error})") from error
+        raise TrainingError(f"training needs an extra: pip install 'progcodec[train]' ({error})") from error
     from progcodec.hierarchy import Hierarchy
     from progcodec.network.checkpoint import DEFAULT
 

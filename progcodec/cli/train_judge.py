@@ -54,7 +54,7 @@ def train_judge_command(val: tuple[str, ...], force: bool, **given: Any) -> None
         from progcodec.training.judge import JudgeSettings, train_judge
         from progcodec.training.verdict import judge_clean, table
     except ModuleNotFoundError as error:
-        raise TrainingError(f"training needs the 'train' extra of this package ({error})") from error
+        raise TrainingError(f"a judge needs an extra: pip install 'progcodec[classify]' ({error})") from error
     try:
         settings = JudgeSettings(**given)
     except ValueError as error:

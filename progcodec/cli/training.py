@@ -86,7 +86,7 @@ def train_command(
         from progcodec.training.parallel import leads
         from progcodec.training.settings import TrainSettings
     except ModuleNotFoundError as error:
-        raise TrainingError(f"training needs the 'train' extra of this package ({error})") from error
+        raise TrainingError(f"training needs an extra: pip install 'progcodec[train]' ({error})") from error
 
     if family:
         settings = {"config.family": family, **settings}

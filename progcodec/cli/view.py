@@ -23,7 +23,7 @@ ANY_PORT = -1
 MOST_CUTS = 200
 
 
-class _Port(click.ParamType):
+class _Port(click.ParamType):  # type: ignore[type-arg]  # generic in new versions only
     name = "port"
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:
@@ -113,10 +113,10 @@ def view_command(
     with contextlib.ExitStack() as stack:
 
         def steps(sizes: Sequence[int]) -> Iterator[int]:
-            return stack.enter_context(progress(sizes, "decoding"))
+            return stack.enter_context(progress(sizes, "decoding", unit="cut"))
 
         name = "standard input" if file == STANDARD_STREAM else show(os.path.basename(file))
-        answering = {"classifier": judge.name, "ask": ask} if judge else {}
+        answering: dict[str, Any] = {"classifier": judge.name, "ask": ask} if judge else {}
         shown = view(data, decoder, name=name, count=count, max_side=max_side, original=picture, steps=steps, **answering)
     html = page(shown)
     if target is not None:

@@ -7,8 +7,9 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -24,6 +25,8 @@ from progcodec.evaluation.metrics import ms_ssim, psnr
 from progcodec.evaluation.points import digest
 from progcodec.evaluation.workload import Sample
 from progcodec.hierarchy import Hierarchy
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from progcodec.codec import Codec
@@ -101,17 +104,18 @@ class Bench:
         wanted: dict[Unit, list[JudgeName]],
         clean: dict[JudgeName, Opinion],
     ) -> list[Measurement]:
-        marks = {unit: digest(np.asarray(o.picture)) for unit, o in outcomes.items() if o.picture is not None}
+        pictures = {unit: o.picture for unit, o in outcomes.items() if o.picture is not None}
+        marks = {unit: digest(np.asarray(picture)) for unit, picture in pictures.items()}
         for unit, mark in marks.items():
             if mark not in self._looked:
-                self._looked[mark] = _quality(sample.pixels, outcomes[unit].picture)  # type: ignore[arg-type]
+                self._looked[mark] = _quality(sample.pixels, pictures[unit])
         quality = {unit: self._looked[marks[unit]] if unit in marks else (None, None) for unit in outcomes}
         rows = []
         for name, judge in self._judges.items():
             units = [unit for unit in outcomes if name in wanted[unit]]
-            seen = [unit for unit in units if outcomes[unit].picture is not None]
+            seen = [unit for unit in units if unit in pictures]
             if name.pictures:
-                found = self._opinions(judge, {marks[unit]: outcomes[unit].picture for unit in seen}, sample.label)
+                found = self._opinions(judge, {marks[unit]: pictures[unit] for unit in seen}, sample.label)
                 said = {unit: found[marks[unit]] for unit in seen}
                 reference = clean[name]
             else:
@@ -141,14 +145,18 @@ class Bench:
     ) -> Measurement:  # fmt: skip
         labelled = sample.label is not None
         none = (None, None, None)
-        hit: Sequence[bool | None] = none if not labelled else (False,) * 3 if said is None else (said.hit or none)
+        p_coarse, p_intermediate, p_fine = (said.p_true if said else None) or none
+        hits: Sequence[bool | None] = none if not labelled else (False,) * 3 if said is None else (said.hit or none)
+        hit_coarse, hit_intermediate, hit_fine = hits
         wup = None if not labelled or self._scale.similarity is None else 0.0 if said is None else said.wup
-        agree = [said is not None and mine == theirs for mine, theirs in zip((said or clean).best, clean.best, strict=True)]
+        coarse, intermediate, fine = (
+            said is not None and mine == theirs for mine, theirs in zip((said or clean).best, clean.best, strict=True)
+        )
         return Measurement(
             sample.name, sample.label, sample.pixels.shape[1], sample.pixels.shape[0],
             unit.codec, unit.weights, unit.mode, unit.setting, unit.scale, unit.budget, unit.budget_bpp,
             outcome.bytes, said is not None, name.name,
-            *((said.p_true if said else None) or none), *hit, wup, *agree,
+            p_coarse, p_intermediate, p_fine, hit_coarse, hit_intermediate, hit_fine, wup, coarse, intermediate, fine,
             *quality, outcome.encode_s, outcome.decode_s, sample.digest, self.contest.mark,
         )  # fmt: skip
 
@@ -161,12 +169,12 @@ def _ladder(coder: Coder, picture: Image.Image, units: list[Unit], most: float) 
         if unit.scale in ended:
             continue
         small = reduced(picture, unit.scale)
-        data, encode_s = _timed(lambda small=small, unit=unit: coder.encode(small, float(unit.setting), unit.scale))
+        data, encode_s = _timed(partial(coder.encode, small, float(unit.setting), unit.scale))
         if len(data) > most:
             ended.add(unit.scale)
             found[unit] = Outcome(len(data), None, None, encode_s)
             continue
-        decoded, decode_s = _timed(lambda data=data: coder.decode(data))
+        decoded, decode_s = _timed(partial(coder.decode, data))
         found[unit] = Outcome(len(data), restored(decoded, picture.size), None, encode_s, decode_s)
     return found
 
@@ -178,7 +186,7 @@ def _cuts(coder: Coder, picture: Image.Image, units: list[Unit]) -> dict[Unit, O
         size = min(unit.budget or 0, len(data))
         try:
             read = coder.decode if size == len(data) else coder.decode_cut
-            decoded, decode_s = _timed(lambda size=size, read=read: read(data[:size]))
+            decoded, decode_s = _timed(partial(read, data[:size]))
             if decoded.size != picture.size:
                 raise UndecodableError("not even the size is right")
             found[unit] = Outcome(size, decoded, None, encode_s, decode_s)
@@ -202,10 +210,11 @@ def _quality(pixels: Pixels, picture: Image.Image) -> tuple[float | None, float 
     """PSNR and MS-SSIM; None without a difference, or where the picture is too small."""
     decoded = np.asarray(picture)
     measured = psnr(pixels, decoded), ms_ssim(pixels, decoded)
-    return tuple(value if np.isfinite(value) else None for value in measured)  # type: ignore[return-value]
+    decibels, similarity = (value if np.isfinite(value) else None for value in measured)
+    return decibels, similarity
 
 
-def _timed(action: Callable):
+def _timed(action: Callable[[], T]) -> tuple[T, float]:
     start = time.perf_counter()
     result = action()
     return result, time.perf_counter() - start

@@ -71,10 +71,10 @@ def seam(model: str | None, pixels: Pixels, side: int = SEAM_SIDE) -> Seam:
     many = Codec.load(model, "cpu", Tiling(side, side))
     (data, plain), (data_tiled, tiled) = coded(one), coded(many)
     difference = np.abs(plain.astype(np.int16) - tiled)
-    latent = (-(-length // LATENT_STRIDE) for length in pixels.shape[:2])
-    tiles = len(many.walker.tiling.transform(many.config, *latent))
-    psnr = [_psnr(pixels, picture) for picture in (plain, tiled)]
-    return Seam(tiles, *psnr, int(difference.max()), float((difference > 0).mean()), len(data), len(data_tiled))
+    height, width = (-(-length // LATENT_STRIDE) for length in pixels.shape[:2])
+    tiles = len(many.walker.tiling.transform(many.config, height, width))
+    psnr, psnr_tiled = (_psnr(pixels, picture) for picture in (plain, tiled))
+    return Seam(tiles, psnr, psnr_tiled, int(difference.max()), float((difference > 0).mean()), len(data), len(data_tiled))
 
 
 def _psnr(a: Pixels, b: Pixels) -> float:
@@ -99,14 +99,14 @@ def _decode(model: str | None, data: bytes, region: tuple[int, int, int, int] | 
     return taken._replace(made=taken.made.size)
 
 
-def _taken(action: Callable) -> Taken:
+def _taken(action: Callable[[], Any]) -> Taken:
     base = peak_memory()
     start = time.perf_counter()
     made = action()
     return Taken(time.perf_counter() - start, base, peak_memory(), made)
 
 
-def _alone(threads: int, function: Callable, *arguments: object) -> Any:
+def _alone(threads: int, function: Callable[..., Any], *arguments: object) -> Any:
     """The result of a function that runs in a process of its own. Raises EvaluationError if that dies, of its memory say."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
@@ -115,7 +115,7 @@ def _alone(threads: int, function: Callable, *arguments: object) -> Any:
             raise EvaluationError(f"the process of {function.__name__.strip('_')} was ended; not enough memory?") from None
 
 
-def _with_threads(threads: int, function: Callable, arguments: Sequence[object]) -> Any:
+def _with_threads(threads: int, function: Callable[..., Any], arguments: Sequence[object]) -> Any:
     import torch
 
     torch.set_num_threads(threads)
@@ -138,6 +138,8 @@ def report(
     rows.append(["decode a region", *_cells(cropped), f"{side} × {side}"])
     yield markdown(["", "s", "peak before (MiB)", "peak (MiB)", ""], rows) + "\n"
     s = _alone(threads, seam, model, enlarged(pixels, compare))
+    if s.tiles < 2:
+        raise EvaluationError(f"{compare:g} megapixels are too few to be cut into tiles, so nothing was compared; try --compare 2")
     yield (
         f"{compare:g} megapixels in {s.tiles} tiles and in one piece: {s.psnr_tiled:.4f} and {s.psnr:.4f} dB "
         f"({s.psnr_tiled - s.psnr:+.5f}), {s.bytes_tiled:,} and {s.bytes:,} bytes; at most {s.largest} grey levels apart, "
@@ -155,7 +157,7 @@ def _cells(taken: Taken) -> list[str]:
 @click.option("--megapixels", type=click.FloatRange(min=0.01), default=100, show_default=True)
 @click.option("--compare", type=click.FloatRange(min=0.01), default=6, show_default=True, help="Megapixels of the seam test.")
 @click.option("--threads", type=click.IntRange(min=1), default=min(2, os.cpu_count() or 1), show_default=True)
-def main(sources: tuple[str, ...], **options) -> None:
+def main(sources: tuple[str, ...], **options: Any) -> None:
     try:
         for text in report(sources, **options):
             click.echo(text)

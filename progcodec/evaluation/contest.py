@@ -1,8 +1,8 @@
 """Who takes part in a run, and everything that is to be measured on a picture."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from progcodec.config import LEVELS
 from progcodec.errors import EvaluationError
@@ -11,6 +11,8 @@ from progcodec.evaluation.coders.registry import coder_of
 from progcodec.evaluation.judges import JudgeName
 from progcodec.evaluation.measurements import CLEAN, CUT, LADDER, OURS, Key, Measurement
 from progcodec.evaluation.workload import Sample
+
+Number = TypeVar("Number", int, float)
 
 BUDGETS = (100, 150, 200, 300, 400, 600, 800, 1200, 1600, 2400, 3200, 4800)
 """Default: bytes, from less than any other codec's header to a fair picture of 227 pixels a side."""
@@ -130,8 +132,8 @@ def parse_budgets(text: str | None, bits_per_pixel: str | None) -> tuple[Budget,
     return tuple(dict.fromkeys(found)) or tuple(Budget(size, None) for size in BUDGETS)
 
 
-def _numbers(text: str | None, kind: type, what: str) -> list:
-    numbers = []
+def _numbers(text: str | None, kind: Callable[[str], Number], what: str) -> list[Number]:
+    numbers: list[Number] = []
     for part in (text or "").split(","):
         if not part.strip():
             continue

@@ -78,7 +78,8 @@ class Ours:
     def ends(self, data: bytes) -> dict[str, int]:
         from progcodec.bitstream.container import describe
 
-        return dict(zip(LEVELS, (segment.end for segment in describe(data).segments[1:]), strict=True))
+        ends = [segment.end for segment in describe(data).segments[1:] if segment.end is not None]
+        return dict(zip(LEVELS, ends, strict=True))
 
 
 class OfRival:

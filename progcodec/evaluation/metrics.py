@@ -7,6 +7,7 @@ through every point, never overshoots between two, and takes any number of point
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,7 @@ def ms_ssim(reference: Pixels, picture: Pixels) -> float:
         import torch
         from pytorch_msssim import ms_ssim as measure
     except ImportError as error:
-        raise ProgcodecError(f"MS-SSIM needs the 'evaluate' extra: {error}") from None
+        raise ProgcodecError(f"MS-SSIM needs an extra: pip install 'progcodec[evaluate]' ({error})") from None
     first, second = (torch.from_numpy(a.copy()).permute(2, 0, 1)[None].float() for a in (reference, picture))
     return float(measure(first, second, data_range=255.0))
 
@@ -117,11 +118,11 @@ def _mean_over(points: Floats, low: float, high: float) -> float:
     return float(_pchip(points).integrate(low, high)) / (high - low)
 
 
-def _pchip(points: Floats):
+def _pchip(points: Floats) -> Any:
     try:
         from scipy.interpolate import PchipInterpolator  # here: an optional dependency, and slow to import
     except ImportError as error:
-        raise ProgcodecError(f"comparing curves needs the 'evaluate' extra: {error}") from None
+        raise ProgcodecError(f"comparing curves needs an extra: pip install 'progcodec[evaluate]' ({error})") from None
     return PchipInterpolator(points[:, 0], points[:, 1])
 
 

@@ -15,7 +15,7 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from importlib.resources import files
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, features
@@ -33,7 +33,7 @@ class Peer(NamedTuple):
     version: str
     """Of everything that can change its bytes; part of the key under which measurements are kept."""
     settings: tuple[float, ...]
-    options: Callable[[float], dict]
+    options: Callable[[float], dict[str, Any]]
     """From a setting to the arguments of ``Image.save``, the format among them."""
 
 
@@ -44,11 +44,11 @@ class Coded(NamedTuple):
     """uint8 (H, W, 3): what the data decode to."""
 
 
-def _jpeg(quality: float) -> dict:
+def _jpeg(quality: float) -> dict[str, Any]:
     return {"format": "JPEG", "quality": int(quality), "optimize": True, "subsampling": "4:2:0"}
 
 
-def _jpeg2000(bits_per_pixel: float) -> dict:
+def _jpeg2000(bits_per_pixel: float) -> dict[str, Any]:
     # Pillow counts in ratios to the 24 bits of a raw pixel
     return {
         "format": "JPEG2000",
@@ -60,11 +60,11 @@ def _jpeg2000(bits_per_pixel: float) -> dict:
     }
 
 
-def _jpeg2000_defaults(bits_per_pixel: float) -> dict:
+def _jpeg2000_defaults(bits_per_pixel: float) -> dict[str, Any]:
     return {"format": "JPEG2000", "quality_mode": "rates", "quality_layers": [24 / bits_per_pixel]}
 
 
-def _webp(quality: float) -> dict:
+def _webp(quality: float) -> dict[str, Any]:
     return {"format": "WEBP", "quality": int(quality), "method": 6}
 
 

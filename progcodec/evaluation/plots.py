@@ -93,5 +93,5 @@ def _pyplot() -> tuple[Any, Any]:
         matplotlib.use("Agg")  # no display is needed, and none is looked for
         from matplotlib import pyplot, ticker
     except ImportError as error:
-        raise ProgcodecError(f"plots need the 'evaluate' extra: {error}") from None
+        raise ProgcodecError(f"plots need an extra: pip install 'progcodec[evaluate]' ({error})") from None
     return pyplot, ticker

@@ -45,8 +45,8 @@ class _Fixed:
     def __init__(self, codec: Codec, quality: int) -> None:
         self._codec, self._quality = codec, quality
 
-    def encode(self, pixels: object) -> bytes:
-        return self._codec.encode(pixels, quality=self._quality)
+    def encode(self, image: object) -> bytes:
+        return self._codec.encode(image, quality=self._quality)
 
     def decode(self, data: bytes) -> object:
         return self._codec.decode(data)

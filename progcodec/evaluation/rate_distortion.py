@@ -16,6 +16,7 @@ picture by picture, where sharing plays no part.
 """
 
 from pathlib import Path
+from typing import Any, Protocol
 
 import click
 import numpy as np
@@ -42,13 +43,22 @@ PUBLISHED = ("JPEG 2000", "bmshj2018-hyperprior", "BPG 4:4:4", "mbt2018-mean", "
 def cut_sizes(data: bytes, count: int = CUTS) -> list[int]:
     """``count`` prefix lengths, evenly spaced in log-bytes from the end of the hyperlatent to the whole file."""
     first = describe(data).segments[0].end
+    assert first is not None, "a cut file"
     return [round(first * (len(data) / first) ** (index / (count - 1))) for index in range(count)]
 
 
-def measure_ours(codec: Codec, picture: Picture) -> list[Point]:
+class Encodes(Protocol):
+    """What :func:`measure_ours` needs of a codec."""
+
+    def encode(self, image: Any, /) -> bytes: ...
+
+    def decode(self, data: bytes, /) -> object: ...
+
+
+def measure_ours(codec: Encodes, picture: Picture) -> list[Point]:
     """The points of both our curves for one picture."""
     data = codec.encode(picture.pixels)
-    ends = [segment.end for segment in describe(data).segments[1:]]
+    ends = [segment.end for segment in describe(data).segments[1:] if segment.end is not None]
     cuts = cut_sizes(data)
     # the longest cut is the fine level's end: decode each length once
     decoded = {size: np.asarray(codec.decode(data[:size])) for size in {*ends, *cuts}}

@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from progcodec.errors import EvaluationError
 from progcodec.evaluation.bench import Bench
@@ -57,7 +57,7 @@ def plan(
 
 
 def run(
-    contest: Contest, samples: Sequence[Sample], folder: Path, *, jobs: int = 1, progress: Callable | None = None
+    contest: Contest, samples: Sequence[Sample], folder: Path, *, jobs: int = 1, progress: Callable[..., Any] | None = None
 ) -> list[Measurement]:
     """Measures what `folder` does not hold yet, and writes its ``measurements.csv``, whose rows it returns.
 

@@ -26,7 +26,7 @@ GROWTH_MB = 32.0
 class Soak(NamedTuple):
     """What was resident, in MB: before the first round, after warm-up, and at even distances from there to the end."""
 
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple.count
     seconds: float
     before: float
     warm: float

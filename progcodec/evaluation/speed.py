@@ -13,8 +13,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import click
 import torch
@@ -28,6 +29,8 @@ from progcodec.evaluation.pace.runners import Runner, field
 from progcodec.evaluation.sources import Picture, read_pictures
 from progcodec.evaluation.tables import markdown
 from progcodec.timing import stage_times
+
+T = TypeVar("T")
 
 PROCESS_RUNS = 5
 
@@ -52,8 +55,8 @@ def race(runners: Sequence[Runner], pictures: list[Picture], repeats: int) -> di
     seconds: dict[str, list[list[float]]] = {"encode": [[] for _ in runners], "decode": [[] for _ in runners]}
     for turn, picture in enumerate([pictures[0], *(p for p in pictures for _ in range(repeats))]):
         for place, runner in enumerate(runners):
-            coded, encode_s = _timed(lambda r=runner, p=picture: r.encode(p.pixels))
-            _, decode_s = _timed(lambda r=runner, c=coded: r.decode(c))
+            coded, encode_s = _timed(partial(runner.encode, picture.pixels))
+            _, decode_s = _timed(partial(runner.decode, coded))
             if turn:
                 seconds["encode"][place].append(encode_s)
                 seconds["decode"][place].append(decode_s)
@@ -93,7 +96,7 @@ def process_times(codec: Codec, picture: Picture) -> dict[str, float]:
         return {name: statistics.median(_run_process(line, PROCESS_RUNS)) for name, line in commands.items()}
 
 
-def _timed(action: Callable):
+def _timed(action: Callable[[], T]) -> tuple[T, float]:
     start = time.perf_counter()
     result = action()
     return result, time.perf_counter() - start
@@ -203,7 +206,7 @@ def report(
 @click.option("--all", "everyone", is_flag=True, help="Race against all codecs at hand, not one.")
 @click.option("--growth", is_flag=True, help="Also: time and memory from 0.05 to 50 megapixels, one process each.")
 @click.option("-o", "--output", "folder", type=click.Path(file_okay=False, path_type=Path), help="Folder for the plot.")
-def main(sources: tuple[str, ...], **options) -> None:
+def main(sources: tuple[str, ...], **options: Any) -> None:
     try:
         for text in report(sources, **options):
             click.echo(text)

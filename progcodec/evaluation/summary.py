@@ -16,7 +16,7 @@ Intervals are percentiles of a bootstrap over pictures, the same draws for every
 import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -27,6 +27,13 @@ from progcodec.evaluation.statistics import Draws, Interval
 BEST = "best"
 TARGET = 0.9
 SUMMARY, REACHES, DELTAS = "summary.csv", "bytes_to_target.csv", "deltas.csv"
+
+
+Budget: TypeAlias = tuple[int | None, float | None]
+"""Bytes of a file, or bits per pixel."""
+
+Place: TypeAlias = tuple[Any, ...]
+"""Mode, setting and scale, and the budget of a cut file."""
 
 
 class Point(NamedTuple):
@@ -115,7 +122,7 @@ def summarise(rows: Iterable[Measurement], seed: int = 0) -> Summary:
         series.setdefault((row.codec, row.weights, row.classifier), []).append(row)
     budgets = sorted({_budget(row) for row in rows if row.mode == CUT}, key=str)
     for own in series.values():
-        tables: dict[tuple, dict[tuple[str, str], Measurement]] = {}
+        tables: dict[Place, dict[tuple[str, str], Measurement]] = {}
         for row in own:
             tables.setdefault(_place(row), {})[row.image, row.digest] = row
         for place, table in tables.items():
@@ -135,16 +142,16 @@ def levels_of(row: Measurement | None, labelled: bool) -> tuple[bool, ...]:
     return tuple(map(bool, hits)) if labelled else (row.agree_coarse, row.agree_intermediate, row.agree_fine)
 
 
-def _place(row: Measurement) -> tuple:
+def _place(row: Measurement) -> Place:
     """What rows of one point share."""
     return row.mode, row.setting, row.scale, *(_budget(row) if row.mode == CUT else ())
 
 
-def _budget(row: Measurement) -> tuple[int | None, float | None]:
+def _budget(row: Measurement) -> Budget:
     return (None, row.budget_bpp) if row.budget_bpp is not None else (row.budget, None)
 
 
-def _best(own: list[Measurement], images: list[tuple[str, str]], budgets: list, draws: Draws) -> list[Group]:
+def _best(own: list[Measurement], images: list[tuple[str, str]], budgets: list[Budget], draws: Draws) -> list[Group]:
     """What a clever sender gets of a ladder of whole files, at each budget. None for a codec without settings."""
     ladder = [row for row in own if row.mode == LADDER and row.setting not in LEVELS]
     if not ladder:
@@ -165,7 +172,13 @@ def _best(own: list[Measurement], images: list[tuple[str, str]], budgets: list, 
 
 def _largest_fitting(files: Sequence[Measurement], size: int | None, bpp: float | None) -> Measurement | None:
     """The file of the highest PSNR within the budget: the encoder sees that, and it needs no label."""
-    fitting = [f for f in files if f.decoded and f.bytes <= (size if size is not None else int(bpp * f.width * f.height / 8))]
+    def room(file: Measurement) -> int:
+        if size is not None:
+            return size
+        assert bpp is not None, "a budget is in bytes or in bits per pixel"
+        return int(bpp * file.width * file.height / 8)
+
+    fitting = [file for file in files if file.decoded and file.bytes <= room(file)]
     return max(fitting, key=lambda row: (row.psnr or 0.0, row.bytes), default=None)
 
 
@@ -177,7 +190,10 @@ def _merit(rows: Sequence[Measurement | None], draws: Draws) -> tuple[float, ...
 
 
 def _group(
-    rows: Sequence[Measurement | None], draws: Draws, like: Measurement | None = None, best: tuple | None = None
+    rows: Sequence[Measurement | None],
+    draws: Draws,
+    like: Measurement | None = None,
+    best: tuple[float, int | None, float | None] | None = None,
 ) -> Group:
     first = like or next(row for row in rows if row is not None)
     there = [row for row in rows if row is not None and row.decoded]

@@ -47,7 +47,8 @@ def clean_line(summary: Summary, classifier: str) -> str:
 def accuracy_table(summary: Summary, classifier: str, place: int, bpp: bool) -> str:
     """A line for each codec and mode, a column for each budget; empty where there are no such budgets."""
     curves = [(p.codec, p.mode) for p in summary.points if p.classifier == classifier and p.mode in MODES]
-    lines, budgets = [], []
+    lines: list[list[str]] = []
+    budgets: list[float] = []
     for codec, mode in dict.fromkeys(curves):
         points = {group.point.nominal: group.point for group in summary.curve(codec, mode, classifier, bpp=bpp)}
         budgets = budgets or list(points)
@@ -57,7 +58,9 @@ def accuracy_table(summary: Summary, classifier: str, place: int, bpp: bool) -> 
 
 def psnr_table(summary: Summary, classifier: str, bpp: bool) -> str:
     """As :func:`accuracy_table`, of the mean PSNR where every picture decodes; published curves last, on Kodak's pictures."""
-    lines, budgets, images = [], [], summary.images()
+    lines: list[list[str]] = []
+    budgets: list[Point] = []
+    images = summary.images()
     curves = [(p.codec, p.mode) for p in summary.points if p.classifier == classifier and p.mode in MODES]
     for codec, mode in dict.fromkeys(curves):
         points = {group.point.nominal: group.point for group in summary.curve(codec, mode, classifier, bpp=bpp)}

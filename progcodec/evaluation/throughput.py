@@ -4,9 +4,10 @@ How fast folders of pictures are encoded and decoded, files in and files out, be
 
 - *the network alone*: the same passes on the same batches with as many threads, pictures in memory, nothing read, ordered,
   coded, compressed or written. What stands between is what reading, range coding and writing cost in spite of running beside it.
-- *separate processes*: ``progcodec encode`` once for each picture, one process for each core at a time.
+- *separate processes*: ``progcodec encode`` once for each picture, one process for each core at a time. Only ``--processes``
+  pictures go this way; what all would take is computed from them.
 
-The engine and the network take turns, ``--repeats`` times, so that whatever else the machine does falls on both.
+All three take turns, ``--repeats`` times, so that whatever else the machine does falls on each.
 """
 
 import io
@@ -18,8 +19,9 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 import numpy as np
@@ -32,7 +34,7 @@ from progcodec.driving import drive
 from progcodec.errors import EvaluationError, ProgcodecError
 from progcodec.evaluation.sources import read_pictures
 from progcodec.evaluation.tables import markdown
-from progcodec.fleet.flow import Loaded, Pace, Share, flow
+from progcodec.fleet.flow import Loaded, Pace, Share, Stages, flow
 from progcodec.fleet.operation import Decode, Encode, Operation, pace_on, threads
 from progcodec.fleet.whole_file import write_whole
 from progcodec.image import to_array
@@ -40,13 +42,21 @@ from progcodec.walk import Reply, Step
 
 
 class Measured(NamedTuple):
-    """Seconds of turns that were taken side by side, for one direction, and of as many separate processes as were tried."""
+    """Seconds of turns that were taken side by side, for one direction.
+
+    Attributes:
+        pictures: in each turn.
+        engine, network: of each turn.
+        process: for each picture that had a process of its own, on average.
+        threads: that each of them had.
+    """
 
     direction: str
     pictures: int
     engine: list[float]
     network: list[float]
     process: float
+    threads: int
 
     @property
     def of_network(self) -> float:
@@ -56,7 +66,12 @@ class Measured(NamedTuple):
     @property
     def over_processes(self) -> float:
         """How many times the throughput of separate processes."""
-        return self.process * self.pictures / statistics.median(self.engine)
+        return self.process * self.pictures / statistics.mean(self.engine)
+
+    @property
+    def core_hours(self) -> float:
+        """For a million such pictures."""
+        return 1_000_000 * self.threads * statistics.median(self.engine) / self.pictures / 3600
 
 
 class _Files:
@@ -68,7 +83,7 @@ class _Files:
     def load(self, job: Path) -> Loaded:
         return self._operation.load(job.read_bytes())
 
-    def run(self, contents: Sequence, share: Share) -> Sequence:
+    def run(self, contents: Sequence[Any], share: Share) -> Sequence[Any]:
         return self._operation.run(contents, share)
 
     def finish(self, job: Path, made: object) -> None:
@@ -88,7 +103,7 @@ class _Network:
         return None
 
     @torch.inference_mode()
-    def run(self, contents: Sequence, share: Share) -> Sequence:
+    def run(self, contents: Sequence[Any], share: Share) -> Sequence[Any]:
         walker, offsets = self._codec.walker, self._codec.config.offsets
         with threads(share):
             if self._encode:
@@ -133,27 +148,27 @@ def measure(
             files = sorted((root / source).iterdir())
             inputs = tensors if direction == "encode" else [_latent(codec, file.read_bytes()) for file in files]
             stages, network = _Files(operation, root / target), _Network(codec, direction == "encode")
-            _seconds(lambda s=stages, f=files: _through(f[:batch], s, pace))  # loads the model, warms up
-            turns = [
-                (
-                    _seconds(lambda s=stages, f=files: _through(f, s, pace)),
-                    _seconds(lambda n=network, i=inputs: _through(i, n, pace)),
-                )
-                for _ in range(repeats)
-            ]
-            alone = _processes(direction, files[:processes], root / "single", model, device, pace)
-            found.append(Measured(direction, len(files), *map(list, zip(*turns, strict=True)), alone))
+            _seconds(partial(_through, files[:batch], stages, pace))  # loads the model, warms up
+            singles = files[:processes]
+            by_files: list[float] = []
+            by_network: list[float] = []
+            by_process = 0.0
+            for turn in range(repeats):
+                by_files.append(_seconds(partial(_through, files, stages, pace)))
+                by_network.append(_seconds(partial(_through, inputs, network, pace)))
+                by_process += _processes(direction, singles[turn::repeats], root / "single", model, device, pace)
+            found.append(Measured(direction, len(files), by_files, by_network, by_process / len(singles), pace.threads))
     return found
 
 
-def _through(jobs: Sequence, stages: object, pace: Pace) -> None:
+def _through(jobs: Sequence[Any], stages: Stages[Any], pace: Pace) -> None:
     for _, _, error in flow(jobs, stages, pace):
         if error is not None:
             raise error
 
 
 def _processes(direction: str, files: list[Path], folder: Path, model: str | None, device: str, pace: Pace) -> float:
-    """Seconds for each file when each has its own process, as many at once as there are threads."""
+    """Seconds for files that have a process each, as many at once as there are threads."""
     options = ["-o", str(folder) + os.sep, "--force", "--device", device, *(["--model", model] if model else [])]
 
     def one(file: Path) -> None:
@@ -167,11 +182,14 @@ def _processes(direction: str, files: list[Path], folder: Path, model: str | Non
         with ThreadPoolExecutor(pace.threads) as pool:
             list(pool.map(one, files))
 
-    return _seconds(all_of_them) / len(files)
+    return _seconds(all_of_them)
 
 
 def crops(sources: Sequence[str], count: int, size: int) -> list[Pixels]:
-    """So many different squares of the pictures' middle and corners, in turn; a picture is halved until nothing new fits."""
+    """So many squares, one of each picture that has room for it, then another one of each; the same where there is no more room.
+
+    Raises EvaluationError where no picture has room. ProgcodecError, ImageError: as :func:`read_pictures`.
+    """
     found: list[Pixels] = []
     pictures = [Image.fromarray(picture.pixels) for picture in read_pictures(sources)]
     step = 0
@@ -230,7 +248,7 @@ def table(found: Sequence[Measured]) -> str:
 @click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True)
 @click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Turns.")
 @click.option("--processes", type=click.IntRange(min=1), default=8, show_default=True, help="Pictures for separate processes.")
-def main(sources: tuple[str, ...], count: int, size: int, **options) -> None:
+def main(sources: tuple[str, ...], count: int, size: int, **options: Any) -> None:
     if size % 16:
         raise click.UsageError("--size must be a multiple of 16.")
     try:
@@ -239,6 +257,8 @@ def main(sources: tuple[str, ...], count: int, size: int, **options) -> None:
         raise click.ClickException(str(error)) from None
     click.echo(f"{count} pictures of {size} x {size}, batches of {options['batch']}, {torch.get_num_threads()} threads\n")
     click.echo(table(found))
+    cost = ", ".join(f"{m.core_hours:.0f} core hours to {m.direction}" for m in found)
+    click.echo(f"\nSeparate processes: computed from {min(count, options['processes'])} of them. A million pictures: {cost}.")
 
 
 if __name__ == "__main__":

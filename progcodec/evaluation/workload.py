@@ -8,6 +8,7 @@ import glob
 import random
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -111,7 +112,13 @@ class _Archives:
         except (tarfile.TarError, EOFError, OSError) as error:
             raise EvaluationError(f"{path}: not a readable tar archive: {error}") from None
         for member in members:
-            yield Found(member.name, lambda member=member: archive.extractfile(member).read())  # type: ignore[union-attr]
+            yield Found(member.name, partial(_content, archive, member))
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = archive.extractfile(member)
+    assert file is not None, "not a regular file"
+    return file.read()
 
 
 def _of_source(source: str, archives: _Archives) -> Iterator[Found]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from progcodec.config import DEFAULT_PIXEL_LIMIT
 from progcodec.errors import ProgcodecError
@@ -76,7 +76,7 @@ class Answer:
         for budget, size, outcome in made:
             if isinstance(outcome, Exception):
                 raise outcome if budget is None else ProgcodecError(f"at {budget:,} bytes: {outcome}")
-            options = {"level": self.level, "confidence": self.confidence, "top": self.top}
+            options: dict[str, Any] = {"level": self.level, "confidence": self.confidence, "top": self.top}
             (answer,) = answers(outcome[None], self._tree, **options)
             record = {"budget": budget, "bytes": size, "text": str(answer), "path": [_guess(guess) for guess in answer.path]}
             records.append(record | ({"top": [_guess(guess) for guess in answer.top]} if self.top else {}))

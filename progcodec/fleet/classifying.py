@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from progcodec.arrays import Floats
 from progcodec.bitstream.container import parse_header
@@ -11,6 +11,10 @@ from progcodec.errors import ProgcodecError
 from progcodec.fleet.flow import Loaded, Share
 from progcodec.fleet.operation import threads
 from progcodec.stream import truncate
+
+if TYPE_CHECKING:
+    from progcodec.classification.classifier import Classifier
+    from progcodec.codec import Codec
 
 
 class Prefix(NamedTuple):
@@ -61,7 +65,7 @@ class Classify:
     def finish(self, job: str, made: list[Classified]) -> list[Classified]:
         return made
 
-    def _find(self, data: bytes) -> tuple:
+    def _find(self, data: bytes) -> "tuple[Codec, Classifier]":
         with self._loading:
             return self._models(data)
 

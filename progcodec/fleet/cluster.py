@@ -5,12 +5,14 @@
 Plain actors, not Ray Data: an output is a whole shard that its actor writes, so no pixel and no stream passes through Ray's
 object store or the driver. The driver hands each ready actor one shard at a time. Where an actor dies with its machine, its
 shard goes back to the front of the queue and a replacement is asked for, which gets shards only once it runs: so no shard waits
-for a machine that never comes. Storage errors are tried again likewise; what is wrong with a shard itself is told at once.
+for a machine that never comes. Whatever else goes wrong in an actor is tried again likewise, as storage may answer the next
+time; what is wrong with a shard itself is told at once.
 """
 
 import tempfile
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,8 +23,11 @@ from progcodec.fleet.operation import Operation
 from progcodec.fleet.shards import Converted, Shard, convert
 
 ATTEMPTS = 4
-"""How often a shard is tried that fails for what may pass: a lost machine, a storage error."""
+"""How often a shard is tried that fails for what may pass: a lost machine, a storage error. As many starts that fail are allowed
+to each actor for each shard that gets done."""
 CPUS_PER_ACTOR = 2
+FAREWELL = 5.0
+"""Seconds that actors have to clean up at the end."""
 
 
 class Terms(NamedTuple):
@@ -38,12 +43,11 @@ class Worker:
 
     def __init__(self, operation: Operation, checkpoint: bytes | None) -> None:
         """`checkpoint`: the content of the file that the driver's operation names; machines need not have that file."""
-        self._folder = None
+        self._folder = ExitStack()
         if checkpoint is not None:
-            self._folder = tempfile.TemporaryDirectory(prefix="progcodec-")
-            path = Path(self._folder.name, "model.safetensors")
+            path = Path(self._folder.enter_context(tempfile.TemporaryDirectory(prefix="progcodec-")), "model.safetensors")
             path.write_bytes(checkpoint)
-            operation = replace(operation, model=str(path))  # type: ignore[type-var]
+            operation = _changed(operation, model=str(path))
         self._operation = operation
 
     def ready(self) -> None:
@@ -56,10 +60,14 @@ class Worker:
         except ProgcodecError as error:
             return error
 
+    def close(self) -> None:
+        """Removes what lies on the machine's disk."""
+        self._folder.close()
+
 
 def convert_on_cluster(
     shards: Sequence[Shard], operation: Operation, terms: Terms, address: str | None = None
-) -> Iterator[Outcome[Shard]]:
+) -> Generator[Outcome[Shard], None, None]:
     """An outcome for each shard, as they get done; its result is a :class:`Converted`.
 
     Args:
@@ -76,20 +84,22 @@ class _Driver:
         self._ray = ray
         self._waiting = deque((shard, 1) for shard in shards)
         self._terms = ray.put(terms)
-        self._arguments = ray.put(replace(operation)), ray.put(_checkpoint_of(operation))  # a copy has no model loaded
-        resources = ray.cluster_resources()
-        gpus = int(resources.get("GPU", 0))
-        cpus = min(CPUS_PER_ACTOR, max(1, int(resources.get("CPU", 1))))
-        count = gpus or max(1, int(resources.get("CPU", 1)) // cpus)
+        self._arguments = ray.put(_changed(operation)), ray.put(_checkpoint_of(operation))  # a copy has no model loaded
+        machines = [machine["Resources"] for machine in ray.nodes() if machine["Alive"]]
+        gpus = sum(int(machine.get("GPU", 0)) for machine in machines)
+        cores = [int(machine.get("CPU", 0)) for machine in machines]
+        cpus = min(CPUS_PER_ACTOR, max([1, *cores]))
+        self._count = min(gpus or max(1, sum(own // cpus for own in cores)), len(shards))
         self._kind = ray.remote(Worker).options(num_cpus=cpus, num_gpus=1 if gpus else 0)
         self._starting: dict[Any, Any] = {}  # reference of ready() → actor
         self._under_way: dict[Any, tuple[Any, Shard, int]] = {}  # reference of convert() → actor, shard, attempt
         self._idle: list[Any] = []
-        for _ in range(min(count, len(shards))):
-            self._start_actor()
+        self._starts_to_lose = ATTEMPTS * self._count
 
-    def outcomes(self) -> Iterator[Outcome[Shard]]:
+    def outcomes(self) -> Generator[Outcome[Shard], None, None]:
         try:
+            for _ in range(self._count):
+                self._start_actor()
             while self._waiting or self._under_way:
                 while self._idle and self._waiting:
                     shard, attempt = self._waiting.popleft()
@@ -100,6 +110,8 @@ class _Driver:
                     self._take_started(reference)
                 elif (outcome := self._take_done(reference)) is not None:
                     yield outcome
+            if self._idle:
+                self._ray.wait([actor.close.remote() for actor in self._idle], num_returns=len(self._idle), timeout=FAREWELL)
         finally:
             for actor in (*self._idle, *self._starting.values(), *(actor for actor, _, _ in self._under_way.values())):
                 self._ray.kill(actor)
@@ -114,10 +126,12 @@ class _Driver:
             self._ray.get(reference)
         except self._ray.exceptions.ActorUnschedulableError as error:
             raise ClusterError(f"no machine of the cluster can hold a worker: {_line(error)}") from error
-        except self._ray.exceptions.RayTaskError as error:  # its making failed by itself, and would again
-            raise ClusterError(f"a worker cannot start: {_line(error)}") from error
-        except self._ray.exceptions.RayError:  # lost with its machine
-            self._start_actor()
+        except self._ray.exceptions.RayError as error:  # lost with its machine, or this package is not there
+            self._starts_to_lose -= 1
+            if self._starts_to_lose > 0:
+                self._start_actor()
+            elif not (self._starting or self._under_way or self._idle):
+                raise ClusterError(f"no worker starts: {_line(error)}") from error
         else:
             self._idle.append(actor)
 
@@ -128,13 +142,12 @@ class _Driver:
             result = self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:  # raised in the worker, which lives on
             self._idle.append(actor)
-            if not isinstance(error.cause, (OSError, MemoryError)):
-                raise
             return self._again(shard, attempt, error)
         except self._ray.exceptions.RayError as error:  # the worker is gone
             self._start_actor()
             return self._again(shard, attempt, error)
         self._idle.append(actor)
+        self._starts_to_lose = ATTEMPTS * self._count
         if isinstance(result, ProgcodecError):
             return Outcome(shard, error=result)
         return Outcome(shard, result)
@@ -144,6 +157,13 @@ class _Driver:
             return Outcome(shard, error=ClusterError(f"failed {ATTEMPTS} times, at last: {_line(error)}"))
         self._waiting.appendleft((shard, attempt + 1))
         return None
+
+
+def _changed(operation: Operation, **fields: object) -> Operation:
+    """A copy with other fields, and with nothing that the operation has loaded."""
+    dataclass: Any = operation
+    copy: Operation = replace(dataclass, **fields)
+    return copy
 
 
 def _connected(address: str | None) -> Any:
@@ -171,5 +191,6 @@ def _checkpoint_of(operation: Operation) -> bytes | None:
 
 
 def _line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(getattr(error, "cause", None) or error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    text = str(getattr(error, "cause", None) or error)
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
+    return lines[-1 if "creation task" in lines[0] else 0]  # there Ray quotes a traceback

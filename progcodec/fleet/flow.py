@@ -8,17 +8,19 @@ written. torch, Pillow and the system's calls run beside each other; the range c
 per cent of the time. What is in flight is bounded, in inputs and in pixels, so a folder of any length takes the same memory.
 """
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Generator, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from progcodec.fleet.threads import Reply, Threads
 
 Job = TypeVar("Job")
+Job_contra = TypeVar("Job_contra", contravariant=True)
 
-LOADED_PIXELS = 64_000_000
-"""Pixels read and not yet through the network, from which on reading pauses: 200 MB as bytes."""
+PIXELS_IN_FLIGHT = 64_000_000
+"""Pixels read and not yet written, from which on reading pauses: 200 MB as bytes."""
 BATCH_PIXELS = 4_000_000
 """Pixels of a batch; one picture may have more."""
 PARALLEL_PIXELS = 8_000_000
@@ -54,16 +56,16 @@ class Share(NamedTuple):
     of: int
 
 
-class Stages(Protocol[Job]):
+class Stages(Protocol[Job_contra]):
     """The work. Each call may be made in any thread, several at a time; an Exception that it raises is the job's outcome."""
 
-    def load(self, job: Job) -> Loaded | Settled:
+    def load(self, job: Job_contra) -> Loaded | Settled:
         """Read and decode an input."""
 
-    def run(self, contents: Sequence, share: Share) -> Sequence:
+    def run(self, contents: Sequence[Any], share: Share) -> Sequence[Any]:
         """Network and range coder for inputs of one group, with that share of the threads."""
 
-    def finish(self, job: Job, made: object) -> object:
+    def finish(self, job: Job_contra, made: Any) -> object:
         """Write what was made; the job's result."""
 
 
@@ -102,7 +104,7 @@ class _Group:
     places: list[int] = field(default_factory=list)
 
 
-def flow(jobs: Iterable[Job], stages: Stages[Job], pace: Pace) -> Iterator[Outcome[Job]]:
+def flow(jobs: Iterable[Job], stages: Stages[Job], pace: Pace) -> Generator[Outcome[Job], None, None]:
     """An outcome for each job, in order; one that fails never stops the rest. Closing the iterator ends the work.
 
     What is no Exception (a panic of an extension module, say), and what ``jobs`` itself raises, ends it too, and is raised here.
@@ -119,18 +121,19 @@ class _Flow(Generic[Job]):
         self._replies: SimpleQueue[Reply] = SimpleQueue()
         self._jobs: dict[int, Job] = {}  # read, and not yet told of
         self._loaded: dict[int, Loaded] = {}  # read, and not yet in the network
+        self._weights: dict[int, int] = {}  # pixels of what was read and has no outcome
         self._groups: dict[Hashable, _Group] = {}
         self._outcomes: dict[int, Outcome[Job]] = {}
         self._exhausted = False
         self._reading = self._running = self._writing = 0
-        self._waiting_pixels = self._running_pixels = 0
+        self._running_pixels = 0
         self._read = 0
         self._quiet = False  # nothing happened for a while
         self._readers = Threads("load", READERS, self._replies, READING_PATIENCE)
         self._workers = Threads("run", pace.workers, self._replies, PATIENCE)
         self._writers = Threads("finish", WRITERS, self._replies, PATIENCE)
 
-    def outcomes(self) -> Iterator[Outcome[Job]]:
+    def outcomes(self) -> Generator[Outcome[Job], None, None]:
         told = 0
         with self._writers, self._workers, self._readers:
             while True:
@@ -153,21 +156,22 @@ class _Flow(Generic[Job]):
             not self._exhausted
             and self._reading < 2 * READERS
             and len(self._jobs) < self._window
-            and self._waiting_pixels < LOADED_PIXELS
+            and sum(self._weights.values()) < PIXELS_IN_FLIGHT
         ):
-            place, job = next(self._source, (None, None))
-            if place is None:
+            following = next(self._source, None)
+            if following is None:
                 self._exhausted = True
                 return
+            place, job = following
             self._jobs[place] = job
             self._read += 1
             self._reading += 1
-            self._readers.submit(place, lambda job=job: self._stages.load(job))
+            self._readers.submit(place, partial(self._stages.load, job))
 
     def _start_batches(self) -> None:
         while self._running < self._pace.workers and (waiting := self._next_group()) is not None:
             places = waiting.places[: self._batch_size(self._loaded[waiting.places[0]].pixels)]
-            pixels = sum(self._loaded[place].pixels for place in places)
+            pixels = sum(self._weights[place] for place in places)
             if self._running and self._running_pixels + pixels > PARALLEL_PIXELS:
                 return
             del waiting.places[: len(places)]
@@ -196,7 +200,6 @@ class _Flow(Generic[Job]):
         alone = pixels > PARALLEL_PIXELS // 2 or self._alone()
         threads = self._pace.threads if alone else max(1, self._pace.threads // self._pace.workers)
         share = Share(threads, self._pace.threads)
-        self._waiting_pixels -= pixels
         self._running_pixels += pixels
         self._running += 1
         self._workers.submit((places, pixels), lambda: _run(self._stages, contents, share))
@@ -220,7 +223,7 @@ class _Flow(Generic[Job]):
             raise reply.error
         if reply.kind == "load":
             self._reading -= 1
-            self._take_loaded(reply.subject, reply)
+            self._take_loaded(reply.subject, reply.value, reply.error)
         elif reply.kind == "run":
             places, pixels = reply.subject
             self._running -= 1
@@ -230,27 +233,29 @@ class _Flow(Generic[Job]):
                 self._take_made(place, one)
         else:
             self._writing -= 1
-            self._outcomes[reply.subject] = Outcome(self._jobs[reply.subject], reply.value, reply.error)
+            self._settle(reply.subject, reply.value, reply.error)
 
-    def _take_loaded(self, place: int, reply: Reply) -> None:
-        if isinstance(reply.value, Loaded):
-            self._loaded[place] = reply.value
-            self._waiting_pixels += reply.value.pixels
-            self._groups.setdefault(reply.value.group, _Group(reply.value.group)).places.append(place)
+    def _take_loaded(self, place: int, loaded: Loaded | Settled | None, error: Exception | None) -> None:
+        if isinstance(loaded, Loaded):
+            self._loaded[place] = loaded
+            self._weights[place] = loaded.pixels
+            self._groups.setdefault(loaded.group, _Group(loaded.group)).places.append(place)
         else:
-            result = reply.value.result if isinstance(reply.value, Settled) else None
-            self._outcomes[place] = Outcome(self._jobs[place], result, reply.error)
+            self._settle(place, loaded.result if isinstance(loaded, Settled) else None, error)
 
     def _take_made(self, place: int, made: object) -> None:
-        job = self._jobs[place]
         if isinstance(made, Exception):
-            self._outcomes[place] = Outcome(job, error=made)
+            self._settle(place, None, made)
         else:
             self._writing += 1
-            self._writers.submit(place, lambda: self._stages.finish(job, made))
+            self._writers.submit(place, partial(self._stages.finish, self._jobs[place], made))
+
+    def _settle(self, place: int, result: object, error: Exception | None) -> None:
+        self._weights.pop(place, None)
+        self._outcomes[place] = Outcome(self._jobs[place], result, error)
 
 
-def _run(stages: Stages, contents: list, share: Share) -> Sequence:
+def _run(stages: Stages[Any], contents: list[Any], share: Share) -> Sequence[Any]:
     """As ``stages.run``; where a batch fails, each by itself, so that an exception stands for the one that is to blame."""
     try:
         return stages.run(contents, share)

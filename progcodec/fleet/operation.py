@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from progcodec.config import DEFAULT_PIXEL_LIMIT
 from progcodec.fleet.flow import Loaded, Pace, Share
@@ -44,8 +44,11 @@ class Operation(Protocol):
         suffixes: of the inputs, in lower case.
     """
 
-    suffix: str
-    suffixes: tuple[str, ...]
+    @property
+    def suffix(self) -> str: ...
+
+    @property
+    def suffixes(self) -> tuple[str, ...]: ...
 
     def signature(self) -> dict[str, object]:
         """All that decides an output besides its input: JSON values. May load the model."""
@@ -56,10 +59,10 @@ class Operation(Protocol):
     def load(self, data: bytes) -> Loaded:
         """An input's content, decoded as far as it can be without the network."""
 
-    def run(self, contents: Sequence, share: Share) -> Sequence:
+    def run(self, contents: Sequence[Any], share: Share) -> Sequence[Any]:
         """Contents of one group through network and range coder, with that share of the threads."""
 
-    def finish(self, made: object) -> Product:
+    def finish(self, made: Any) -> Product:
         """The output file of one thing made."""
 
 
@@ -76,7 +79,7 @@ class Encode:
     model: str | None = None
     device: str = "auto"
     checksums: bool = True
-    cut: tuple[tuple[str, object], ...] = ()
+    cut: tuple[tuple[str, Any], ...] = ()
     max_pixels: int = DEFAULT_PIXEL_LIMIT
     quality: int = 0
 
@@ -104,7 +107,7 @@ class Encode:
         picture = open_image(data, self.max_pixels)
         return Loaded(picture.size, picture.width * picture.height, picture)
 
-    def run(self, contents: Sequence, share: Share) -> list[bytes]:
+    def run(self, contents: Sequence[Any], share: Share) -> list[bytes]:
         with _LOADING:
             codec = self.codec
         with threads(share):
@@ -130,7 +133,7 @@ class Decode:
 
     model: str | None = None
     device: str = "auto"
-    cut: tuple[tuple[str, object], ...] = ()
+    cut: tuple[tuple[str, Any], ...] = ()
     form: str = "PNG"
     max_pixels: int = DEFAULT_PIXEL_LIMIT
     region: tuple[int, int, int, int] | None = None
@@ -152,7 +155,7 @@ class Decode:
         header = parse_header(data, self.max_pixels)
         return Loaded((header.fingerprint, header.width, header.height), header.width * header.height, data)
 
-    def run(self, contents: Sequence, share: Share) -> "list[Image]":
+    def run(self, contents: Sequence[Any], share: Share) -> "list[Image]":
         from progcodec.api import codec_for
 
         with _LOADING:
@@ -170,7 +173,7 @@ class Decode:
 class Truncate:
     """``.shc`` streams to prefixes of them. ``cut``: keywords of :func:`progcodec.truncate`. Needs no torch and no model."""
 
-    cut: tuple[tuple[str, object], ...]
+    cut: tuple[tuple[str, Any], ...]
 
     suffix = ".shc"
     suffixes = (".shc",)
@@ -184,7 +187,7 @@ class Truncate:
     def load(self, data: bytes) -> Loaded:
         return Loaded(None, 1, data)
 
-    def run(self, contents: Sequence, share: Share) -> list[bytes]:
+    def run(self, contents: Sequence[Any], share: Share) -> list[bytes]:
         return [truncate(data, **dict(self.cut)) for data in contents]
 
     def finish(self, made: bytes) -> Product:

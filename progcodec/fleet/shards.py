@@ -21,7 +21,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from progcodec.errors import ProgcodecError, ShardError
+from progcodec.errors import CheckpointError, ClassifierError, HierarchyError, ProgcodecError, ShardError, in_one_line
 from progcodec.fleet import storage
 from progcodec.fleet.flow import Loaded, Outcome, Settled, Share, flow
 from progcodec.fleet.journal import made_of
@@ -29,6 +29,9 @@ from progcodec.fleet.operation import Operation
 
 RECORD = "__progcodec__"
 """The first member of an output."""
+
+NO_FAULT_OF_AN_INPUT = (CheckpointError, ClassifierError, HierarchyError, MemoryError, RuntimeError)
+"""The model's or the machine's, torch's errors among them: they end the shard, which would else pass for finished."""
 
 
 class Shard(NamedTuple):
@@ -74,6 +77,7 @@ def convert(shard: Shard, operation: Operation, *, batch: int = 16, resume: bool
 
     Raises:
         ShardError: no sound tar file, or an output that may not be replaced. OSError: it cannot be read or written.
+        What is in NO_FAULT_OF_AN_INPUT; whatever else an input raises is its failure.
     """
     there = storage.read_if_there(shard.target) if resume or not force else None
     if there is not None and not resume:
@@ -102,7 +106,7 @@ class _MemberStages:
     def load(self, job: Member) -> Loaded | Settled:
         return self._operation.load(job.data) if job.is_input else Settled(job.data)
 
-    def run(self, contents: Sequence, share: Share) -> Sequence:
+    def run(self, contents: Sequence[Any], share: Share) -> Sequence[Any]:
         return self._operation.run(contents, share)
 
     def finish(self, job: Member, made: object) -> bytes:
@@ -110,7 +114,7 @@ class _MemberStages:
 
 
 def _assembled(outcomes: Sequence[Outcome[Member]], operation: Operation, source: str) -> tuple[bytes, Converted]:
-    """The output, and what to tell of it. Raises what is no expected error of an input."""
+    """The output, and what to tell of it. Raises what is no input's fault."""
     kept: list[tuple[tarfile.TarInfo, bytes]] = []
     failures: list[tuple[str, str]] = []
     taken: dict[str, str] = {}
@@ -119,9 +123,10 @@ def _assembled(outcomes: Sequence[Outcome[Member]], operation: Operation, source
         inputs += member.is_input
         name = member.header.name
         if error is not None:
-            if not isinstance(error, (ProgcodecError, OSError, MemoryError)):
+            if isinstance(error, NO_FAULT_OF_AN_INPUT):
                 raise error
-            failures.append((name, " ".join(str(error).split()) or type(error).__name__))
+            kind = "" if isinstance(error, (ProgcodecError, OSError)) else f"{type(error).__name__}: "
+            failures.append((name, kind + in_one_line(error)))
             continue
         output = os.path.splitext(name)[0] + operation.suffix if member.is_input else name
         if output in taken:
@@ -154,10 +159,10 @@ def _members(data: bytes, suffixes: tuple[str, ...]) -> Iterator[Member]:
                     hidden = os.path.basename(header.name).startswith(".")
                     yield Member(header, content, header.name.lower().endswith(suffixes) and not hidden)
             # tarfile takes a cut or damaged header for the end; only a block of zeros is one.
-            tar.fileobj.seek(tar.offset)  # type: ignore[union-attr]
-            if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # type: ignore[union-attr]
+            tar.fileobj.seek(tar.offset)
+            if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
                 raise ShardError("not a sound tar file: its end is missing")
-            while tar.fileobj.read(1 << 20):  # type: ignore[union-attr]  # a compressed file tells of damage at its end
+            while tar.fileobj.read(1 << 20):  # a compressed file tells of damage at its end
                 pass
     except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
         raise ShardError(f"not a sound tar file: {error}") from error
@@ -170,14 +175,15 @@ def _record_of(output: bytes) -> dict[str, Any] | None:
             first = tar.next()
             if first is None or first.name != RECORD:
                 return None
-            return json.loads(tar.extractfile(first).read())  # type: ignore[union-attr]
+            record: dict[str, Any] = json.loads(tar.extractfile(first).read())  # type: ignore[union-attr]
+            return record
     except (tarfile.TarError, ValueError, AttributeError):
         return None
 
 
 def _is_unchanged(output: bytes, record: dict[str, Any]) -> bool:
     try:
-        return record["sha256"] == _digest(_members(output, ()))
+        return bool(record["sha256"] == _digest(_members(output, ())))
     except ShardError:
         return False
 

@@ -3,6 +3,7 @@
 Torch brings fsspec; a store's own package (s3fs, gcsfs) does not come with it.
 """
 
+import os
 from typing import TYPE_CHECKING
 
 from progcodec.errors import ShardError
@@ -13,17 +14,24 @@ if TYPE_CHECKING:
 
 
 def matching(pattern: str) -> list[str]:
-    """Names that a pattern with ``*`` stands for, in order, as URIs where it is one; a name without one stays as it is."""
+    """What a pattern with ``*`` stands for, in order, or a name without one: as :func:`everywhere` has it."""
+    pattern = everywhere(pattern)
     if "*" not in pattern:
         return [pattern]
     store, path = _store(pattern)
     return [store.unstrip_protocol(name) if "://" in pattern else name for name in sorted(store.glob(path))]
 
 
+def everywhere(name: str) -> str:
+    """A name that means the same in any working folder: a URI, or an absolute path."""
+    return name if "://" in name else os.path.abspath(name)
+
+
 def read(name: str) -> bytes:
     """All of a file. Raises OSError, ShardError."""
     store, path = _store(name)
-    return store.cat_file(path)
+    content: bytes = store.cat_file(path)
+    return content
 
 
 def read_if_there(name: str) -> bytes | None:
@@ -51,9 +59,10 @@ def _store(name: str) -> "tuple[AbstractFileSystem, str]":
     from fsspec.core import url_to_fs
 
     try:
-        return url_to_fs(name)
+        store, path = url_to_fs(name)
     except (ImportError, ValueError) as error:  # a store without its package, or no store of that name
         raise ShardError(f"{name}: {error}") from error
+    return store, path
 
 
 def _on_disk(store: "AbstractFileSystem") -> bool:

@@ -5,15 +5,15 @@ import threading
 import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 
 class Reply(NamedTuple):
     """What became of one call: ``value``, or the ``error`` that it raised."""
 
     kind: str
-    subject: object
-    value: object
+    subject: Any
+    value: Any
     error: BaseException | None
 
 
@@ -40,7 +40,7 @@ class Threads:
         """Have ``call`` made; ``subject`` comes back with its reply."""
         self._calls.put((subject, call))
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *exception: object) -> None:
         """Makes no more calls."""
         with contextlib.suppress(Empty):
             while True:

@@ -14,6 +14,7 @@ Two things make the groups follow meaning, and come out the same from seed to se
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -34,14 +35,14 @@ def unit_rows(embeddings: Floats) -> Floats:
     if rows.ndim != 2 or rows.dtype.kind not in "fiu" or not rows.size:
         raise HierarchyError(f"embeddings must be a table of numbers, not {rows.dtype} of shape {rows.shape}")
     rows = rows.astype(np.float64)
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    lengths: Floats = np.linalg.norm(rows, axis=1, keepdims=True)
     if not np.isfinite(lengths).all() or not lengths.all():
         raise HierarchyError("embeddings must be finite and not all zero in any row")
     return rows / lengths
 
 
 def check_sizes(sizes: Sequence[int], classes: int) -> None:
-    if not sizes or sizes[0] < 1 or any(low >= high for low, high in zip(sizes, sizes[1:])) or sizes[-1] > classes:
+    if not sizes or sizes[0] < 1 or any(low >= high for low, high in pairwise(sizes)) or sizes[-1] > classes:
         listed = ",".join(map(str, sizes))
         raise HierarchyError(f"sizes must grow from 1 up to at most the {classes} classes, not {listed or 'none'}")
 
@@ -54,7 +55,7 @@ def nested(rows: Floats, sizes: Sequence[int], seed: int, restarts: int = RESTAR
     """
     check_sizes(sizes, len(rows))
     levels: list[Ints] = []
-    groups = [np.arange(len(rows))]
+    groups: list[Ints] = [np.arange(len(rows))]
     for size in sizes:
         parts = shares([len(group) for group in groups], size)
         groups = [part for group, k in zip(groups, parts) for part in _split(rows, group, k, seed, restarts)]
@@ -110,7 +111,7 @@ def kmeans(rows: Floats, k: int, seed: int, restarts: int) -> Ints:
         from sklearn.cluster import KMeans
         from threadpoolctl import threadpool_limits
     except ModuleNotFoundError as error:
-        raise ProgcodecError(f"building a hierarchy needs the 'hierarchy' extra of this package ({error})") from error
+        raise ProgcodecError(f"building a hierarchy needs an extra: pip install 'progcodec[hierarchy]' ({error})") from error
     import warnings
 
     starts = np.random.default_rng(seed).integers(2**31, size=restarts)

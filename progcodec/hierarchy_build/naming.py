@@ -64,7 +64,7 @@ def names(
     must have a WordNet id.
     """
     words, table = _vocabulary(classes, taxonomy) if taxonomy else ([], np.zeros((0, len(classes)), dtype=bool))
-    above = np.zeros(len(classes), dtype=np.int64)
+    above: Ints = np.zeros(len(classes), dtype=np.int64)
     taken: set[str] = set()
     named: list[list[tuple[str, float]]] = []
     for number, labels in enumerate(levels):
@@ -122,7 +122,7 @@ def _matches(inside: Flags, scope: Flags, words: list[str], table: Flags, lower:
     least = max(PART_SHARE[lower] * size, 2)
     parts = [i for i in order if hits[i] >= least]
     apart = {pair for pair in combinations(parts, 2) if not (table[pair[0]] & table[pair[1]]).any()}
-    best = {(i,): float(single[i]) for i in order}
+    best: dict[tuple[int, ...], float] = {(i,): float(single[i]) for i in order}
     for count in range(2, PARTS[lower] + 1):
         for chosen in combinations(parts, count):
             if apart.issuperset(combinations(chosen, 2)):

@@ -21,7 +21,7 @@ def plot(hierarchy: Hierarchy) -> bytes:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ProgcodecError(f"plots need the 'hierarchy' extra of this package ({error})") from error
+        raise ProgcodecError(f"plots need an extra: pip install 'progcodec[hierarchy]' ({error})") from error
 
     last = len(hierarchy.levels) - 1
     place: dict[Node, float] = {}

@@ -55,7 +55,7 @@ def depth_cut(taxonomy: Taxonomy, wnids: Sequence[str], size: int) -> tuple[int,
 
 
 def stability(
-    rows: Floats, levels: list[Ints], sizes: Sequence[int], seed: int, restarts: int
+    rows: Floats, levels: Sequence[Ints], sizes: Sequence[int], seed: int, restarts: int
 ) -> list[dict[str, float]]:
     """For each level the adjusted Rand index between the partitions from five seeds: mean and least of all pairs.
 
@@ -64,11 +64,11 @@ def stability(
     from sklearn.metrics import adjusted_rand_score
 
     runs = [levels, *(nested(rows, sizes, other, restarts) for other in range(seed + 1, seed + STABILITY_SEEDS))]
-    levels = []
+    found: list[dict[str, float]] = []
     for level in range(len(sizes)):
         values = [adjusted_rand_score(one[level], two[level]) for one, two in combinations(runs, 2)]
-        levels.append({"mean": round(float(np.mean(values)), 4), "least": round(float(np.min(values)), 4)})
-    return levels
+        found.append({"mean": round(float(np.mean(values)), 4), "least": round(float(np.min(values)), 4)})
+    return found
 
 
 def table(quality: dict[str, Any]) -> list[str]:

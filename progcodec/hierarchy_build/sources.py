@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -56,17 +57,18 @@ def clip_embeddings(names: Sequence[str], model: str, pretrained: str | None, te
         import open_clip
         import torch
     except ModuleNotFoundError as error:
-        raise ProgcodecError(f"--clip needs the 'hierarchy' extra of this package ({error})") from error
+        raise ProgcodecError(f"--clip needs an extra: pip install 'progcodec[hierarchy]' ({error})") from error
     try:
         network = open_clip.create_model(model, pretrained=pretrained).eval()
         tokenizer = open_clip.get_tokenizer(model)
     except Exception as error:  # open_clip and its download clients raise a dozen classes without a common base
         raise HierarchyError(f"cannot load CLIP {model} ({pretrained}): {str(error).splitlines()[0]}") from error
-    total = 0
+    total: Any = 0
     with torch.inference_mode():
         for template in templates:
             texts = [template.replace("{}", name) for name in names]
             parts = [texts[start : start + BATCH] for start in range(0, len(texts), BATCH)]
             rows = torch.cat([network.encode_text(tokenizer(part)) for part in parts]).double()
             total = total + rows / rows.norm(dim=1, keepdim=True)
-    return (total / total.norm(dim=1, keepdim=True)).numpy()
+    rows_of_all: Floats = (total / total.norm(dim=1, keepdim=True)).numpy()
+    return rows_of_all

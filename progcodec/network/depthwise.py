@@ -5,6 +5,8 @@ more so in bfloat16. Here it is one more depthwise convolution: each channel of 
 gradient, which plays the kernel, and pictures are summed. Values, gradients and checkpoints are those of ``nn.Conv2d``.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,12 +16,12 @@ class _Correlation(torch.autograd.Function):
     """Depthwise convolution without bias, zero padding of half the (odd) kernel: (N, C, H, W), (C, 1, k, k) to (N, C, H, W)."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
         return F.conv2d(x, weight, padding=weight.shape[-1] // 2, groups=len(weight))
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
         n, channels, height, width = x.shape
         padding = weight.shape[-1] // 2
@@ -44,6 +46,7 @@ class Depthwise(nn.Conv2d):
         if x.device.type != "cpu" or not (torch.is_grad_enabled() and self.weight.requires_grad):
             return super().forward(x)
         weight, bias = self.weight, self.bias
+        assert bias is not None
         if torch.is_autocast_enabled("cpu"):
             x, weight, bias = (t.to(torch.get_autocast_dtype("cpu")) for t in (x, weight, bias))
         return _Correlation.apply(x, weight) + bias[:, None, None]

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from progcodec.errors import in_one_line
+
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 REASON_LENGTH = 200
 
@@ -45,4 +47,4 @@ def check_fit(make: Callable[[], nn.Module], blocks: int, tensors: Mapping[str, 
 
 def one_line(error: Exception) -> str:
     """What an error says, in one line of bounded length: its text may quote the file."""
-    return " ".join(str(error).split())[:REASON_LENGTH]
+    return in_one_line(error)[:REASON_LENGTH]

@@ -79,6 +79,8 @@ class HeadBlock(nn.Module):
 class LatentHead(nn.Module):
     """See the top of this file. ``spread``, a buffer, holds about each latent channel's standard deviation."""
 
+    spread: Tensor
+
     def __init__(self, config: HeadConfig) -> None:
         super().__init__()
         self.config = config
@@ -96,7 +98,8 @@ class LatentHead(nn.Module):
         nn.init.orthogonal_(self.enter.weight)
         nn.init.orthogonal_(self.down.weight)
         nn.init.zeros_(self.bits.weight)
-        nn.init.normal_(self.leave.weight, std=0.01)
+        if not self.leave.weight.is_meta:  # for numbers without storage torch would load its compiler, which takes 1.6 s
+            nn.init.normal_(self.leave.weight, std=0.01)
         nn.init.zeros_(self.leave.bias)
 
     def forward(self, y: Tensor, bits: Tensor) -> Tensor:

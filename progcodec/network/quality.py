@@ -46,7 +46,7 @@ def step_numerator(quality: int) -> int:
 
 def step_size(quality: int) -> float:
     """The quantisation step, exactly S / 2^16: 4.12 at quality −7, 1 at 0, 0.243 at 7."""
-    return step_numerator(quality) / 2**STEP_BITS
+    return step_numerator(quality) / (1 << STEP_BITS)
 
 
 @cache

@@ -15,6 +15,7 @@ Training runs the very same :func:`integer_layer` on weights that are rounded on
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -55,11 +56,11 @@ class _Straight(torch.autograd.Function):
     """Forward: ``hard``. Backward: the gradient goes to ``soft`` unchanged."""
 
     @staticmethod
-    def forward(ctx, soft: Tensor, hard: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, soft: Tensor, hard: Tensor) -> Tensor:
         return hard
 
     @staticmethod
-    def backward(ctx, gradient: Tensor):  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return gradient, None
 
 
@@ -129,11 +130,16 @@ class IntegerConv(nn.Module):
 
     def forward(self, x: Tensor, outputs: slice = ALL) -> Tensor:
         """``outputs``: the output channels that are wanted."""
-        return integer_layer(x, *(part[outputs] for part in self.integers()), self.kernel, self.low, self.high)
+        weight, bias, multiplier = (part[outputs] for part in self.integers())
+        return integer_layer(x, weight, bias, multiplier, self.kernel, self.low, self.high)
 
 
 class FrozenConv(nn.Module):
     """The exported form of :class:`IntegerConv`: three integer buffers, no parameters, float32 arithmetic."""
+
+    weight: Tensor
+    bias: Tensor
+    multiplier: Tensor
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, unit: int = ACTIVATION_STEPS, signed: bool = False
@@ -157,7 +163,8 @@ class FrozenConv(nn.Module):
     def forward(self, x: Tensor, outputs: slice = ALL) -> Tensor:
         if self._exact is None:
             self._exact = self.weight.float(), self.bias.float(), self.multiplier.double()
-        return integer_layer(x, *(part[outputs] for part in self._exact), self.kernel, self.low, self.high)
+        weight, bias, multiplier = (part[outputs] for part in self._exact)
+        return integer_layer(x, weight, bias, multiplier, self.kernel, self.low, self.high)
 
 
 class ScalePath(nn.Module):
@@ -204,7 +211,9 @@ class ScalePath(nn.Module):
                 raise ValueError("the scale path needs every earlier block, whole")
             if self.delta:
                 x = torch.cat((features, _loudness(earlier, qualities).to(features.dtype)), 1)
-                for layer in self.delta[block - 1]:
+                layers = self.delta[block - 1]
+                assert isinstance(layers, nn.ModuleList)
+                for layer in layers:
                     x = layer(x)
                 total = total + x
         hard = torch.floor((total.detach() + ACTIVATION_STEPS // 2) / ACTIVATION_STEPS)

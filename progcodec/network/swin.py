@@ -37,6 +37,8 @@ class WindowAttention(nn.Module):
         window: positions a side. shift: how far the grid of windows is moved to the bottom right; below ``window``.
     """
 
+    offset: Tensor
+
     def __init__(self, channels: int, heads: int, window: int, shift: int) -> None:
         super().__init__()
         self.heads, self.window = heads, window

@@ -13,12 +13,15 @@ Lengths are latent positions, 16 pixels each, if nothing else is said.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
+from progcodec.arrays import Array
 from progcodec.config import HYPER_STRIDE, LATENT_STRIDE, ModelConfig
+
+Plane = TypeVar("Plane", Tensor, Array)
 
 BLOCK_REACH = 2
 """Of a 5×5 convolution, and so of a block; 1×1 convolutions look nowhere."""
@@ -104,11 +107,11 @@ class Tile(NamedTuple):
     def over(self, stride: int) -> "Tile":
         return Tile(self.rows.over(stride), self.columns.over(stride))
 
-    def read(self, x):
+    def read(self, x: Plane) -> Plane:
         """The part of (..., H, W), tensor or array, that the tile reads."""
         return x[..., self.rows.read, self.columns.read]
 
-    def inner(self, x):
+    def inner(self, x: Plane) -> Plane:
         """The part of what was made of :meth:`read` that the tile gives."""
         return x[..., self.rows.inner, self.columns.inner]
 
@@ -132,7 +135,7 @@ class Box(NamedTuple):
     def moved(self, down: int, right: int) -> "Box":
         return Box(self.top + down, self.left + right, self.bottom + down, self.right + right)
 
-    def cut(self, x):
+    def cut(self, x: Plane) -> Plane:
         """That part of (..., H, W), tensor or array."""
         return x[..., self.top : self.bottom, self.left : self.right]
 
@@ -217,7 +220,8 @@ def stitched(tiles: list[Tile], run: Callable[[Tile], Tensor]) -> Tensor:
         part = run(tile)
         if whole is None:
             form = torch.channels_last if part.is_floating_point() else torch.contiguous_format
-            whole = part.new_empty((*part.shape[:2], height, width)).contiguous(memory_format=form)
+            size = *part.shape[:2], height, width
+            whole = torch.empty(size, dtype=part.dtype, device=part.device, memory_format=form)
         whole[..., tile.rows.start : tile.rows.stop, tile.columns.start : tile.columns.stop] = tile.inner(part)
     assert whole is not None
     return whole

@@ -8,6 +8,7 @@ import os
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -27,7 +28,7 @@ def fill(
     sources: Callable[[int], list[Source]],
     chunks: Sequence[int],
     make: Callable[..., Worker],
-    arguments: tuple,
+    arguments: tuple[Any, ...],
     workers: int,
     title: str,
 ) -> list[Path]:
@@ -62,18 +63,21 @@ def read(path: Path) -> Arrays | None:
         return None
 
 
-def _run(jobs: Iterator, make: Callable[..., Worker], arguments: tuple, workers: int) -> Iterator[None]:
+def _run(
+    jobs: Iterator[tuple[str, list[Source]]], make: Callable[..., Worker], arguments: tuple[Any, ...], workers: int
+) -> Iterator[None]:
     if workers == 1:
         worker = make(*arguments)
         for path, chunk in jobs:
-            yield _write(path, worker(chunk))
+            _write(path, worker(chunk))
+            yield
         return
     # Spawned, not forked: a fork after torch has started threads may hang.
     with multiprocessing.get_context("spawn").Pool(workers, _start, (make, arguments)) as pool:
         yield from pool.imap_unordered(_do, jobs)
 
 
-def _start(make: Callable[..., Worker], arguments: tuple) -> None:
+def _start(make: Callable[..., Worker], arguments: tuple[Any, ...]) -> None:
     global _worker
     import torch
 

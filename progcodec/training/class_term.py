@@ -13,7 +13,7 @@ paper's γ it makes a gradient of the codec some 200 times as long. So it can be
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -40,7 +40,8 @@ def load_groups(path: str, hierarchy: Hierarchy) -> Ints:
         raise TrainingError(f"{path}: must hold {wanted[0]} x {wanted[1]} group numbers, not {groups.dtype} {groups.shape}")
     if any(len(np.unique(level)) <= level.max() for level in groups):
         raise TrainingError(f"{path}: a group is empty")
-    return groups
+    checked: Ints = groups
+    return checked
 
 
 class Clusters:
@@ -73,12 +74,12 @@ class _Capped(torch.autograd.Function):
     """Forward: the pictures (N, 3, H, W). Backward: each one's gradient, shortened to its cap (N,) where it is longer."""
 
     @staticmethod
-    def forward(ctx, pictures: Tensor, caps: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, pictures: Tensor, caps: Tensor) -> Tensor:
         ctx.save_for_backward(caps)
         return pictures.view_as(pictures)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor):  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (caps,) = ctx.saved_tensors
         lengths = gradient.flatten(1).norm(dim=1).clamp_min(1e-30)
         return gradient * (caps / lengths).clamp_max(1)[:, None, None, None], None
@@ -158,6 +159,7 @@ class ClassTerm:
         shares, shortfall = cut_place(out)
         weighted = second_losses * gamma
         at_cut = self.weights.cut * shortfall.exp() * (weighted * shares).sum(1)
+        assert self.weights.second_pass is not None, "the settings rule out a class term without progressive training"
         second = of_kind((weighted[:, 0], weighted[:, 1], at_cut), out, self.weights.second_pass)
         scale = REFERENCE_PIXELS / (clean.shape[2] * clean.shape[3])
         loss = scale * (gamma[-1] * fine_loss + second).mean()

@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
+from progcodec.arrays import Flags
 from progcodec.classification.calibration import Calibration
 from progcodec.classification.classifier import Specification
 from progcodec.classification.head_file import HeadFile
@@ -137,7 +139,8 @@ def start_head(settings: ClassifierSettings, hierarchy: Hierarchy, codec: Codec,
         head = file.build()
     else:
         shape = {"latent_channels": codec.config.latent_channels, "classes": len(hierarchy.classes)}
-        head = LatentHead(HeadConfig(**{**settings.config.to_dict(), **shape}))
+        fields: dict[str, Any] = settings.config.to_dict() | shape
+        head = LatentHead(HeadConfig(**fields))
         rng = np.random.default_rng(settings.seed)
         places = rng.permutation(len(lessons.views))[:SPREAD_VIEWS]
         squares = [latents(codec, [view], [math.inf])[0].square().mean((0, 2, 3)) for view in (lessons.views[n] for n in places)]
@@ -207,7 +210,7 @@ def finish(
     file = HeadFile(head.config, tensors, Calibration.neutral(hierarchy.assignments), codec.fingerprint.hex(), metadata)
     reader = LatentClassifier(file, codec.device)
     judged = judge(reader.logits, codec, read_streams(settings.val, codec, hierarchy, settings.val_limit))
-    chosen = np.char.startswith(judged.shard, settings.calibrate_with or "")
+    chosen: Flags = np.char.startswith(judged.shard, settings.calibrate_with or "")
     if not (judged.calibrates & chosen).any():
         raise TrainingError(f"no picture to calibrate with in {settings.calibrate_with}")
     held = judged.where(judged.calibrates & chosen)
@@ -265,5 +268,5 @@ def _window(y: Tensor, rng: np.random.Generator) -> Tensor:
     return y[:, :, top : top + rows, left : left + columns]
 
 
-def _half(settings: ClassifierSettings, codec: Codec) -> contextlib.AbstractContextManager:
+def _half(settings: ClassifierSettings, codec: Codec) -> contextlib.AbstractContextManager[object]:
     return torch.autocast(codec.device.type, torch.bfloat16, enabled=settings.bfloat16)

@@ -109,8 +109,8 @@ def unpack(arrays: Arrays) -> list[CodedView]:
     side = int(arrays["side"])
     return [
         CodedView(
-            *(arrays[name][bounds[n] : bounds[n + 1]] for name in ("places", "values", "arrival")),
-            int(arrays["hyper"][n]), arrays["ends"][n], side,
+            arrays["places"][bounds[n] : bounds[n + 1]], arrays["values"][bounds[n] : bounds[n + 1]],
+            arrays["arrival"][bounds[n] : bounds[n + 1]], int(arrays["hyper"][n]), arrays["ends"][n], side,
         )
         for n in range(len(bounds) - 1)
     ]  # fmt: skip

@@ -106,7 +106,9 @@ def records(path: Path, labels: Labels | None = None) -> Iterator[Record]:
 def _tar_records(path: Path, labels: Labels | None) -> Iterator[Record]:
     try:
         with tarfile.open(path) as archive:
-            key, group, stored = "", [], None
+            key = ""
+            group: list[tuple[str, bytes]] = []
+            stored: bytes | None = None
             for member in archive:
                 if not member.isfile():
                     continue

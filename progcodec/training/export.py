@@ -1,9 +1,10 @@
 """From trained weights to a shippable checkpoint: integers, tables, half precision."""
 
 from dataclasses import asdict
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from progcodec.bitstream.ordering import channel_order
 from progcodec.bitstream.tables import gaussian_frequencies, quantise_pmf
@@ -13,7 +14,7 @@ from progcodec.network.model import Model
 
 
 @torch.no_grad()
-def hyper_pmf(bottleneck: nn.Module) -> Tensor:
+def hyper_pmf(bottleneck: Any) -> Tensor:
     """Mass of each integer −127..127 of round(z − median), per channel: (C, 255) float64, rows sum to 1.
 
     Both tails go to the outermost integers, as the encoder clamps.
@@ -26,7 +27,7 @@ def hyper_pmf(bottleneck: nn.Module) -> Tensor:
     return torch.diff(torch.cat((zeros, cumulative, ones), 1), dim=1).clamp_min(0)
 
 
-def export(model: Model, bottleneck: nn.Module, metadata: dict[str, str]) -> Checkpoint:
+def export(model: Model, bottleneck: Any, metadata: dict[str, str]) -> Checkpoint:
     """The checkpoint of a trainable model and its entropy bottleneck (compressai's EntropyBottleneck)."""
     hyper = quantise_pmf(hyper_pmf(bottleneck).numpy())
     tensors = freeze(model)
@@ -37,6 +38,6 @@ def export(model: Model, bottleneck: nn.Module, metadata: dict[str, str]) -> Che
     return Checkpoint(model.config, tensors, metadata)
 
 
-def describe_settings(settings: object) -> str:
+def describe_settings(settings: Any) -> str:
     """Settings as ``name=value`` pairs for the metadata."""
-    return ", ".join(f"{key}={value}" for key, value in asdict(settings).items() if value is not None)  # type: ignore[call-overload]
+    return ", ".join(f"{key}={value}" for key, value in asdict(settings).items() if value is not None)

@@ -13,7 +13,7 @@ and where it did not arrive its μ is the coarser value: synthesis reads just th
 The base σ-indices start at the measured deviations of what is coded.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -65,9 +65,11 @@ def initialise(model: Model, crops: Tensor, refine: bool = True) -> None:
         crops: (N, 3, H, W) in [0, 1], sides multiples of 16; some hundred crops suffice.
         refine: False: one step size for all channels and none that refines another, as a codec of one level wants it.
     """
-    into, out = model.analysis.layers, model.synthesis.layers
+    into: Any = model.analysis.layers
+    out: Any = model.synthesis.layers
     first, last = (next(m for m in layers if isinstance(m, nn.Conv2d)) for layers in (into, out))
-    down, up = (next(m for m in layers if isinstance(m, kind)) for layers, kind in ((into, Down), (out, Up)))
+    down: Any = next(m for m in into if isinstance(m, Down))
+    up: Any = next(m for m in out if isinstance(m, Up))
 
     pixels = nn.functional.pixel_unshuffle(PIXEL_GAIN * (crops.double().cpu() - 0.5), 8)
     mean, basis = principal(vectors(pixels), first.out_channels)
@@ -100,7 +102,7 @@ def fill_latent(model: Model, components: Tensor, refine: bool = True) -> tuple[
         (latent channels, D), which makes the latent of components, and (D, latent channels), which makes components of it.
     """
     channels, finest = _allocation(model.config, components.shape[1], refine)
-    delta = model.mean_path.delta
+    delta: Any = model.mean_path.delta
     leave = components.new_zeros(len(channels), components.shape[1])
     enter = torch.zeros_like(leave.T)
     hats: list[Tensor] = []

@@ -6,6 +6,8 @@ residual branches are silent. At 1/2 and 1/4 resolution there are more channels 
 which nothing reads yet.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -27,7 +29,8 @@ def initialise_tic(model: Model, crops: Tensor, refine: bool = True) -> None:
     Args:
         crops: (N, 3, H, W) in [0, 1], sides multiples of 16; some hundred crops suffice. refine: as in `initialise.py`.
     """
-    into, out = model.analysis.convolutions, model.synthesis.convolutions
+    into: Any = model.analysis.convolutions
+    out: Any = model.synthesis.convolutions
     for layer in (*into, *out):
         layer.weight.zero_()
         layer.bias.zero_()
@@ -61,7 +64,7 @@ def _set_taps(weight: Tensor, matrix: Tensor) -> None:
     weight[: len(matrix), : taps.shape[1], first : first + 2, first : first + 2] = taps.to(weight)
 
 
-def _fill_rest(convolutions: nn.ModuleList, stages: nn.ModuleList, x: Tensor) -> Tensor:
+def _fill_rest(convolutions: Any, stages: Any, x: Tensor) -> Tensor:
     """Random filters for the channels that are still zero; the deviation of each channel for the blocks that follow.
 
     Args:
@@ -79,4 +82,5 @@ def _fill_rest(convolutions: nn.ModuleList, stages: nn.ModuleList, x: Tensor) ->
         for norm in (module for module in stage.modules() if isinstance(module, SpreadNorm)):
             norm.spread.copy_(deviations.clamp_min(SPREAD_MIN))
         x = STAGE_GAIN * convolution(x)
-    return convolutions[-1](x)
+    y: Tensor = convolutions[-1](x)
+    return y

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from progcodec.classification.libraries import read_weights
 from progcodec.errors import TrainingError
 from progcodec.hierarchy import Hierarchy
-from progcodec.network.device import pick_device
+from progcodec.network.device import pick_device, placed
 from progcodec.training.classifier import LICENCE, level_loss
 from progcodec.training.log import append_row
 from progcodec.training.squares import Labelled, Squares, batch_at, comparable, load_labelled
@@ -113,7 +113,7 @@ def train_judge(settings: JudgeSettings) -> int:
     """
     hierarchy, device = Hierarchy.load(), pick_device(settings.device)
     torch.manual_seed(settings.seed)
-    model = _network(settings, len(hierarchy.classes)).to(device, memory_format=torch.channels_last).train()
+    model = placed(_network(settings, len(hierarchy.classes)), device).train()
     optimizer = _optimizer(model, settings)
     if settings.init is not None:
         _start_from(settings.init, model)
@@ -159,7 +159,7 @@ def train_judge(settings: JudgeSettings) -> int:
             bar.update()
             if step % settings.log_steps == 0:
                 speed = (step - logged) * settings.batch / (now - last_log)
-                values = (step, minutes, side, settings.lr_at(progress), np.mean(losses), np.mean(right), speed)
+                values = (step, minutes, side, settings.lr_at(progress), float(np.mean(losses)), float(np.mean(right)), speed)
                 append_row(Path(f"{settings.out}.csv"), COLUMNS, dict(zip(COLUMNS, values, strict=True)))
                 logged, last_log, losses, right = step, now, [], []
             if now - last_save > 60 * settings.save_minutes:
@@ -171,11 +171,14 @@ def train_judge(settings: JudgeSettings) -> int:
 
 
 def _network(settings: JudgeSettings, classes: int) -> nn.Module:
-    import timm
-
+    try:
+        import timm
+    except ImportError as error:
+        raise TrainingError(f"a judge needs an extra: pip install 'progcodec[classify]' ({error})") from None
     if not timm.is_model(settings.model):
         raise TrainingError(f"timm has no network {settings.model!r}")
-    return timm.create_model(settings.model, num_classes=classes)
+    network: nn.Module = timm.create_model(settings.model, num_classes=classes)
+    return network
 
 
 def _start_from(path: str, model: nn.Module) -> None:

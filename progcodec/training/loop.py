@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -83,7 +84,7 @@ def _train(settings: TrainSettings, parallel: Parallel) -> dict[str, float]:
         compile_networks(trainer.model)
     weights, push = settings.weights(), settings.class_push
     half, prefixes = settings.in_bfloat16(device.type), settings.prefixes()
-    step = Step(trainer.model, trainer.bottleneck, weights, class_term, push, settings.accumulate, half, prefixes)
+    step: Any = Step(trainer.model, trainer.bottleneck, weights, class_term, push, settings.accumulate, half, prefixes)
     if parallel.world > 1:  # starts by giving every process the first one's weights
         places = [device] if device.type == "cuda" else None
         step = DistributedDataParallel(step, places, gradient_as_bucket_view=True)

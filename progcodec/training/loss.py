@@ -9,10 +9,10 @@ straight-through gradients. Each synthesis pass is dear, so every image is decod
 import itertools
 import math
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from progcodec.config import Q_MAX
 from progcodec.network.model import Model
@@ -127,7 +127,7 @@ class Coded(NamedTuple):
     hat: Tensor  # ŷ from every symbol, (N, C, h, w)
 
 
-def code(model: Model, bottleneck: nn.Module, y: Tensor) -> Coded:
+def code(model: Model, bottleneck: Any, y: Tensor) -> Coded:
     """Codes y (N, C, h, w), float32. ``bottleneck`` is compressai's EntropyBottleneck."""
     exact = torch.autocast(y.device.type, enabled=False)
     offsets = model.config.offsets
@@ -140,8 +140,10 @@ def code(model: Model, bottleneck: nn.Module, y: Tensor) -> Coded:
         features = model.scale_path.features(z_integer, *y.shape[2:])
     prior = model.mean_path.prior(z_integer + medians, *y.shape[2:])
 
-    symbols, indexes, bits = [], [], []
-    prefix = None
+    symbols: list[Tensor] = []
+    indexes: list[Tensor] = []
+    bits: list[Tensor] = []
+    prefix: Tensor | None = None
     for k in range(len(model.config.blocks)):
         mean = model.mean_path.mean(k, prior, prefix).float()
         with exact:
@@ -153,17 +155,19 @@ def code(model: Model, bottleneck: nn.Module, y: Tensor) -> Coded:
             symbols.append(_round(residual))
         hat = mean + symbols[-1]
         prefix = hat if prefix is None else torch.cat((prefix, hat), 1)
+    assert prefix is not None
     return Coded(hyper_bits, torch.cat(bits, 1), torch.cat(indexes, 1), torch.cat(symbols, 1), prior, prefix)
 
 
-def block_bits(coded: Coded, offsets: tuple[int, ...]) -> tuple[Tensor, ...]:
+def block_bits(coded: Coded, offsets: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
     """Bits of each block, per image (N,)."""
-    return tuple(coded.bits[:, start:end].sum((1, 2, 3)) for start, end in itertools.pairwise(offsets))
+    coarse, intermediate, fine = (coded.bits[:, start:end].sum((1, 2, 3)) for start, end in itertools.pairwise(offsets))
+    return coarse, intermediate, fine
 
 
 def forward(
     model: Model,
-    bottleneck: nn.Module,
+    bottleneck: Any,
     x: Tensor,
     second_pass: tuple[float, float, float] | None = SECOND_PASS,
     prefixes: Prefixes = AS_SENT,

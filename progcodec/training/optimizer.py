@@ -6,6 +6,7 @@ arithmetic emulate slowly; this one does where the networks do.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,18 +36,21 @@ def orthogonalise(matrix: Tensor, bfloat16: bool = False) -> Tensor:
     for _ in range(ITERATIONS):
         gram = x @ x.T
         x = a * x + (b * gram + c * (gram @ gram)) @ x
-    return (x.T if transposed else x).to(matrix.dtype)
+    nearest: Tensor = (x.T if transposed else x).to(matrix.dtype)
+    return nearest
 
 
 class Muon(torch.optim.Optimizer):
     """Momentum, orthogonalised. The step's root mean square is 0.2·lr, as AdamW's, so both share one learning rate."""
 
-    def __init__(self, params: Iterable[nn.Parameter] | Iterable[dict], lr: float, momentum: float = 0.95, bfloat16: bool = False) -> None:
+    def __init__(
+        self, params: Iterable[nn.Parameter] | Iterable[dict[str, Any]], lr: float, momentum: float = 0.95, bfloat16: bool = False
+    ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum})
         self.bfloat16 = bfloat16
 
     @torch.no_grad()
-    def step(self, closure=None):  # type: ignore[override]
+    def step(self, closure: Any = None) -> Any:
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is None:
@@ -64,7 +68,10 @@ def build_optimizers(model: nn.Module, bottleneck: nn.Module, lr: float, bfloat1
 
     Each group's "share" is its learning rate relative to the schedule's.
     """
-    blocks, skeleton, edges, others = [], [], [], []
+    blocks: list[nn.Parameter] = []
+    skeleton: list[nn.Parameter] = []
+    edges: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     residual = (".expand.", ".project.", ".qkv.")
     for name, parameter in model.named_parameters():
         transform = name.startswith(("analysis.", "synthesis."))

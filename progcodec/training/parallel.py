@@ -7,7 +7,7 @@ make each call, in the same order.
 import os
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import torch
 
@@ -64,12 +64,13 @@ class Parallel:
             return list(values)
         together = torch.tensor(values, dtype=torch.float64, device=self.device)
         torch.distributed.all_reduce(together)
-        return together.tolist()
+        total: list[float] = together.tolist()
+        return total
 
     def gather(self, value: T) -> list[T]:
         """Every process's value, by rank."""
         if self.world == 1:
             return [value]
-        values: list = [None] * self.world
+        values: list[Any] = [None] * self.world
         torch.distributed.all_gather_object(values, value)
         return values

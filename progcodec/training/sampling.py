@@ -120,7 +120,7 @@ class Ahead:
     def __init__(self, make: Callable[[Key], Batch], threaded: bool) -> None:
         self._make = make
         self._pool = ThreadPoolExecutor(1) if threaded else None
-        self._waiting: tuple[Key, Future] | None = None
+        self._waiting: tuple[Key, Future[Batch]] | None = None
 
     def get(self, key: Key, following: Key) -> Batch:
         """The batch of `key`, while that of `following` is begun."""

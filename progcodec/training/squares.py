@@ -101,7 +101,8 @@ def crop(pixels: Pixels, side: int, random: np.random.Generator) -> Pixels:
     area, aspect = random.uniform(*AREA) * height * width, np.exp(random.uniform(-1, 1) * np.log(ASPECT))
     w, h = min(width, (area * aspect) ** 0.5), min(height, (area / aspect) ** 0.5)
     left, top = random.uniform(0, width - w), random.uniform(0, height - h)
-    image, box = Image.fromarray(pixels), (left, top, left + w, top + h)
+    image = Image.fromarray(pixels)
+    box: tuple[float, float, float, float] | None = (left, top, left + w, top + h)
     if random.random() < BLURRED:
         small = round(side * random.uniform(BLUR, 1))
         image, box = image.resize((small, small), Image.Resampling.BICUBIC, box), None

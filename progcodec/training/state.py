@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ WIDTHS = tuple(10 ** (exponent / 10) for exponent in range(-20, 11))
 KEYS = {"config", "weights", "average", "optimizers", "step", "images", "minutes"}
 
 
-def load_state(path: str | None) -> dict | None:
+def load_state(path: str | None) -> dict[str, Any] | None:
     """The content of a state file, with its config as a ModelConfig; None for None. Raises TrainingError otherwise.
 
     Of a checkpoint (.safetensors): its config, its weights as "average", and the hyperlatent's "medians".
@@ -36,7 +37,7 @@ def load_state(path: str | None) -> dict | None:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise TrainingError(f"{path}: no such training state") from None
-    except Exception as error:  # torch.load raises many kinds on a damaged file
+    except Exception as error:  # noqa: BLE001  # torch.load raises many kinds on a damaged file
         raise TrainingError(f"{path}: not a training state ({type(error).__name__})") from None
     if not isinstance(state, dict) or not KEYS <= state.keys():
         raise TrainingError(f"{path}: not a training state")
@@ -82,7 +83,7 @@ def fresh_bottleneck(bottleneck: nn.Module, medians: Tensor) -> dict[str, Tensor
 
 
 @torch.no_grad()
-def fit_widths(bottleneck: nn.Module, z: Tensor) -> None:
+def fit_widths(bottleneck: Any, z: Tensor) -> None:
     """Widens or narrows each channel's untrained density to the factor that costs fewest bits on z (N, C, h, w)."""
     first = bottleneck.matrices[0]
     slope = torch.nn.functional.softplus(first)

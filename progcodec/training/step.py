@@ -5,7 +5,7 @@ serves both.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,7 @@ class Step(nn.Module):
     def __init__(
         self,
         model: Model,
-        bottleneck: nn.Module,
+        bottleneck: Any,
         weights: LossWeights,
         class_term: ClassTerm | None = None,
         class_push: float | None = None,
@@ -44,7 +44,7 @@ class Step(nn.Module):
         super().__init__()
         self.model, self.bottleneck = model, bottleneck
         self.weights, self.class_term, self.class_push, self.passes = weights, class_term, class_push, passes
-        self.bfloat16, self.prefixes = bfloat16, prefixes
+        self.in_bfloat16, self.prefixes = bfloat16, prefixes
 
     def forward(
         self, crops: Tensor, whole: Tensor | None = None, labels: Sequence[int | None] = (), class_share: float = 1.0
@@ -78,7 +78,7 @@ class Step(nn.Module):
             return x, forward(self.model, self.bottleneck, x, self.weights.second_pass, self.prefixes)
 
     def _autocast(self, x: Tensor) -> torch.autocast:
-        return torch.autocast(x.device.type, torch.bfloat16, enabled=self.bfloat16)
+        return torch.autocast(x.device.type, torch.bfloat16, enabled=self.in_bfloat16)
 
 
 def _measures(out: Forward, parts: dict[str, Tensor]) -> dict[str, Tensor]:

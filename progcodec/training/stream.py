@@ -48,8 +48,8 @@ class Position(NamedTuple):
 class Share(NamedTuple):
     """Part `index` of `count` equal parts."""
 
-    index: int = 0
-    count: int = 1
+    index: int = 0  # type: ignore[assignment]  # hides tuple.index
+    count: int = 1  # type: ignore[assignment]  # hides tuple.count
 
 
 class Stream:
@@ -137,7 +137,7 @@ class Stream:
             yield from ((taken, self._try(record)) for taken, record in order)
             return
         with ThreadPoolExecutor(self._workers) as pool:
-            waiting: collections.deque[tuple[int, Future]] = collections.deque()
+            waiting: collections.deque[tuple[int, Future[Picture | Exception | None]]] = collections.deque()
             try:
                 for taken, record in order:
                     waiting.append((taken, pool.submit(self._try, record)))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from progcodec.classification import libraries
 from progcodec.classification.classifier import BUILTIN, Specification
 from progcodec.errors import ClassifierError
+from progcodec.network.device import placed
 
 
 class Input(NamedTuple):
@@ -25,6 +26,9 @@ class Input(NamedTuple):
 
 class Teacher(nn.Module):
     """Logits (N, classes) float32 of pictures (N, 3, H, W). Always in eval mode; its weights take no gradient."""
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, name: str, model: nn.Module, wanted: Input) -> None:
         """Raises ClassifierError unless the model gives one row of classes for a picture."""
@@ -50,7 +54,7 @@ class Teacher(nn.Module):
         if spec.library == BUILTIN:
             raise ClassifierError("a teacher looks at pictures, and the built-in classifier does not: name another")
         loaded = libraries.load(spec)
-        return cls(spec.name, loaded.model, _input(spec, loaded)).to(device, memory_format=torch.channels_last)
+        return placed(cls(spec.name, loaded.model, _input(spec, loaded)), device)
 
     def train(self, mode: bool = True) -> "Teacher":
         """Stays in eval mode."""
@@ -60,7 +64,8 @@ class Teacher(nn.Module):
         x = x.clamp(0, 1)  # what a decoder would store
         if x.shape[2:] != self.size:
             x = F.interpolate(x, self.size, mode="bilinear", antialias=True, align_corners=False)
-        return self.model(((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)).float()
+        logits: Tensor = self.model(((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last))
+        return logits.float()
 
 
 def _input(spec: Specification, loaded: libraries.Loaded) -> Input:

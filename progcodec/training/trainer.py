@@ -2,11 +2,13 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from progcodec.errors import TrainingError
+from progcodec.network.device import placed
 from progcodec.network.model import Model
 from progcodec.training.export import export
 from progcodec.training.initialise import initialise
@@ -34,15 +36,18 @@ class Trainer:
     """
 
     def __init__(self, settings: TrainSettings, device: torch.device, world: int = 1) -> None:
-        """Raises TrainingError: the state or checkpoint cannot be read, or does not fit."""
-        from compressai.entropy_models import EntropyBottleneck  # 5 s to import: only here
+        """Raises TrainingError: the state or checkpoint cannot be read, or does not fit, or the ``train`` extra is missing."""
+        try:
+            from compressai.entropy_models import EntropyBottleneck  # 5 s to import: only here
+        except ImportError as error:
+            raise TrainingError(f"training needs an extra: pip install 'progcodec[train]' ({error})") from None
 
         self.settings, self.device, self.world = settings, device, world
         torch.manual_seed(settings.seed)
         path = settings.resume or settings.init
         saved = load_state(path)
         self.config = saved["config"] if saved else settings.config
-        self.model = Model(self.config).to(device, memory_format=torch.channels_last)
+        self.model = placed(Model(self.config), device)
         self.bottleneck = EntropyBottleneck(self.config.hyper_channels, init_scale=5).to(device)
         self.both = nn.ModuleDict({"model": self.model, "bottleneck": self.bottleneck})
         self.optimizers = build_optimizers(self.model, self.bottleneck, settings.lr, settings.in_bfloat16(device.type))
@@ -54,7 +59,7 @@ class Trainer:
             if settings.resume:
                 raise TrainingError(f"{path}: a checkpoint holds weights, no training state; use init")
             saved["average"] |= fresh_bottleneck(self.bottleneck, saved["medians"])
-        self.untrained_densities = bool(saved) and "medians" in saved
+        self.untrained_densities = saved is not None and "medians" in saved
         self.description = settings.description or (saved or {}).get("description", "")
         self.recipe: list[str] = list((saved or {}).get("recipe", []))
         self.objective = settings.objective()
@@ -67,7 +72,7 @@ class Trainer:
             if saved and settings.resume:
                 self._go_on(saved)
 
-    def _go_on(self, saved: dict) -> None:
+    def _go_on(self, saved: dict[str, Any]) -> None:
         self.step, self.images_seen, self.minutes_before = saved["step"], saved["images"], saved["minutes"]
         self.first, self.first_minutes = self.step, self.minutes_before
         if self.settings.finish:
@@ -75,8 +80,9 @@ class Trainer:
             self.recipe = self.recipe[:-1]  # its last entry is of the run that goes on
         for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
             optimizer.load_state_dict(state)
-        self.average = {k: saved["average"][k].to(self.device) for k in self.average}
-        self.positions = [tuple(p and Position(*p) for p in pair) for pair in saved.get("positions", [])]
+        self.average: dict[str, Tensor] = {k: saved["average"][k].to(self.device) for k in self.average}
+        pairs = saved.get("positions", [])
+        self.positions = [(crops and Position(*crops), whole and Position(*whole)) for crops, whole in pairs]
 
     def _restart_average(self) -> None:
         self.average = {k: v.detach().clone() for k, v in self.both.state_dict().items()}

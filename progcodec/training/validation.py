@@ -45,7 +45,7 @@ class Judged:
         labels: (N,). logits: (N, classes). bits: per latent position, (N,). positions: latent positions, (N,).
     """
 
-    shard: Ints
+    shard: Array
     cut: Ints
     calibrates: Flags
     labels: Ints
@@ -58,8 +58,10 @@ class Judged:
 
     def weights(self) -> Floats:
         """(N,): every cut of every shard counts the same, however many pictures it has."""
-        _, place, counts = np.unique(np.char.add(self.shard, self.cut.astype(str)), return_inverse=True, return_counts=True)
-        return 1 / counts[place]
+        groups: Array = np.char.add(self.shard, self.cut.astype(str))
+        _, place, counts = np.unique(groups, return_inverse=True, return_counts=True)
+        shares: Floats = 1 / counts[place]
+        return shares
 
     def _arrays(self) -> list[Array]:
         return [getattr(self, name) for name in self.__dataclass_fields__]
@@ -97,7 +99,8 @@ def read_streams(patterns: Sequence[str], codec: Codec, hierarchy: Hierarchy, li
             for place, data in zip(places, codec.encode_batch([images[place] for place in places]), strict=True):
                 encoded[place] = data
         name = path.name.split(".")[0]
-        streams += [Stream(name, images[n].size, encoded[n], picture.label) for n, picture in enumerate(pictures)]
+        labels = [picture.label for picture in pictures if picture.label is not None]
+        streams += [Stream(name, images[n].size, encoded[n], label) for n, label in enumerate(labels)]
     if not streams:
         raise TrainingError(f"no picture with a known class in {', '.join(map(str, patterns))}")
     return streams

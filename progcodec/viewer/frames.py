@@ -1,5 +1,6 @@
 """What every cut of a stream gives. The stream is fed to one decoder, so each symbol is decoded once."""
 
+import builtins
 import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ class Frame(NamedTuple):
 
     bytes: int
     reached: str
-    picture: bytes
+    picture: builtins.bytes
     psnr: float | None
     answer: "Answer | None"
 

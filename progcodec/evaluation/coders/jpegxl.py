@@ -44,7 +44,8 @@ class JpegXl(Coder):
             raise EvaluationError(f"imagecodecs is not installed ({error})") from None
         if not imagecodecs.JPEGXL.available or _libjxl() is None:
             raise EvaluationError("imagecodecs was built without libjxl")
-        return imagecodecs.jpegxl_version().replace(" ", "-")
+        version: str = imagecodecs.jpegxl_version()
+        return version.replace(" ", "-")
 
     def options(self) -> object:
         return EFFORT, CUT_DISTANCE, "progressive AC"
@@ -52,8 +53,9 @@ class JpegXl(Coder):
     def encode(self, picture: Image.Image, setting: float, scale: float) -> bytes:
         import imagecodecs
 
-        options = {"effort": EFFORT, "usecontainer": False, "numthreads": 1}
-        return bytes(imagecodecs.jpegxl_encode(np.asarray(picture), distance=float(setting), **options))
+        pixels, distance = np.asarray(picture), float(setting)
+        data = imagecodecs.jpegxl_encode(pixels, distance=distance, effort=EFFORT, usecontainer=False, numthreads=1)
+        return bytes(data)
 
     def decode(self, data: bytes) -> Image.Image:
         import imagecodecs

@@ -17,7 +17,7 @@ import re
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -25,9 +25,6 @@ from PIL import Image
 from progcodec.bitstream.container import read_varint, varint
 from progcodec.errors import EvaluationError
 from progcodec.evaluation.coders.base import Coder, UndecodableError
-
-if TYPE_CHECKING:
-    import torch
 
 PREFIX = "compressai:"
 MODELS = {
@@ -97,7 +94,7 @@ class Learned(Coder):
         self.key, self.name = key, model
         self.settings = tuple(float(one.quality) for one in weights)
         self._files = {float(one.quality): one.file for one in weights}
-        self._networks: dict[float, torch.nn.Module] = {}
+        self._networks: dict[float, Any] = {}
 
     def library(self) -> str:
         return f"compressai-{_compressai().__version__}"
@@ -149,15 +146,16 @@ class Learned(Coder):
     def decode_cut(self, data: bytes) -> Image.Image:
         raise UndecodableError("a cut stream of an rANS coder cannot be decoded")
 
-    def _network(self, setting: float) -> "torch.nn.Module":
+    def _network(self, setting: float) -> Any:
         if setting not in self._networks:
             self._networks[setting] = _load(self.name, self._files[setting])
         return self._networks[setting]
 
 
-def padded(side: int, network: "torch.nn.Module") -> int:
+def padded(side: int, network: Any) -> int:
     """The next side that a network takes, in pixels."""
-    return side + -side % network.downsampling_factor
+    factor: int = network.downsampling_factor
+    return side + -side % factor
 
 
 def _numbers(data: bytes, place: int, count: int) -> tuple[list[int], int]:
@@ -215,7 +213,7 @@ def _compressai() -> Any:
     return compressai
 
 
-def _load(model: str, file: str) -> "torch.nn.Module":
+def _load(model: str, file: str) -> Any:
     state = _state(file)
     try:
         network = getattr(_compressai().models, MODELS[model]).from_state_dict(state)
@@ -235,7 +233,7 @@ def _state(file: str) -> dict[str, Any]:
 
     try:
         if file.endswith(".safetensors"):
-            state = load(_read(file))
+            state: Any = load(_read(file))
         else:
             state = torch.load(file, map_location="cpu", weights_only=True)
     except EvaluationError:
@@ -245,7 +243,8 @@ def _state(file: str) -> dict[str, Any]:
     state = state.get("state_dict", state) if isinstance(state, dict) else None
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise EvaluationError(f"{file}: not a state dict")
-    return load_state_dict(state)
+    renamed: dict[str, Any] = load_state_dict(state)
+    return renamed
 
 
 def _read(file: str) -> bytes:

@@ -4,6 +4,7 @@ import contextlib
 import io
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from PIL import Image, ImageFile, features
 from PIL import __version__ as pillow_version
@@ -26,7 +27,7 @@ def pillow_feature(name: str, kind: str) -> str:
     return f"pillow-{pillow_version}/{kind}-{version}"
 
 
-def save(picture: Image.Image, **options: object) -> bytes:
+def save(picture: Image.Image, **options: Any) -> bytes:
     buffer = io.BytesIO()
     bare = picture.copy()
     bare.info = {}  # what the picture's own file said about itself would be written again

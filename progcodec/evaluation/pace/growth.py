@@ -4,14 +4,17 @@ import multiprocessing
 import resource
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from progcodec.arrays import Pixels
+
+T = TypeVar("T")
 
 MEGAPIXELS = (0.05, 0.2, 0.8, 3, 12, 50)
 MIB = 1 << 20
@@ -76,7 +79,7 @@ def _measure(model: str | None, pixels: Pixels, megapixels: float, threads: int)
     return Grown(limit, encode_s, decode_s, base, peak_memory(), len(data))
 
 
-def _best(action, runs: int):
+def _best(action: Callable[[], T], runs: int) -> tuple[T, float]:
     seconds = []
     for _ in range(runs):
         start = time.perf_counter()

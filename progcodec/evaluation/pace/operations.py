@@ -1,6 +1,7 @@
 """Multiplications a pixel, and how fast they run beside the fastest this machine multiplies matrices."""
 
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -51,7 +52,7 @@ def work(codec: Codec) -> list[Work]:
         for k in range(len(offsets) - 1):
             codec.walker.scale_path.index(k, features, q[:, : offsets[k]] if k else None)
 
-    parts = {
+    parts: dict[str, Callable[[], object]] = {
         "analysis g_a": lambda: codec.walker.analysis(x), "synthesis g_s": lambda: codec.walker.synthesis(y),
         "hyper analysis h_a": lambda: codec.walker.hyper_analysis(y), "mean path": means,
         "scale path": scales,
@@ -66,7 +67,7 @@ def work(codec: Codec) -> list[Work]:
     return found
 
 
-def _seconds(action) -> float:
+def _seconds(action: Callable[[], object]) -> float:
     start = time.perf_counter()
     action()
     return time.perf_counter() - start

@@ -16,7 +16,7 @@ def growth_plot(folder: Path, rows: list[Grown]) -> list[Path]:
         matplotlib.use("Agg")
         from matplotlib import pyplot
     except ImportError as error:
-        raise EvaluationError(f"plots need the 'evaluate' extra: {error}") from None
+        raise EvaluationError(f"plots need an extra: pip install 'progcodec[evaluate]' ({error})") from None
     megapixels = [row.pixels / 1e6 for row in rows]
     with pyplot.rc_context({"svg.hashsalt": "progcodec", "font.size": 9}):
         figure, (left, right) = pyplot.subplots(1, 2, figsize=(8, 3.6))

@@ -41,22 +41,26 @@ class Ours:
 class Learned:
     """A model of compressai with random weights: for times alone. A trained one has more to code, which only takes longer."""
 
-    def __init__(self, name: str, build: Callable[[], torch.nn.Module]) -> None:
+    def __init__(self, name: str, build: Callable[[], Any]) -> None:
         self.name = name
         torch.manual_seed(0)
         self._model = build().eval()
         self._model.update(force=True)
 
     @torch.inference_mode()
-    def encode(self, pixels: Pixels) -> dict:
+    def encode(self, pixels: Pixels) -> dict[str, Any]:
         image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
         bottom, right = (-side % PEER_PADDING for side in pixels.shape[:2])
-        return self._model.compress(torch.nn.functional.pad(image, (0, right, 0, bottom), mode="replicate"))
+        coded: dict[str, Any] = self._model.compress(
+            torch.nn.functional.pad(image, (0, right, 0, bottom), mode="replicate")
+        )
+        return coded
 
     @torch.inference_mode()
-    def decode(self, coded: dict) -> Pixels:
+    def decode(self, coded: dict[str, Any]) -> Pixels:
         image = self._model.decompress(coded["strings"], coded["shape"])["x_hat"][0]
-        return (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+        pixels: Pixels = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+        return pixels
 
 
 class Classic:
@@ -87,7 +91,7 @@ def learned() -> dict[str, Callable[[], torch.nn.Module]]:
             from compressai.models import Elic2022Official
             from compressai.zoo import bmshj2018_hyperprior, mbt2018_mean
     except ImportError as error:
-        raise EvaluationError(f"comparing speed needs the 'evaluate' extra: {error}") from None
+        raise EvaluationError(f"comparing speed needs an extra: pip install 'progcodec[evaluate]' ({error})") from None
     return {
         "bmshj2018_hyperprior(quality=8)": lambda: bmshj2018_hyperprior(quality=8),
         "mbt2018_mean(quality=8)": lambda: mbt2018_mean(quality=8),

@@ -43,7 +43,9 @@ def write_report(directory: Path, pictures: "Sequence[Comparison] | None" = None
     found = [study for study in studies(rows) if study.series] if rows else []
     if not found:
         raise EvaluationError(f"{path}: no measurements to report")
-    names = [one.name for study in found for one in (*study.series, *study.quoted)]
+    names: list[str] = []
+    for study in found:
+        names += [*(one.name for one in study.series), *(one.name for one in study.quoted)]
     table = looks([*names, *paper.names(found)], [OURS])
     plots = {
         study.classifier: draw_all(study, table, directory / PLOTS, f"-judge{number}" if number > 1 else "")

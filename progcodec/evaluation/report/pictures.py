@@ -26,7 +26,7 @@ class Subject(NamedTuple):
     name: str
     pixels: Pixels
     label: str = ""
-    index: int | None = None
+    index: int | None = None  # type: ignore[assignment]  # hides tuple.index
 
 
 class Shown(NamedTuple):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from progcodec.config import LEVELS
 from progcodec.errors import ProgcodecError
@@ -147,11 +147,11 @@ def _curve(one: Series, value: Value, scale: float) -> list[tuple[int, float, fl
         found = value(point)
         if found is not None:
             low_high = found if isinstance(found, Interval) else Interval(found, found, found)
-            rows.append((point.budget, *(scale * part for part in low_high)))
+            rows.append((point.budget, scale * low_high[0], scale * low_high[1], scale * low_high[2]))
     return rows
 
 
-def _bytes_axis(axes, budgets: list[int]) -> None:
+def _bytes_axis(axes: Any, budgets: list[int]) -> None:
     from matplotlib.ticker import FixedLocator, NullLocator
 
     axes.set_xscale("log")
@@ -167,7 +167,7 @@ def _bytes_axis(axes, budgets: list[int]) -> None:
     axes.set_xlabel("bytes of the file")
 
 
-def _limits(axes, values: list[float], clean: float | None, scale: float) -> None:
+def _limits(axes: Any, values: list[float], clean: float | None, scale: float) -> None:
     low, high = min(values), max([*values, *([] if clean is None else [clean])])
     room = 0.06 * (high - low or abs(high) or 1)
     # shares start at zero unless that squeezes everything into the top
@@ -175,12 +175,12 @@ def _limits(axes, values: list[float], clean: float | None, scale: float) -> Non
     axes.set_ylim(bottom, min(high + room, scale * 1.02) if clean is not None else high + room)
 
 
-def _rule(axes, height: float, text: str) -> None:
+def _rule(axes: Any, height: float, text: str) -> None:
     axes.axhline(height, color=INK, lw=0.7, ls=(0, (1, 2)), zorder=1)
     axes.annotate(text, (0, height), xycoords=("axes fraction", "data"), xytext=(2, 2), textcoords="offset points", fontsize=8)
 
 
-def end_labels(axes, ends: Sequence[tuple[float, float, str, str, bool]]) -> None:
+def end_labels(axes: Any, ends: Sequence[tuple[float, float, str, str, bool]]) -> None:
     """Names right of the axes, as near to the lines' last points as a line of text each allows, tied to them by a hair line.
 
     Args:
@@ -207,25 +207,24 @@ def _width(names: Iterable[str]) -> float:
 
 def _times(folder: Path, name: str, study: Study, looks: Mapping[str, Look]) -> list[Plot]:
     """Encoding and decoding time of each codec as two dots on one logarithmic line, slowest decoder at the bottom."""
-    found = {}
+    found: dict[str, tuple[Series, float, float]] = {}
     for one in study.series:
         if one.kind != "rival" and one.encode_s and one.decode_s:
-            found.setdefault(one.name, one)
+            found.setdefault(one.name, (one, 1000 * one.encode_s, 1000 * one.decode_s))
     if not found:
         return []
-    order = sorted(found.values(), key=lambda one: one.decode_s, reverse=True)
+    order = sorted(found.values(), key=lambda timed: timed[2], reverse=True)
     with _figure(name) as (figure, axes):
         from matplotlib.ticker import LogLocator, NullFormatter
 
-        for height, one in enumerate(order):
+        for height, (one, encode, decode) in enumerate(order):
             look = looks[one.name]
-            encode, decode = 1000 * one.encode_s, 1000 * one.decode_s
             axes.plot([encode, decode], [height, height], "-", color=look.light, lw=1.2, zorder=2)
             axes.plot(encode, height, "o", color=PAPER, mec=look.light, mew=1.6, ms=7, zorder=3)
             axes.plot(decode, height, "o", color=look.light, mec=look.light, mew=1.6, ms=7, zorder=3)
-        figure.subplots_adjust(left=_width(one.name for one in order) + 0.02, right=0.97, bottom=0.135, top=TOP)
-        axes.set_yticks(range(len(order)), [one.name for one in order])
-        for text, one in zip(axes.get_yticklabels(), order, strict=True):
+        figure.subplots_adjust(left=_width(one.name for one, _, _ in order) + 0.02, right=0.97, bottom=0.135, top=TOP)
+        axes.set_yticks(range(len(order)), [one.name for one, _, _ in order])
+        for text, (one, _, _) in zip(axes.get_yticklabels(), order, strict=True):
             text.set_weight("bold" if one.kind == "ours" else "normal")
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
@@ -234,20 +233,20 @@ def _times(folder: Path, name: str, study: Study, looks: Mapping[str, Look]) -> 
         axes.set_ylim(-0.6, len(order) - 0.4)
         axes.grid(False, axis="y")
         axes.set_xlabel("milliseconds an image: ○ encode, ● decode")
-        spoken = "; ".join(f"{s.name} {1000 * s.encode_s:.1f} and {1000 * s.decode_s:.1f} ms" for s in reversed(order))
+        spoken = "; ".join(f"{one.name} {encode:.1f} and {decode:.1f} ms" for one, encode, decode in reversed(order))
         title = "Time to encode and to decode one image"
         return [_write(figure, folder, name, title, f"{title}: {spoken}.")]
 
 
 @contextmanager
-def _figure(salt: str) -> Iterator[tuple]:
+def _figure(salt: str) -> Iterator[tuple[Any, Any]]:
     try:
         import matplotlib
 
         matplotlib.use("Agg")  # no display is needed, and none is looked for
         from matplotlib import pyplot
     except ImportError as error:
-        raise ProgcodecError(f"plots need the 'evaluate' extra: {error}") from None
+        raise ProgcodecError(f"plots need an extra: pip install 'progcodec[evaluate]' ({error})") from None
     settings = {
         "svg.hashsalt": salt, "svg.fonttype": "none", "font.family": "DejaVu Sans", "font.size": 9.5, "text.color": INK,
         "axes.edgecolor": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "axes.linewidth": 0.7,
@@ -262,7 +261,7 @@ def _figure(salt: str) -> Iterator[tuple]:
             pyplot.close(figure)
 
 
-def _write(figure, folder: Path, name: str, title: str, spoken: str) -> Plot:
+def _write(figure: Any, folder: Path, name: str, title: str, spoken: str) -> Plot:
     """The page's drawing has no title of its own: its caption has it. The files have."""
     page = io.StringIO()
     figure.savefig(page, format="svg", metadata={"Date": None, "Creator": None})
@@ -287,7 +286,7 @@ def _for_page(svg: str, name: str, spoken: str) -> str:
     return svg.replace("<svg", f'<svg role="img" aria-label="{escape(spoken)}"', 1)
 
 
-def _spoken(title: str, curves: list) -> str:
+def _spoken(title: str, curves: Sequence[tuple[Series, list[tuple[int, float, float, float]]]]) -> str:
     """The drawing in words: where each line starts and ends."""
     parts = [f"{one.name} from {c[0][1]:.3g} at {c[0][0]:,} bytes to {c[-1][1]:.3g} at {c[-1][0]:,}" for one, c in curves]
     return f"{title}: {'; '.join(parts)}."

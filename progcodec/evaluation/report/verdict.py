@@ -26,8 +26,8 @@ class Sentence(NamedTuple):
 
 def best_to_target(series: Iterable[Series], level: str) -> tuple[Series, float] | None:
     """The codec that needs the fewest bytes to its target at a level, and these bytes; None where none reaches it."""
-    found = [(one, one.bytes_to[level]) for one in series if one.bytes_to.get(level) is not None]
-    return min(found, key=lambda pair: (pair[1], pair[0].name)) if found else None  # type: ignore[return-value, arg-type]
+    found = [(one, needed) for one in series if (needed := one.bytes_to.get(level)) is not None]
+    return min(found, key=lambda pair: (pair[1], pair[0].name)) if found else None
 
 
 def headline(study: Study, mode: str = BEST) -> list[Sentence]:
@@ -102,11 +102,11 @@ def _on_psnr(study: Study, own: list[Series], peers: list[Series]) -> list[Sente
     lost, most, where, count = [], 0.0, "", 0
     for budget in study.budgets:
         mine = max((p.psnr for p in _points(own, budget) if p.psnr is not None), default=None)
-        others = [(s.at(budget).psnr, s.name) for s in peers if _whole(s.at(budget))]  # type: ignore[union-attr]
+        others = [(value, s.name) for s in peers if (value := _whole_psnr(s.at(budget))) is not None]
         if mine is None or not others:
             continue
         count += 1
-        value, name = max(others)  # type: ignore[type-var]
+        value, name = max(others)
         if value > mine:
             lost.append(f"{budget:,}")
             if value - mine > most:
@@ -117,9 +117,9 @@ def _on_psnr(study: Study, own: list[Series], peers: list[Series]) -> list[Sente
     return [Sentence(AHEAD, "PSNR: progcodec is never behind.", "No peer is ahead at any measured budget.")] if count else []
 
 
-def _whole(point: Point | None) -> bool:
-    """Whether a mean PSNR is over all images: a mean over the few that decoded is no fair comparison."""
-    return point is not None and point.psnr is not None and point.decoded == 1
+def _whole_psnr(point: Point | None) -> float | None:
+    """A mean PSNR that is over all images: a mean over the few that decoded is no fair comparison."""
+    return point.psnr if point is not None and point.decoded == 1 else None
 
 
 def _points(series: list[Series], budget: int) -> list[Point]:

@@ -13,7 +13,7 @@ it. Each rival was given what it can have without training: a σ that is correct
 our blocks, and the weight of each channel (``calibration.py``). A whole stream of any rival decodes to the same picture.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from progcodec.errors import ProgcodecError
@@ -49,7 +49,9 @@ def rivals(names: Sequence[str] | None = None) -> list[Rival]:
     from progcodec.evaluation.rivals.progdtd import ProgDtd
     from progcodec.evaluation.rivals.tritplanes import TritPlanes
 
-    known = (Plonq, PlonqPlain, ProgDtd, EfficientPic, TritPlanes, Progcodec, Weighted, Raster, ZeroMasking)
+    known: tuple[Callable[[], Rival], ...] = (
+        Plonq, PlonqPlain, ProgDtd, EfficientPic, TritPlanes, Progcodec, Weighted, Raster, ZeroMasking
+    )  # fmt: skip
     found = dict(zip(RIVALS, known, strict=True))
     for name in names or ():
         if name not in found:

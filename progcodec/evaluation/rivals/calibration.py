@@ -47,7 +47,7 @@ def foreseen(scales: Scales, received: Received) -> Ints:
     """σ-indices of all elements, uint8 (C, h, w), from ẑ and whatever integers q have arrived, of whichever block."""
     expected = _expected_magnitudes(scales.tables)
     q = received.q.astype(np.int32)
-    known: Flags | None = None
+    known: Ints | None = None
     blocks = []
     for k, (start, end) in enumerate(pairwise(scales.offsets)):
         blocks.append(scales.block(k, known))
@@ -110,16 +110,18 @@ def gains(codec: "Codec") -> Floats:
 def gain_shifts(codec: "Codec") -> Ints:
     """log of each channel's gain in steps of a σ-index, int64 (C,): what to add to an index to get its element's priority."""
     logarithms = 0.5 * np.log(np.maximum(gains(codec) / gains(codec).mean(), 1e-6))
-    return np.rint(logarithms * (SCALE_COUNT - 1) / math.log(SCALE_MAX / SCALE_MIN)).astype(np.int64)
+    steps: Ints = np.rint(logarithms * (SCALE_COUNT - 1) / math.log(SCALE_MAX / SCALE_MIN)).astype(np.int64)
+    return steps
 
 
 def priority_order(indexes: Ints, shifts: Ints) -> Ints:
     """Flat positions of (C, h, w) by falling priority, index + channel's shift; equal ones by falling index, then position."""
     priority = indexes + shifts[:, None, None]
-    return np.lexsort((-indexes.reshape(-1).astype(np.int64), -priority.reshape(-1)))
+    order: Ints = np.lexsort((-indexes.reshape(-1).astype(np.int64), -priority.reshape(-1)))
+    return order
 
 
-def _expected_magnitudes(tables: Tables) -> Floats:
+def _expected_magnitudes(tables: Tables) -> Ints:
     """round(E|q|) under each σ-index, int32 (64,)."""
-    sums = tables.frequencies.astype(np.int64) @ np.abs(np.arange(-Q_MAX, Q_MAX + 1))
+    sums: Ints = tables.frequencies.astype(np.int64) @ np.abs(np.arange(-Q_MAX, Q_MAX + 1))
     return ((2 * sums + TOTAL) // (2 * TOTAL)).astype(np.int32)

@@ -49,10 +49,11 @@ class Hyperlatent(NamedTuple):
 
 
 def hyperlatent(codec: "Codec", width: int, height: int) -> Hyperlatent:
-    size = tuple(-(-side // (LATENT_STRIDE * HYPER_STRIDE)) for side in (height, width))
+    rows, columns = (-(-side // (LATENT_STRIDE * HYPER_STRIDE)) for side in (height, width))
     channels = codec.walker.hyper_order
-    shape = (codec.config.hyper_channels, *size)
-    return Hyperlatent(shape, hyper_coding_order(channels, *size), hyper_runs(channels, *size), codec.walker.hyper_tables)
+    shape = (codec.config.hyper_channels, rows, columns)
+    order, runs = hyper_coding_order(channels, rows, columns), hyper_runs(channels, rows, columns)
+    return Hyperlatent(shape, order, runs, codec.walker.hyper_tables)
 
 
 class Scales:

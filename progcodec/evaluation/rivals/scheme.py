@@ -161,7 +161,7 @@ def _segment(payload: bytes) -> bytes:
 
 def _segments(data: bytes, at: int) -> list[_Segment]:
     """The segments of which at least the length is there."""
-    found = []
+    found: list[_Segment] = []
     while True:
         declared, at = container.read_varint(data, at)
         if declared is None:

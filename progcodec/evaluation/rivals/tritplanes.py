@@ -15,7 +15,7 @@ and CTC's context modules (Jeon et al., 2023) are trained parts, and lack here.
 """
 
 import math
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -69,7 +69,7 @@ class TritPlanes(Scheme):
         for number, plane in enumerate(ladder := planes(scales.codec)):
             context = plane.context(indexes, known)
             order = np.lexsort((context, -(plane.priority[context] + weights)))
-            digits = yield Pass(runs_of(context[order]), plane.tables, lambda q, p=plane, o=order: digits_of(q, p)[o])
+            digits = yield Pass(runs_of(context[order]), plane.tables, partial(_ordered_digits, plane, order))
             there = order[: len(digits)]
             received.there.reshape(-1)[there] = True
             known[there] += digits.astype(np.int64) * (plane.span // 3)
@@ -86,13 +86,18 @@ class TritPlanes(Scheme):
 def squared_gain_steps(codec: "Codec") -> Ints:
     """Each channel's squared gain, its logarithm in steps of ``FACTOR``, int64 (C,)."""
     step = 2 * math.log(SCALE_MAX / SCALE_MIN) / (SCALE_COUNT - 1)
-    return np.rint(gain_shifts(codec) * (step / math.log(FACTOR))).astype(np.int64)
+    steps: Ints = np.rint(gain_shifts(codec) * (step / math.log(FACTOR))).astype(np.int64)
+    return steps
 
 
 def digits_of(q: Ints, plane: Plane) -> Ints:
     """The digits of a plane, int32, flat."""
     unit = plane.span // 3
     return ((q.reshape(-1) + unit // 2) // unit + 1) % 3 - 1
+
+
+def _ordered_digits(plane: Plane, order: Ints, q: Ints) -> Ints:
+    return digits_of(q, plane)[order]
 
 
 @lru_cache(maxsize=4)

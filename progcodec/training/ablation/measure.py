@@ -80,7 +80,7 @@ def measure(
             return 8 * size / pixels, psnr(sample.pixels, np.asarray(at(size)))
 
         described = describe(data)
-        sizes = [segment.end for segment in described.segments[1:]]
+        sizes = [segment.end for segment in described.segments[1:] if segment.end is not None]
         cuts.append([point(size) for size in cut_sizes(data)])
         ends.append([point(size) for size in sizes])
         if sample.label is None or not judges:

@@ -176,7 +176,7 @@ def _trained(job: Job, seed: int, where: Path) -> Path:
         return out
     where.mkdir(parents=True, exist_ok=True)
     state = Path(f"{running}.state.pt")
-    again = {"resume": str(state), "init": None, "finish": True} if state.exists() else {}
+    again: dict[str, Any] = {"resume": str(state), "init": None, "finish": True} if state.exists() else {}
     train(replace(job.settings, out=str(running), seed=seed, **again))
     if not _finished(state, job.settings):
         raise KeyboardInterrupt  # the loop caught it, saved, and returned
