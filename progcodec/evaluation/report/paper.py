@@ -65,7 +65,7 @@ def draw(studies: Sequence[Study], known: frozenset[str] | None, looks: Mapping[
             Series(level, CUT, "level", tuple(replace(p, accuracy={"it": p.accuracy[level]}) for p in points[level]))
             for level in LEVELS
         ]
-        title = f"Accuracy at each level, judged by {fourth.classifier}"
+        title = f"Accuracy at each level, judged by {fourth.classifier.partition('#')[0]}"
         found.append(plots.lines(folder, f"{PREFIX}-4", title, lines, looks, lambda point: point.accuracy.get("it"), "accuracy (%)", 100))
     lines = [Series(study.classifier, CUT, "judge", _cuts(study)) for study in fifth]
     title = "Wu-Palmer similarity, judged by classifiers that took no part in training"

@@ -6,6 +6,7 @@ they would meet. Bands are bootstrap intervals, for ours only: eight bands over 
 
 import io
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
@@ -22,7 +23,6 @@ from progcodec.evaluation.report.style import FAINT, INK, PAPER, Look
 SIZE = (4.7, 3.5)
 """Inches of one panel: at a phone's width its text is still some 9 px high."""
 
-
 LINE_POINTS, LEADER_POINTS = 11.5, 14.0
 """Of a name at a line's end: what it takes in height, and how far it stands from the axes."""
 
@@ -38,8 +38,10 @@ class Plot(NamedTuple):
     """For a page: no XML head, ids of its own, a text alternative."""
 
 
-TOP, TOP_TITLED = 0.97, 0.92
-"""Upper edge of the axes, as a share of the figure, without and with a title."""
+TOP, TOP_TITLED = 0.97, 0.89
+"""Upper edge of the axes, as a share of the figure, without and with a title of two lines."""
+TITLE_WIDTH = 52
+"""Characters of a title's line that fit beside the names at the lines' ends."""
 
 Value = Callable[[Point], Interval | float | None]
 
@@ -265,7 +267,7 @@ def _write(figure: Any, folder: Path, name: str, title: str, spoken: str) -> Plo
     """The page's drawing has no title of its own: its caption has it. The files have."""
     page = io.StringIO()
     figure.savefig(page, format="svg", metadata={"Date": None, "Creator": None})
-    figure.axes[0].set_title(title, loc="left", fontsize=9.5)
+    figure.axes[0].set_title(textwrap.fill(title, TITLE_WIDTH), loc="left", fontsize=9.5)
     figure.subplots_adjust(top=TOP_TITLED)
     figure.savefig(folder / f"{name}.png", dpi=160, metadata={"Software": None})
     figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
