@@ -1,15 +1,8 @@
 """What can be done with a stream's bytes alone: cut them, describe them. No torch, no numpy, no model."""
 
-from progcodec.bitstream.container import (
-    SegmentInfo,
-    StreamInfo,
-    bytes_for_bpp,
-    describe,
-    level_end,
-    parse,
-    parse_header,
-)
+from progcodec.bitstream.container import bytes_for_bpp, level_end, parse, parse_header
 from progcodec.bitstream.container import truncate as first_bytes
+from progcodec.bitstream.description import SegmentInfo, StreamInfo, describe
 from progcodec.config import LEVELS
 
 __all__ = ["SegmentInfo", "StreamInfo", "cut", "info", "last_level", "progress", "truncate"]

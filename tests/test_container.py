@@ -11,6 +11,7 @@ import pytest
 from progcodec import errors
 from progcodec.bitstream import container
 from progcodec.bitstream.container import Header
+from progcodec.bitstream.description import describe
 from progcodec.bitstream.rangecoder import decode_segment, encode_segment
 from progcodec.bitstream.tables import Tables, gaussian_frequencies
 
@@ -103,7 +104,7 @@ def test_pixel_limit_is_adjustable():
     with pytest.raises(errors.LimitError, match="6999"):
         container.parse(WHOLE, max_pixels=6999)
     vast = Header(container.MAX_SIDE, container.MAX_SIDE, PRINT).to_bytes()
-    assert container.describe(vast).width == container.MAX_SIDE
+    assert describe(vast).width == container.MAX_SIDE
     assert container.truncate(vast, 30) == vast
 
 
@@ -168,17 +169,17 @@ def test_bytes_for_bpp():
 
 
 def test_describe():
-    info = container.describe(WHOLE)
+    info = describe(WHOLE)
     assert [s.name for s in info.segments] == ["hyperlatent", "coarse", "intermediate", "fine"]
     assert (info.file_bytes, info.header_bytes, info.fingerprint) == (len(WHOLE), 14, "01020304")
     assert info.bits_per_pixel == 8 * len(WHOLE) / 7000
     assert all(s.verified for s in info.segments)
     for size in range(HEADER.size, len(WHOLE)):
-        cut = container.describe(WHOLE[:size])
+        cut = describe(WHOLE[:size])
         assert cut.header_bytes + sum(s.received for s in cut.segments) == size
         for now, full in zip(cut.segments, info.segments):
             assert now.start in (None, full.start) and now.end in (None, full.end)
-    half = container.describe(WHOLE[:60])
+    half = describe(WHOLE[:60])
     assert [s.end for s in half.segments] == [24, 29, 235, None]
     assert [s.start for s in half.segments] == [14, 24, 29, 235]
 

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from progcodec.bitstream import container
+from progcodec.bitstream.description import describe
 from progcodec.evaluation import checks, peers, rate_distortion, tables
 from progcodec.evaluation.points import Kept, Mean, Point, digest, means
 from progcodec.evaluation.sources import Picture, read_pictures
@@ -44,7 +45,7 @@ def test_points_are_prefixes_of_the_file(picture):
     data = GreyCodec().encode(picture.pixels)
     ends = [p.bytes for p in points if p.curve == "level ends"]
     cuts = [p.bytes for p in points if p.curve == "cuts"]
-    header = container.describe(data).header_bytes
+    header = describe(data).header_bytes
     after_hyperlatent = header + 1 + 40 + 4
     assert ends == [after_hyperlatent + 1 + 120 + 4, after_hyperlatent + 125 + 2 + 400 + 4, len(data)]
     assert cuts[0] == after_hyperlatent and cuts[-1] == len(data) and len(cuts) == 10

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from progcodec.bitstream.container import describe
+from progcodec.bitstream.description import describe
 from progcodec.codec import Codec
 from progcodec.evaluation.metrics import psnr
 from progcodec.evaluation.sources import Picture

@@ -76,7 +76,7 @@ class Ours:
         return found
 
     def ends(self, data: bytes) -> dict[str, int]:
-        from progcodec.bitstream.container import describe
+        from progcodec.bitstream.description import describe
 
         ends = [segment.end for segment in describe(data).segments[1:] if segment.end is not None]
         return dict(zip(LEVELS, ends, strict=True))

@@ -23,7 +23,7 @@ import numpy as np
 from tqdm import tqdm
 
 import progcodec
-from progcodec.bitstream.container import describe
+from progcodec.bitstream.description import describe
 from progcodec.codec import Codec
 from progcodec.config import LEVELS
 from progcodec.errors import ProgcodecError

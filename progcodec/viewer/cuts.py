@@ -1,6 +1,6 @@
 """Which cuts of a stream are worth a look: the ends of its parts, and sizes that rise by a constant factor."""
 
-from progcodec.bitstream.container import StreamInfo
+from progcodec.bitstream.description import StreamInfo
 
 COUNT = 24
 """Cuts besides the ends of the parts, by default."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from PIL import Image, features
 
-from progcodec.bitstream.container import StreamInfo
+from progcodec.bitstream.description import StreamInfo
 from progcodec.errors import ImageError
 from progcodec.evaluation.metrics import psnr
 from progcodec.image import to_array

@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from progcodec import __version__
-from progcodec.bitstream.container import StreamInfo
+from progcodec.bitstream.description import StreamInfo
 from progcodec.viewer.frames import Frame, View
 
 if TYPE_CHECKING:

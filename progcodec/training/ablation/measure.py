@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from progcodec.bitstream.container import describe
+from progcodec.bitstream.description import describe
 from progcodec.classification.classifier import Specification, check_fit
 from progcodec.classification.pixel import PixelClassifier
 from progcodec.classification.score import predictions
