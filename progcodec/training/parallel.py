@@ -56,6 +56,8 @@ class Parallel:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.world > 1:
+            if error is None:  # the first process still saves; where another ends before it, torchrun may end all of them
+                torch.distributed.barrier()
             torch.distributed.destroy_process_group()
 
     def sum(self, values: Sequence[float]) -> list[float]:
