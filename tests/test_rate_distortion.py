@@ -123,6 +123,15 @@ def test_whole_run(tmp_path, pictures, tiny_checkpoint, monkeypatch):
     assert again.output == result.output
 
 
+def test_shares_of_the_hyperlatent():
+    picture = Picture("p", np.zeros((32, 32, 3), np.uint8))
+    (share,) = checks.shares(GreyCodec(), [picture])
+    described = describe(GreyCodec().encode(picture.pixels))
+    hyperlatent, coarse = described.segments[:2]
+    assert share.file == hyperlatent.received / described.file_bytes < share.coarse == hyperlatent.received / coarse.end
+    assert "over 1 pictures" in checks.shares_report([share])
+
+
 def test_checks_run(pictures, tiny_checkpoint):
     line = ["--images", str(pictures), "--model", str(tiny_checkpoint), "--limit", "1", "--monotone", "--size"]
     result = CliRunner().invoke(rate_distortion.main, line, catch_exceptions=False)

@@ -1,4 +1,4 @@
-"""Two promises, checked on pictures: longer prefixes look no worse, and files are as small as the model says."""
+"""Checked on pictures: longer prefixes look no worse, files are as small as the model says; and what the hyperlatent costs."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -62,6 +62,31 @@ def sizes(codec: Codec, pictures: Iterable[Picture]) -> list[Size]:
         Size(picture.name, len(codec.encode(picture.pixels, checksums=False)), codec.estimate_bits(picture.pixels) / 8)
         for picture in pictures
     ]
+
+
+class Share(NamedTuple):
+    """What the hyperlatent's segment has of the whole file, and of the file cut at the coarse level's end."""
+
+    image: str
+    file: float
+    coarse: float
+
+
+def shares(codec: Codec, pictures: Iterable[Picture]) -> list[Share]:
+    found = []
+    for picture in pictures:
+        hyperlatent, coarse, *_, last = describe(codec.encode(picture.pixels)).segments
+        assert coarse.end is not None and last.end is not None, "whole files tell where their segments end"
+        found.append(Share(picture.name, hyperlatent.received / last.end, hyperlatent.received / coarse.end))
+    return found
+
+
+def shares_report(found: list[Share]) -> str:
+    told = [
+        f"{np.mean(values):.1%} of {what} ({max(values):.1%} at most)"
+        for what, values in (("the file", [one.file for one in found]), ("its coarse prefix", [one.coarse for one in found]))
+    ]
+    return f"The hyperlatent is {' and '.join(told)}, over {len(found)} pictures."
 
 
 def falls_report(found: list[Fall]) -> str:

@@ -32,24 +32,12 @@ def plot(
         axes.plot(*zip(*cuts, strict=True), "-", lw=2.2, color=OURS, label="progcodec, any cut")
         axes.plot(*zip(*ends, strict=True), "o", ms=7, mec="white", color=OURS, label="progcodec, level ends")
 
-        axes.set_xscale("log")
         rates, values = zip(*cuts, *ends, strict=True)
         axes.set_xlim(0.8 * min(rates), 1.8 * max(rates))
         axes.set_ylim(min(values) - 1.5, max(values) + 4)
-        axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda rate, _: f"{rate:g}"))
-        axes.xaxis.set_minor_formatter(ticker.NullFormatter())
-        axes.set_xlabel("bits per pixel")
-        axes.set_ylabel("PSNR, RGB (dB)")
-        axes.set_title(title, fontsize=10)
-        axes.grid(True, which="both", lw=0.3, alpha=0.6)
+        _rate_axis(axes, ticker, title)
         axes.legend(fontsize=7.5, loc="upper left")
-        figure.tight_layout()
-        paths = [folder / "curves.png", folder / "curves.svg"]
-        figure.savefig(paths[0], dpi=150)
-        figure.savefig(paths[1], metadata={"Date": None})
-        pyplot.close(figure)
-    return paths
+        return _written(figure, pyplot, folder, "curves")
 
 
 def plot_qualities(folder: Path, curves: Mapping[int, tuple[Curve, Curve]], title: str) -> list[Path]:
@@ -68,20 +56,29 @@ def plot_qualities(folder: Path, curves: Mapping[int, tuple[Curve, Curve]], titl
             label = f"quality {quality:+d}" if quality else "quality 0"
             axes.plot(*zip(*cuts, strict=True), "-", lw=2.4 if quality == 0 else 1.2, color=colour, label=label)
             axes.plot(*zip(*ends, strict=True), "o", ms=5, mec="white", color=colour)
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda rate, _: f"{rate:g}"))
-        axes.xaxis.set_minor_formatter(ticker.NullFormatter())
-        axes.set_xlabel("bits per pixel")
-        axes.set_ylabel("PSNR, RGB (dB)")
-        axes.set_title(title, fontsize=10)
-        axes.grid(True, which="both", lw=0.3, alpha=0.6)
+        _rate_axis(axes, ticker, title)
         axes.legend(fontsize=7.5, loc="upper left", title="cuts; level ends as dots")
-        figure.tight_layout()
-        paths = [folder / "quality.png", folder / "quality.svg"]
-        figure.savefig(paths[0], dpi=150)
-        figure.savefig(paths[1], metadata={"Date": None})
-        pyplot.close(figure)
+        return _written(figure, pyplot, folder, "quality")
+
+
+def _rate_axis(axes: Any, ticker: Any, title: str) -> None:
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda rate, _: f"{rate:g}"))
+    axes.xaxis.set_minor_formatter(ticker.NullFormatter())
+    axes.set_xlabel("bits per pixel")
+    axes.set_ylabel("PSNR, RGB (dB)")
+    axes.set_title(title, fontsize=10)
+    axes.grid(True, which="both", lw=0.3, alpha=0.6)
+
+
+def _written(figure: Any, pyplot: Any, folder: Path, name: str) -> list[Path]:
+    """The paths of the figure's PNG and SVG; it is closed."""
+    figure.tight_layout()
+    paths = [folder / f"{name}.png", folder / f"{name}.svg"]
+    figure.savefig(paths[0], dpi=150)
+    figure.savefig(paths[1], metadata={"Date": None})
+    pyplot.close(figure)
     return paths
 
 

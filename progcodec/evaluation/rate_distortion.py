@@ -117,20 +117,24 @@ def report(points: list[Point], folder: Path | None = None) -> str:
 @click.option("--extras", is_flag=True, help="Also measure WebP.")
 @click.option("--monotone", is_flag=True, help="Instead: check that longer prefixes look no worse.")
 @click.option("--size", is_flag=True, help="Instead: check the files' size against the model's own estimate.")
+@click.option("--hyperlatent", is_flag=True, help="Instead: what share of the files the hyperlatent takes.")
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=None,
               help="Folder for points.csv, the plot, and the other codecs' points, kept for the next run.")  # fmt: skip
 def main(
     sources: tuple[str, ...], model: str | None, limit: int | None, device: str, extras: bool, monotone: bool,
-    size: bool, output: Path | None,
+    size: bool, hyperlatent: bool, output: Path | None,
 ) -> None:  # fmt: skip
     try:
         pictures = list(read_pictures(sources, limit))
         codec = Codec.load(model, device=device)
-        if monotone or size:
+        if monotone or size or hyperlatent:
+            shown = tqdm(pictures, disable=None)
             if monotone:
-                click.echo(checks.falls_report(checks.falls(codec, tqdm(pictures, disable=None))))
+                click.echo(checks.falls_report(checks.falls(codec, shown)))
             if size:
-                click.echo(checks.sizes_report(checks.sizes(codec, tqdm(pictures, disable=None))))
+                click.echo(checks.sizes_report(checks.sizes(codec, shown)))
+            if hyperlatent:
+                click.echo(checks.shares_report(checks.shares(codec, shown)))
             return
         if output is not None:
             output.mkdir(parents=True, exist_ok=True)

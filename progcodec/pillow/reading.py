@@ -1,20 +1,7 @@
-"""``.shc`` in Pillow: importing this module registers the format, so that every Pillow program reads and writes it.
-
-    import progcodec.pillow
-
-    image = Image.open("photo.shc")                  # header only: size, image.info; a cut file is no error
-    image.level = "coarse"                           # or image.max_bytes = 2000; no byte beyond that is read
-    image.show()                                     # the first look at a pixel decodes
-    Image.open("photo.png").save("photo.shc", max_bytes=4000)
-
-As Pillow's own formats do: what is no ``.shc`` file at all cannot be identified (``UnidentifiedImageError``), a damaged one is
-opened and raises ``OSError`` when it is loaded or verified, its cause being this package's named error. torch is imported when
-pixels are first decoded or encoded.
-"""
+"""``Image.open`` for ``.shc``."""
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -22,7 +9,6 @@ from PIL import Image, ImageFile
 
 from progcodec.bitstream.container import (
     CRC_SIZE,
-    FINGERPRINT_SIZE,
     HEADER_ROOM,
     MAGIC,
     MAX_VARINT_SIZE,
@@ -33,91 +19,19 @@ from progcodec.bitstream.container import (
     parse_header,
     read_varint,
 )
-from progcodec.config import DEFAULT_PIXEL_LIMIT, LEVELS
-from progcodec.errors import BudgetError, CorruptError, ProgcodecError, WrongModelError
-from progcodec.stream import truncate
+from progcodec.config import LEVELS
+from progcodec.errors import CorruptError, ProgcodecError, WrongModelError
+from progcodec.pillow import settings
+from progcodec.pillow.settings import FORMAT
 
 if TYPE_CHECKING:
     from progcodec.codec import Codec
 
-__all__ = ["ShcImageFile", "open", "register"]
-
-FORMAT = "SHC"
-SUFFIX = ".shc"
-MIME_TYPE = "image/x-shc"
 DRAFT_LEVELS = ((16, "coarse"), (4, "intermediate"))
 """From how many times fewer pixels a side on which level is enough for a draft.
 
 Decoded to these levels and shrunk so far, the shipped model's pictures are about 38 dB from the shrunk originals (Kodak).
 """
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What pictures are decoded and encoded with.
-
-    Attributes:
-        model: a checkpoint, by path or by the name of a shipped one; None for the shipped one that fits.
-        device: "auto" (CUDA where there is one), "cpu" or "cuda".
-        max_pixels: larger pictures are refused.
-    """
-
-    model: str | Path | None = None
-    device: str = "auto"
-    max_pixels: int = DEFAULT_PIXEL_LIMIT
-
-
-_settings = Settings()
-
-
-def register(
-    *, model: str | Path | None = None, device: str = "auto", max_pixels: int = DEFAULT_PIXEL_LIMIT
-) -> None:
-    """Registers the format, and sets what all pictures are read and written with from now on. May be called again.
-
-    Importing this module calls it with the defaults. Files of a shipped model are read whatever ``model`` says.
-
-    Args:
-        model: checkpoint to encode with, and to decode its files with: a path, or the name of a shipped one.
-        device: "auto" (CUDA where there is one), "cpu" or "cuda".
-        max_pixels: ``Image.open`` raises ``Image.DecompressionBombError`` for larger pictures, and ``save`` OSError.
-            Pillow's own ``Image.MAX_IMAGE_PIXELS`` holds as well.
-    """
-    global _settings
-    _settings = Settings(model, device, max_pixels)
-    Image.register_open(FORMAT, ShcImageFile, _accept)
-    Image.register_save(FORMAT, _save)
-    Image.register_save_all(FORMAT, _save_all)
-    Image.register_extension(FORMAT, SUFFIX)
-    Image.register_mime(FORMAT, MIME_TYPE)
-
-
-def open(
-    fp: str | bytes | os.PathLike[str] | IO[bytes],
-    *,
-    level: str | None = None,
-    max_bytes: int | None = None,
-    model: str | Path | None = None,
-    device: str | None = None,
-) -> "ShcImageFile":
-    """``Image.open`` for ``.shc`` files alone, with what it cannot be told: how far to read, and with which model.
-
-    Args:
-        level, max_bytes: as the attributes of :class:`ShcImageFile`.
-        model, device: for this picture, instead of what :func:`register` says.
-    Raises:
-        UnidentifiedImageError: not a ``.shc`` file. ValueError: no such level, or a budget below the header.
-    """
-    image = Image.open(fp, formats=(FORMAT,))
-    assert isinstance(image, ShcImageFile)
-    try:
-        image.level = level
-        image.max_bytes = max_bytes
-    except ValueError:
-        image.close()
-        raise
-    image._own_model, image._own_device = model, device
-    return image
 
 
 class ShcImageFile(ImageFile.ImageFile):
@@ -149,9 +63,9 @@ class ShcImageFile(ImageFile.ImageFile):
             header = parse_header(self.fp.read(HEADER_ROOM), max_pixels=None)
         except ProgcodecError as error:
             raise SyntaxError(str(error)) from error  # By this, Pillow knows that the file is none of ours.
-        if header.pixels > _settings.max_pixels:
+        if header.pixels > settings.current().max_pixels:
             raise Image.DecompressionBombError(
-                f"{header.width} x {header.height} pixels are more than the limit of {_settings.max_pixels:,}"
+                f"{header.width} x {header.height} pixels are more than the limit of {settings.current().max_pixels:,}"
                 " (progcodec.pillow.register sets it)"
             )
         size = self.fp.seek(0, os.SEEK_END)
@@ -221,7 +135,7 @@ class ShcImageFile(ImageFile.ImageFile):
             fp = self._file()
             data = self._prefix(fp)
             try:
-                picture = self._codec(data).decode(data, max_pixels=_settings.max_pixels)
+                picture = self._codec(data).decode(data, max_pixels=settings.current().max_pixels)
             except WrongModelError as error:
                 raise OSError(f"{error} (progcodec.pillow.register(model=...) does)") from error
             except ProgcodecError as error:
@@ -270,8 +184,8 @@ class ShcImageFile(ImageFile.ImageFile):
         """The named model where it wrote the file, else the shipped one that did."""
         from progcodec.api import codec_for
 
-        model, device = self._own_model or _settings.model, self._own_device or _settings.device
-        limit = _settings.max_pixels
+        model, device = self._own_model or settings.current().model, self._own_device or settings.current().device
+        limit = settings.current().max_pixels
         if model is not None:
             codec = codec_for(data, model=model, device=device, max_pixels=limit)
             if codec.fingerprint == parse_header(data, limit).fingerprint:
@@ -279,7 +193,7 @@ class ShcImageFile(ImageFile.ImageFile):
         return codec_for(data, device=device, max_pixels=limit)
 
 
-def _accept(prefix: bytes) -> bool | str:
+def accept(prefix: bytes) -> bool | str:
     if not prefix.startswith(MAGIC):
         return False
     if prefix[len(MAGIC) :][:1] not in (b"", bytes([VERSION])):
@@ -303,50 +217,3 @@ def _walk(fp: IO[bytes], header: Header, size: int) -> Iterator[tuple[str, int, 
         payload_end = start + length_size + declared
         start = payload_end + (CRC_SIZE if header.checksums else 0)
         yield name, payload_end, start
-
-
-def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
-    """``Image.save``. Options: at most one of level, max_bytes and bpp; checksums (True); quality_step, −7 to 7 (0), as the
-    quality of :func:`progcodec.encode`; model, device as registered. Pillow's own ``quality``, 0 to 100, has no meaning here and is
-    ignored, as PNG ignores it: programs pass it to every format.
-
-    The picture is laid upright by its EXIF orientation, transparency on white, deep grey scaled to 8 bits; no metadata is kept.
-    Raises ValueError for options that make no sense, OSError for a picture that cannot be encoded.
-    """
-    options = getattr(image, "encoderinfo", {})
-    if options.get("append_images"):  # Not every release of Pillow takes these to be a call for save_all.
-        _save_all(image, fp, filename)
-    limits = {name: options[name] for name in ("level", "max_bytes", "bpp") if options.get(name) is not None}
-    picture = _upright(image)
-    try:
-        if limits:  # Tried on a bare header, so that wrong options do not wait for the encoder.
-            truncate(Header(*picture.size, bytes(FINGERPRINT_SIZE)).to_bytes(), **limits)
-        from progcodec.api import encode
-
-        data = encode(
-            picture,
-            model=options.get("model") or _settings.model,
-            device=options.get("device") or _settings.device,
-            checksums=options.get("checksums", True),
-            quality=options.get("quality_step", 0),
-            max_pixels=_settings.max_pixels,
-        )
-        fp.write(truncate(data, **limits) if limits else data)
-    except BudgetError as error:
-        raise ValueError(str(error)) from error
-    except ProgcodecError as error:
-        raise OSError(f"cannot write a .shc file: {error}") from error
-    fp.flush()
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    from progcodec.image import upright
-
-    return upright(image)
-
-
-def _save_all(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
-    raise ValueError("a .shc file holds one picture: save_all and append_images cannot be used")
-
-
-register()
