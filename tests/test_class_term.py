@@ -298,3 +298,15 @@ def test_images_too_small_for_the_class_term(tmp_path, monkeypatch, teacher):
     given = {"teacher": "timm:linear", "hierarchy": str(tmp_path / "six.json"), "data": (str(tmp_path / "small.png"),)}
     with pytest.raises(TrainingError, match="200 pixels"):
         train(settings(tmp_path / "m.safetensors", **given))
+
+
+def test_groups_can_be_left_out(tmp_path, monkeypatch, teacher):
+    """Then every level's clusters are the classes themselves."""
+    (tmp_path / "six.json").write_text(HIERARCHY.to_json())
+    monkeypatch.setattr(loop.Teacher, "load", lambda spec, device: teacher)
+    given = {"teacher": "timm:linear", "hierarchy": str(tmp_path / "six.json")}
+    for grouped, counts in ((True, [2, 3, SIX]), (False, [SIX, SIX, SIX])):
+        chosen = settings(tmp_path / "m", grouped=grouped, **given)
+        class_term = loop._class_term(chosen, torch.device("cpu"))
+        assert [level.count for level in class_term.levels] == counts
+        assert ("ungrouped" in chosen.objective()) is not grouped

@@ -11,6 +11,7 @@ import torch
 
 pytest.importorskip("compressai")
 
+from progcodec.bitstream.description import describe
 from progcodec.codec import Codec
 from progcodec.config import ModelConfig
 from progcodec.errors import TrainingError
@@ -221,6 +222,19 @@ def test_init_takes_the_averaged_weights_alone(short, tmp_path):
     assert read_state(out)["step"] == 2 and read_state(out)["config"] == TINY.to_dict()
 
 
+def test_synthesis_alone_keeps_streams(short, small_photograph, tmp_path):
+    """Symbols, rates and what predicts them stay; the picture changes."""
+    out = tmp_path / "m.safetensors"
+    train(settings(out, init=f"{short}.state.pt", synthesis_only=True, steps=3))
+    codecs = [Codec.load(path, "cpu") for path in (short, out)]
+    streams = [codec.encode(small_photograph) for codec in codecs]
+    start = describe(streams[0]).header_bytes
+    assert streams[0][start:] == streams[1][start:] and streams[0] != streams[1]  # the model's name differs
+    pictures = [np.asarray(codec.decode(data)) for codec, data in zip(codecs, streams, strict=True)]
+    assert not np.array_equal(*pictures)
+    assert "g_s alone" in Checkpoint.load(out).metadata["recipe"]
+
+
 def test_export_writes_what_the_run_exported(short, tmp_path):
     for name, export in (
         ("a", lambda out: export_state(f"{short}.state.pt", out, "one photograph")),
@@ -263,7 +277,10 @@ def test_a_loss_that_stays_infinite_ends_the_run(tmp_path, monkeypatch):
         train(settings(tmp_path / "m.safetensors", steps=1000))
 
 
-@pytest.mark.parametrize("wrong", [{"steps": None}, {"crop": 70}, {"crop": 0}, {"preset": "best"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"steps": None}, {"crop": 70}, {"crop": 0}, {"preset": "best"}, {"synthesis_only": True}, {"groups": "g.npy", "grouped": False}],
+)
 def test_settings_that_make_no_sense(tmp_path, wrong):
     with pytest.raises(ValueError):
         settings(tmp_path / "m", **wrong)

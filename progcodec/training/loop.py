@@ -168,6 +168,8 @@ def _class_term(settings: TrainSettings, device: torch.device) -> ClassTerm | No
         return None
     teacher, hierarchy = Teacher.load(settings.teacher, device), Hierarchy.load(settings.hierarchy)
     groups = load_groups(settings.groups, hierarchy) if settings.groups else None
+    if not settings.grouped:
+        groups = np.tile(np.arange(len(hierarchy.classes)), (len(hierarchy.levels), 1))
     return ClassTerm(teacher, hierarchy, settings.weights(), settings.soft, settings.smoothing, groups)
 
 

@@ -34,8 +34,11 @@ class TrainSettings:
         teacher: classifier of the class term, ``timm:NAME?OPTION=VALUE@FILE``; None: no class term.
         hierarchy: class hierarchy, a JSON file; None: the shipped one.
         groups: .npy file of group numbers, integers (levels, classes), that take the place of the hierarchy's in the class
-            term; they need not nest.
+            term; they need not nest. grouped: False: each class is its own group at every level, which tells a prefix more
+            about the teacher's answer than ten groups do.
         progressive: False: rate and distortion of the fine level alone, as an ordinary codec is trained; no class term.
+        synthesis_only: g_s alone learns. The streams that the codec writes, and heads on its latents, stay as they are,
+            but for the model that they name, if ``init`` is a state file (a checkpoint lacks the bottleneck's densities).
         zero_missing, raster: see ``loss.Prefixes``; a decoder must do the same.
         class_from: share of the run after which the class term joins.
         class_batch, class_side: whole pictures of one pass, and their pixels a side.
@@ -80,6 +83,8 @@ class TrainSettings:
     teacher: str | None = None
     hierarchy: str | None = None
     groups: str | None = None
+    grouped: bool = True
+    synthesis_only: bool = False
     progressive: bool = True
     zero_missing: bool = False
     raster: bool = False
@@ -115,6 +120,10 @@ class TrainSettings:
             raise ValueError(f"unknown preset {self.preset!r}; there are: {', '.join(PRESETS)}")
         if self.teacher and not self.progressive:
             raise ValueError("an ordinary codec is trained without a class term")
+        if self.groups and not self.grouped:
+            raise ValueError("groups of a file and no groups cannot both be had")
+        if self.synthesis_only and not (self.init or self.finish):
+            raise ValueError("synthesis_only needs a codec to start from: init")
         self.weights()  # raises ValueError
 
     def weights(self) -> LossWeights:
@@ -136,10 +145,11 @@ class TrainSettings:
         text += "" if self.progressive else ", fine level alone"
         text += ", zero where nothing arrived" if self.zero_missing else ""
         text += ", raster order" if self.raster else ""
+        text += ", g_s alone" if self.synthesis_only else ""
         if self.teacher is None:
             return f"{text}, no class term"
         name = self.teacher.partition("@")[0]
         capped = "uncapped" if self.class_push is None else f"push up to {self.class_push:g}"
-        text += ", groups of a file" if self.groups else ""
+        text += ", groups of a file" if self.groups else "" if self.grouped else ", ungrouped"
         text = f"{text}, class term of {name}, {capped}, soft {self.soft:g}, smoothing {self.smoothing:g}"
         return f"{text}, from {self.class_from:g}"

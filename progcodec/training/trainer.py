@@ -50,6 +50,9 @@ class Trainer:
         self.model = placed(Model(self.config), device)
         self.bottleneck = EntropyBottleneck(self.config.hyper_channels, init_scale=5).to(device)
         self.both = nn.ModuleDict({"model": self.model, "bottleneck": self.bottleneck})
+        if settings.synthesis_only:
+            self.both.requires_grad_(False)
+            self.model.synthesis.requires_grad_(True)
         self.optimizers = build_optimizers(self.model, self.bottleneck, settings.lr, settings.in_bfloat16(device.type))
         self.step, self.images_seen, self.minutes_before = 0, 0, 0.0
         self.first, self.first_minutes = 0, 0.0
