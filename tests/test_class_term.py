@@ -195,7 +195,11 @@ def test_presets_and_their_parts():
     assert PRESETS["paper"].distortion == (1e-4, 1e-3, 1e-2) and PRESETS["paper"].gamma == (0.5, 1.0, 2.0)
     chosen = settings(Path("m"), preset="paper", gamma=(1, 1, 1), cut=0).weights()
     assert chosen == LossWeights((1e-4, 1e-3, 1e-2), (1, 1, 1), 0) and chosen.second_pass == (0.5, 0.5, 0.0)
-    for wrong in ({"gamma": (1, 2)}, {"gamma": 3}, {"distortion": (0, 1, 1)}, {"cut": -1}, {"soft": 2}, {"class_push": 0}, {"class_side": 200}):
+    low = settings(Path("m"), relief=0.5, second=(0.2, 0, 0.8), cut_range=(0.05, 0.2))
+    assert low.weights().relief == 0.5 and low.weights().second_pass == (0.2, 0, 0.8) and "from 0.05 to 0.2" in low.objective()
+    wrong_draws = ({"relief": -1}, {"second": (0.5, 0.5, 0.5)}, {"second": (1, 0)}, {"second": (0, 0, 1), "cut": 0},
+                   {"cut_range": (0.2, 0.1)}, {"cut_range": (0.1,)})  # fmt: skip
+    for wrong in (*wrong_draws, {"gamma": (1, 2)}, {"gamma": 3}, {"distortion": (0, 1, 1)}, {"cut": -1}, {"soft": 2}, {"class_push": 0}, {"class_side": 200}):
         with pytest.raises(ValueError):
             settings(Path("m"), **wrong)
 

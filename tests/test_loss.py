@@ -120,6 +120,24 @@ def test_received_symbols_are_prefixes_of_the_coding_order(seed):
     assert len(set(lengths)) > 3
 
 
+def test_cuts_can_be_drawn_from_a_range(trainer, crops):
+    """Of bits per pixel, log-uniform; λ below the coarse end falls as fast as it is told."""
+    torch.manual_seed(0)
+    pixels, rates = crops.shape[2] * crops.shape[3], []
+    for _ in range(25):
+        with torch.no_grad():
+            out = loss.forward(trainer.model, trainer.bottleneck, crops, (0, 0, 1), loss.Prefixes(cut_range=(0.5, 2.0)))
+        rates += (out.cut_bits / pixels).tolist()
+    assert min(rates) >= 0.5 and max(rates) <= 2.0
+    assert np.log2(rates).mean() == pytest.approx(0, abs=0.2) and np.log2(rates).std() == pytest.approx(12**-0.5 * 2, abs=0.1)
+
+    shares, shortfall = loss.cut_place(out._replace(cut_bits=out.hyper_bits / 4))
+    assert (shares[:, 0] == 1).all() and (shortfall < 0).all()
+    for relief in (0.0, 0.5, 2.0):
+        falling = loss._cut_lambda(loss.LossWeights(relief=relief), out._replace(cut_bits=out.hyper_bits / 4))
+        torch.testing.assert_close(falling, loss.PRESETS["shipped"].distortion[0] * (relief * shortfall).exp())
+
+
 def test_the_objective_is_finite_and_trains_everything(trainer, crops):
     torch.manual_seed(0)
     trainer.both.zero_grad()

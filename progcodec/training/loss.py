@@ -31,11 +31,17 @@ class LossWeights:
     """λ and γ of the coarse, intermediate and fine level, and the weight of the random cut beside a level's 1 (0: no cuts).
 
     γ weighs nats of an image's cross-entropy against bits per pixel, at 256² pixels.
+
+    Attributes:
+        relief: power by which λ of a cut below the coarse end falls with its share of that end's bits.
+        second: probabilities of coarse, intermediate and random cut as an image's second decoding; None: the usual ones.
     """
 
     distortion: tuple[float, float, float] = (7e-4, 5e-3, 3e-2)
     gamma: tuple[float, float, float] = (0.5, 1.0, 2.0)
     cut: float = 1.0
+    relief: float = 2.0
+    second: tuple[float, float, float] | None = None
     progressive: bool = field(default=True, repr=False)
     """False: rate and distortion of the fine level alone, as an ordinary codec is trained."""
 
@@ -47,12 +53,22 @@ class LossWeights:
             object.__setattr__(self, name, tuple(values))
         if min(self.distortion) <= 0 or not self.cut >= 0:
             raise ValueError("three positive λ and a cut weight of at least 0 are needed")
+        if not self.relief >= 0:
+            raise ValueError("relief must be at least 0")
+        if self.second is not None:
+            if len(self.second) != 3 or min(self.second) < 0 or abs(sum(self.second) - 1) > 1e-6:
+                raise ValueError("second must be three probabilities that sum to 1")
+            if self.second[2] and not self.cut:
+                raise ValueError("second draws cuts that weigh nothing")
+            object.__setattr__(self, "second", tuple(self.second))
 
     @property
     def second_pass(self) -> tuple[float, float, float] | None:
         """Probabilities of what an image's second decoding is; None: it has none."""
         if not self.progressive:
             return None
+        if self.second is not None:
+            return self.second
         return SECOND_PASS if self.cut else SECOND_PASS_WITHOUT_CUT
 
 
@@ -60,15 +76,17 @@ PRESETS = {"shipped": LossWeights(), "paper": LossWeights((1e-4, 1e-3, 1e-2), (0
 
 
 class Prefixes(NamedTuple):
-    """How prefixes are made, where it differs from the bitstream's own way: for ablations.
+    """How prefixes are drawn, and made where it differs from the bitstream's own way (for ablations).
 
     Attributes:
+        cut_range: random cuts lie between so many bits per pixel; None: between ẑ's end and the file's. Log-uniform.
         zero_missing: ŷ = 0, not μ, where a symbol did not arrive.
         raster: symbols of a block come channel by channel, row by row, not by falling σ-index.
     """
 
     zero_missing: bool = False
     raster: bool = False
+    cut_range: tuple[float, float] | None = None
 
 
 AS_SENT = Prefixes()
@@ -98,9 +116,18 @@ def _round(x: Tensor) -> Tensor:
 
 
 def _received(
-    indexes: Tensor, bits: Tensor, offsets: tuple[int, ...], hyper_bits: Tensor, kind: Tensor, raster: bool = False
+    indexes: Tensor,
+    bits: Tensor,
+    offsets: tuple[int, ...],
+    hyper_bits: Tensor,
+    kind: Tensor,
+    raster: bool = False,
+    budgets: tuple[float, float] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Mask (N, C, h, w) of the symbols in the drawn prefix, in the order of the bitstream, and the prefix's bits (N,)."""
+    """Mask (N, C, h, w) of the symbols in the drawn prefix, in the order of the bitstream, and the prefix's bits (N,).
+
+    ``budgets``: the least and the most bits of a random cut; None: anything from ẑ's to all.
+    """
     n, channels = indexes.shape[:2]
     block = torch.zeros(channels, device=indexes.device)
     for start in offsets[1:-1]:
@@ -110,6 +137,8 @@ def _received(
     order = key.argsort(dim=1, stable=True)
     cumulative = hyper_bits[:, None] + bits.reshape(n, -1).gather(1, order).cumsum(1)
     low, high = (hyper_bits + 1).log(), (cumulative[:, -1] + 2).log()
+    if budgets is not None:
+        low, high = (math.log(end) + torch.zeros_like(low) for end in budgets)
     budget = (low + (high - low) * torch.rand(n, device=bits.device)).exp()
     in_cut = torch.empty_like(key, dtype=torch.bool).scatter_(1, order, cumulative <= budget[:, None])
     in_level = block[None, :, None, None].expand_as(indexes).reshape(n, -1) <= kind[:, None]
@@ -182,9 +211,11 @@ def forward(
         kind = torch.full((n,), NONE, device=x.device)
         return Forward(coded.hyper_bits, rates, fine, fine.detach(), kind, (coded.hyper_bits + sum(rates)).detach())
 
-    kind = torch.multinomial(torch.tensor(second_pass, device=x.device), n, replacement=True)
+    kind = torch.multinomial(torch.tensor(second_pass, dtype=torch.float32, device=x.device), n, replacement=True)
     with torch.no_grad():
-        received, cut_bits = _received(coded.indexes, coded.bits, offsets, coded.hyper_bits, kind, prefixes.raster)
+        pixels = x.shape[2] * x.shape[3]
+        budgets = (prefixes.cut_range[0] * pixels, prefixes.cut_range[1] * pixels) if prefixes.cut_range else None
+        received, cut_bits = _received(coded.indexes, coded.bits, offsets, coded.hyper_bits, kind, prefixes.raster, budgets)
     kept = coded.symbols * received
     prefix: Tensor | None = None
     for k, (start, end) in enumerate(itertools.pairwise(offsets)):
@@ -217,15 +248,15 @@ def cut_place(out: Forward) -> tuple[Tensor, Tensor]:
 
 
 def _cut_lambda(weights: LossWeights, out: Forward) -> Tensor:
-    """λ for a random cut (N,): log-linear in the log of bits between the level ends, as a power of 2 below the coarse end."""
+    """λ for a random cut (N,): log-linear in the log of bits between the level ends, as a power of them below the coarse end."""
     shares, shortfall = cut_place(out)
     log_lambda = torch.tensor([math.log(value) for value in weights.distortion], device=shares.device)
-    return (shares @ log_lambda + 2 * shortfall).exp()
+    return (shares @ log_lambda + weights.relief * shortfall).exp()
 
 
 def of_kind(values: tuple[Tensor, Tensor, Tensor], out: Forward, second_pass: tuple[float, float, float]) -> Tensor:
     """For each image, the value (N,) of what its second decoding is, over the probability that it is that."""
-    share = torch.tensor(second_pass, device=out.kind.device).clamp_min(1e-9)
+    share = torch.tensor(second_pass, dtype=torch.float32, device=out.kind.device).clamp_min(1e-9)
     return (torch.stack(values, 1) / share).gather(1, out.kind[:, None])[:, 0]
 
 

@@ -30,7 +30,8 @@ class TrainSettings:
         memory_gb: pictures beyond so many gigabytes, in each process, are not kept in memory but streamed in every epoch.
         buffer: pictures that a stream is shuffled among.
         limit: pictures that are read at most; they are kept in memory.
-        preset: weights of the objective by name; distortion, gamma and cut, where given, take the place of the preset's.
+        preset: weights of the objective by name; distortion, gamma, cut, relief and second, where given, take the place of
+            the preset's. cut_range: random cuts lie between so many bits per pixel, two numbers.
         teacher: classifier of the class term, ``timm:NAME?OPTION=VALUE@FILE``; None: no class term.
         hierarchy: class hierarchy, a JSON file; None: the shipped one.
         groups: .npy file of group numbers, integers (levels, classes), that take the place of the hierarchy's in the class
@@ -80,6 +81,9 @@ class TrainSettings:
     distortion: tuple[float, float, float] | None = None
     gamma: tuple[float, float, float] | None = None
     cut: float | None = None
+    relief: float | None = None
+    second: tuple[float, float, float] | None = None
+    cut_range: tuple[float, float] | None = None
     teacher: str | None = None
     hierarchy: str | None = None
     groups: str | None = None
@@ -124,16 +128,20 @@ class TrainSettings:
             raise ValueError("groups of a file and no groups cannot both be had")
         if self.synthesis_only and not (self.init or self.finish):
             raise ValueError("synthesis_only needs a codec to start from: init")
+        if self.cut_range is not None:
+            if len(self.cut_range) != 2 or not 0 < self.cut_range[0] < self.cut_range[1]:
+                raise ValueError("cut_range must be two rates, the lower one first")
+            object.__setattr__(self, "cut_range", tuple(self.cut_range))
         self.weights()  # raises ValueError
 
     def weights(self) -> LossWeights:
         """The preset's, with what was given in its place."""
-        given = {name: getattr(self, name) for name in ("distortion", "gamma", "cut")}
+        given = {name: getattr(self, name) for name in ("distortion", "gamma", "cut", "relief", "second")}
         chosen = {name: value for name, value in given.items() if value is not None}
         return replace(PRESETS[self.preset], **chosen, progressive=self.progressive)
 
     def prefixes(self) -> Prefixes:
-        return Prefixes(self.zero_missing, self.raster)
+        return Prefixes(self.zero_missing, self.raster, self.cut_range)
 
     def in_bfloat16(self, device: str) -> bool:
         """Whether networks on a device of this type ("cpu", "cuda") compute in bfloat16."""
@@ -145,6 +153,7 @@ class TrainSettings:
         text += "" if self.progressive else ", fine level alone"
         text += ", zero where nothing arrived" if self.zero_missing else ""
         text += ", raster order" if self.raster else ""
+        text += ", cuts from {:g} to {:g} bpp".format(*self.cut_range) if self.cut_range else ""
         text += ", g_s alone" if self.synthesis_only else ""
         if self.teacher is None:
             return f"{text}, no class term"
