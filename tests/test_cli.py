@@ -251,6 +251,21 @@ def test_info_formats(here):
     assert records[1]["fine_end"] is None and records[1]["fine_received"] == 0
 
 
+def test_info_reaches_into_folders_and_lists(here):
+    Path("deep/deeper").mkdir(parents=True)
+    Path("deep/deeper/b.shc").write_bytes(STREAM[:60])
+    Path("deep/c.shc").write_bytes(STREAM)
+    Path("list.txt").write_text("a.shc\ndeep/c.shc\n")
+
+    def told(*arguments: str) -> list[str]:
+        return [json.loads(line)["file"] for line in run("info", *arguments, "--format", "jsonl").stdout.splitlines()]
+
+    assert told("deep") == ["deep/c.shc"]
+    assert told("deep", "--recursive") == ["deep/c.shc", "deep/deeper/b.shc"]
+    assert told("--from-list", "list.txt") == ["a.shc", "deep/c.shc"]
+    assert "name at least one input" in run("info", code=2).stderr
+
+
 # --- the library's truncate -------------------------------------------------------------------------------------------
 
 

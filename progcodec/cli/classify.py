@@ -57,7 +57,7 @@ def _budgets(context: click.Context, parameter: click.Parameter, value: str | No
 @click.option("--hierarchy", metavar="FILE", shell_complete=options.file_names, help="The classifier's classes in groups of your own.")
 @click.option("--labels", metavar="CSV|folders",
               help='Also score the answers: true classes from a CSV of file,label lines, or "folders": their names.')
-@click.option("--recursive", is_flag=True, help="Reach into the folders inside of folders.")
+@options.reaching
 @options.from_list
 @click.option("--format", "form", type=click.Choice(["table", "csv", "jsonl"]), default="table", show_default=True,
               help="A table to read, comma-separated values, or one JSON object a line.")

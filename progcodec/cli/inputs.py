@@ -65,12 +65,6 @@ def gather(inputs: Sequence[str], suffixes: Iterable[str], *, recursive: bool = 
     return Inputs(unique, several or len(unique) > 1)
 
 
-def expand(inputs: Sequence[str], suffixes: Iterable[str]) -> tuple[list[str], bool]:
-    """As :func:`gather`, for commands that write no tree."""
-    gathered = gather(inputs, suffixes)
-    return gathered.paths, gathered.several
-
-
 def plan(inputs: Inputs, output: str | None, rename: Callable[[str], str]) -> list[Job]:
     """Where each source's result goes; `rename` makes a result's file name of a source's.
 

@@ -71,6 +71,7 @@ region = click.option(
     type=Region(),
     help="Only this part of the picture: its left and top edge, width and height, in pixels.",
 )
+reaching = click.option("--recursive", is_flag=True, help="Reach into the folders inside of folders.")
 recursive = click.option("--recursive", is_flag=True, help="Reach into the folders inside of folders, and keep the tree.")
 from_list = click.option(
     "--from-list", "listed", metavar="FILE", shell_complete=file_names,

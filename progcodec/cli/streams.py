@@ -9,7 +9,7 @@ import click
 from progcodec.cli import options
 from progcodec.cli.batch import run, say
 from progcodec.cli.files import STANDARD_STREAM, STREAM_SUFFIX, Job, read_stream, show
-from progcodec.cli.inputs import expand, gather, plan, stem
+from progcodec.cli.inputs import gather, plan, stem
 from progcodec.cli.many import FileStages, work_through
 from progcodec.fleet.operation import Product, Truncate
 from progcodec.stream import SegmentInfo, StreamInfo, info, progress
@@ -63,7 +63,9 @@ def truncate_command(
 
 
 @click.command("info", short_help="Say how far .shc files go.")
-@click.argument("inputs", metavar="FILE...", nargs=-1, required=True, shell_complete=options.file_names)
+@click.argument("inputs", metavar="FILE...", nargs=-1, shell_complete=options.file_names)
+@options.reaching
+@options.from_list
 @click.option(
     "--format",
     "form",
@@ -72,7 +74,7 @@ def truncate_command(
     show_default=True,
     help="A table to read, comma-separated values, or one JSON object a line.",
 )
-def info_command(inputs: tuple[str, ...], form: str) -> None:
+def info_command(inputs: tuple[str, ...], recursive: bool, listed: str | None, form: str) -> None:
     """Say how far .shc files go: size, rate, level reached, checks, model.
 
     A file that was cut is no error. Under "reached" stands the last whole segment and how much there is of the next;
@@ -82,10 +84,10 @@ def info_command(inputs: tuple[str, ...], form: str) -> None:
     \b
     Examples:
       progcodec info photo.shc
-      progcodec info photos/ --format csv > photos.csv
+      progcodec info photos/ --recursive --format csv > photos.csv
       head -c 3000 photo.shc | progcodec info -
     """
-    sources, _ = expand(inputs, [STREAM_SUFFIX])
+    sources = gather(inputs, [STREAM_SUFFIX], recursive=recursive, listed=listed).paths
     heading_due = form != "jsonl"
 
     def work(job: Job) -> None:
