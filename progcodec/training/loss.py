@@ -138,7 +138,7 @@ def _received(
     cumulative = hyper_bits[:, None] + bits.reshape(n, -1).gather(1, order).cumsum(1)
     low, high = (hyper_bits + 1).log(), (cumulative[:, -1] + 2).log()
     if budgets is not None:
-        low, high = (math.log(end) + torch.zeros_like(low) for end in budgets)
+        low, high = (torch.full_like(hyper_bits, math.log(end)) for end in budgets)
     budget = (low + (high - low) * torch.rand(n, device=bits.device)).exp()
     in_cut = torch.empty_like(key, dtype=torch.bool).scatter_(1, order, cumulative <= budget[:, None])
     in_level = block[None, :, None, None].expand_as(indexes).reshape(n, -1) <= kind[:, None]
