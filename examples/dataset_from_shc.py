@@ -1,8 +1,8 @@
 """A PyTorch Dataset that reads .shc files no further than a byte budget: the same folder serves every budget.
 
-    python examples/dataset_from_shc.py                      tiles of the package's photograph, encoded into ./streams
-    python examples/dataset_from_shc.py photo.jpg            tiles of a picture
-    python examples/dataset_from_shc.py FOLDER --bytes 1500  a folder of .shc files of one size
+python examples/dataset_from_shc.py                      tiles of the package's photograph, encoded into ./streams
+python examples/dataset_from_shc.py photo.jpg            tiles of a picture
+python examples/dataset_from_shc.py FOLDER --bytes 1500  a folder of .shc files of one size
 """
 
 import argparse
@@ -38,14 +38,22 @@ def encode_tiles(picture, folder, model, side=96):
     x, y = picture.width // 2 - side, picture.height // 2 - side
     for number in range(4):
         left, top = x + number % 2 * side, y + number // 2 * side
-        picture.crop((left, top, left + side, top + side)).save(folder / f"tile-{number}.shc", model=model)
+        picture.crop((left, top, left + side, top + side)).save(
+            folder / f"tile-{number}.shc", model=model
+        )
     return folder
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Read .shc files as a PyTorch Dataset, at several byte budgets.")
-    parser.add_argument("source", nargs="?", help="a folder of .shc files of one size, or a picture to make one of")
-    parser.add_argument("--bytes", type=int, nargs="+", default=[100, 400, 100_000], help="budgets for each file")
+    parser = argparse.ArgumentParser(
+        description="Read .shc files as a PyTorch Dataset, at several byte budgets."
+    )
+    parser.add_argument(
+        "source", nargs="?", help="a folder of .shc files of one size, or a picture to make one of"
+    )
+    parser.add_argument(
+        "--bytes", type=int, nargs="+", default=[100, 400, 100_000], help="budgets for each file"
+    )
     parser.add_argument("--model", help="checkpoint, if not the one that comes with progcodec")
     parser.add_argument("--workers", type=int, default=0, help="processes that decode")
     options = parser.parse_args()
@@ -56,10 +64,14 @@ def main():
 
     whole = torch.stack(list(ShcFolder(source, model=options.model)))
     for budget in options.bytes:
-        loader = DataLoader(ShcFolder(source, budget, options.model), batch_size=2, num_workers=options.workers)
+        loader = DataLoader(
+            ShcFolder(source, budget, options.model), batch_size=2, num_workers=options.workers
+        )
         batches = torch.cat(list(loader))
         error = (batches - whole).square().mean().clamp_min(1e-12)
-        print(f"{budget:>7,} bytes a file: {tuple(batches.shape)}, {-10 * error.log10():.1f} dB from the whole files")
+        print(
+            f"{budget:>7,} bytes a file: {tuple(batches.shape)}, {-10 * error.log10():.1f} dB from the whole files"
+        )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Encode a photograph, cut the stream at a byte budget, decode both, and look at what the cut cost.
 
-    python examples/encode_cut_decode.py [PHOTO] [BYTES]
+python examples/encode_cut_decode.py [PHOTO] [BYTES]
 """
 
 import sys
@@ -18,5 +18,7 @@ cut = progcodec.truncate(data, max_bytes=budget)  # the same bytes as data[:budg
 for name, stream in (("whole", data), ("cut", cut)):
     decoded = progcodec.decode(stream)
     quality = psnr(to_array(picture), to_array(decoded))
-    print(f"{name:6} {len(stream):8,} bytes  {progcodec.info(stream).bits_per_pixel:6.3f} bpp  {quality:6.2f} dB")
+    print(
+        f"{name:6} {len(stream):8,} bytes  {progcodec.info(stream).bits_per_pixel:6.3f} bpp  {quality:6.2f} dB"
+    )
     decoded.save(f"{name}.png")

@@ -1,6 +1,6 @@
 """Many images with one loaded codec: crops of one size are encoded as a batch, then decoded as coarse previews.
 
-    python examples/many_images.py [PHOTO]
+python examples/many_images.py [PHOTO]
 """
 
 import sys

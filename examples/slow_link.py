@@ -1,7 +1,7 @@
 """Plays a .shc file over a slow link, and hangs up as soon as the answer is sure.
 
-    python examples/slow_link.py [photo.shc | photo.jpg]         2 kB/s, stops when the coarse group is sure
-    python examples/slow_link.py photo.shc --rate 500 --level intermediate --confidence 0.8
+python examples/slow_link.py [photo.shc | photo.jpg]         2 kB/s, stops when the coarse group is sure
+python examples/slow_link.py photo.shc --rate 500 --level intermediate --confidence 0.8
 """
 
 import argparse
@@ -25,7 +25,9 @@ def play(data: bytes, rate: float, chunk: int, level: str, confidence: float, **
         if decoder.header is None:
             continue
         answer = decoder.classify(confidence=confidence, **options)
-        done = "".join(f"  [{event.level} complete]" for event in events if isinstance(event, LevelComplete))
+        done = "".join(
+            f"  [{event.level} complete]" for event in events if isinstance(event, LevelComplete)
+        )
         print(f"{sent:7,} bytes {sent / rate:6.1f} s  {answer}{done}", flush=True)
         asked = next(guess for guess in answer.path if guess.level == level)
         if asked.probability >= confidence:
@@ -36,13 +38,24 @@ def play(data: bytes, rate: float, chunk: int, level: str, confidence: float, **
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", nargs="?", type=Path, help="a .shc file, or a picture; default: the package's photograph")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "file",
+        nargs="?",
+        type=Path,
+        help="a .shc file, or a picture; default: the package's photograph",
+    )
     parser.add_argument("--rate", type=float, default=2000, help="bytes a second (default 2000)")
-    parser.add_argument("--chunk", type=int, default=200, help="bytes that arrive at once (default 200)")
+    parser.add_argument(
+        "--chunk", type=int, default=200, help="bytes that arrive at once (default 200)"
+    )
     parser.add_argument("--level", default="coarse", choices=("coarse", "intermediate", "fine"))
     parser.add_argument("--confidence", type=float, default=0.8)
-    parser.add_argument("--classifier", help="as for `progcodec classify`; default: the built-in one")
+    parser.add_argument(
+        "--classifier", help="as for `progcodec classify`; default: the built-in one"
+    )
     parser.add_argument("--model", help="checkpoint, if not the shipped one that wrote the file")
     given = parser.parse_args()
     options = {"classifier": given.classifier, "model": given.model}

@@ -30,10 +30,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--corpus", type=Path, help="where new inputs are kept")
-    parser.add_argument("--findings", type=Path, default=Path("fuzz-findings"), help="where inputs that break a promise go")
+    parser.add_argument(
+        "--findings",
+        type=Path,
+        default=Path("fuzz-findings"),
+        help="where inputs that break a promise go",
+    )
     parser.add_argument("--seed", type=int, default=0, help="0: another one each time")
     parser.add_argument("--replay", nargs="+", type=Path, metavar="FILE")
-    parser.add_argument("--minimise", type=Path, metavar="FOLDER", help="inputs from here and from fuzz/corpus")
+    parser.add_argument(
+        "--minimise", type=Path, metavar="FOLDER", help="inputs from here and from fuzz/corpus"
+    )
     options = parser.parse_args()
     sys.path[:0] = [str(HERE), str(HERE.parent)]
     if options.replay:
@@ -67,7 +74,9 @@ def fuzz(minutes: float, corpus: Path | None, findings: Path, seed: int) -> None
         def watched(data: bytes) -> None:
             try:
                 targets.run(data)
-            except BaseException:  # kept by ourselves: a Python exception ends the run before libFuzzer keeps anything
+            except (
+                BaseException
+            ):  # kept by ourselves: a Python exception ends the run before libFuzzer keeps anything
                 path = findings / f"finding-{hashlib.sha256(data).hexdigest()[:12]}"
                 path.write_bytes(data)
                 print(f"the input is kept as {path}", file=sys.stderr)
@@ -86,7 +95,9 @@ def minimise(folder: Path) -> None:
     """Keeps, smallest first, each input that runs a line after a line as no smaller one did."""
     import targets
 
-    inputs = {path.read_bytes() for place in (folder, SEEDS) for path in place.iterdir() if path.is_file()}
+    inputs = {
+        path.read_bytes() for place in (folder, SEEDS) for path in place.iterdir() if path.is_file()
+    }
     for data in inputs:  # once for what is built once
         targets.run(data)
     seen: set[Any] = set()

@@ -75,13 +75,19 @@ def raw_container(data: bytes) -> None:
         assert data.startswith(header.to_bytes())
         stream = container.parse(data, None)
         spans = [header.size, *(segment.end for segment in stream.segments)]
-        assert spans == sorted(spans) and all(s.complete or s.index == len(stream.segments) - 1 for s in stream.segments)
+        assert spans == sorted(spans) and all(
+            s.complete or s.index == len(stream.segments) - 1 for s in stream.segments
+        )
         description = info(data)
-        assert description.header_bytes + sum(segment.received for segment in description.segments) == len(data)
+        assert description.header_bytes + sum(
+            segment.received for segment in description.segments
+        ) == len(data)
         progress(description), last_level(description)
         for level in ("coarse", "intermediate", "fine"):
             assert data.startswith(truncate(data, level=level))
-        for size in {header.size, (header.size + len(data)) // 2, len(data) - 1} - set(range(header.size)):
+        for size in {header.size, (header.size + len(data)) // 2, len(data) - 1} - set(
+            range(header.size)
+        ):
             part = container.parse(truncate(data, max_bytes=size), None)
             assert part.header == header and part.size == size
             for cut, whole in zip(part.segments, stream.segments, strict=False):
@@ -121,7 +127,9 @@ def sealed_container(data: bytes) -> None:
         except ProgcodecError as error:
             # A right checksum spares the reader the question whether an encoder would write this; before it has arrived, the
             # question is asked. So what only a forger writes may be read whole and refused in pieces, and nothing else.
-            assert whole is None or (flags & 1 and "written as" in str(error)), f"refused in pieces only: {error!r}"
+            assert whole is None or (flags & 1 and "written as" in str(error)), (
+                f"refused in pieces only: {error!r}"
+            )
             raise
         assert whole is not None, f"refused in one piece only: {told!r}"
         assert piecewise.received == whole.received and piecewise.bits == whole.bits
@@ -169,7 +177,9 @@ def sealed_checkpoint(data: bytes) -> None:
         mark = "00000000"
     else:
         mark = Checkpoint(config, tensors).fingerprint.hex()
-    path.write_bytes(save(tensors, {"format": checkpoint.FORMAT, "config": text, "fingerprint": mark}))
+    path.write_bytes(
+        save(tensors, {"format": checkpoint.FORMAT, "config": text, "fingerprint": mark})
+    )
     with named_errors():
         loaded = Codec(Checkpoint.load(path), "cpu")
         header = container.Header(20, 20, loaded.fingerprint)
@@ -191,7 +201,9 @@ def sealed_head(data: bytes) -> None:
     path = written(save(tensors, metadata))
     with named_errors():
         loaded = HeadFile.load(path)
-        logits = loaded.build()(torch.zeros(1, loaded.config.latent_channels, 2, 2), torch.ones(1)).numpy()
+        logits = loaded.build()(
+            torch.zeros(1, loaded.config.latent_channels, 2, 2), torch.ones(1)
+        ).numpy()
         loaded.calibration.probabilities(logits, np.ones(1), np.ones(1))
 
 
@@ -292,6 +304,3 @@ def small_head() -> dict[str, torch.Tensor]:
     from safetensors.torch import load
 
     return load(path.read_bytes())
-
-
-

@@ -26,7 +26,11 @@ def encode(
 ) -> bytes:
     """One image to a ``.shc`` stream, cut after a level or to a byte budget if asked. See :meth:`Codec.encode`."""
     codec = _loaded(find(model), device)
-    return cut(codec.encode(image, checksums=checksums, quality=quality, max_pixels=max_pixels), level, max_bytes)
+    return cut(
+        codec.encode(image, checksums=checksums, quality=quality, max_pixels=max_pixels),
+        level,
+        max_bytes,
+    )
 
 
 def decode(
@@ -41,11 +45,17 @@ def decode(
 ) -> Image.Image:
     """The picture that a stream holds, or a region (x, y, width, height) of it. Finds the shipped model that wrote it, unless one is named. See :meth:`Codec.decode`."""
     codec = codec_for(data, model=model, device=device, max_pixels=max_pixels)
-    return codec.decode(data, level=level, max_bytes=max_bytes, region=region, max_pixels=max_pixels)
+    return codec.decode(
+        data, level=level, max_bytes=max_bytes, region=region, max_pixels=max_pixels
+    )
 
 
 def codec_for(
-    data: bytes, *, model: str | Path | None = None, device: str = "auto", max_pixels: int = DEFAULT_PIXEL_LIMIT
+    data: bytes,
+    *,
+    model: str | Path | None = None,
+    device: str = "auto",
+    max_pixels: int = DEFAULT_PIXEL_LIMIT,
 ) -> Codec:
     """The codec that a stream needs, by the fingerprint in its header unless one is named; it stays loaded.
 

@@ -83,7 +83,12 @@ class Codec:
     # --- encoding -------------------------------------------------------------------------------------------------------
 
     def encode(
-        self, image: object, *, checksums: bool = True, quality: int = 0, max_pixels: int = DEFAULT_PIXEL_LIMIT
+        self,
+        image: object,
+        *,
+        checksums: bool = True,
+        quality: int = 0,
+        max_pixels: int = DEFAULT_PIXEL_LIMIT,
     ) -> bytes:
         """The whole ``.shc`` stream of one image.
 
@@ -95,10 +100,17 @@ class Codec:
             ImageError: not such an image. LimitError: more than ``max_pixels`` pixels. ValueError: no such quality.
             CheckpointError: the model's numbers overflow.
         """
-        return self.encode_batch([image], checksums=checksums, quality=quality, max_pixels=max_pixels)[0]
+        return self.encode_batch(
+            [image], checksums=checksums, quality=quality, max_pixels=max_pixels
+        )[0]
 
     def encode_batch(
-        self, images: Sequence[object], *, checksums: bool = True, quality: int = 0, max_pixels: int = DEFAULT_PIXEL_LIMIT
+        self,
+        images: Sequence[object],
+        *,
+        checksums: bool = True,
+        quality: int = 0,
+        max_pixels: int = DEFAULT_PIXEL_LIMIT,
     ) -> list[bytes]:
         """As :meth:`encode`, for images of one size, which share every network pass. Raises ImageError if sizes differ."""
         if not images:
@@ -108,9 +120,14 @@ class Codec:
             header = container.Header(width, height, self.fingerprint, checksums, quality=quality)
             return [container.write(header, segments) for segments in payloads]
 
-    def estimate_bits(self, image: object, *, quality: int = 0, max_pixels: int = DEFAULT_PIXEL_LIMIT) -> float:
+    def estimate_bits(
+        self, image: object, *, quality: int = 0, max_pixels: int = DEFAULT_PIXEL_LIMIT
+    ) -> float:
         """−Σ log2 of the tables' probabilities of all symbols of one image: the size that a perfect coder would reach."""
-        return sum(float(part.bits.sum()) for part in self.trace([image], quality=quality, max_pixels=max_pixels)[0])
+        return sum(
+            float(part.bits.sum())
+            for part in self.trace([image], quality=quality, max_pixels=max_pixels)[0]
+        )
 
     def trace(
         self, images: Sequence[object], *, quality: int = 0, max_pixels: int = DEFAULT_PIXEL_LIMIT
@@ -136,13 +153,17 @@ class Codec:
         sizes = [size_of(image) for image in images]
         for height, width in sizes:
             if height * width > max_pixels:
-                raise LimitError(f"{height * width:,} pixels are more than the limit of {max_pixels:,}")
+                raise LimitError(
+                    f"{height * width:,} pixels are more than the limit of {max_pixels:,}"
+                )
         if len(set(sizes)) > 1:
             raise ImageError("the images of a batch must have one size")
         walker = self.walker
         with stage("transform"):
             y = passes.analyse(walker.analysis, images, walker.tiling, self.config, self.device)
-            z_integer = _to_integers(passes.hyper_analyse(walker.hyper_analysis, y, walker.tiling) - walker.medians)
+            z_integer = _to_integers(
+                passes.hyper_analyse(walker.hyper_analysis, y, walker.tiling) - walker.medians
+            )
         parts: list[list[Part]] = [[] for _ in images]
         offsets = self.config.offsets
 
@@ -184,7 +205,9 @@ class Codec:
         Raises:
             NotShcError, UnsupportedVersionError, WrongModelError, CorruptError, LimitError, BudgetError, RegionError.
         """
-        return self.decode_batch([data], level=level, max_bytes=max_bytes, region=region, max_pixels=max_pixels)[0]
+        return self.decode_batch(
+            [data], level=level, max_bytes=max_bytes, region=region, max_pixels=max_pixels
+        )[0]
 
     @torch.inference_mode()
     def decode_batch(
@@ -221,7 +244,9 @@ class Codec:
         max_pixels: int = DEFAULT_PIXEL_LIMIT,
     ) -> Latent:
         """The latent that a stream, whole or cut, holds. Arguments and errors as :meth:`decode`."""
-        return self.decode_latents([data], level=level, max_bytes=max_bytes, max_pixels=max_pixels)[0]
+        return self.decode_latents([data], level=level, max_bytes=max_bytes, max_pixels=max_pixels)[
+            0
+        ]
 
     @torch.inference_mode()
     def decode_latents(
@@ -250,8 +275,12 @@ class Codec:
         offsets = self.config.offsets
 
         def reply(step: Step) -> Reply:
-            values = z if step.segment == 0 else q[:, offsets[step.segment - 1] : offsets[step.segment]]
-            return values, [False] * len(q)  # nothing else is to be decoded, so the scale path can rest
+            values = (
+                z if step.segment == 0 else q[:, offsets[step.segment - 1] : offsets[step.segment]]
+            )
+            return values, [False] * len(
+                q
+            )  # nothing else is to be decoded, so the scale path can rest
 
         height, width = q.shape[2:]
         return drive(self.walker.steps([quality] * len(q), height, width), reply)
@@ -262,14 +291,18 @@ class Codec:
         with stage("container"):
             parsed = [container.parse(cut(data, level, max_bytes), max_pixels) for data in streams]
         for fingerprint in {stream.header.fingerprint for stream in parsed} - {self.fingerprint}:
-            raise WrongModelError(f"the stream was written with model {fingerprint.hex()}, not {self.fingerprint.hex()}")
+            raise WrongModelError(
+                f"the stream was written with model {fingerprint.hex()}, not {self.fingerprint.hex()}"
+            )
         if len({(stream.header.width, stream.header.height) for stream in parsed}) > 1:
             raise ImageError("the streams of a batch must hold images of one size")
         return parsed
 
     def _pictures(self, y: Tensor, box: Box) -> list[Image.Image]:
         with stage("transform"):
-            pixels = passes.synthesise(self.walker.synthesis, y, box, self.walker.tiling, self.config)
+            pixels = passes.synthesise(
+                self.walker.synthesis, y, box, self.walker.tiling, self.config
+            )
             return [Image.fromarray(picture) for picture in pixels]
 
 
@@ -280,5 +313,7 @@ def _payload(order: Ints, symbols: Ints, runs: Runs, tables: Tables) -> bytes:
 def _to_integers(x: Tensor) -> Ints:
     """round(x), clamped to the alphabet: int8 on the CPU. Raises CheckpointError where a network overflowed."""
     if not all(math.isfinite(end) for end in x.aminmax()):
-        raise CheckpointError("the model's numbers overflow: its weights are damaged, or of no trained model")
+        raise CheckpointError(
+            "the model's numbers overflow: its weights are damaged, or of no trained model"
+        )
     return x.round().clamp_(-Q_MAX, Q_MAX).to(torch.int8).cpu().contiguous().numpy()

@@ -75,12 +75,21 @@ class ModelConfig:
         for name in lists:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.family not in FAMILIES:
-            raise ValueError(f"unknown transform family {self.family!r}; there are: {', '.join(FAMILIES)}")
+            raise ValueError(
+                f"unknown transform family {self.family!r}; there are: {', '.join(FAMILIES)}"
+            )
         if len(self.blocks) != len(LEVELS):
             raise ValueError(f"blocks must be {len(LEVELS)} channel counts, not {self.blocks}")
-        counts = [(field.name, getattr(self, field.name)) for field in fields(self) if field.type is int]
-        for name, value in [*counts, *((listed, value) for listed in lists for value in getattr(self, listed))]:
-            if type(value) is not int or not 1 <= value <= CHANNELS_MAX:  # a file may say anything: 16.5, or true
+        counts = [
+            (field.name, getattr(self, field.name)) for field in fields(self) if field.type is int
+        ]
+        for name, value in [
+            *counts,
+            *((listed, value) for listed in lists for value in getattr(self, listed)),
+        ]:
+            if (
+                type(value) is not int or not 1 <= value <= CHANNELS_MAX
+            ):  # a file may say anything: 16.5, or true
                 raise ValueError(f"{name} must be an integer in 1..{CHANNELS_MAX}, not {value!r}")
         if type(self.delta) is not bool:
             raise ValueError(f"delta must be true or false, not {self.delta!r}")
@@ -89,9 +98,13 @@ class ModelConfig:
         if not len(self.swin_depths) == len(self.swin_heads) == SWIN_STAGES:
             raise ValueError(f"swin_depths and swin_heads must be {SWIN_STAGES} numbers each")
         if self.swin_window % 2 or self.swin_window > SWIN_WINDOW_MAX:
-            raise ValueError(f"swin_window must be even and at most {SWIN_WINDOW_MAX}, not {self.swin_window}")
+            raise ValueError(
+                f"swin_window must be even and at most {SWIN_WINDOW_MAX}, not {self.swin_window}"
+            )
         if self.family == "tic" and any(self.width % heads for heads in self.swin_heads):
-            raise ValueError(f"swin_heads must divide the width of {self.width}, not {self.swin_heads}")
+            raise ValueError(
+                f"swin_heads must divide the width of {self.width}, not {self.swin_heads}"
+            )
 
     @property
     def latent_channels(self) -> int:
@@ -108,13 +121,21 @@ class ModelConfig:
     def to_dict(self) -> dict[str, object]:
         """What is stored and fingerprinted: every field, but those in LEFT_OUT only where they differ from their default."""
         own = {field.name: field.default for field in fields(self)}
-        kept = {name: value for name, value in asdict(self).items() if name not in LEFT_OUT or value != own[name]}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()}
+        kept = {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in LEFT_OUT or value != own[name]
+        }
+        return {
+            name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()
+        }
 
     @classmethod
     def from_dict(cls, data: dict[str, object]) -> "ModelConfig":
         """Inverse of :meth:`to_dict`. Raises ValueError on unknown names or values out of range."""
         known = {field.name for field in fields(cls)}
         if unknown := set(data) - known:
-            raise ValueError(f"unknown settings in the model's config: {', '.join(sorted(unknown))}")
+            raise ValueError(
+                f"unknown settings in the model's config: {', '.join(sorted(unknown))}"
+            )
         return cls(**data)  # type: ignore[arg-type]

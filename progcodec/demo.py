@@ -1,8 +1,8 @@
 """One picture, cut at several budgets and decoded each time: a contact sheet that shows what "progressive" means.
 
-    original | cut 1 | cut 2        each with its bytes, bits per pixel, how far the cut reaches, and its PSNR
-    cut 3    | cut 4 | cut 5
-    cut 6    | cut 7 | whole file
+original | cut 1 | cut 2        each with its bytes, bits per pixel, how far the cut reaches, and its PSNR
+cut 3    | cut 4 | cut 5
+cut 6    | cut 7 | whole file
 """
 
 from collections.abc import Iterable, Sequence
@@ -59,14 +59,18 @@ def shots(codec: "Codec", image: Image.Image, data: bytes, sizes: Iterable[int])
         # The picture was encoded from memory, so the default limit on unknown files has no place here.
         decoded = codec.decode(prefix, max_pixels=image.width * image.height)
         quality = psnr(original, to_array(decoded))
-        yield Shot(len(prefix), described.bits_per_pixel, stream.progress(described), quality, decoded)
+        yield Shot(
+            len(prefix), described.bits_per_pixel, stream.progress(described), quality, decoded
+        )
 
 
 def table(taken: Sequence[Shot]) -> str:
     """The sheet's captions as text."""
     lines = [f"{'bytes':>10}  {'bpp':>6}  {'PSNR':>8}  reached"]
     for shot in taken:
-        lines.append(f"{shot.size:>10,}  {shot.bits_per_pixel:>6.3f}  {shot.psnr:>5.2f} dB  {shot.reached}")
+        lines.append(
+            f"{shot.size:>10,}  {shot.bits_per_pixel:>6.3f}  {shot.psnr:>5.2f} dB  {shot.reached}"
+        )
     return "\n".join(lines)
 
 
@@ -80,7 +84,9 @@ def contact_sheet(original: Image.Image, taken: Sequence[Shot], credit: str = ""
     column, row = _CELL + _GAP, cell[1] + 74 + _GAP
     rows = -(-(len(taken) + 1) // COLUMNS)
     head = 118
-    sheet = Image.new("RGB", (2 * _MARGIN + COLUMNS * column - _GAP, head + rows * row + _MARGIN), _BACKGROUND)
+    sheet = Image.new(
+        "RGB", (2 * _MARGIN + COLUMNS * column - _GAP, head + rows * row + _MARGIN), _BACKGROUND
+    )
     draw = ImageDraw.Draw(sheet)
     draw.text((_MARGIN, _MARGIN - 6), "One file, cut at several lengths", _INK, title)
     subtitle = "Each picture is decoded from the first bytes of the same stream."
@@ -90,7 +96,12 @@ def contact_sheet(original: Image.Image, taken: Sequence[Shot], credit: str = ""
     for index, shot in enumerate(taken):
         whole = "whole file, " if index == len(taken) - 1 else "first "
         caption = f"{whole}{shot.size:,} bytes"
-        captions.append((caption, f"{shot.bits_per_pixel:.3f} bpp   {shot.psnr:.2f} dB   {_short(shot.reached)}"))
+        captions.append(
+            (
+                caption,
+                f"{shot.bits_per_pixel:.3f} bpp   {shot.psnr:.2f} dB   {_short(shot.reached)}",
+            )
+        )
     for index, (image, (first, second)) in enumerate(
         zip([original, *(shot.image for shot in taken)], captions, strict=True)
     ):
@@ -99,7 +110,9 @@ def contact_sheet(original: Image.Image, taken: Sequence[Shot], credit: str = ""
         draw.text((left, top + cell[1] + 8), first, _INK, bold)
         draw.text((left, top + cell[1] + 40), second, _QUIET, plain)
     if credit:
-        draw.text((sheet.width - _MARGIN, sheet.height - _MARGIN + 4), credit, _QUIET, plain, anchor="rm")
+        draw.text(
+            (sheet.width - _MARGIN, sheet.height - _MARGIN + 4), credit, _QUIET, plain, anchor="rm"
+        )
     return sheet
 
 

@@ -80,8 +80,13 @@ class Hierarchy:
             version = reprlib.repr(content.get("version"))
             raise HierarchyError(f"{path} is of version {version}; this reader knows {VERSION}")
         try:
-            levels = tuple(tuple(Cluster(row["name"], row["parent"]) for row in level) for level in content["levels"])
-            classes = tuple(Leaf(row["name"], row["wnid"], row["parent"]) for row in content["classes"])
+            levels = tuple(
+                tuple(Cluster(row["name"], row["parent"]) for row in level)
+                for level in content["levels"]
+            )
+            classes = tuple(
+                Leaf(row["name"], row["wnid"], row["parent"]) for row in content["classes"]
+            )
         except (KeyError, TypeError) as error:
             raise HierarchyError(f"{path} misses {error} in a level or class") from error
         own = ("format", "version", "levels", "classes")
@@ -94,10 +99,17 @@ class Hierarchy:
     def to_json(self) -> str:
         """The file's text: one line for a group or a class, so that two versions can be compared line by line."""
         parts = {"format": json.dumps(FORMAT), "version": json.dumps(VERSION)}
-        parts |= {name: json.dumps(value, ensure_ascii=False, indent=1) for name, value in self.about.items()}
+        parts |= {
+            name: json.dumps(value, ensure_ascii=False, indent=1)
+            for name, value in self.about.items()
+        }
         parts["levels"] = "[" + ", ".join(_rows(level) for level in self.levels) + "]"
         parts["classes"] = _rows(self.classes)
-        return "{\n" + ",\n".join(f"{json.dumps(name)}: {text}" for name, text in parts.items()) + "\n}\n"
+        return (
+            "{\n"
+            + ",\n".join(f"{json.dumps(name)}: {text}" for name, text in parts.items())
+            + "\n}\n"
+        )
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -126,7 +138,9 @@ class Hierarchy:
         """(..., classes) probabilities to (..., groups): the sum over each group's classes, in float64."""
         values = np.asarray(probabilities, dtype=np.float64)
         if values.ndim == 0 or values.shape[-1] != len(self.classes):
-            raise HierarchyError(f"{values.shape} probabilities do not end in the {len(self.classes)} classes")
+            raise HierarchyError(
+                f"{values.shape} probabilities do not end in the {len(self.classes)} classes"
+            )
         number = self.level(level)
         if number == len(self.levels):
             return values
@@ -142,7 +156,9 @@ class Hierarchy:
             return self.level_names.index(level)
         if isinstance(level, int) and 0 <= level <= len(self.levels):
             return level
-        raise HierarchyError(f"there is no level {level!r}; there are {', '.join(self.level_names)}")
+        raise HierarchyError(
+            f"there is no level {level!r}; there are {', '.join(self.level_names)}"
+        )
 
     def ancestors(self, class_index: int) -> tuple[int, ...]:
         """The groups of a class, coarsest first."""
@@ -168,7 +184,11 @@ class Hierarchy:
         if node.level == len(self.levels):
             return []
         below = self._level(node.level + 1)
-        return [Node(node.level + 1, place) for place, entry in enumerate(below) if entry.parent == node.index]
+        return [
+            Node(node.level + 1, place)
+            for place, entry in enumerate(below)
+            if entry.parent == node.index
+        ]
 
     def members(self, node: Node) -> list[int]:
         """The classes of a group, or the class itself."""
@@ -205,12 +225,18 @@ class Hierarchy:
         return self.classes if number == len(self.levels) else self.levels[number]
 
     def _check(self, node: Node) -> None:
-        if not (0 <= node.level <= len(self.levels) and 0 <= node.index < len(self._level(node.level))):
+        if not (
+            0 <= node.level <= len(self.levels) and 0 <= node.index < len(self._level(node.level))
+        ):
             raise HierarchyError(f"there is no {node}")
 
 
 def _rows(entries: Sequence[Cluster | Leaf]) -> str:
-    return "[\n" + ",\n".join(json.dumps(entry._asdict(), ensure_ascii=False) for entry in entries) + "\n]"
+    return (
+        "[\n"
+        + ",\n".join(json.dumps(entry._asdict(), ensure_ascii=False) for entry in entries)
+        + "\n]"
+    )
 
 
 def _validate(hierarchy: Hierarchy) -> None:
@@ -244,7 +270,9 @@ def _check_name(name: object) -> None:
         raise HierarchyError(f"{reprlib.repr(name)} is no name")
     try:
         name.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can spell and no file or terminal can hold
+    except (
+        UnicodeEncodeError
+    ):  # half of a surrogate pair, which JSON can spell and no file or terminal can hold
         raise HierarchyError(f"{reprlib.repr(name)} is no name") from None
 
 

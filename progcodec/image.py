@@ -39,11 +39,18 @@ _UPRIGHT = {
 }
 """What turns a picture upright, for each EXIF orientation but 1 (upright already)."""
 
-_SAVING = {"JPEG": {"quality": 95}, "WEBP": {"quality": 95}, "AVIF": {"quality": 95}, "PNG": {"compress_type": zlib.Z_RLE}}
+_SAVING = {
+    "JPEG": {"quality": 95},
+    "WEBP": {"quality": 95},
+    "AVIF": {"quality": 95},
+    "PNG": {"compress_type": zlib.Z_RLE},
+}
 """How pictures are written. What Pillow does to a PNG by itself takes 4 times as long and saves 4 % of a photograph."""
 
 
-def open_image(source: str | os.PathLike[str] | bytes | BinaryIO, max_pixels: int = DEFAULT_PIXEL_LIMIT) -> Image.Image:
+def open_image(
+    source: str | os.PathLike[str] | bytes | BinaryIO, max_pixels: int = DEFAULT_PIXEL_LIMIT
+) -> Image.Image:
     """Read a picture as 8-bit RGB: first frame, EXIF orientation applied, transparency composited on white.
 
     16-bit grey is scaled to 8 bits. An open file is read from where it stands.
@@ -104,13 +111,20 @@ def size_of(image: object) -> tuple[int, int]:
     if isinstance(image, Image.Image):
         height, width = image.height, image.width
     elif isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
+        if image.dtype != np.uint8 or not (
+            image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)
+        ):
             raise ImageError(
                 f"an array must be uint8 of shape (H, W, 3) or (H, W), not {image.dtype} of shape {image.shape}"
             )
         height, width = image.shape[:2]
     elif isinstance(image, torch.Tensor):
-        if not image.is_floating_point() or (1, *image.shape)[-4:-2] != (1, 3) or image.ndim > 4 or not image.numel():
+        if (
+            not image.is_floating_point()
+            or (1, *image.shape)[-4:-2] != (1, 3)
+            or image.ndim > 4
+            or not image.numel()
+        ):
             raise ImageError(
                 "a tensor must be floating-point of shape (3, H, W) or (1, 3, H, W), "
                 f"not {str(image.dtype).removeprefix('torch.')} of shape {tuple(image.shape)}"
@@ -175,14 +189,18 @@ def _read(file: BinaryIO, max_pixels: int, header_only: bool = False) -> Image.I
     with _PILLOW_LIMIT, warnings.catch_warnings():
         # Pillow warns from its limit on; as an error that warning is our limit, and it also covers pictures inside
         # pictures (an .ico that holds a .png), whose size the outer header does not tell.
-        warnings.simplefilter("ignore")  # What Pillow tells about odd files would be lines without a file name.
+        warnings.simplefilter(
+            "ignore"
+        )  # What Pillow tells about odd files would be lines without a file name.
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         saved, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels
         try:
             with Image.open(file) as image:
                 width, height = image.size
                 if width * height > max_pixels:
-                    raise LimitError(f"{width} x {height} pixels are more than the limit of {max_pixels:,}")
+                    raise LimitError(
+                        f"{width} x {height} pixels are more than the limit of {max_pixels:,}"
+                    )
                 if header_only:
                     return image
                 image.load()
@@ -190,7 +208,9 @@ def _read(file: BinaryIO, max_pixels: int, header_only: bool = False) -> Image.I
         except LimitError:
             raise
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise LimitError(f"the picture has more pixels than the limit of {max_pixels:,}") from error
+            raise LimitError(
+                f"the picture has more pixels than the limit of {max_pixels:,}"
+            ) from error
         except UnidentifiedImageError as error:
             raise ImageError("not a picture of a known format") from error
         except ImageError:

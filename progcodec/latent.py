@@ -34,8 +34,13 @@ class Latent:
 
     def __repr__(self) -> str:
         """Short: ``Latent(640x427, 480 + 1,234 of 4,320 + 0 of 8,640 + … symbols, 2,310 bits)``, not its numbers."""
-        parts = (f"{got:,}" if got == all_ else f"{got:,} of {all_:,}" for got, all_ in zip(self.received, self.total, strict=True))
-        return f"Latent({self.width}x{self.height}, {' + '.join(parts)} symbols, {self.bits:,} bits)"
+        parts = (
+            f"{got:,}" if got == all_ else f"{got:,} of {all_:,}"
+            for got, all_ in zip(self.received, self.total, strict=True)
+        )
+        return (
+            f"Latent({self.width}x{self.height}, {' + '.join(parts)} symbols, {self.bits:,} bits)"
+        )
 
 
 @dataclass(frozen=True)

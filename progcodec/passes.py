@@ -20,7 +20,13 @@ from progcodec.network.scale import ScalePath
 from progcodec.network.tiles import Box, Tile, Tiling, stitched
 
 
-def analyse(g_a: nn.Module, images: Sequence[object], tiling: Tiling, config: ModelConfig, device: torch.device) -> Tensor:
+def analyse(
+    g_a: nn.Module,
+    images: Sequence[object],
+    tiling: Tiling,
+    config: ModelConfig,
+    device: torch.device,
+) -> Tensor:
     """y, (N, 320, h, w) on the device, of images of one size."""
     height, width = size_of(images[0])
     tiles = tiling.transform(config, -(-height // LATENT_STRIDE), -(-width // LATENT_STRIDE))
@@ -29,7 +35,9 @@ def analyse(g_a: nn.Module, images: Sequence[object], tiling: Tiling, config: Mo
         rows, columns = tile.times(LATENT_STRIDE)
         box = Box(rows.low, columns.low, min(rows.high, height), min(columns.high, width))
         whole = box == (0, 0, height, width)
-        x = torch.cat([as_tensor(image if whole else cut_out(image, *box)) for image in images]).to(device)
+        x = torch.cat([as_tensor(image if whole else cut_out(image, *box)) for image in images]).to(
+            device
+        )
         y: Tensor = g_a(_channels_last(pad_to_multiple(x, LATENT_STRIDE)))
         return y
 
@@ -52,7 +60,9 @@ def prior(path: MeanPath, z_hat: Tensor, height: int, width: int, tiling: Tiling
     return stitched(tiling.hyper(height, width), run)
 
 
-def mean(path: MeanPath, block: int, prior: Tensor, prefix: Tensor | None, tiling: Tiling) -> Tensor:
+def mean(
+    path: MeanPath, block: int, prior: Tensor, prefix: Tensor | None, tiling: Tiling
+) -> Tensor:
     """μ of a block, (N, blocks[block], h, w), from P and the ŷ of earlier blocks, None for block 0."""
 
     def run(tile: Tile) -> Tensor:
@@ -72,7 +82,12 @@ def features(path: ScalePath, z: Ints, height: int, width: int, tiling: Tiling) 
 
 
 def index(
-    path: ScalePath, block: int, features: Tensor, earlier: Ints | None, qualities: Sequence[int], tiling: Tiling
+    path: ScalePath,
+    block: int,
+    features: Tensor,
+    earlier: Ints | None,
+    qualities: Sequence[int],
+    tiling: Tiling,
 ) -> Ints:
     """σ-indices of a block, uint8 (N, blocks[block], h, w), from F and the q of earlier blocks, None for block 0."""
 
@@ -89,7 +104,10 @@ def synthesise(g_s: nn.Module, y: Tensor, box: Box, tiling: Tiling, config: Mode
     height, width = y.shape[2:]
     for tile in tiling.transform(config, height, width, box.over(LATENT_STRIDE)):
         rows, columns = tile.times(LATENT_STRIDE)
-        part = Box(*np.maximum((rows.start, columns.start), box[:2]), *np.minimum((rows.stop, columns.stop), box[2:]))
+        part = Box(
+            *np.maximum((rows.start, columns.start), box[:2]),
+            *np.minimum((rows.stop, columns.stop), box[2:]),
+        )
         x = part.moved(-rows.low, -columns.low).cut(g_s(_channels_last(tile.read(y))))
         place = part.moved(-box.top, -box.left)
         pixels[:, place.top : place.bottom, place.left : place.right] = to_pixels(x)

@@ -42,7 +42,9 @@ class Received(NamedTuple):
             q = np.concatenate([part[n] for part in self.symbols[1:]], dtype=np.int32)
             size = header.width, header.height
             counts = tuple(self.counts[n])
-            found.append(Latent(self.y[n : n + 1], z, q, counts, totals, *size, self.bits[n], header.quality))
+            found.append(
+                Latent(self.y[n : n + 1], z, q, counts, totals, *size, self.bits[n], header.quality)
+            )
         return found
 
 
@@ -63,7 +65,9 @@ def receive(walker: Walker, streams: Sequence[Stream], box: Box | None = None) -
             segment = streams[n].segments[step.segment]
             order, runs, tables = walker.order(step, position)
             with stage("range coding"):
-                part = decode_segment(segment.payload, segment.declared, runs, tables, segment.verified)
+                part = decode_segment(
+                    segment.payload, segment.declared, runs, tables, segment.verified
+                )
             ordering.place(part.symbols, order, values[n])
             counts[n][step.segment] = len(part.symbols)
             bits[n] += 8 * len(segment.payload)

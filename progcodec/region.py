@@ -20,9 +20,13 @@ def region_box(region: Sequence[int] | None, width: int, height: int) -> Box:
     except (TypeError, ValueError, OverflowError):
         whole = False
     if not whole:
-        raise RegionError(f"a region is four whole numbers: x, y, width and height in pixels, not {region!r}")
+        raise RegionError(
+            f"a region is four whole numbers: x, y, width and height in pixels, not {region!r}"
+        )
     if min(x, y) < 0 or min(w, h) < 1 or x + w > width or y + h > height:
-        raise RegionError(f"the region {x},{y},{w},{h} is not inside the picture of {width} x {height} pixels")
+        raise RegionError(
+            f"the region {x},{y},{w},{h} is not inside the picture of {width} x {height} pixels"
+        )
     return Box(int(y), int(x), int(y + h), int(x + w))
 
 

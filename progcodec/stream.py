@@ -60,5 +60,7 @@ def progress(description: StreamInfo) -> str:
             if segment.start is None or segment.end is None:
                 parts.append(f"the start of {segment.name}")
             else:
-                parts.append(f"{int(100 * segment.received / (segment.end - segment.start))}% of {segment.name}")
+                parts.append(
+                    f"{int(100 * segment.received / (segment.end - segment.start))}% of {segment.name}"
+                )
     return " + ".join(parts) or "header"

@@ -97,7 +97,9 @@ class StreamDecoder:
         self.size = 0
         self._model, self._device, self._max_pixels = model, device, max_pixels
         self._last_segment = container.SEGMENT_NAMES.index(LEVELS[-1] if level is None else level)
-        self._buffer = bytearray()  # from the start of the current segment (first of all, of the header)
+        self._buffer = (
+            bytearray()
+        )  # from the start of the current segment (first of all, of the header)
         self._payload_bytes = 0
         self._walk: Generator[Step, Reply, Tensor] | None = None
         self._step: Step | None = None
@@ -189,16 +191,22 @@ class StreamDecoder:
 
     def _read_header(self) -> list[Event]:
         try:
-            header = container.parse_header(bytes(self._buffer[:container.HEADER_ROOM]), self._max_pixels)
+            header = container.parse_header(
+                bytes(self._buffer[: container.HEADER_ROOM]), self._max_pixels
+            )
         except NotShcError:
-            if len(self._buffer) >= container.HEADER_ROOM or not container.MAGIC.startswith(bytes(self._buffer[:4])):
+            if len(self._buffer) >= container.HEADER_ROOM or not container.MAGIC.startswith(
+                bytes(self._buffer[:4])
+            ):
                 raise
             return []
         codec = self.codec or codec_for(
             bytes(self._buffer), model=self._model, device=self._device, max_pixels=self._max_pixels
         )
         if header.fingerprint != codec.fingerprint:
-            raise WrongModelError(f"the stream was written with model {header.fingerprint.hex()}, not {codec.fingerprint.hex()}")
+            raise WrongModelError(
+                f"the stream was written with model {header.fingerprint.hex()}, not {codec.fingerprint.hex()}"
+            )
         self.header, self.codec = header, codec
         del self._buffer[: header.size]
         self._walk = codec.walker.steps([header.quality], *_latent_size(header))
@@ -207,7 +215,12 @@ class StreamDecoder:
 
     def _read_segment(self, events: list[Event]) -> bool:
         """Takes what there is of the current segment; True when it was the end of one, and the next may follow."""
-        assert self.header is not None and self.codec is not None and self._step is not None and self._walk is not None
+        assert (
+            self.header is not None
+            and self.codec is not None
+            and self._step is not None
+            and self._walk is not None
+        )
         index = self._step.segment
         segment = container.read_segment(self._buffer, 0, index, self.header)
         if segment is None:
@@ -250,7 +263,10 @@ class StreamDecoder:
     def _assembled(self, codec: Codec, header: container.Header, bits: int) -> Latent:
         """What is there: whole segments, the torn one, zeros."""
         (height, width), offsets = _latent_size(header), codec.config.offsets
-        z = np.zeros((codec.config.hyper_channels, -(-height // HYPER_STRIDE), -(-width // HYPER_STRIDE)), np.int32)
+        z = np.zeros(
+            (codec.config.hyper_channels, -(-height // HYPER_STRIDE), -(-width // HYPER_STRIDE)),
+            np.int32,
+        )
         q = np.zeros((codec.config.latent_channels, height, width), np.int32)
         parts = [z, *(q[start:end] for start, end in pairwise(offsets))]
         there, received = list(self._whole), [values.size for values in self._whole]
@@ -262,7 +278,9 @@ class StreamDecoder:
         received += [0] * (len(parts) - len(received))
         y = codec.assemble(z[None], q[None], header.quality)
         totals = tuple(part.size for part in parts)
-        return Latent(y, z, q, tuple(received), totals, header.width, header.height, bits, header.quality)
+        return Latent(
+            y, z, q, tuple(received), totals, header.width, header.height, bits, header.quality
+        )
 
     def _torn_payload(self) -> int:
         if self.header is None or self._step is None:

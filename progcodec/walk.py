@@ -77,7 +77,9 @@ class Walker:
         self.synthesis = placed(model.synthesis, device)
         self.hyper_analysis = placed(model.hyper_analysis, device)
         self.mean_path = placed(model.mean_path, device)
-        self.medians = checkpoint.tensors["tables.hyper_medians"].float().clone().to(device)[:, None, None]
+        self.medians = (
+            checkpoint.tensors["tables.hyper_medians"].float().clone().to(device)[:, None, None]
+        )
         self.hyper_order = checkpoint.tensors["tables.hyper_order"].numpy().copy()
         self.hyper_tables = Tables(checkpoint.tensors["tables.hyper"].numpy())
         self.tables = Tables(checkpoint.tensors["tables.gaussian"].numpy())
@@ -93,40 +95,70 @@ class Walker:
         """
         box = box or Box(0, 0, height, width)
         n = len(qualities)
-        sizes = torch.tensor([step_size(quality) for quality in qualities], dtype=torch.float32, device=self.device)[:, None, None, None]
-        hyper_shape = (self.config.hyper_channels, -(-height // HYPER_STRIDE), -(-width // HYPER_STRIDE))
+        sizes = torch.tensor(
+            [step_size(quality) for quality in qualities], dtype=torch.float32, device=self.device
+        )[:, None, None, None]
+        hyper_shape = (
+            self.config.hyper_channels,
+            -(-height // HYPER_STRIDE),
+            -(-width // HYPER_STRIDE),
+        )
         z, complete = yield Step(0, tuple(range(n)), hyper_shape, None, None)
         whole = tuple(i for i in range(n) if complete[i])
         with stage("scale path"):
-            features = passes.features(self.scale_path, z[list(whole)], height, width, self.tiling) if whole else None
+            features = (
+                passes.features(self.scale_path, z[list(whole)], height, width, self.tiling)
+                if whole
+                else None
+            )
         with stage("mean path"):
             z_box = np.ascontiguousarray(box.over(HYPER_STRIDE).cut(z))
             z_hat = torch.from_numpy(z_box).to(self.device).float() + self.medians
             prior = passes.prior(self.mean_path, z_hat, box.height, box.width, self.tiling)
             size = n, self.config.latent_channels, box.height, box.width
-            y_hat = torch.empty(size, dtype=prior.dtype, device=prior.device, memory_format=torch.channels_last)
+            y_hat = torch.empty(
+                size, dtype=prior.dtype, device=prior.device, memory_format=torch.channels_last
+            )
         earlier: Ints | None = None
         for k, channels in enumerate(self.config.blocks):
             start, end = self.config.offsets[k : k + 2]
             with stage("mean path"):
-                mean = passes.mean(self.mean_path, k, prior, y_hat[:, :start] if k else None, self.tiling)
+                mean = passes.mean(
+                    self.mean_path, k, prior, y_hat[:, :start] if k else None, self.tiling
+                )
             with stage("scale path"):
                 indexes = None
                 if whole:
                     # Only blocks that arrived whole come here: the integer path never sees a partly received one.
                     known = None if earlier is None else earlier[list(whole)]
                     assert features is not None
-                    indexes = passes.index(self.scale_path, k, features, known, [qualities[i] for i in whole], self.tiling)
+                    indexes = passes.index(
+                        self.scale_path,
+                        k,
+                        features,
+                        known,
+                        [qualities[i] for i in whole],
+                        self.tiling,
+                    )
             q, complete = yield Step(k + 1, whole, (channels, height, width), indexes, mean)
-            assert all(index in whole for index in range(n) if complete[index]), "a block cannot precede its context"
+            assert all(index in whole for index in range(n) if complete[index]), (
+                "a block cannot precede its context"
+            )
             still = tuple(i for i in whole if complete[i])
             if features is not None:
                 features = features[[position for position, i in enumerate(whole) if i in still]]
             whole = still
-            q = q.astype(np.int8, copy=False)  # all there is of a large picture's: four bytes each would be felt
+            q = q.astype(
+                np.int8, copy=False
+            )  # all there is of a large picture's: four bytes each would be felt
             earlier = q if earlier is None else np.concatenate((earlier, q), axis=1)
             with stage("mean path"):
-                rest = torch.from_numpy(np.ascontiguousarray(box.cut(q))).to(self.device).float().mul_(sizes)
+                rest = (
+                    torch.from_numpy(np.ascontiguousarray(box.cut(q)))
+                    .to(self.device)
+                    .float()
+                    .mul_(sizes)
+                )
                 torch.add(mean, rest, out=y_hat[:, start:end])
         return y_hat
 
@@ -139,4 +171,3 @@ class Walker:
                 return order, ordering.hyper_runs(self.hyper_order, *size), self.hyper_tables
             indexes = step.indexes[position]
             return ordering.coding_order(indexes), ordering.runs(indexes), self.tables
-

@@ -44,7 +44,9 @@ class Taxonomy:
         content = read_json(path)
         try:
             rows = content["synsets"].items()
-            return cls({wnid: Synset(tuple(row["lemmas"]), tuple(row["hypernyms"])) for wnid, row in rows})
+            return cls(
+                {wnid: Synset(tuple(row["lemmas"]), tuple(row["hypernyms"])) for wnid, row in rows}
+            )
         except (KeyError, TypeError, AttributeError) as error:
             raise HierarchyError(f"{path} is no file of WordNet facts") from error
 
@@ -87,7 +89,10 @@ class Taxonomy:
         def visit(wnid: str) -> tuple[int, int]:
             if wnid not in depths:
                 parents = [visit(parent) for parent in self.synsets[wnid].hypernyms] or [(0, 0)]
-                depths[wnid] = 1 + min(low for low, _ in parents), 1 + max(high for _, high in parents)
+                depths[wnid] = (
+                    1 + min(low for low, _ in parents),
+                    1 + max(high for _, high in parents),
+                )
             return depths[wnid]
 
         for wnid in self.synsets:
@@ -98,7 +103,12 @@ class Taxonomy:
         """The shortest way from the root to a synset; of equally short ones the one with the smallest offsets."""
         way = [wnid]
         while self.synsets[way[-1]].hypernyms:
-            way.append(min(self.synsets[way[-1]].hypernyms, key=lambda parent: (self._depths[parent][0], parent)))
+            way.append(
+                min(
+                    self.synsets[way[-1]].hypernyms,
+                    key=lambda parent: (self._depths[parent][0], parent),
+                )
+            )
         return way[::-1]
 
     def wu_palmer(self, wnids: Sequence[str]) -> Floats:
@@ -111,7 +121,10 @@ class Taxonomy:
         nltk gives less where a second, shorter way to the root makes one of its ancestors pass for the lowest.
         """
         depths = self._depths
-        order = sorted(self.synsets, key=lambda wnid: (-depths[wnid][0], self.synsets[wnid].lemmas[0].lower(), wnid))
+        order = sorted(
+            self.synsets,
+            key=lambda wnid: (-depths[wnid][0], self.synsets[wnid].lemmas[0].lower(), wnid),
+        )
         column = {wnid: place for place, wnid in enumerate(order)}
         steps = np.full((len(wnids), len(order)), -1, dtype=np.int64)
         for row, wnid in enumerate(wnids):
@@ -127,13 +140,17 @@ class Taxonomy:
             if place not in apart:
                 up = self.above(order[place])
                 reached = steps[:, [column[ancestor] for ancestor in up]]
-                apart[place] = np.where(reached >= 0, reached + list(up.values()), len(order)).min(axis=1)
+                apart[place] = np.where(reached >= 0, reached + list(up.values()), len(order)).min(
+                    axis=1
+                )
             return apart[place]
 
         similarity = np.empty((len(wnids), len(wnids)))
         for row, wnid in enumerate(wnids):
             own = np.flatnonzero(steps[row] >= 0)
-            own = own[np.lexsort((own != column[wnid], -shortest[own]))]  # stable: names stay in order
+            own = own[
+                np.lexsort((own != column[wnid], -shortest[own]))
+            ]  # stable: names stay in order
             shared = steps[:, own] >= 0
             if not shared.any(axis=1).all():
                 raise HierarchyError("the WordNet facts at hand have no common root")
@@ -175,5 +192,7 @@ def _parse(line: str) -> Synset:
     words = int(fields[3], 16)
     lemmas = tuple(word.replace("_", " ") for word in fields[4 : 4 + 2 * words : 2])
     pointers = fields[5 + 2 * words :]
-    hypernyms = tuple(f"n{pointers[i + 1]}" for i in range(0, len(pointers) - 3, 4) if pointers[i] in ("@", "@i"))
+    hypernyms = tuple(
+        f"n{pointers[i + 1]}" for i in range(0, len(pointers) - 3, 4) if pointers[i] in ("@", "@i")
+    )
     return Synset(lemmas, hypernyms)

@@ -33,7 +33,9 @@ def write_weights(path: Path) -> str:
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = None  # a plain mean: without these statistics every picture would give the same answer
-    blobs = torch.nn.functional.interpolate(torch.randn(32, 3, 5, 5), size=(64, 64), mode="bilinear")
+    blobs = torch.nn.functional.interpolate(
+        torch.randn(32, 3, 5, 5), size=(64, 64), mode="bilinear"
+    )
     with torch.no_grad():
         model.train()(blobs)
         features = model.eval().forward_features(blobs).std()

@@ -29,6 +29,12 @@ def errors(result: Result) -> list[str]:
 
 def shell(command: str) -> tuple[int, str]:
     """Exit code and stderr of a bash command in which $P is the program."""
-    env = {**os.environ, "P": f"{sys.executable} -m progcodec", "PYTHONPATH": str(Path(progcodec.__file__).parents[1])}
-    done = subprocess.run(["bash", "-c", command], env=env, check=False, capture_output=True, text=True, timeout=120)
+    env = {
+        **os.environ,
+        "P": f"{sys.executable} -m progcodec",
+        "PYTHONPATH": str(Path(progcodec.__file__).parents[1]),
+    }
+    done = subprocess.run(
+        ["bash", "-c", command], env=env, check=False, capture_output=True, text=True, timeout=120
+    )
     return done.returncode, done.stderr

@@ -60,15 +60,27 @@ def cases(folder: Path, codec: Codec) -> dict[str, tuple[str, Callable[[], objec
         "16383 x 16383 in a few bytes": ("LimitError", lambda: codec.decode(big + bytes(4))),
         "the same, piece by piece": ("LimitError", lambda: StreamDecoder(codec=codec).feed(big)),
         "the largest sides there are": ("LimitError", lambda: codec.decode(vast)),
-        "a length of 4 GB": ("CorruptError", lambda: codec.decode(small + b"\x8f\xff\xff\xff\x7f" + bytes(60))),
-        "a length that no symbols need": ("CorruptError", lambda: codec.decode(small + b"\x8f\xff\x7f" + bytes(60))),
-        "one of 100 GB, to be described": ("CorruptError", lambda: info(vast + b"\xff\xff\xff\xff\xff" + bytes(60))),
+        "a length of 4 GB": (
+            "CorruptError",
+            lambda: codec.decode(small + b"\x8f\xff\xff\xff\x7f" + bytes(60)),
+        ),
+        "a length that no symbols need": (
+            "CorruptError",
+            lambda: codec.decode(small + b"\x8f\xff\x7f" + bytes(60)),
+        ),
+        "one of 100 GB, to be described": (
+            "CorruptError",
+            lambda: info(vast + b"\xff\xff\xff\xff\xff" + bytes(60)),
+        ),
     }
 
     # What is refused is the file's claim; that the file itself is small is the point.
     plain = {"a": {"dtype": "F32", "shape": [1 << 20, 1 << 20], "data_offsets": [0, 1 << 42]}}
     wraps = {"a": {"dtype": "F32", "shape": [1 << 33, 1 << 33], "data_offsets": [0, 0]}}
-    for kind, error, load in (("checkpoint", "CheckpointError", Checkpoint.load), ("head", "ClassifierError", HeadFile.load)):
+    for kind, error, load in (
+        ("checkpoint", "CheckpointError", Checkpoint.load),
+        ("head", "ClassifierError", HeadFile.load),
+    ):
         for name, content in {
             "a tensor of 4 TB": safetensors(plain),
             "a tensor whose size wraps around": safetensors(wraps),
@@ -86,21 +98,41 @@ def cases(folder: Path, codec: Codec) -> dict[str, tuple[str, Callable[[], objec
         "wide and deep": {"width": 4096, "inner_width": 4096, "depth": 60},
     }.items():
         path = folder / f"{name}.safetensors"
-        Checkpoint(ModelConfig.from_dict({**tiny.config.to_dict(), **sizes}), tiny.tensors).save(path)
-        found[f"a {name} model in a small file"] = "CheckpointError", lambda path=path: Codec.load(path, "cpu")
-    nested = {"__metadata__": {"format": checkpoint.FORMAT, "config": "[" * 100_000, "fingerprint": "00000000"}}
+        Checkpoint(ModelConfig.from_dict({**tiny.config.to_dict(), **sizes}), tiny.tensors).save(
+            path
+        )
+        found[f"a {name} model in a small file"] = (
+            "CheckpointError",
+            lambda path=path: Codec.load(path, "cpu"),
+        )
+    nested = {
+        "__metadata__": {
+            "format": checkpoint.FORMAT,
+            "config": "[" * 100_000,
+            "fingerprint": "00000000",
+        }
+    }
     path = file("nested-config.safetensors", safetensors(nested))
-    found["a checkpoint's nested config"] = "CheckpointError", lambda path=path: Checkpoint.load(path)
+    found["a checkpoint's nested config"] = (
+        "CheckpointError",
+        lambda path=path: Checkpoint.load(path),
+    )
 
     nested = {"__metadata__": {"format": head_file.FORMAT, "config": "[" * 100_000, "codec": "",
                                "digest": head_file._digest({}, "[" * 100_000, "")}}  # fmt: skip
     path = file("nested-head.safetensors", safetensors(nested))
     found["a head's nested config"] = "ClassifierError", lambda path=path: HeadFile.load(path)
-    for name, shape in {"deep": {"inner_depth": 4096}, "wide": {"width": 4096, "inner_width": 4096}}.items():
+    for name, shape in {
+        "deep": {"inner_depth": 4096},
+        "wide": {"width": 4096, "inner_width": 4096},
+    }.items():
         head = HeadFile(HeadConfig(**shape), {}, _calibration(), "00000000")
         path = folder / f"{name}-head.safetensors"
         head.save(path)
-        found[f"a {name} head in a small file"] = "ClassifierError", lambda path=path: HeadFile.load(path).build()
+        found[f"a {name} head in a small file"] = (
+            "ClassifierError",
+            lambda path=path: HeadFile.load(path).build(),
+        )
 
     trees = {
         "nested for ever": "[" * 1_000_000,
@@ -112,8 +144,14 @@ def cases(folder: Path, codec: Codec) -> dict[str, tuple[str, Callable[[], objec
     }  # fmt: skip
     for name, text in trees.items():
         path = file(f"tree-{name}.json", text)
-        found[f"a hierarchy {name}"] = "HierarchyError", lambda path=path: Hierarchy.load(path).assignments
-    assert truncate(vast + bytes(2), max_bytes=len(vast)) == vast and info(vast).width == container.MAX_SIDE  # cost nothing
+        found[f"a hierarchy {name}"] = (
+            "HierarchyError",
+            lambda path=path: Hierarchy.load(path).assignments,
+        )
+    assert (
+        truncate(vast + bytes(2), max_bytes=len(vast)) == vast
+        and info(vast).width == container.MAX_SIDE
+    )  # cost nothing
     return found
 
 
@@ -134,7 +172,9 @@ def bare_header(codec: Codec, side: int) -> tuple[float, float]:
 
 def starved(folder: Path, codec: Codec) -> tuple[int, str]:
     """Exit code and stderr of the command line when a picture that the limits allow does not fit the memory there is."""
-    (folder / "bare.shc").write_bytes(container.Header(STARVED_SIDE, STARVED_SIDE, codec.fingerprint).to_bytes())
+    (folder / "bare.shc").write_bytes(
+        container.Header(STARVED_SIDE, STARVED_SIDE, codec.fingerprint).to_bytes()
+    )
     command = ["decode", str(folder / "bare.shc"), "--model", str(TINY), "--device", "cpu"]
     result = CliRunner().invoke(cli, command)
     return result.exit_code, result.stderr or repr(result.exception)
@@ -153,7 +193,9 @@ def peak_bytes() -> int:
 def main() -> None:
     folder, headroom = Path(sys.argv[1]), int(sys.argv[2]) << 20
     codec = Codec.load(TINY, "cpu")
-    codec.decode(container.Header(64, 64, codec.fingerprint).to_bytes())  # so that what is built once is there
+    codec.decode(
+        container.Header(64, 64, codec.fingerprint).to_bytes()
+    )  # so that what is built once is there
     bare = bare_header(codec, nightly(2000, 6300))
     prepared = cases(folder, codec)
     allow(headroom)
@@ -173,7 +215,17 @@ def main() -> None:
     allow(STARVED_BYTES)
     told = starved(folder, codec)
     wanted = {name: error for name, (error, _) in prepared.items()}
-    print(json.dumps({"wanted": wanted, "results": results, "bare": bare, "starved": told, "peak_mb": peak_bytes() >> 20}))
+    print(
+        json.dumps(
+            {
+                "wanted": wanted,
+                "results": results,
+                "bare": bare,
+                "starved": told,
+                "peak_mb": peak_bytes() >> 20,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -54,19 +54,34 @@ def main() -> None:
     header = container.Header(128, 128, b"abcd")
     wholes = {}
     for n in range(FILES):
-        wholes[f"{n}.shc"] = container.write(header, [rng.bytes(50), rng.bytes(500), rng.bytes(5000), rng.bytes(PAYLOAD)])
+        wholes[f"{n}.shc"] = container.write(
+            header, [rng.bytes(50), rng.bytes(500), rng.bytes(5000), rng.bytes(PAYLOAD)]
+        )
         (streams / f"{n}.shc").write_bytes(wholes[f"{n}.shc"])
-        Image.fromarray(rng.integers(0, 256, (40, 30 + n % 2, 3), dtype=np.uint8)).save(pictures / f"{n}.png")
+        Image.fromarray(rng.integers(0, 256, (40, 30 + n % 2, 3), dtype=np.uint8)).save(
+            pictures / f"{n}.png"
+        )
     budget = PAYLOAD
     for command, arguments, sound in (
-        ("truncate", ("truncate", streams, "--bytes", budget), lambda path: path.read_bytes() == wholes[first(path)][:budget]),
+        (
+            "truncate",
+            ("truncate", streams, "--bytes", budget),
+            lambda path: path.read_bytes() == wholes[first(path)][:budget],
+        ),
         ("encode", ("encode", pictures, *model), whole_stream),
         ("decode", ("decode", folder / "out-encode", *model), whole_picture),
     ):
-        print(json.dumps(harass(command, arguments, folder / f"out-{command}", sound, count)._asdict()), flush=True)
+        print(
+            json.dumps(
+                harass(command, arguments, folder / f"out-{command}", sound, count)._asdict()
+            ),
+            flush=True,
+        )
 
 
-def harass(command: str, arguments: tuple, out: Path, sound: Callable[[Path], bool], count: int) -> Killed:
+def harass(
+    command: str, arguments: tuple, out: Path, sound: Callable[[Path], bool], count: int
+) -> Killed:
     """Runs a command ``count`` times and kills it: over nothing, resuming that, and over what is there; at last undisturbed."""
     rng = random.Random(command)
     run(arguments, out, None)
@@ -89,7 +104,9 @@ def harass(command: str, arguments: tuple, out: Path, sound: Callable[[Path], bo
         torn += any(out.glob(".*.tmp"))
     run((*arguments, "--force", "--resume"), out, None)
     names = visible(out)
-    assert len(names) == FILES and all(sound(out / name) for name in names), f"{command}: the last run is not complete"
+    assert len(names) == FILES and all(sound(out / name) for name in names), (
+        f"{command}: the last run is not complete"
+    )
     assert not any(out.glob(".*.tmp")), f"{command}: a killed run's siblings stay for ever"
     return Killed(command, count, late, amid, torn)
 
@@ -104,13 +121,17 @@ def run(arguments: tuple, out: Path, kill_after: float | None) -> bool:
             os.dup2(null, descriptor)
         try:
             torch.set_num_threads(1)
-            code = cli([str(argument) for argument in (*arguments, "-o", f"{out}/")], standalone_mode=False)
+            code = cli(
+                [str(argument) for argument in (*arguments, "-o", f"{out}/")], standalone_mode=False
+            )
         except BaseException as error:  # noqa: BLE001  nothing may return into the parent's code
             print(repr(error), file=sys.stderr)
             code = 1
         os._exit(code or 0)
     end = time.monotonic() + (PATIENCE if kill_after is None else kill_after)
-    while time.monotonic() < end and not os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+    while time.monotonic() < end and not os.waitid(
+        os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT
+    ):
         time.sleep(0.002)
     try:
         os.killpg(child, signal.SIGKILL)
@@ -118,7 +139,9 @@ def run(arguments: tuple, out: Path, kill_after: float | None) -> bool:
         os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     ended = os.WIFEXITED(status)
-    assert kill_after is not None or (ended and os.WEXITSTATUS(status) == 0), f"{arguments[0]} failed: {status}"
+    assert kill_after is not None or (ended and os.WEXITSTATUS(status) == 0), (
+        f"{arguments[0]} failed: {status}"
+    )
     return ended
 
 

@@ -60,7 +60,9 @@ def listen(tiny_codec):
 
 
 def whole(data: bytes, checkpoint: Path):
-    return progcodec.classify(data, model=checkpoint, device="cpu", classifier=Judge(), hierarchy=TREE, top=2)
+    return progcodec.classify(
+        data, model=checkpoint, device="cpu", classifier=Judge(), hierarchy=TREE, top=2
+    )
 
 
 def test_an_answer_for_every_change_of_words_and_one_of_all_bytes(listen, stream, tiny_checkpoint):
@@ -73,7 +75,10 @@ def test_an_answer_for_every_change_of_words_and_one_of_all_bytes(listen, stream
     for before, after in pairwise(found):
         for size in range(before.bytes, after.bytes, 10):
             same = whole(stream[:size], tiny_checkpoint)
-            assert (same.stated, same.path[0].name) == (before.answer.stated, before.answer.path[0].name)
+            assert (same.stated, same.path[0].name) == (
+                before.answer.stated,
+                before.answer.path[0].name,
+            )
     for arrival in found:
         assert str(arrival.answer) == str(whole(stream[: arrival.bytes], tiny_checkpoint))
 
@@ -86,14 +91,21 @@ def test_bytes_that_wait_come_before_answers(listen, stream):
 def test_until_hangs_up(listen, stream):
     source = iter(cut_up(stream, 10))
     found, decoder = listen(source, until=lambda answer: answer.path[0].name == "instrument")
-    assert found[-1].answer.path[0].name == "instrument" and decoder.size == found[-1].bytes < len(stream) - 20
+    assert (
+        found[-1].answer.path[0].name == "instrument"
+        and decoder.size == found[-1].bytes < len(stream) - 20
+    )
     assert len(list(source)) == -(-(len(stream) - decoder.size) // 10)
 
 
 @pytest.mark.parametrize("size", [7, 64, 10_000])
 def test_budgets_are_answered_as_they_are_reached(listen, stream, size, tiny_checkpoint):
     refused = []
-    found, _ = listen(cut_up(stream, size), (None, 9999, 100, 60, 3), refuse=lambda budget, error: refused.append(budget))
+    found, _ = listen(
+        cut_up(stream, size),
+        (None, 9999, 100, 60, 3),
+        refuse=lambda budget, error: refused.append(budget),
+    )
     assert refused == [3]
     assert [(arrival.budget, arrival.bytes) for arrival in found] == [
         (60, 60), (100, 100), (9999, len(stream)), (None, len(stream)),
@@ -130,7 +142,10 @@ def test_pictures_while_they_arrive(tiny_codec, stream):
     shown = []
     decoder = StreamDecoder(codec=tiny_codec)
     last = arriving.picture(
-        iter(cut_up(stream, 60)), decoder, every=0, show=lambda image: shown.append((decoder.size, image.tobytes()))
+        iter(cut_up(stream, 60)),
+        decoder,
+        every=0,
+        show=lambda image: shown.append((decoder.size, image.tobytes())),
     )
     assert last.tobytes() == tiny_codec.decode(stream).tobytes() and len(shown) >= 3
     for size, pixels in shown:
@@ -142,7 +157,14 @@ def test_a_picture_that_was_too_soon_is_shown_in_the_pause(tiny_codec, stream, m
     monkeypatch.setattr(arriving.time, "monotonic", lambda: next(clock))
     shown = []
     decoder = StreamDecoder(codec=tiny_codec)
-    source = iter([Piece(stream[:60], False), Piece(stream[60:90], False), Piece(b"", False), Piece(b"", False)])
+    source = iter(
+        [
+            Piece(stream[:60], False),
+            Piece(stream[60:90], False),
+            Piece(b"", False),
+            Piece(b"", False),
+        ]
+    )
     arriving.picture(source, decoder, every=5, show=lambda image: shown.append(decoder.size))
     assert shown == [60, 90]
 
@@ -150,12 +172,17 @@ def test_a_picture_that_was_too_soon_is_shown_in_the_pause(tiny_codec, stream, m
 @pytest.mark.parametrize("size", [5, 64, 10_000])
 def test_no_more_is_read_than_is_wanted(tiny_codec, stream, size):
     pictures = []
-    for options, cut in (({"level": "coarse"}, progcodec.truncate(stream, level="coarse")), ({}, stream[:70])):
+    for options, cut in (
+        ({"level": "coarse"}, progcodec.truncate(stream, level="coarse")),
+        ({}, stream[:70]),
+    ):
         source = iter(cut_up(stream, size))
         decoder = StreamDecoder(codec=tiny_codec, **options)
         image = arriving.picture(source, decoder, max_bytes=None if options else 70)
         assert image.tobytes() == tiny_codec.decode(cut).tobytes() and decoder.size == len(cut)
-        assert len(list(source)) == len(stream) // size + (len(stream) % size > 0) - -(-len(cut) // size)
+        assert len(list(source)) == len(stream) // size + (len(stream) % size > 0) - -(
+            -len(cut) // size
+        )
         pictures.append(image)
     with pytest.raises(BudgetError):
         arriving.picture(iter(cut_up(stream, size)), StreamDecoder(codec=tiny_codec), max_bytes=3)
@@ -196,14 +223,32 @@ def test_classify_answers_as_bytes_arrive(arrives, stream, tiny_checkpoint, tmp_
     Path("tree.json").write_text(TREE.to_json(), encoding="utf-8")
     Path("whole.shc").write_bytes(stream)
     spec = write_weights(tmp_path / "small.safetensors")
-    fixed = ["--classifier", spec, "--hierarchy", "tree.json", "--model", tiny_checkpoint, "--device", "cpu", "--top", 1]
+    fixed = [
+        "--classifier",
+        spec,
+        "--hierarchy",
+        "tree.json",
+        "--model",
+        tiny_checkpoint,
+        "--device",
+        "cpu",
+        "--top",
+        1,
+    ]
 
     def records(*arguments, code=0):
-        return [json.loads(line) for line in run("classify", *fixed, *arguments, "--format", "jsonl", code=code).stdout.splitlines()]
+        return [
+            json.loads(line)
+            for line in run(
+                "classify", *fixed, *arguments, "--format", "jsonl", code=code
+            ).stdout.splitlines()
+        ]
 
     arrives(size=20)
     found = records("-")
-    assert len(found) > 1 and [row["bytes"] for row in found] == sorted({row["bytes"] for row in found})
+    assert len(found) > 1 and [row["bytes"] for row in found] == sorted(
+        {row["bytes"] for row in found}
+    )
     assert found[-1] == {**records("whole.shc")[0], "file": "-"}
     table = run("classify", *fixed, "-").stdout.splitlines()
     assert table[0].startswith("file ") and table[1].startswith("-  ") and not table[-2][0].strip()
@@ -222,7 +267,9 @@ def test_classify_answers_as_bytes_arrive(arrives, stream, tiny_checkpoint, tmp_
     result = run("classify", *fixed, "-", "--bytes", "3,60", code=1)
     assert "at 3 bytes" in errors(result)[0] and len(result.stdout.splitlines()) == 3
     arrives(b"not a stream")
-    assert errors(run("classify", *fixed, "-", code=1)) == ["progcodec: standard input: not a .shc stream: wrong magic bytes"]
+    assert errors(run("classify", *fixed, "-", code=1)) == [
+        "progcodec: standard input: not a .shc stream: wrong magic bytes"
+    ]
 
 
 def test_reads_do_not_wait_for_a_full_buffer(monkeypatch):
@@ -245,15 +292,29 @@ def test_reads_do_not_wait_for_a_full_buffer(monkeypatch):
 def test_a_real_pipe_that_stays_open(photograph):
     """The shipped model and classifier: the first answer is there while the pipe is open; --until ends without its end."""
     data = progcodec.encode(photograph.resize((192, 128)), device="cpu")
-    command = [sys.executable, "-m", "progcodec", "classify", "-", "--device", "cpu", "--format", "jsonl"]
+    command = [
+        sys.executable,
+        "-m",
+        "progcodec",
+        "classify",
+        "-",
+        "--device",
+        "cpu",
+        "--format",
+        "jsonl",
+    ]
     env = {**os.environ, "PYTHONPATH": str(Path(progcodec.__file__).parents[1])}
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env
+    ) as process:
         watch = threading.Timer(500, process.kill)
         watch.start()
         try:
             process.stdin.write(data[:400])
             process.stdin.flush()
-            assert select.select([process.stdout], [], [], 400)[0], "no answer while the pipe is open"
+            assert select.select([process.stdout], [], [], 400)[0], (
+                "no answer while the pipe is open"
+            )
             first = json.loads(process.stdout.readline())
             assert first["bytes"] == 400 and process.poll() is None
             process.stdin.write(data[400:])

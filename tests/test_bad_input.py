@@ -50,7 +50,10 @@ def outcome(codec, data: bytes) -> Latent | str:
         return type(error).__name__
     header = container.parse_header(data)
     h, w = -(-header.height // 16), -(-header.width // 16)
-    assert latent.q.shape == (codec.config.latent_channels, h, w) and latent.y.shape[1:] == latent.q.shape
+    assert (
+        latent.q.shape == (codec.config.latent_channels, h, w)
+        and latent.y.shape[1:] == latent.q.shape
+    )
     assert latent.q.dtype == latent.z.dtype == np.int32
     assert max(np.abs(latent.q).max(), np.abs(latent.z).max()) <= Q_MAX
     assert all(0 <= got <= total for got, total in zip(latent.received, latent.total, strict=True))
@@ -58,13 +61,19 @@ def outcome(codec, data: bytes) -> Latent | str:
 
 
 def same_integers(one: Latent, other: Latent) -> bool:
-    return np.array_equal(one.z, other.z) and np.array_equal(one.q, other.q) and one.received == other.received
+    return (
+        np.array_equal(one.z, other.z)
+        and np.array_equal(one.q, other.q)
+        and one.received == other.received
+    )
 
 
 def right_before(codec, one: Latent, other: Latent, segment: int) -> bool:
     """Whether two latents have the same integers in all segments before one."""
     channels = codec.config.offsets[max(0, segment - 1)]
-    return segment == 0 or (np.array_equal(one.z, other.z) and np.array_equal(one.q[:channels], other.q[:channels]))
+    return segment == 0 or (
+        np.array_equal(one.z, other.z) and np.array_equal(one.q[:channels], other.q[:channels])
+    )
 
 
 @pytest.mark.parametrize("name", ["v1-96x64", "v1-1x1"])
@@ -84,7 +93,11 @@ def test_every_value_of_every_byte(tiny_codec, name):
             if isinstance(result, str) or same_integers(result, truth):
                 outcomes[result if isinstance(result, str) else "right"] += 1
                 continue
-            (hit,) = [segment for segment in stream.segments if segment.start <= at < segment.payload_start]
+            (hit,) = [
+                segment
+                for segment in stream.segments
+                if segment.start <= at < segment.payload_start
+            ]
             assert result.received[hit.index] < result.total[hit.index], (at, mask)
             assert right_before(tiny_codec, result, truth, hit.index), (at, mask)
             outcomes["passed for a cut"] += 1
@@ -118,10 +131,14 @@ def test_random_bytes(tiny_codec):
     outcomes = Counter()
     for number in range(RANDOM_STREAMS):
         noise = random.bytes(int(random.integers(0, 201)))
-        header = Header(*random.integers(1, 50, 2).tolist(), tiny_codec.fingerprint, bool(number % 4 == 0))
+        header = Header(
+            *random.integers(1, 50, 2).tolist(), tiny_codec.fingerprint, bool(number % 4 == 0)
+        )
         if number < RANDOM_WITH_HEADER:
             data = header.to_bytes() + noise
-        elif number < RANDOM_WITH_HEADER + RANDOM_SEALED:  # with right checksums only the range coder can object
+        elif (
+            number < RANDOM_WITH_HEADER + RANDOM_SEALED
+        ):  # with right checksums only the range coder can object
             data = container.write(header, np.array_split(np.frombuffer(noise, np.uint8), 4))
         elif number % 10 == 0:
             data = container.MAGIC + b"\x01" + noise
@@ -146,7 +163,9 @@ def test_random_bytes(tiny_codec):
     ],
 )
 def test_absurd_sizes_are_refused_before_anything_is_allocated(tiny_codec, monkeypatch, sides):
-    monkeypatch.setattr(tiny_codec.walker, "steps", lambda *_: pytest.fail("the networks were asked"))
+    monkeypatch.setattr(
+        tiny_codec.walker, "steps", lambda *_: pytest.fail("the networks were asked")
+    )
     data = raw_header(tiny_codec, sides) + bytes(100)
     tracemalloc.start()
     try:
@@ -159,7 +178,9 @@ def test_absurd_sizes_are_refused_before_anything_is_allocated(tiny_codec, monke
 
 
 def test_an_absurd_length_is_refused_before_anything_is_allocated(tiny_codec, monkeypatch):
-    monkeypatch.setattr(tiny_codec.walker, "steps", lambda *_: pytest.fail("the networks were asked"))
+    monkeypatch.setattr(
+        tiny_codec.walker, "steps", lambda *_: pytest.fail("the networks were asked")
+    )
     data = Header(40, 40, tiny_codec.fingerprint).to_bytes() + b"\xff\xff\xff\xff\x7f" + bytes(50)
     with pytest.raises(CorruptError, match="impossible"):
         tiny_codec.decode_latent(data)
@@ -191,7 +212,10 @@ def test_trailing_bytes(tiny_codec, name, tail):
 
 def test_wrong_model(tiny_codec):
     other = bytes(value ^ 0xFF for value in tiny_codec.fingerprint)
-    for data in (Header(16, 16, other).to_bytes(), container.write(Header(96, 64, other), [b""] * 4)):
+    for data in (
+        Header(16, 16, other).to_bytes(),
+        container.write(Header(96, 64, other), [b""] * 4),
+    ):
         with pytest.raises(WrongModelError, match=other.hex()):
             tiny_codec.decode_latent(data)
 
@@ -206,7 +230,9 @@ def test_future_version_and_features(tiny_codec):
             tiny_codec.decode_latent(raw_header(tiny_codec, b"\x10\x10", flags))
 
 
-@pytest.mark.parametrize("data", [b"", b"\x93", b"SHC\x93", b"\x89PNG\r\n" + bytes(60), b"GIF89a", b"{}", bytes(64)])
+@pytest.mark.parametrize(
+    "data", [b"", b"\x93", b"SHC\x93", b"\x89PNG\r\n" + bytes(60), b"GIF89a", b"{}", bytes(64)]
+)
 def test_no_stream_at_all(tiny_codec, data):
     with pytest.raises(NotShcError):
         tiny_codec.decode_latent(data)

@@ -23,10 +23,25 @@ def test_tiles_are_compared_with_one_piece(tiny_checkpoint, photograph):
 
 def test_the_command(photo, tiny_checkpoint, monkeypatch):
     monkeypatch.setattr(big, "_alone", lambda threads, function, *arguments: function(*arguments))
-    line = ["--images", str(photo), "--model", str(tiny_checkpoint), "--megapixels", "0.1", "--compare", "0.1"]
+    line = [
+        "--images",
+        str(photo),
+        "--model",
+        str(tiny_checkpoint),
+        "--megapixels",
+        "0.1",
+        "--compare",
+        "0.1",
+    ]
     result = CliRunner().invoke(big.main, line)
-    assert result.exit_code == 1 and "nothing was compared" in result.output and "Traceback" not in result.output
-    rows = [row.split("|")[1].strip() for row in result.output.splitlines() if row.startswith("|")][2:]
+    assert (
+        result.exit_code == 1
+        and "nothing was compared" in result.output
+        and "Traceback" not in result.output
+    )
+    rows = [row.split("|")[1].strip() for row in result.output.splitlines() if row.startswith("|")][
+        2:
+    ]
     assert rows == ["encode", "decode", "decode a region"] and "| 365 × 274 |" in result.output
     monkeypatch.setattr(big.seam, "__defaults__", (4,))
     result = CliRunner().invoke(big.main, line)

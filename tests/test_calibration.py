@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from progcodec.classification.calibration import Calibration, expected_calibration_error, factors, hats
+from progcodec.classification.calibration import (
+    Calibration,
+    expected_calibration_error,
+    factors,
+    hats,
+)
 from progcodec.errors import ClassifierError
 
 GROUPS = np.array([[0, 0, 0, 0, 1, 1, 1, 1], [0, 0, 1, 1, 2, 2, 3, 3]])
@@ -31,10 +36,18 @@ def overconfident():
 
     def assemble(scale):
         log_p = np.zeros((n, 8))
-        for k, (x, of) in enumerate(((coarse, GROUPS[0]), (middle, GROUPS[1]), (fine, np.arange(8)))):
+        for k, (x, of) in enumerate(
+            ((coarse, GROUPS[0]), (middle, GROUPS[1]), (fine, np.arange(8)))
+        ):
             x = x * scale[:, k : k + 1]
-            above = np.zeros(x.shape[1], int) if k == 0 else np.array([GROUPS[k - 1][of == i][0] for i in range(x.shape[1])])
-            total = np.stack([np.log(np.exp(x[:, above == a]).sum(1)) for a in range(above.max() + 1)], 1)
+            above = (
+                np.zeros(x.shape[1], int)
+                if k == 0
+                else np.array([GROUPS[k - 1][of == i][0] for i in range(x.shape[1])])
+            )
+            total = np.stack(
+                [np.log(np.exp(x[:, above == a]).sum(1)) for a in range(above.max() + 1)], 1
+            )
             log_p += (x - total[:, above])[:, of]
         return log_p
 
@@ -73,7 +86,9 @@ def test_a_temperature_of_one_factor_leaves_the_groups_above_alone():
     neutral = Calibration.neutral(GROUPS)
     hot = neutral.log_temperature.copy()
     hot[2] = 1.0
-    p = Calibration(GROUPS, neutral.knots, hot, neutral.size_slope).probabilities(logits, np.ones(5), np.full(5, 196))
+    p = Calibration(GROUPS, neutral.knots, hot, neutral.size_slope).probabilities(
+        logits, np.ones(5), np.full(5, 196)
+    )
     assert np.allclose(sums(p, 1), sums(softmax(logits), 1)) and not np.allclose(p, softmax(logits))
     assert np.allclose(p.sum(1), 1)
 
@@ -84,8 +99,12 @@ def test_hats_interpolate_and_hold_at_the_ends():
 
 
 def test_the_error_of_known_answers():
-    assert expected_calibration_error(np.full(10, 0.8), [True] * 8 + [False] * 2) == pytest.approx(0)
-    assert expected_calibration_error(np.full(10, 0.9), [True] * 4 + [False] * 6) == pytest.approx(0.5)
+    assert expected_calibration_error(np.full(10, 0.8), [True] * 8 + [False] * 2) == pytest.approx(
+        0
+    )
+    assert expected_calibration_error(np.full(10, 0.9), [True] * 4 + [False] * 6) == pytest.approx(
+        0.5
+    )
     mixed = expected_calibration_error(np.array([0.95] * 4 + [0.45] * 4), [True] * 4 + [False] * 4)
     assert mixed == pytest.approx((0.05 + 0.45) / 2)
     with pytest.raises(ValueError, match="nothing"):
@@ -100,10 +119,14 @@ def test_calibration_makes_overconfident_logits_honest(overconfident):
     before = errors(softmax(logits[~half]), labels[~half])
     assert max(before) > 0.1
     fitted = calibrate(logits[half], labels[half], bits[half], positions[half], GROUPS)
-    after = errors(fitted.probabilities(logits[~half], bits[~half], positions[~half]), labels[~half])
+    after = errors(
+        fitted.probabilities(logits[~half], bits[~half], positions[~half]), labels[~half]
+    )
     assert max(after) < 0.04
     low, high = fitted.temperature(np.array([1.0, 15.0]), np.array([196, 196]))
-    assert np.allclose(low, (3.0, 1.5, 2.0), rtol=0.2) and np.allclose(high, (2.0, 0.5, 1.0), rtol=0.2)
+    assert np.allclose(low, (3.0, 1.5, 2.0), rtol=0.2) and np.allclose(
+        high, (2.0, 0.5, 1.0), rtol=0.2
+    )
 
 
 def test_bad_tables_are_told():

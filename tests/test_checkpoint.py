@@ -27,7 +27,9 @@ def changed(checkpoint: Checkpoint, **tensors: torch.Tensor | None) -> Checkpoin
     """With tensors replaced, or dropped where None; "__" in a name stands for "."."""
     new = {name.replace("__", "."): tensor for name, tensor in tensors.items()}
     kept = {**checkpoint.tensors, **new}
-    return replace(checkpoint, tensors={name: tensor for name, tensor in kept.items() if tensor is not None})
+    return replace(
+        checkpoint, tensors={name: tensor for name, tensor in kept.items() if tensor is not None}
+    )
 
 
 def refusal(path, loader=Codec.load) -> str:
@@ -41,8 +43,14 @@ def refusal(path, loader=Codec.load) -> str:
 
 def rewritten(tiny: Checkpoint, path, **metadata: str) -> None:
     """A file with the right tensors and other metadata, as no `save` of ours would write it."""
-    own = {"format": FORMAT, "config": json.dumps(tiny.config.to_dict()), "fingerprint": tiny.fingerprint.hex()}
-    save_file(tiny.tensors, path, {name: value for name, value in {**own, **metadata}.items() if value})
+    own = {
+        "format": FORMAT,
+        "config": json.dumps(tiny.config.to_dict()),
+        "fingerprint": tiny.fingerprint.hex(),
+    }
+    save_file(
+        tiny.tensors, path, {name: value for name, value in {**own, **metadata}.items() if value}
+    )
 
 
 # --- round trip -------------------------------------------------------------------------------------------------------
@@ -67,7 +75,9 @@ def test_build_is_the_file_in_float32_and_takes_no_gradient(tiny):
     for name, tensor in state.items():
         assert torch.equal(tensor, tiny.tensors[name].to(tensor.dtype))
         assert tensor.dtype == torch.float32 or name.startswith("scale_path.")
-    assert not model.training and not any(parameter.requires_grad for parameter in model.parameters())
+    assert not model.training and not any(
+        parameter.requires_grad for parameter in model.parameters()
+    )
 
 
 def test_the_same_picture_is_the_same_stream(tiny, tiny_codec, tmp_path, small_photograph):
@@ -106,7 +116,9 @@ def test_the_fingerprint_depends_on_every_tensor(tiny):
     for name, tensor in tiny.tensors.items():
         other = tensor.clone()
         other.view(torch.uint8).view(-1)[-1] ^= 1  # one bit
-        assert replace(tiny, tensors={**tiny.tensors, name: other}).fingerprint != tiny.fingerprint, name
+        assert (
+            replace(tiny, tensors={**tiny.tensors, name: other}).fingerprint != tiny.fingerprint
+        ), name
 
 
 def test_the_fingerprint_depends_on_names_shapes_types_and_config_alone(tiny):
@@ -126,14 +138,21 @@ def test_the_fingerprint_depends_on_names_shapes_types_and_config_alone(tiny):
     assert replace(tiny, metadata={"licence": "another"}).fingerprint == tiny.fingerprint
     backwards = dict(reversed(tiny.tensors.items()))
     assert replace(tiny, tensors=backwards).fingerprint == tiny.fingerprint
-    strided = {key: value.mT.contiguous().mT if value.ndim == 2 else value for key, value in tiny.tensors.items()}
-    assert replace(tiny, tensors=strided).fingerprint == tiny.fingerprint  # layout in memory is no content
+    strided = {
+        key: value.mT.contiguous().mT if value.ndim == 2 else value
+        for key, value in tiny.tensors.items()
+    }
+    assert (
+        replace(tiny, tensors=strided).fingerprint == tiny.fingerprint
+    )  # layout in memory is no content
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("content", [b"", b"nonsense", b"\xff" * 100, bytes(8) + b"{}", b"PK\x03\x04" + bytes(50)])
+@pytest.mark.parametrize(
+    "content", [b"", b"nonsense", b"\xff" * 100, bytes(8) + b"{}", b"PK\x03\x04" + bytes(50)]
+)
 def test_not_a_safetensors_file(tmp_path, content):
     path = tmp_path / "m.safetensors"
     path.write_bytes(content)
@@ -191,16 +210,24 @@ def test_a_wrong_config(tiny, tmp_path, config):
 
 
 def test_a_config_of_another_model(tiny, tmp_path):
-    replace(tiny, config=ModelConfig.from_dict({**tiny.config.to_dict(), "width": 24})).save(tmp_path / "m.safetensors")
+    replace(tiny, config=ModelConfig.from_dict({**tiny.config.to_dict(), "width": 24})).save(
+        tmp_path / "m.safetensors"
+    )
     assert "do not fit" in refusal(tmp_path / "m.safetensors")
 
 
-@pytest.mark.parametrize("name", ["synthesis.layers.0.weight", "scale_path.body.multiplier", "mean_path.spread"])
+@pytest.mark.parametrize(
+    "name", ["synthesis.layers.0.weight", "scale_path.body.multiplier", "mean_path.spread"]
+)
 def test_a_tensor_missing_or_too_many_or_of_the_wrong_shape(tiny, tmp_path, name):
     """The line names the tensor, or nobody could tell what is wrong with the file."""
     path = tmp_path / "m.safetensors"
     rest = {key: tensor for key, tensor in tiny.tensors.items() if key != name}
-    for tensors in (rest, {**rest, name: tiny.tensors[name][:-1]}, {**tiny.tensors, f"{name}.more": torch.zeros(1)}):
+    for tensors in (
+        rest,
+        {**rest, name: tiny.tensors[name][:-1]},
+        {**tiny.tensors, f"{name}.more": torch.zeros(1)},
+    ):
         replace(tiny, tensors=tensors).save(path)
         assert name in refusal(path)
 
@@ -263,7 +290,9 @@ def test_find():
     with pytest.raises(WrongModelError, match="00000000"):
         find(None, bytes(4))
     assert str(find("some/where")) == "some/where" and str(find("a.safetensors")) == "a.safetensors"
-    assert str(find("a.safetensors", bytes(4))) == "a.safetensors"  # a name that is given wins over the fingerprint
+    assert (
+        str(find("a.safetensors", bytes(4))) == "a.safetensors"
+    )  # a name that is given wins over the fingerprint
 
 
 def test_find_by_name_and_fingerprint_among_several(tiny, tmp_path, monkeypatch):
@@ -272,7 +301,10 @@ def test_find_by_name_and_fingerprint_among_several(tiny, tmp_path, monkeypatch)
     other.save(tmp_path / "second.safetensors")
     monkeypatch.setattr(module, "FOLDER", tmp_path)
     assert find("second") == tmp_path / "second.safetensors"
-    assert find(None, tiny.fingerprint).stem == "first" and find(None, other.fingerprint).stem == "second"
+    assert (
+        find(None, tiny.fingerprint).stem == "first"
+        and find(None, other.fingerprint).stem == "second"
+    )
     with pytest.raises(CheckpointError, match="first, second"):
         find()  # the default is not among them
 
@@ -282,7 +314,9 @@ def test_find_by_name_and_fingerprint_among_several(tiny, tmp_path, monkeypatch)
 
 def test_shipped_checkpoints_are_there_and_small():
     shipped = available()
-    assert "lite" in [checkpoint.name for checkpoint in shipped], "a package without weights cannot encode"
+    assert "lite" in [checkpoint.name for checkpoint in shipped], (
+        "a package without weights cannot encode"
+    )
     assert find().stem == "lite"
     sizes = [checkpoint.path.stat().st_size for checkpoint in shipped]
     assert max(sizes) <= ONE_MAX and sum(sizes) <= ALL_MAX

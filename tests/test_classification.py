@@ -39,13 +39,22 @@ def questions(draw):
         sizes.append(sizes[-1] + draw(st.integers(0, 5)))
     parents = []
     for above, here in pairwise(sizes):
-        extra = draw(st.lists(st.integers(0, above - 1), min_size=here - above, max_size=here - above))
+        extra = draw(
+            st.lists(st.integers(0, above - 1), min_size=here - above, max_size=here - above)
+        )
         parents.append(draw(st.permutations([*range(above), *extra])))
     levels = [tuple(Cluster(f"0.{n}", None) for n in range(sizes[0]))]
     for number, level in enumerate(parents[:-1], 1):
         levels.append(tuple(Cluster(f"{number}.{n}", parent) for n, parent in enumerate(level)))
-    tree = Hierarchy(tuple(levels), tuple(Leaf(f"class {n}", None, parent) for n, parent in enumerate(parents[-1])))
-    weights = draw(st.lists(st.floats(0, 1), min_size=sizes[-1], max_size=sizes[-1]).filter(lambda w: sum(w) > 0.01))
+    tree = Hierarchy(
+        tuple(levels),
+        tuple(Leaf(f"class {n}", None, parent) for n, parent in enumerate(parents[-1])),
+    )
+    weights = draw(
+        st.lists(st.floats(0, 1), min_size=sizes[-1], max_size=sizes[-1]).filter(
+            lambda w: sum(w) > 0.01
+        )
+    )
     return tree, np.array(weights) / sum(weights)
 
 
@@ -73,13 +82,21 @@ def test_answers_nest(question, confidence, top):
 
 
 def test_what_answers_say():
-    assert str(one(0.1, 0.8, 0.07, 0.01, 0.01, 0.01)) == "bird 0.97 › bird of prey 0.90 › vulture 0.80"
-    assert str(one(0.4, 0.31, 0.26, 0.01, 0.01, 0.01)) == "bird 0.97 › bird of prey 0.71 (fine class unsure)"
+    assert (
+        str(one(0.1, 0.8, 0.07, 0.01, 0.01, 0.01)) == "bird 0.97 › bird of prey 0.90 › vulture 0.80"
+    )
+    assert (
+        str(one(0.4, 0.31, 0.26, 0.01, 0.01, 0.01))
+        == "bird 0.97 › bird of prey 0.71 (fine class unsure)"
+    )
     assert str(one(0.2, 0.2, 0.39, 0.1, 0.1, 0.01)) == "bird 0.79 (intermediate group unsure)"
     assert str(one(0.2, 0.2, 0.2, 0.3, 0.1, 0, confidence=0.7)) == "unsure, perhaps bird 0.60"
     assert str(one(0.4, 0.31, 0.26, 0.01, 0.01, 0.01, level="coarse")) == "bird 0.97"
     asked = one(0.4, 0.31, 0.26, 0.01, 0.01, 0.01, level="fine")
-    assert str(asked) == "bird 0.97 › bird of prey 0.71 › kite 0.40 (unsure)" and asked.guess.wnid == "n01608432"
+    assert (
+        str(asked) == "bird 0.97 › bird of prey 0.71 › kite 0.40 (unsure)"
+        and asked.guess.wnid == "n01608432"
+    )
     assert one(0.4, 0.31, 0.26, 0.01, 0.01, 0.01, top=2).top_text() == "kite 0.40, vulture 0.31"
 
 
@@ -91,13 +108,18 @@ def test_the_path_stays_in_its_parent_where_the_likeliest_class_lies_elsewhere()
 
 
 def test_levels_of_other_hierarchies_and_shared_names():
-    tree = Hierarchy(((Cluster("all", None),),), (Leaf("crane", "n1", 0), Leaf("crane", None, 0), Leaf("jay", "n3", 0)))
+    tree = Hierarchy(
+        ((Cluster("all", None),),),
+        (Leaf("crane", "n1", 0), Leaf("crane", None, 0), Leaf("jay", "n3", 0)),
+    )
     (answer,) = answers(np.array([[0.45, 0.3, 0.25]]), tree)
     assert str(answer) == "all 1.00 (class unsure)"
     assert answer.top_text() == "crane (n1) 0.45, crane (1) 0.30, jay 0.25"
     deep = Hierarchy(((Cluster("all", None),), (Cluster("a", 0), Cluster("b", 0)), (Cluster("c", 0), Cluster("d", 1))),
                      (Leaf("x", None, 0), Leaf("y", None, 1)))  # fmt: skip
-    assert str(answers(np.array([[0.5, 0.5]]), deep, confidence=0.6)[0]) == "all 1.00 (level 2 unsure)"
+    assert (
+        str(answers(np.array([[0.5, 0.5]]), deep, confidence=0.6)[0]) == "all 1.00 (level 2 unsure)"
+    )
 
 
 def test_what_is_no_probability_is_refused():
@@ -122,13 +144,22 @@ def test_what_is_no_probability_is_refused():
 
 
 def test_scores():
-    rows = np.array([[0.9, 0.1, 0, 0, 0, 0], [0.1, 0.5, 0.4, 0, 0, 0], [0, 0, 0.2, 0.1, 0.6, 0.1], [0, 0, 0, 1, 0, 0]])
+    rows = np.array(
+        [
+            [0.9, 0.1, 0, 0, 0, 0],
+            [0.1, 0.5, 0.4, 0, 0, 0],
+            [0, 0, 0.2, 0.1, 0.6, 0.1],
+            [0, 0, 0, 1, 0, 0],
+        ]
+    )
     similarity = TREE.wu_palmer()
     labels = np.array([0, 2, 3, 1])
     found = score(predictions(rows, TREE), labels, TREE, similarity)
     assert found.pictures == 4 and found.accuracy == (0.75, 0.5, 0.25)
     expected = [1.0, similarity[1, 2], similarity[4, 3], similarity[3, 1]]
-    assert found.wu_palmer == pytest.approx(np.mean(expected)) and similarity[4, 3] > similarity[3, 1]
+    assert (
+        found.wu_palmer == pytest.approx(np.mean(expected)) and similarity[4, 3] > similarity[3, 1]
+    )
     assert score(predictions(rows, TREE), labels, TREE, None).wu_palmer is None
     right = score(predictions(np.eye(6), TREE), np.arange(6), TREE, similarity)
     assert right == (6, (1.0, 1.0, 1.0), 1.0)
@@ -140,10 +171,20 @@ def test_labels_from_a_csv(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "lists").mkdir()
     path = tmp_path / "lists" / "labels.csv"
-    path.write_text("file,label\na/x.shc,n01616318\nlists/y.shc, Jay\nz.shc,5\n\nb/x.shc,kite\n", encoding="utf-8-sig")
+    path.write_text(
+        "file,label\na/x.shc,n01616318\nlists/y.shc, Jay\nz.shc,5\n\nb/x.shc,kite\n",
+        encoding="utf-8-sig",
+    )
     label = load_labels("lists/labels.csv", TREE)
-    assert [label(name) for name in ("a/x.shc", "b/x.shc", "lists/a/x.shc", "x.shc")] == [1, 0, 1, None]
-    assert [label(name) for name in ("lists/y.shc", "elsewhere/y.shc", "lists/z.shc", "z.shc", "w.shc")] == [2, 2, 5, 5, None]
+    assert [label(name) for name in ("a/x.shc", "b/x.shc", "lists/a/x.shc", "x.shc")] == [
+        1,
+        0,
+        1,
+        None,
+    ]
+    assert [
+        label(name) for name in ("lists/y.shc", "elsewhere/y.shc", "lists/z.shc", "z.shc", "w.shc")
+    ] == [2, 2, 5, 5, None]
 
 
 @pytest.mark.parametrize(
@@ -172,12 +213,26 @@ def test_labels_from_folders_and_shared_names():
 
 def test_specifications():
     parse = Specification.parse
-    assert parse("builtin") == ("builtin", "", {}, {}, None) and parse("builtin@h.safetensors").file == "h.safetensors"
+    assert (
+        parse("builtin") == ("builtin", "", {}, {}, None)
+        and parse("builtin@h.safetensors").file == "h.safetensors"
+    )
     assert parse("timm:resnet50.a1_in1k@a@b?c") == ("timm", "resnet50.a1_in1k", {}, {}, "a@b?c")
     full = parse("timm:m?pad_type=same&mean=0.5&std=0.1,0.2,0.3&num_classes=10")
     assert full.options == {"pad_type": "same", "num_classes": 10} and full.name == "timm:m"
     assert full.preprocessing == {"mean": 0.5, "std": (0.1, 0.2, 0.3)}
-    for text in ("", "resnet50", "keras:vgg", "timm:", "timm", "builtin?x=1", "builtin@", "timm:a?b", "timm:a?b=", "timm:a?1=2"):
+    for text in (
+        "",
+        "resnet50",
+        "keras:vgg",
+        "timm:",
+        "timm",
+        "builtin?x=1",
+        "builtin@",
+        "timm:a?b",
+        "timm:a?b=",
+        "timm:a?1=2",
+    ):
         with pytest.raises(ClassifierError):
             parse(text)
 
@@ -185,7 +240,9 @@ def test_specifications():
 def test_the_builtin_classifier_gets_the_codec_and_the_file(monkeypatch, tiny_codec):
     calls = []
     head = SimpleNamespace(load=lambda *arguments: calls.append(arguments) or "head")
-    monkeypatch.setitem(sys.modules, "progcodec.classification.latent", SimpleNamespace(LatentClassifier=head))
+    monkeypatch.setitem(
+        sys.modules, "progcodec.classification.latent", SimpleNamespace(LatentClassifier=head)
+    )
     for spec in (None, "builtin", "builtin@mine.safetensors"):
         assert load_classifier(spec, tiny_codec, "cpu") == "head"
     assert calls == [(tiny_codec,), (tiny_codec,), (tiny_codec, "mine.safetensors")]
@@ -213,7 +270,10 @@ def test_torchvision(tmp_path, name, tiny_codec, stream):
 
     torch.manual_seed(0)
     model = models.get_model(name).eval()
-    torch.save({"state_dict": {f"module.{key}": value for key, value in model.state_dict().items()}}, tmp_path / "w.pth")
+    torch.save(
+        {"state_dict": {f"module.{key}": value for key, value in model.state_dict().items()}},
+        tmp_path / "w.pth",
+    )
     found = load_classifier(f"torchvision:{name}@{tmp_path / 'w.pth'}", tiny_codec, "cpu")
     assert (found.name, found.classes) == (f"torchvision:{name}", 1000)
     latents = tiny_codec.decode_latents([stream, stream[:60]])
@@ -223,7 +283,9 @@ def test_torchvision(tmp_path, name, tiny_codec, stream):
     x = torch.stack([prepare(tiny_codec.decode(data)) for data in (stream, stream[:60])])
     with torch.inference_mode():
         expected = model(x).softmax(1).numpy()
-    assert np.allclose(probabilities, expected, atol=1e-5) and np.allclose(probabilities.sum(axis=1), 1)
+    assert np.allclose(probabilities, expected, atol=1e-5) and np.allclose(
+        probabilities.sum(axis=1), 1
+    )
 
 
 def test_timm_and_its_batches(small, tiny_codec, stream, monkeypatch):
@@ -240,24 +302,36 @@ def test_timm_and_its_batches(small, tiny_codec, stream, monkeypatch):
     latent = tiny_codec.decode_latent(stream)
     assert np.allclose(found.probabilities(tiny_codec, [latent]), expected, atol=1e-5)
     monkeypatch.setattr("progcodec.classification.pixel.BATCH", 2)
-    assert np.allclose(found.probabilities(tiny_codec, [latent] * 5), np.repeat(expected, 5, axis=0), atol=1e-5)
+    assert np.allclose(
+        found.probabilities(tiny_codec, [latent] * 5), np.repeat(expected, 5, axis=0), atol=1e-5
+    )
     assert found.probabilities(tiny_codec, []).shape == (0, 6)
 
 
-@pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"model": s, "epoch": 3}, lambda s: {"state_dict": {"model": s}}])
+@pytest.mark.parametrize(
+    "wrap",
+    [lambda s: s, lambda s: {"model": s, "epoch": 3}, lambda s: {"state_dict": {"model": s}}],
+)
 def test_weights_of_training_programs(tmp_path, small, wrap):
     import torch
 
     plain = libraries.read_weights(small.partition("@")[2])
     torch.save(wrap(plain), tmp_path / "w.pt")
     back = libraries.read_weights(str(tmp_path / "w.pt"))
-    assert back.keys() == plain.keys() and all(torch.equal(back[name], plain[name]) for name in plain)
+    assert back.keys() == plain.keys() and all(
+        torch.equal(back[name], plain[name]) for name in plain
+    )
 
 
-@pytest.mark.parametrize("library, name, options", [("timm", MODEL, "num_classes=6&"), ("torchvision", "squeezenet1_1", "")])
+@pytest.mark.parametrize(
+    "library, name, options",
+    [("timm", MODEL, "num_classes=6&"), ("torchvision", "squeezenet1_1", "")],
+)
 def test_preprocessing_can_be_replaced(tmp_path, small, library, name, options, monkeypatch):
     pytest.importorskip(library)
-    monkeypatch.setattr(libraries, "_build", lambda *arguments: _six() if library == "timm" else None)
+    monkeypatch.setattr(
+        libraries, "_build", lambda *arguments: _six() if library == "timm" else None
+    )
     text = f"{library}:{name}?{options}mean=0.5&std=0.5&input_size=48&crop_pct=0.75&interpolation=bilinear"
     prepare = libraries.load(Specification.parse(text)).preprocess
     halves = Image.new("RGB", (90, 90), "white")
@@ -265,8 +339,18 @@ def test_preprocessing_can_be_replaced(tmp_path, small, library, name, options, 
     x = prepare(halves)
     assert x.shape == (3, 48, 48) and (float(x.min()), float(x.max())) == (-1.0, 1.0)
     plain = libraries.load(Specification.parse(f"{library}:{name}")).preprocess(halves)
-    assert plain.shape[1:] == (224, 224) and float(plain[0].max()) == pytest.approx((1 - 0.485) / 0.229, abs=1e-3)
-    for wrong in ("mean=x", "std=0", "std=1,2", "input_size=1.5", "crop_pct=0", "crop_pct=1,1,1", "interpolation=best"):
+    assert plain.shape[1:] == (224, 224) and float(plain[0].max()) == pytest.approx(
+        (1 - 0.485) / 0.229, abs=1e-3
+    )
+    for wrong in (
+        "mean=x",
+        "std=0",
+        "std=1,2",
+        "input_size=1.5",
+        "crop_pct=0",
+        "crop_pct=1,1,1",
+        "interpolation=best",
+    ):
         with pytest.raises(ClassifierError, match="makes no sense"):
             libraries.load(Specification.parse(f"{library}:{name}?{wrong}"))
 
@@ -302,9 +386,13 @@ def test_what_cannot_be_had(tmp_path, small, tiny_codec, spec, reason):
     if "grey" in spec:
         import timm
 
-        torch.save(timm.create_model(MODEL, num_classes=6, in_chans=1).state_dict(), tmp_path / "grey.pth")
+        torch.save(
+            timm.create_model(MODEL, num_classes=6, in_chans=1).state_dict(), tmp_path / "grey.pth"
+        )
     with pytest.raises(ClassifierError, match=reason) as caught:
-        load_classifier(spec.format(file=small.partition("@")[2], folder=tmp_path), tiny_codec, "cpu")
+        load_classifier(
+            spec.format(file=small.partition("@")[2], folder=tmp_path), tiny_codec, "cpu"
+        )
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
 
 
@@ -332,7 +420,9 @@ def test_a_failed_download_asks_for_a_file(spec, tiny_codec, monkeypatch, capfd)
 def test_a_missing_library_names_the_extra(library, tiny_codec, monkeypatch):
     for name in (library, f"{library}.data", f"{library}.models"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ClassifierError, match=rf"needs {library}: pip install 'progcodec\[classify\]"):
+    with pytest.raises(
+        ClassifierError, match=rf"needs {library}: pip install 'progcodec\[classify\]"
+    ):
         load_classifier(f"{library}:resnet18", tiny_codec, "cpu")
 
 
@@ -364,10 +454,14 @@ def test_outputs_that_are_no_numbers_or_no_classes(tiny_codec, stream):
 
 def test_classify(stream, small, tiny_codec, tiny_checkpoint):
     def ask(data: bytes, **options):
-        return progcodec.classify(data, model=tiny_checkpoint, device="cpu", classifier=small, hierarchy=TREE, **options)
+        return progcodec.classify(
+            data, model=tiny_checkpoint, device="cpu", classifier=small, hierarchy=TREE, **options
+        )
 
     whole = ask(stream)
-    expected = load_classifier(small, tiny_codec, "cpu").probabilities(tiny_codec, [tiny_codec.decode_latent(stream)])
+    expected = load_classifier(small, tiny_codec, "cpu").probabilities(
+        tiny_codec, [tiny_codec.decode_latent(stream)]
+    )
     assert whole == answers(expected, TREE)[0] and len(whole.top) == 5
     assert ask(stream, max_bytes=60) == ask(stream[:60])
     assert ask(stream, max_bytes=60).path != whole.path
@@ -382,15 +476,21 @@ def test_classify(stream, small, tiny_codec, tiny_checkpoint):
         progcodec.classify(stream, model=tiny_checkpoint, device="cpu", classifier=small)
 
 
-def test_classify_loads_once_and_takes_an_object(stream, tiny_checkpoint, tmp_path, small, monkeypatch):
+def test_classify_loads_once_and_takes_an_object(
+    stream, tiny_checkpoint, tmp_path, small, monkeypatch
+):
     file = tmp_path / "tree.json"
     file.write_text(TREE.to_json(), encoding="utf-8")
     loads = []
     build = PixelClassifier.load
-    monkeypatch.setattr(PixelClassifier, "load", lambda *arguments: loads.append(1) or build(*arguments))
+    monkeypatch.setattr(
+        PixelClassifier, "load", lambda *arguments: loads.append(1) or build(*arguments)
+    )
     api._for_all.cache_clear()
     for _ in range(3):
-        progcodec.classify(stream, model=tiny_checkpoint, device="cpu", classifier=small, hierarchy=file)
+        progcodec.classify(
+            stream, model=tiny_checkpoint, device="cpu", classifier=small, hierarchy=file
+        )
     assert len(loads) == 1
 
     class Fixed:
@@ -400,8 +500,12 @@ def test_classify_loads_once_and_takes_an_object(stream, tiny_checkpoint, tmp_pa
             assert codec.fingerprint == progcodec.Codec.load(tiny_checkpoint, "cpu").fingerprint
             return np.tile([0.1, 0.8, 0.07, 0.01, 0.01, 0.01], (len(latents), 1))
 
-    answer = progcodec.classify(stream, model=tiny_checkpoint, device="cpu", classifier=Fixed(), hierarchy=file, top=1)
-    assert str(answer) == "bird 0.97 › bird of prey 0.90 › vulture 0.80" and answer.top[0].index == 1
+    answer = progcodec.classify(
+        stream, model=tiny_checkpoint, device="cpu", classifier=Fixed(), hierarchy=file, top=1
+    )
+    assert (
+        str(answer) == "bird 0.97 › bird of prey 0.90 › vulture 0.80" and answer.top[0].index == 1
+    )
 
 
 def test_a_real_classifier(photograph):

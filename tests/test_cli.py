@@ -30,8 +30,22 @@ def here(tmp_path, monkeypatch) -> Path:
 
 
 def test_every_command_explains_itself_with_an_example():
-    assert list(main.commands) == ["encode", "decode", "truncate", "info", "classify", "view", "demo", "hierarchy",
-                                   "train", "export", "train-classifier", "train-judge", "ablate", "evaluate"]
+    assert list(main.commands) == [
+        "encode",
+        "decode",
+        "truncate",
+        "info",
+        "classify",
+        "view",
+        "demo",
+        "hierarchy",
+        "train",
+        "export",
+        "train-classifier",
+        "train-judge",
+        "ablate",
+        "evaluate",
+    ]
     assert "Usage" in run("--help").stdout
     assert progcodec.__version__ in run("--version").stdout
     for name in main.commands:
@@ -124,17 +138,29 @@ def test_one_failing_file_never_stops_the_rest(here):
     Path("torn.shc").write_bytes(STREAM[:20] + b"\0" + STREAM[21:])
     names = ["bad.shc", "missing.shc", "cut.shc", "empty", "torn.shc", "none*.shc"]
     result = run("truncate", *names, "a.shc", "--level", "fine", "-o", "out", code=1)
-    assert [line.split(": ")[:2] for line in errors(result)] == [["progcodec", name] for name in names]
+    assert [line.split(": ")[:2] for line in errors(result)] == [
+        ["progcodec", name] for name in names
+    ]
     assert os.listdir("out") == ["a.fine.shc"]
 
 
 def test_folders_and_globs(here):
     Path("sub/deep").mkdir(parents=True)
-    for name in ("sub/b.shc", "sub/c.SHC", "sub/notes.txt", "sub/.hidden.shc", "sub/deep/d.shc", "[x].shc"):
+    for name in (
+        "sub/b.shc",
+        "sub/c.SHC",
+        "sub/notes.txt",
+        "sub/.hidden.shc",
+        "sub/deep/d.shc",
+        "[x].shc",
+    ):
         Path(name).write_bytes(STREAM)
 
     def names(*inputs: str) -> list[str]:
-        return [json.loads(line)["file"] for line in run("info", *inputs, "--format", "jsonl").stdout.splitlines()]
+        return [
+            json.loads(line)["file"]
+            for line in run("info", *inputs, "--format", "jsonl").stdout.splitlines()
+        ]
 
     assert names("sub") == ["sub/b.shc", "sub/c.SHC"]
     assert names("sub/*.shc", "sub/b.shc") == ["sub/b.shc"]
@@ -152,7 +178,10 @@ def test_outputs_that_would_meet_are_refused_before_anything_is_written(here):
     Path("a.60B.shc").write_bytes(STREAM)
     result = run("truncate", "a.shc", "a.60B.shc", "--bytes", 60, "--force", code=2)
     assert "both an input and an output" in result.stderr
-    assert "is none" in run("truncate", "a.shc", "sub/a.shc", "--bytes", 60, "-o", "a.shc", code=2).stderr
+    assert (
+        "is none"
+        in run("truncate", "a.shc", "sub/a.shc", "--bytes", 60, "-o", "a.shc", code=2).stderr
+    )
     assert not Path("out").exists()
 
 
@@ -180,7 +209,10 @@ def test_odd_names_stay_on_one_line(here):
 
 
 def test_standard_output_that_takes_nothing(here):
-    full, closed = "progcodec: standard output: No space left on device\n", "progcodec: standard output is closed\n"
+    full, closed = (
+        "progcodec: standard output: No space left on device\n",
+        "progcodec: standard output is closed\n",
+    )
     assert shell("$P info a.shc > /dev/full") == (1, full)
     assert shell("$P info a.shc >&-") == (1, closed)
     assert shell("$P truncate a.shc --bytes 60 -o - > /dev/full") == (1, full)
@@ -242,11 +274,24 @@ def test_info_formats(here):
     Path("b.shc").write_bytes(STREAM[:60])
     table = run("info", "a.shc", "b.shc").stdout.splitlines()
     assert len(table) == 3 and table[0].split()[-1] == "file" and table[2].endswith("b.shc")
-    rows = list(csv.DictReader(io.StringIO(run("info", "a.shc", "b.shc", "--format", "csv").stdout)))
-    records = [json.loads(line) for line in run("info", "a.shc", "b.shc", "--format", "jsonl").stdout.splitlines()]
-    assert [row["file"] for row in rows] == [record["file"] for record in records] == ["a.shc", "b.shc"]
+    rows = list(
+        csv.DictReader(io.StringIO(run("info", "a.shc", "b.shc", "--format", "csv").stdout))
+    )
+    records = [
+        json.loads(line)
+        for line in run("info", "a.shc", "b.shc", "--format", "jsonl").stdout.splitlines()
+    ]
+    assert (
+        [row["file"] for row in rows]
+        == [record["file"] for record in records]
+        == ["a.shc", "b.shc"]
+    )
     assert list(rows[0]) == list(records[0])
-    assert records[0]["width"] == 64 and records[0]["height"] == 48 and records[0]["model"] == b"abcd".hex()
+    assert (
+        records[0]["width"] == 64
+        and records[0]["height"] == 48
+        and records[0]["model"] == b"abcd".hex()
+    )
     assert records[0]["fine_end"] == len(STREAM) and records[0]["fine_verified"] is True
     assert records[1]["fine_end"] is None and records[1]["fine_received"] == 0
 
@@ -258,7 +303,10 @@ def test_info_reaches_into_folders_and_lists(here):
     Path("list.txt").write_text("a.shc\ndeep/c.shc\n")
 
     def told(*arguments: str) -> list[str]:
-        return [json.loads(line)["file"] for line in run("info", *arguments, "--format", "jsonl").stdout.splitlines()]
+        return [
+            json.loads(line)["file"]
+            for line in run("info", *arguments, "--format", "jsonl").stdout.splitlines()
+        ]
 
     assert told("deep") == ["deep/c.shc"]
     assert told("deep", "--recursive") == ["deep/c.shc", "deep/deeper/b.shc"]

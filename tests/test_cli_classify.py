@@ -15,7 +15,12 @@ from tests.classifying import TREE, write_weights
 from tests.command import STREAM, errors, run
 from tests.test_imports import HEAVY, loaded_by
 
-FOLDERS = {"n01608432/a.shc": 0, "n02992211/b.shc": 4, "deep/n01580077/c.shc": 2, "unlabelled/d.shc": None}
+FOLDERS = {
+    "n01608432/a.shc": 0,
+    "n02992211/b.shc": 4,
+    "deep/n01580077/c.shc": 2,
+    "unlabelled/d.shc": None,
+}
 """Streams in folders, and the index of the class that the folder names."""
 
 
@@ -29,7 +34,10 @@ def spec(tmp_path_factory) -> str:
 def streams(tiny_codec, small_photograph) -> list[bytes]:
     """Two of one size, one of another."""
     flipped = small_photograph.transpose(0)
-    return [tiny_codec.encode(image) for image in (small_photograph, flipped, small_photograph.resize((40, 50)))]
+    return [
+        tiny_codec.encode(image)
+        for image in (small_photograph, flipped, small_photograph.resize((40, 50)))
+    ]
 
 
 @pytest.fixture
@@ -49,7 +57,16 @@ def here(tmp_path, monkeypatch, streams) -> Path:
 @pytest.fixture
 def classify(here, spec, tiny_checkpoint):
     def call(*arguments: object, code: int = 0, stdin: bytes = b""):
-        fixed = ["--classifier", spec, "--hierarchy", "tree.json", "--model", tiny_checkpoint, "--device", "cpu"]
+        fixed = [
+            "--classifier",
+            spec,
+            "--hierarchy",
+            "tree.json",
+            "--model",
+            tiny_checkpoint,
+            "--device",
+            "cpu",
+        ]
         return run("classify", *fixed, *arguments, code=code, stdin=stdin)
 
     return call
@@ -62,16 +79,31 @@ def records(result) -> list[dict]:
 def alike(one: dict, other: dict) -> bool:
     """The same file and path; a batch of another size may move the last digits, and a pixel by one in 255."""
     paths = [(guess, same) for guess, same in zip(one["path"], other["path"], strict=True)]
-    close = all(guess["probability"] == pytest.approx(same["probability"], abs=5e-3) for guess, same in paths)
-    return one["file"] == other["file"] and close and all(guess["name"] == same["name"] for guess, same in paths)
+    close = all(
+        guess["probability"] == pytest.approx(same["probability"], abs=5e-3)
+        for guess, same in paths
+    )
+    return (
+        one["file"] == other["file"]
+        and close
+        and all(guess["name"] == same["name"] for guess, same in paths)
+    )
 
 
 def test_the_answers_are_those_of_the_library(classify, streams, spec, tiny_checkpoint):
     found = records(classify("x.shc", "z.shc", "y.shc", "--format", "jsonl", "--top", 2))
     for record, name, data in zip(found, "xzy", (streams[0], streams[2], streams[1]), strict=True):
-        answer = progcodec.classify(data, model=tiny_checkpoint, device="cpu", classifier=spec, hierarchy=TREE, top=2)
-        assert record["file"] == f"{name}.shc" and record["bytes"] == len(data) and record["budget"] is None
-        assert alike(record, {"file": f"{name}.shc", "path": [guess._asdict() for guess in answer.path]})
+        answer = progcodec.classify(
+            data, model=tiny_checkpoint, device="cpu", classifier=spec, hierarchy=TREE, top=2
+        )
+        assert (
+            record["file"] == f"{name}.shc"
+            and record["bytes"] == len(data)
+            and record["budget"] is None
+        )
+        assert alike(
+            record, {"file": f"{name}.shc", "path": [guess._asdict() for guess in answer.path]}
+        )
         assert [guess["index"] for guess in record["top"]] == [guess.index for guess in answer.top]
         if answer.guess is None:
             assert record["level"] is record["answer"] is record["probability"] is None
@@ -93,14 +125,21 @@ def test_a_budget_is_answered_as_if_the_file_were_cut_there(classify, streams):
 
 
 def test_the_table(classify, monkeypatch):
-    lines = classify("x.shc", "y.shc", "--bytes", "60,all", "--top", 2, "--level", "coarse").stdout.splitlines()
+    lines = classify(
+        "x.shc", "y.shc", "--bytes", "60,all", "--top", 2, "--level", "coarse"
+    ).stdout.splitlines()
     assert lines[0] == "file       bytes  answer" and len(lines) == 1 + 2 * 4
     assert [line[:16] for line in lines[1::2]] == ["x.shc         60", f"{Path('x.shc').stat().st_size:>16,}",
                                                    "y.shc         60", f"{Path('y.shc').stat().st_size:>16,}"]  # fmt: skip
-    assert all(line[18:].startswith(("bird 0.", "bird 1.", "instrument 0.", "instrument 1.")) for line in lines[1::2])
+    assert all(
+        line[18:].startswith(("bird 0.", "bird 1.", "instrument 0.", "instrument 1."))
+        for line in lines[1::2]
+    )
     assert all(line.startswith(" " * 18 + "top: ") and line.count(",") == 1 for line in lines[2::2])
 
-    monkeypatch.setattr("sys.stdout", type("Terminal", (io.StringIO,), {"isatty": lambda self: True})())
+    monkeypatch.setattr(
+        "sys.stdout", type("Terminal", (io.StringIO,), {"isatty": lambda self: True})()
+    )
     monkeypatch.setenv("COLUMNS", "80")
     parts = ["musical instrument & tool 0.97", "weapon & guitar 0.96", "bow & arrow 0.95 (unsure)"]
     wrapped = answers._wrapped(parts, " › ", 40)
@@ -112,13 +151,24 @@ def test_the_table(classify, monkeypatch):
 
 
 def test_csv_parses_back(classify):
-    rows = list(csv.DictReader(io.StringIO(classify("x.shc", "z.shc", "--format", "csv", "--top", 3).stdout)))
+    rows = list(
+        csv.DictReader(
+            io.StringIO(classify("x.shc", "z.shc", "--format", "csv", "--top", 3).stdout)
+        )
+    )
     same = records(classify("x.shc", "z.shc", "--format", "jsonl", "--top", 3))
     for row, record in zip(rows, same, strict=True):
-        assert (row["file"], row["text"], row["answer"]) == (record["file"], record["text"], record["answer"] or "")
+        assert (row["file"], row["text"], row["answer"]) == (
+            record["file"],
+            record["text"],
+            record["answer"] or "",
+        )
         assert int(row["bytes"]) == record["bytes"]
         for place, level in enumerate(TREE.level_names):
-            assert (row[level], int(row[f"{level}_index"])) == (record["path"][place]["name"], record["path"][place]["index"])
+            assert (row[level], int(row[f"{level}_index"])) == (
+                record["path"][place]["name"],
+                record["path"][place]["index"],
+            )
         assert float(row["top_3_probability"]) == record["top"][2]["probability"]
 
 
@@ -145,18 +195,39 @@ def test_a_budget_below_the_header(classify):
 
 def test_one_bad_file_never_stops_the_rest(classify, streams):
     middle = len(streams[0]) // 2
-    Path("damaged.shc").write_bytes(streams[0][:middle] + bytes([streams[0][middle] ^ 0xFF]) + streams[0][middle + 1 :])
+    Path("damaged.shc").write_bytes(
+        streams[0][:middle] + bytes([streams[0][middle] ^ 0xFF]) + streams[0][middle + 1 :]
+    )
     Path("picture.shc").write_bytes(b"\x89PNG\r\n" + bytes(50))
     Path("other.shc").write_bytes(STREAM)  # of another model
     Path("empty").mkdir()
-    names = ["x.shc", "damaged.shc", "none.shc", "y.shc", "picture.shc", "other.shc", "empty", "z.shc"]
+    names = [
+        "x.shc",
+        "damaged.shc",
+        "none.shc",
+        "y.shc",
+        "picture.shc",
+        "other.shc",
+        "empty",
+        "z.shc",
+    ]
     result = classify(*names, "--format", "jsonl", code=1)
     assert [record["file"] for record in records(result)] == ["x.shc", "y.shc", "z.shc"]
     told = {line.split(": ")[1]: line for line in errors(result)}
     assert set(told) == set(names) - {"x.shc", "y.shc", "z.shc"}
-    for name, reason in (("none.shc", "No such file"), ("other.shc", "61626364"), ("empty", "no fitting files")):
+    for name, reason in (
+        ("none.shc", "No such file"),
+        ("other.shc", "61626364"),
+        ("empty", "no fitting files"),
+    ):
         assert reason in told[name]
-    assert all(map(alike, records(result), records(classify("x.shc", "y.shc", "z.shc", "--format", "jsonl"))))
+    assert all(
+        map(
+            alike,
+            records(result),
+            records(classify("x.shc", "y.shc", "z.shc", "--format", "jsonl")),
+        )
+    )
     (line,) = errors(classify("x.shc", "--max-pixels", 100, code=1))
     assert line.startswith("progcodec: x.shc: ") and "limit" in line
 
@@ -183,7 +254,9 @@ def test_what_is_wrong_for_all_files_is_told_once(classify, options, reason):
 
 
 def test_a_hierarchy_of_other_classes(here, spec, tiny_checkpoint):
-    (line,) = errors(run("classify", "x.shc", "y.shc", "--classifier", spec, "--model", tiny_checkpoint, code=1))
+    (line,) = errors(
+        run("classify", "x.shc", "y.shc", "--classifier", spec, "--model", tiny_checkpoint, code=1)
+    )
     assert line == "progcodec: timm:lcnet_035 has 6 classes, and the hierarchy 1000"
 
 
@@ -216,12 +289,17 @@ def test_scores_from_folders_for_each_budget(classify, spec, tiny_codec):
     result = classify("val", "--recursive", "--labels", "folders", "--bytes", "60,all")
     assert errors(result) == ["progcodec: files without a label, not scored: 1"]
     heading, *rows, note = result.stdout.split("\n\n")[1].splitlines()
-    assert heading.split() == ["bytes", "pictures", "coarse", "intermediate", "fine", "Wu-Palmer"] and "by itself" in note
+    assert (
+        heading.split() == ["bytes", "pictures", "coarse", "intermediate", "fine", "Wu-Palmer"]
+        and "by itself" in note
+    )
     labelled = {name: label for name, label in FOLDERS.items() if label is not None}
     for row, (name, size) in zip(rows, (("60", 60), ("all", None)), strict=True):
         cells = row.replace("%", "").split()
         assert cells[:2] == [name, "3"]
-        assert [float(cell) for cell in cells[2:]] == pytest.approx(expected_scores(tiny_codec, spec, labelled, size), abs=0.05)
+        assert [float(cell) for cell in cells[2:]] == pytest.approx(
+            expected_scores(tiny_codec, spec, labelled, size), abs=0.05
+        )
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
@@ -246,14 +324,19 @@ def test_a_hierarchy_without_wordnet_ids_has_no_similarity(classify):
         row["wnid"] = None
     Path("bare.json").write_text(json.dumps(bare))
     Path("labels.csv").write_text("x.shc,0\n")
-    lines = classify("x.shc", "--labels", "labels.csv", "--hierarchy", "bare.json").stdout.splitlines()
+    lines = classify(
+        "x.shc", "--labels", "labels.csv", "--hierarchy", "bare.json"
+    ).stdout.splitlines()
     assert lines[-2].split()[0] == "all" and lines[-2].endswith("-")
 
 
 def test_folders_are_reached_into_only_when_asked(classify):
     assert len(errors(classify("val", code=1))) == 1
     found = records(classify("val", "x.shc", "--recursive", "--format", "jsonl"))
-    assert [record["file"] for record in found] == [*(f"val/{name}" for name in sorted(FOLDERS)), "x.shc"]
+    assert [record["file"] for record in found] == [
+        *(f"val/{name}" for name in sorted(FOLDERS)),
+        "x.shc",
+    ]
     assert len(records(classify("val/**/*.shc", "--format", "jsonl"))) == len(FOLDERS)
 
 
@@ -265,4 +348,10 @@ def test_batches_change_nothing_but_the_last_digits(classify, batch):
 
 
 def test_help_is_light():
-    assert loaded_by("from progcodec.cli import main; main(['classify', '--help'], standalone_mode=False)", *HEAVY) == set()
+    assert (
+        loaded_by(
+            "from progcodec.cli import main; main(['classify', '--help'], standalone_mode=False)",
+            *HEAVY,
+        )
+        == set()
+    )

@@ -32,8 +32,12 @@ def picture(here) -> Path:
 def test_encode_and_decode(picture, tiny_checkpoint):
     line = run("encode", picture, "--model", tiny_checkpoint).stdout
     data = Path("picture.shc").read_bytes()
-    assert line == f"picture.png -> picture.shc  {len(data):,} bytes  {8 * len(data) / 2000:.3f} bpp\n"
-    assert run("decode", "picture.shc", "--model", tiny_checkpoint, code=1).stderr.count("exists") == 1
+    assert (
+        line == f"picture.png -> picture.shc  {len(data):,} bytes  {8 * len(data) / 2000:.3f} bpp\n"
+    )
+    assert (
+        run("decode", "picture.shc", "--model", tiny_checkpoint, code=1).stderr.count("exists") == 1
+    )
     run("decode", "picture.shc", "--model", tiny_checkpoint, "-o", "back.png")
     expected = progcodec.decode(data, model=tiny_checkpoint)
     assert np.array_equal(np.asarray(Image.open("back.png")), np.asarray(expected))
@@ -75,7 +79,10 @@ def test_a_batch_goes_on_past_what_it_cannot_read(here, tiny_checkpoint):
     options = ["--model", tiny_checkpoint, "--max-pixels", 1000]
     result = run("encode", "photos", *options, "-o", "streams", code=1)
     assert sorted(os.listdir("streams")) == ["a.shc", "b.shc"]
-    assert [line.split(": ")[1] for line in errors(result)] == ["photos/big.png", "photos/broken.jpg"]
+    assert [line.split(": ")[1] for line in errors(result)] == [
+        "photos/big.png",
+        "photos/broken.jpg",
+    ]
     run("decode", "streams", *options, "-o", "back")
     assert Image.open("back/a.png").size == (1, 1)
     assert Image.open("back/b.png").size == (33, 18)

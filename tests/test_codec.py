@@ -22,12 +22,18 @@ UNUSED_MAX = 8
 """Bytes that a cut may leave unused."""
 
 
-def symbols_in_order(codec: Codec, whole: Latent, segment: int) -> tuple[np.ndarray, np.ndarray, list]:
+def symbols_in_order(
+    codec: Codec, whole: Latent, segment: int
+) -> tuple[np.ndarray, np.ndarray, list]:
     """(order, symbols in it, runs) of one segment, worked out again from a complete latent."""
     if segment == 0:
         size = whole.z.shape[1:]
         order = ordering.hyper_coding_order(codec.walker.hyper_order, *size)
-        return order, ordering.gather(whole.z, order), ordering.hyper_runs(codec.walker.hyper_order, *size)
+        return (
+            order,
+            ordering.gather(whole.z, order),
+            ordering.hyper_runs(codec.walker.hyper_order, *size),
+        )
     offsets = codec.config.offsets
     path, k = codec.walker.scale_path, segment - 1
     with torch.inference_mode():
@@ -35,7 +41,11 @@ def symbols_in_order(codec: Codec, whole: Latent, segment: int) -> tuple[np.ndar
         earlier = torch.from_numpy(whole.q[: offsets[k]])[None].float() if k else None
         indexes = path.index(k, features, earlier)[0].to(torch.uint8).numpy()
     order = ordering.coding_order(indexes)
-    return order, ordering.gather(whole.q[offsets[k] : offsets[segment]], order), ordering.runs(indexes)
+    return (
+        order,
+        ordering.gather(whole.q[offsets[k] : offsets[segment]], order),
+        ordering.runs(indexes),
+    )
 
 
 class Truth:
@@ -55,7 +65,11 @@ class Truth:
         parsed = container.parse(data)
         for s, (order, symbols, runs) in enumerate(self.segments):
             n = got.received[s]
-            values = got.z if s == 0 else got.q[self.codec.config.offsets[s - 1] : self.codec.config.offsets[s]]
+            values = (
+                got.z
+                if s == 0
+                else got.q[self.codec.config.offsets[s - 1] : self.codec.config.offsets[s]]
+            )
             expected = np.zeros_like(symbols)
             expected[:n] = symbols[:n]
             assert np.array_equal(ordering.gather(values, order), expected), (length, s)
@@ -78,13 +92,17 @@ def test_symbols_are_those_of_the_encoder(tiny_codec, small_photograph):
     truth = Truth(tiny_codec, small_photograph)
     for mine, (_, symbols, _) in zip(written, truth.segments, strict=True):
         assert np.array_equal(mine, symbols)
-    assert sum(len(np.unique(s)) > 1 for s in written) >= 3  # a test of all-zero blocks would prove little
+    assert (
+        sum(len(np.unique(s)) > 1 for s in written) >= 3
+    )  # a test of all-zero blocks would prove little
 
 
 @pytest.mark.parametrize("checksums", [True, False])
 def test_every_cut_of_a_small_image(tiny_codec, small_photograph, checksums):
     truth = Truth(tiny_codec, small_photograph, checksums)
-    counts = [sum(truth.check(n).received) for n in range(truth.stream.header_size, len(truth.data) + 1)]
+    counts = [
+        sum(truth.check(n).received) for n in range(truth.stream.header_size, len(truth.data) + 1)
+    ]
     assert counts == sorted(counts)
     assert counts[0] == 0 and counts[-1] == sum(truth.latent.total)
 
@@ -105,7 +123,9 @@ def test_300_cuts_of_a_kodak_image(kodak):
     random = np.random.default_rng(0)
     lengths = set(random.integers(truth.stream.header_size, len(truth.data) + 1, 240).tolist())
     for segment in truth.stream.segments:  # torn lengths and torn checksums, byte by byte
-        lengths |= set(range(segment.start, segment.payload_start + 4)) | set(range(segment.end - 7, segment.end + 1))
+        lengths |= set(range(segment.start, segment.payload_start + 4)) | set(
+            range(segment.end - 7, segment.end + 1)
+        )
     while len(lengths) < 300:
         lengths.add(int(random.integers(truth.stream.header_size, len(truth.data))))
     received = [sum(truth.check(n).received) for n in sorted(lengths)]
@@ -136,7 +156,11 @@ def noisy_mean_path(tiny_codec):
         hits.append(module)
         return output * (1 + 1e-3 * (2 * torch.rand(output.shape, generator=generator) - 1))
 
-    handles = [m.register_forward_hook(disturb) for m in tiny_codec.walker.mean_path.modules() if m is not tiny_codec.walker.mean_path]
+    handles = [
+        m.register_forward_hook(disturb)
+        for m in tiny_codec.walker.mean_path.modules()
+        if m is not tiny_codec.walker.mean_path
+    ]
     original = tiny_codec.walker.mean_path.mean
 
     def noisy_mean(*args):
@@ -175,7 +199,12 @@ def test_threads_batches_and_memory_format_change_no_symbol(tiny_codec, photogra
     finally:
         torch.set_num_threads(threads)
     plain = Codec.load(tiny_codec_path(tiny_codec), device="cpu")
-    for network in (plain.walker.analysis, plain.walker.synthesis, plain.walker.hyper_analysis, plain.walker.mean_path):
+    for network in (
+        plain.walker.analysis,
+        plain.walker.synthesis,
+        plain.walker.hyper_analysis,
+        plain.walker.mean_path,
+    ):
         network.to(memory_format=torch.contiguous_format)
     contiguous = [plain.decode_latent(data) for data in alone]
     for first, *rest in zip(latents, together, other, contiguous, strict=True):
@@ -183,7 +212,9 @@ def test_threads_batches_and_memory_format_change_no_symbol(tiny_codec, photogra
             assert np.array_equal(first.q, latent.q) and np.array_equal(first.z, latent.z)
     for data, latent in zip(tiny_codec.encode_batch(images), latents, strict=True):
         again = tiny_codec.decode_latent(data)
-        assert (again.q != latent.q).mean() < 0.01  # the encoder may round a tie elsewhere; its own stream decodes
+        assert (
+            again.q != latent.q
+        ).mean() < 0.01  # the encoder may round a tie elsewhere; its own stream decodes
 
 
 def tiny_codec_path(codec):
@@ -201,13 +232,19 @@ def test_a_batch_of_streams_cut_differently(tiny_codec, photograph):
         torch.testing.assert_close(latent.y, alone.y, rtol=1e-4, atol=1e-4)
 
 
-def test_the_integer_path_never_sees_a_partly_received_block(tiny_codec, small_photograph, monkeypatch):
+def test_the_integer_path_never_sees_a_partly_received_block(
+    tiny_codec, small_photograph, monkeypatch
+):
     truth = Truth(tiny_codec, small_photograph)
     seen = []
     path = tiny_codec.walker.scale_path
     features, index = path.features, path.index
-    monkeypatch.setattr(path, "features", lambda z, *size: seen.append(("z", z)) or features(z, *size))
-    monkeypatch.setattr(path, "index", lambda k, f, q, *rest: seen.append((k, q)) or index(k, f, q, *rest))
+    monkeypatch.setattr(
+        path, "features", lambda z, *size: seen.append(("z", z)) or features(z, *size)
+    )
+    monkeypatch.setattr(
+        path, "index", lambda k, f, q, *rest: seen.append((k, q)) or index(k, f, q, *rest)
+    )
     for n in range(truth.stream.header_size, len(truth.data) + 1, 13):
         seen.clear()
         tiny_codec.decode_latent(truth.data[:n])
@@ -230,7 +267,9 @@ def test_real_size_is_the_estimate_with_the_shipped_model(photograph):
     assert size <= 1.005 * codec.estimate_bits(photograph) / 8 + 32
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 70), (70, 1), (16, 16), (17, 15), (64, 64), (65, 129)])
+@pytest.mark.parametrize(
+    "size", [(1, 1), (1, 70), (70, 1), (16, 16), (17, 15), (64, 64), (65, 129)]
+)
 def test_odd_sizes_come_back(tiny_codec, size):
     image = Image.fromarray(noise_image(size[1], size[0]))
     decoded = tiny_codec.decode(tiny_codec.encode(image))
@@ -240,7 +279,9 @@ def test_odd_sizes_come_back(tiny_codec, size):
 def test_arrays_tensors_and_pictures_are_one(tiny_codec, small_photograph):
     array = np.asarray(small_photograph)
     tensor = torch.from_numpy(array.copy()).permute(2, 0, 1).float() / 255
-    assert tiny_codec.encode(array) == tiny_codec.encode(small_photograph) == tiny_codec.encode(tensor)
+    assert (
+        tiny_codec.encode(array) == tiny_codec.encode(small_photograph) == tiny_codec.encode(tensor)
+    )
 
 
 def test_module_functions(tiny_checkpoint, small_photograph):
@@ -269,7 +310,9 @@ def test_limits_come_before_work(tiny_codec):
         tiny_codec.decode(data, max_pixels=9999)
 
 
-@pytest.mark.parametrize("image", [np.zeros((4, 4), np.float64), np.zeros((4, 4, 4), np.uint8), "a path", None])
+@pytest.mark.parametrize(
+    "image", [np.zeros((4, 4), np.float64), np.zeros((4, 4, 4), np.uint8), "a path", None]
+)
 def test_not_an_image(tiny_codec, image):
     with pytest.raises(ImageError):
         tiny_codec.encode(image)
@@ -279,7 +322,11 @@ def test_not_an_image(tiny_codec, image):
 def test_a_model_whose_numbers_overflow_is_told(tiny_checkpoint, small_photograph, network):
     """All weights are sound numbers; what they make of a picture is none."""
     checkpoint = Checkpoint.load(tiny_checkpoint)
-    for name in [name for name, tensor in checkpoint.tensors.items() if name.startswith(network) and tensor.is_floating_point()]:
+    for name in [
+        name
+        for name, tensor in checkpoint.tensors.items()
+        if name.startswith(network) and tensor.is_floating_point()
+    ]:
         checkpoint.tensors[name] = checkpoint.tensors[name].float() * 1e30
     with pytest.raises(CheckpointError, match="overflow"):
         Codec(checkpoint, "cpu").encode(small_photograph)
@@ -297,5 +344,12 @@ def test_batches_need_one_size(tiny_codec):
 def test_stages_are_timed(tiny_codec, small_photograph):
     with stage_times() as times:
         tiny_codec.decode(tiny_codec.encode(small_photograph))
-    assert set(times) == {"transform", "mean path", "scale path", "ordering", "range coding", "container"}
+    assert set(times) == {
+        "transform",
+        "mean path",
+        "scale path",
+        "ordering",
+        "range coding",
+        "container",
+    }
     assert all(seconds > 0 for seconds in times.values())

@@ -22,7 +22,11 @@ NAMES_A_FILE = ("FILE", "IMAGE", "OUT", "PATH", "STATE", "FOLDER")
 def asked(shell: str, words: str, incomplete: str = "") -> str:
     """What the program answers to a shell when Tab is pressed after `words` and `incomplete`."""
     position = incomplete if shell == "fish" else str(len(words.split()))
-    env = {"_PROGCODEC_COMPLETE": f"{shell}_complete", "COMP_WORDS": f"{words} {incomplete}", "COMP_CWORD": position}
+    env = {
+        "_PROGCODEC_COMPLETE": f"{shell}_complete",
+        "COMP_WORDS": f"{words} {incomplete}",
+        "COMP_CWORD": position,
+    }
     result = CliRunner().invoke(main, [], prog_name="progcodec", env=env)
     assert result.exit_code == 0, (result.output, result.exception)
     return result.output
@@ -45,13 +49,18 @@ def program(tmp_path) -> dict[str, str]:
 @pytest.mark.parametrize("shell", SHELLS)
 def test_each_shell_gets_its_script(program, shell):
     env = {**program, "_PROGCODEC_COMPLETE": f"{shell}_source"}
-    script = subprocess.run(["progcodec"], env=env, capture_output=True, text=True, check=True, timeout=60).stdout
+    script = subprocess.run(
+        ["progcodec"], env=env, capture_output=True, text=True, check=True, timeout=60
+    ).stdout
     assert "_progcodec_completion" in script and f"{shell}_complete" in script
     if shutil.which(shell):
         subprocess.run([shell, "-n"], input=script, text=True, check=True, timeout=60)
 
 
-@pytest.mark.parametrize(("shell", "answer"), [("bash", "plain,encode"), ("zsh", "plain\nencode\n"), ("fish", "plain,encode\t")])
+@pytest.mark.parametrize(
+    ("shell", "answer"),
+    [("bash", "plain,encode"), ("zsh", "plain\nencode\n"), ("fish", "plain,encode\t")],
+)
 def test_each_shell_is_answered(shell, answer):
     assert answer.replace("\t", "") in asked(shell, "progcodec", "enc").replace("\t", "")
 
@@ -60,7 +69,11 @@ def test_commands_options_and_values():
     assert {f"plain,{name}" for name in main.commands} <= set(answers("progcodec"))
     assert answers("progcodec hierarchy", "b") == ["plain,build"]
     assert "plain,--max-pixels" in answers("progcodec decode", "--m")
-    assert answers("progcodec truncate --level") == ["plain,coarse", "plain,intermediate", "plain,fine"]
+    assert answers("progcodec truncate --level") == [
+        "plain,coarse",
+        "plain,intermediate",
+        "plain,fine",
+    ]
     assert answers("progcodec encode --device", "c") == ["plain,cpu", "plain,cuda"]
 
 
@@ -71,7 +84,11 @@ def test_models_by_name_or_file():
 
 def parameters(command: click.Command, path: str) -> list[tuple[str, click.Parameter]]:
     if isinstance(command, click.Group):
-        return [found for name, sub in command.commands.items() for found in parameters(sub, f"{path} {name}")]
+        return [
+            found
+            for name, sub in command.commands.items()
+            for found in parameters(sub, f"{path} {name}")
+        ]
     return [(path, parameter) for parameter in command.params]
 
 
@@ -107,5 +124,9 @@ COMP_WORDS=(progcodec truncate photo.shc --level int); COMP_CWORD=4
 _progcodec_completion progcodec
 echo "${COMPREPLY[@]}"
 """
-    done = subprocess.run(["bash", "-c", script], env=program, capture_output=True, text=True, check=True, timeout=60)
-    assert "-F _progcodec_completion progcodec" in done.stdout and done.stdout.endswith("\nintermediate\n")
+    done = subprocess.run(
+        ["bash", "-c", script], env=program, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "-F _progcodec_completion progcodec" in done.stdout and done.stdout.endswith(
+        "\nintermediate\n"
+    )

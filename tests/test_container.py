@@ -55,7 +55,10 @@ def test_parse_gives_back_what_was_written():
         stream = container.parse(data)
         assert [s.payload for s in stream.segments] == list(PAYLOADS)
         assert all(s.complete and s.verified == (data is WHOLE) for s in stream.segments)
-        assert [s.start for s in stream.segments] == [stream.header_size, *(s.end for s in stream.segments[:-1])]
+        assert [s.start for s in stream.segments] == [
+            stream.header_size,
+            *(s.end for s in stream.segments[:-1]),
+        ]
         assert stream.segments[-1].end == stream.size == len(data)
 
 
@@ -64,7 +67,9 @@ def test_every_cut_of_the_container(data):
     whole = container.parse(data)
     for size in range(len(data) + 1):
         if size < whole.header_size:
-            with pytest.raises(errors.NotShcError, match="cut inside its header" if size else "no data"):
+            with pytest.raises(
+                errors.NotShcError, match="cut inside its header" if size else "no data"
+            ):
                 container.parse(data[:size])
             continue
         stream = container.parse(data[:size])
@@ -93,7 +98,9 @@ def test_unknown_flags(flags):
         container.parse(sealed(FRONT + flags + PRINT + b"\x64\x46"))
 
 
-@pytest.mark.parametrize("sides", [b"\x00\x46", b"\x64\x00", b"\xd6\x40\xd6\x40", b"\x88\x80\x80\x01\x01"])
+@pytest.mark.parametrize(
+    "sides", [b"\x00\x46", b"\x64\x00", b"\xd6\x40\xd6\x40", b"\x88\x80\x80\x01\x01"]
+)
 def test_impossible_sizes(sides):
     with pytest.raises(errors.LimitError):
         container.parse(sealed(FRONT + b"\x09" + PRINT + sides))
@@ -152,10 +159,14 @@ def test_truncate_is_a_pure_prefix():
 
 def test_level_end():
     stream = container.parse(WHOLE)
-    assert [container.level_end(stream, k) for k in range(3)] == [s.end for s in stream.segments[1:]]
+    assert [container.level_end(stream, k) for k in range(3)] == [
+        s.end for s in stream.segments[1:]
+    ]
     for size in (HEADER.size, HEADER.size + 12, 60):
         cut = container.parse(WHOLE[:size])
-        assert [container.level_end(cut, k) for k in range(3)] == [min(size, s.end) for s in stream.segments[1:]]
+        assert [container.level_end(cut, k) for k in range(3)] == [
+            min(size, s.end) for s in stream.segments[1:]
+        ]
     with pytest.raises(ValueError):
         container.level_end(stream, 3)
 
@@ -202,7 +213,9 @@ RUNS = ([(30, 12)], [(40, 6), (12, 20)], [(50, 4), (5, 30)], [(35, 10), (0, 40)]
 
 def symbols_of(runs: list[tuple[int, int]], seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    sigmas = np.concatenate([np.full(count, 0.11 * (64 / 0.11) ** (index / 63)) for index, count in runs])
+    sigmas = np.concatenate(
+        [np.full(count, 0.11 * (64 / 0.11) ** (index / 63)) for index, count in runs]
+    )
     return np.clip(np.rint(rng.normal(0, sigmas)), -127, 127).astype(np.int32)
 
 
@@ -213,7 +226,10 @@ FILE = container.write(HEADER, CODED)
 
 def decoded(data: bytes) -> list[np.ndarray]:
     stream = container.parse(data)
-    return [decode_segment(s.payload, s.declared, RUNS[s.index], TABLES, s.verified).symbols for s in stream.segments]
+    return [
+        decode_segment(s.payload, s.declared, RUNS[s.index], TABLES, s.verified).symbols
+        for s in stream.segments
+    ]
 
 
 def test_every_cut_decodes_to_a_prefix_of_the_truth():
@@ -255,7 +271,14 @@ def test_changed_bytes_without_checksums_never_escape_as_other_errors():
 
 def test_random_bytes_raise_only_named_errors():
     rng = random.Random(1)
-    fronts = (b"", b"\x93SHC", FRONT, FRONT + b"\x09" + PRINT, HEADER.to_bytes(), PLAIN[: HEADER.size])
+    fronts = (
+        b"",
+        b"\x93SHC",
+        FRONT,
+        FRONT + b"\x09" + PRINT,
+        HEADER.to_bytes(),
+        PLAIN[: HEADER.size],
+    )
     for _ in range(20_000):
         data = rng.choice(fronts) + rng.randbytes(rng.randrange(60))
         try:
@@ -266,4 +289,9 @@ def test_random_bytes_raise_only_named_errors():
 
 def test_container_needs_neither_numpy_nor_the_coder():
     code = "import sys, progcodec.bitstream.container; print({'numpy', 'constriction', 'torch'} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "set()\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], check=True, capture_output=True, text=True
+        ).stdout
+        == "set()\n"
+    )

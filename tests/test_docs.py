@@ -15,7 +15,9 @@ from progcodec.cli import main
 from tests.command import run, shell
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if path.exists()]
+DOCUMENTS = [
+    path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if path.exists()
+]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 COMMANDS_MAX = 16
 """As many in a document as a reader follows, and as the time of the tests allows."""
@@ -25,7 +27,11 @@ NOT_RUN = ("progcodec train", "progcodec export")
 
 def blocks(document: Path, *languages: str) -> list[str]:
     """The content of a document's fenced blocks in these languages, in order."""
-    fenced = re.findall(r"^```(\w*)[^\n]*\n(.*?)^```\s*$", document.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    fenced = re.findall(
+        r"^```(\w*)[^\n]*\n(.*?)^```\s*$",
+        document.read_text(encoding="utf-8"),
+        re.DOTALL | re.MULTILINE,
+    )
     return [content for language, content in fenced if language in languages]
 
 
@@ -33,7 +39,11 @@ def commands(document: Path) -> list[str]:
     """Lines that run the program, alone or in a pipe, behind a prompt or not, continued ones joined."""
     lines = "\n".join(blocks(document, "sh", "bash", "console")).replace("\\\n", " ").splitlines()
     lines = [line.strip().removeprefix("$ ") for line in lines]
-    return [line for line in lines if re.search(r"(^|\| )progcodec ", line) and not line.startswith(NOT_RUN)]
+    return [
+        line
+        for line in lines
+        if re.search(r"(^|\| )progcodec ", line) and not line.startswith(NOT_RUN)
+    ]
 
 
 @pytest.fixture
@@ -72,7 +82,8 @@ def test_commands_run_one_after_the_other(desk, document):
 def test_code_runs_by_itself(desk, document, number):
     """Each block alone, as it will be copied."""
     code = blocks(document, "python")[number]
-    exec(compile(code, f"{document.name}, python block {number + 1}", "exec"), {"__name__": "__main__"})  # noqa: S102
+    compiled = compile(code, f"{document.name}, python block {number + 1}", "exec")
+    exec(compiled, {"__name__": "__main__"})  # noqa: S102
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -86,7 +97,9 @@ def test_links_lead_somewhere(document):
         assert path.exists(), target
         if heading:
             titles = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
-            assert heading in {re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in titles}, target
+            assert heading in {
+                re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in titles
+            }, target
 
 
 def test_there_are_examples():
@@ -127,5 +140,7 @@ def test_help_examples_parse(line):
 
 @pytest.mark.skipif(shutil.which("progcodec") is None, reason="the package is not installed")
 def test_the_installed_command_is_this_program():
-    done = subprocess.run(["progcodec", "--version"], check=False, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        ["progcodec", "--version"], check=False, capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0 and done.stdout.startswith("progcodec")

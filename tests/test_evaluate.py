@@ -45,12 +45,26 @@ def pictures(tmp_path_factory, photograph):
         group = folder / (wnids[number] if number < 6 else "unlabelled")
         group.mkdir(exist_ok=True)
         left = 40 * number
-        photograph.crop((left, left // 2, left + 160, left // 2 + 120)).resize((64, 48)).save(group / f"{number}.png")
+        photograph.crop((left, left // 2, left + 160, left // 2 + 120)).resize((64, 48)).save(
+            group / f"{number}.png"
+        )
     return folder
 
 
 def evaluate(pictures, judge, tiny_checkpoint, out, *more, **options):
-    arguments = ["--data", pictures, "--classifier", judge, "--model", tiny_checkpoint, "--jobs", 1, "-o", out, *more]
+    arguments = [
+        "--data",
+        pictures,
+        "--classifier",
+        judge,
+        "--model",
+        tiny_checkpoint,
+        "--jobs",
+        1,
+        "-o",
+        out,
+        *more,
+    ]
     return command("evaluate", *arguments, **options)
 
 
@@ -62,17 +76,28 @@ def rows_of(out):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, pictures, judge, tiny_checkpoint):
     out = tmp_path_factory.mktemp("out")
-    result = evaluate(pictures, judge, tiny_checkpoint, out, "--smoke", "--peers", PEERS, "--budgets", BUDGETS)
+    result = evaluate(
+        pictures, judge, tiny_checkpoint, out, "--smoke", "--peers", PEERS, "--budgets", BUDGETS
+    )
     return out, result
 
 
 def test_smoke_run(finished):
     out, result = finished
-    for text in ("Coarse accuracy (%)", "| progcodec, cut |", "| JPEG, best setting |", "| JPEG 2000, cut |", "rows on 8 images"):
+    for text in (
+        "Coarse accuracy (%)",
+        "| progcodec, cut |",
+        "| JPEG, best setting |",
+        "| JPEG 2000, cut |",
+        "rows on 8 images",
+    ):
         assert text in result.stdout, result.stdout
     rows = rows_of(out)
     assert {row.codec for row in rows} == {"clean", "progcodec", "JPEG", "JPEG 2000"}
-    assert len({row.key for row in rows}) == len(rows) and len({row.image for row in rows if row.label is None}) == 2
+    assert (
+        len({row.key for row in rows}) == len(rows)
+        and len({row.image for row in rows if row.label is None}) == 2
+    )
     for row in rows:
         if row.mode == "cut":
             assert row.bytes <= row.budget
@@ -82,7 +107,11 @@ def test_smoke_run(finished):
             assert row.wup == 1
     with (out / "summary.csv").open() as stream:
         points = list(csv.DictReader(stream))
-    assert {(p["codec"], p["mode"]) for p in points} >= {("progcodec", "cut"), ("JPEG", "best"), ("JPEG 2000", "best")}
+    assert {(p["codec"], p["mode"]) for p in points} >= {
+        ("progcodec", "cut"),
+        ("JPEG", "best"),
+        ("JPEG 2000", "best"),
+    }
 
 
 def test_probabilities_are_of_the_true_groups(finished):
@@ -111,7 +140,9 @@ def test_nothing_is_measured_twice(finished, pictures, judge, tiny_checkpoint, m
     before = (out / MEASUREMENTS).read_bytes()
     monkeypatch.setattr(bench, "Bench", lambda *_: pytest.fail("measured again"))
     monkeypatch.setattr(run, "Bench", bench.Bench)
-    again = evaluate(pictures, judge, tiny_checkpoint, out, "--smoke", "--peers", PEERS, "--budgets", BUDGETS)
+    again = evaluate(
+        pictures, judge, tiny_checkpoint, out, "--smoke", "--peers", PEERS, "--budgets", BUDGETS
+    )
     assert again.stdout == result.stdout and (out / MEASUREMENTS).read_bytes() == before
 
 
@@ -119,24 +150,54 @@ def test_an_interrupted_run_goes_on(finished, tmp_path, pictures, judge, tiny_ch
     out, _ = finished
     lines = (out / KEPT).read_bytes().splitlines(keepends=True)
     (tmp_path / KEPT).write_bytes(b"".join(lines[: len(lines) // 3]) + lines[-1][:50])
-    evaluate(pictures, judge, tiny_checkpoint, tmp_path, "--smoke", "--peers", PEERS, "--budgets", BUDGETS)
+    evaluate(
+        pictures,
+        judge,
+        tiny_checkpoint,
+        tmp_path,
+        "--smoke",
+        "--peers",
+        PEERS,
+        "--budgets",
+        BUDGETS,
+    )
     for first, second in zip(rows_of(out), rows_of(tmp_path), strict=True):
-        assert first._replace(p_true_coarse=0, p_true_intermediate=0, p_true_fine=0) == second._replace(
+        assert first._replace(
             p_true_coarse=0, p_true_intermediate=0, p_true_fine=0
+        ) == second._replace(p_true_coarse=0, p_true_intermediate=0, p_true_fine=0)
+        assert second.p_true_fine is None or second.p_true_fine == pytest.approx(
+            first.p_true_fine, rel=1e-3
         )
-        assert second.p_true_fine is None or second.p_true_fine == pytest.approx(first.p_true_fine, rel=1e-3)
 
 
 def test_stale_rows_do_not_mix(finished, tmp_path, pictures, judge, tiny_checkpoint):
     out, _ = finished
     (tmp_path / KEPT).write_bytes((out / KEPT).read_bytes())
     kept = Kept(tmp_path)
-    old = [row._replace(weights="older", psnr=99.0) for row in kept.rows.values() if row.codec == "progcodec"]
+    old = [
+        row._replace(weights="older", psnr=99.0)
+        for row in kept.rows.values()
+        if row.codec == "progcodec"
+    ]
     kept.add(old)
     # of codecs that take no part now, the rows stay; pictures that were not drawn do not
-    evaluate(pictures, judge, tiny_checkpoint, tmp_path, "--peers", "none", "--budgets", "60,150", "--limit", 3)
+    evaluate(
+        pictures,
+        judge,
+        tiny_checkpoint,
+        tmp_path,
+        "--peers",
+        "none",
+        "--budgets",
+        "60,150",
+        "--limit",
+        3,
+    )
     rows = rows_of(tmp_path)
-    assert len({row.digest for row in rows}) == 3 and {row.codec for row in rows} >= {"JPEG", "progcodec"}
+    assert len({row.digest for row in rows}) == 3 and {row.codec for row in rows} >= {
+        "JPEG",
+        "progcodec",
+    }
     assert not any(row.weights == "older" for row in rows)
     assert {row.budget for row in rows} == {None, 60, 150}
     assert len(Kept(tmp_path).rows) == len(kept.rows)
@@ -144,20 +205,42 @@ def test_stale_rows_do_not_mix(finished, tmp_path, pictures, judge, tiny_checkpo
 
 def test_larger_budgets_carry_a_ladder_on(tmp_path, pictures, judge):
     samples = load_samples([str(pictures)], Hierarchy.load(), limit=1)
-    options = {"hierarchy": None, "classifiers": [judge], "model": None, "ours": False, "rivals": (), "device": "cpu"}
+    options = {
+        "hierarchy": None,
+        "classifiers": [judge],
+        "model": None,
+        "ours": False,
+        "rivals": (),
+        "device": "cpu",
+    }
     counts = []
     for budgets in ("300", "300", "300,700"):
         contest = run.plan(choose("jpeg"), budgets=parse_budgets(budgets, None), **options)
         rows = run.run(contest, samples, tmp_path)
         ladder = [row for row in rows if row.mode == "ladder" and row.scale == 1]
-        assert all(row.decoded == (row.bytes <= 1.25 * int(budgets.split(",")[-1])) for row in ladder)
+        assert all(
+            row.decoded == (row.bytes <= 1.25 * int(budgets.split(",")[-1])) for row in ladder
+        )
         counts.append(len(ladder))
     assert counts[0] == counts[1] < counts[2]
 
 
 def test_rows_do_not_depend_on_processes(finished, tmp_path, pictures, judge, tiny_checkpoint):
     out, _ = finished
-    evaluate(pictures, judge, tiny_checkpoint, tmp_path, "--peers", "jpeg", "--budgets", BUDGETS, "--limit", 2, "--jobs", 2)
+    evaluate(
+        pictures,
+        judge,
+        tiny_checkpoint,
+        tmp_path,
+        "--peers",
+        "jpeg",
+        "--budgets",
+        BUDGETS,
+        "--limit",
+        2,
+        "--jobs",
+        2,
+    )
     here = {row.key: row for row in rows_of(out)}
     for row in rows_of(tmp_path):
         assert row == here[row.key]
@@ -167,11 +250,18 @@ def test_rivals_take_part(tmp_path, pictures, judge, tiny_checkpoint):
     more = ["--peers", "none", "--budgets", "60,300", "--limit", 1, "--rivals", "plonq,progcodec"]
     result = evaluate(pictures, judge, tiny_checkpoint, tmp_path, *more)
     found = {(row.codec, row.budget) for row in rows_of(tmp_path) if row.mode == "cut"}
-    assert found == {(name, size) for name in ("progcodec", "plonq", "progcodec, no checksums") for size in (60, 300)}
+    assert found == {
+        (name, size)
+        for name in ("progcodec", "plonq", "progcodec, no checksums")
+        for size in (60, 300)
+    }
     table = (tmp_path / "rivals.md").read_text()
     assert table.split("\n\n")[1] in result.stdout
     # the one picture that is drawn has no class
-    assert "|  | PSNR (dB) at 60 | 300 bytes | coarse agreement with the clean answer (%) at 60 | 300 bytes |\n" in table
+    assert (
+        "|  | PSNR (dB) at 60 | 300 bytes | coarse agreement with the clean answer (%) at 60 | 300 bytes |\n"
+        in table
+    )
     assert "| σ order without blocks (PLONQ) |" in table and "| LimitNet |" in table
     with (tmp_path / "rivals.csv").open() as stream:
         assert {(line["codec"], int(line["budget"])) for line in csv.DictReader(stream)} == found
@@ -179,7 +269,9 @@ def test_rivals_take_part(tmp_path, pictures, judge, tiny_checkpoint):
 
 
 def test_bits_per_pixel(tmp_path, pictures, judge, tiny_checkpoint):
-    result = evaluate(pictures, judge, tiny_checkpoint, tmp_path, "--peers", "jpeg", "--bpp", "1.5", "--limit", 1)
+    result = evaluate(
+        pictures, judge, tiny_checkpoint, tmp_path, "--peers", "jpeg", "--bpp", "1.5", "--limit", 1
+    )
     assert "bits per pixel" in result.stdout
     cuts = [row for row in rows_of(tmp_path) if row.mode == "cut"]
     assert {(row.budget, row.budget_bpp) for row in cuts} == {(int(1.5 * 64 * 48 / 8), 1.5)}
@@ -188,7 +280,9 @@ def test_bits_per_pixel(tmp_path, pictures, judge, tiny_checkpoint):
     assert "576 bytes" in (tmp_path / "report.html").read_text()
 
 
-def test_a_judge_that_reads_latents_judges_ours_alone(tmp_path, pictures, judge, tiny_checkpoint, tiny_codec):
+def test_a_judge_that_reads_latents_judges_ours_alone(
+    tmp_path, pictures, judge, tiny_checkpoint, tiny_codec
+):
     import torch
 
     from progcodec.classification.calibration import Calibration
@@ -196,13 +290,24 @@ def test_a_judge_that_reads_latents_judges_ours_alone(tmp_path, pictures, judge,
     from progcodec.network.head import HeadConfig, LatentHead
 
     torch.manual_seed(0)
-    config = HeadConfig(latent_channels=tiny_codec.config.latent_channels, width=16, inner_width=24, inner_depth=1)
+    config = HeadConfig(
+        latent_channels=tiny_codec.config.latent_channels, width=16, inner_width=24, inner_depth=1
+    )
     head = LatentHead(config)
     torch.nn.init.normal_(head.leave.weight)
     calibration = Calibration.neutral(Hierarchy.load().assignments)
     file = tmp_path / "head.safetensors"
     HeadFile(config, head.state_dict(), calibration, tiny_codec.fingerprint.hex()).save(file)
-    more = ["--classifier", f"builtin@{file}", "--peers", "jpeg", "--budgets", "60,600", "--limit", 1]
+    more = [
+        "--classifier",
+        f"builtin@{file}",
+        "--peers",
+        "jpeg",
+        "--budgets",
+        "60,600",
+        "--limit",
+        1,
+    ]
     evaluate(pictures, judge, tiny_checkpoint, tmp_path / "out", *more)
     judges = {row.classifier: set() for row in rows_of(tmp_path / "out")}
     for row in rows_of(tmp_path / "out"):
@@ -211,7 +316,9 @@ def test_a_judge_that_reads_latents_judges_ours_alone(tmp_path, pictures, judge,
     assert judges.pop(own) == {("progcodec", "ladder"), ("progcodec", "cut")} and len(judges) == 1
     (whole,) = [r for r in rows_of(tmp_path / "out") if r.classifier == own and r.setting == "fine"]
     assert whole.agree_fine, "what it says of the whole file is what cuts are held against"
-    refused = evaluate(pictures, judge, tiny_checkpoint, tmp_path / "out", *more, "--no-ours", code=1)
+    refused = evaluate(
+        pictures, judge, tiny_checkpoint, tmp_path / "out", *more, "--no-ours", code=1
+    )
     assert "leaves them out" in errors(refused)[0]
 
 
@@ -228,10 +335,14 @@ def test_a_judge_that_reads_latents_judges_ours_alone(tmp_path, pictures, judge,
 )
 def test_errors_are_one_line(tmp_path, pictures, judge, tiny_checkpoint, more, line):
     result = evaluate(pictures, judge, tiny_checkpoint, tmp_path, *more, code=1)
-    assert len(errors(result)) == 1 and line in errors(result)[0] and "Traceback" not in result.stderr
+    assert (
+        len(errors(result)) == 1 and line in errors(result)[0] and "Traceback" not in result.stderr
+    )
 
 
-def test_a_missing_peer_is_left_out_and_named(tmp_path, pictures, judge, tiny_checkpoint, monkeypatch):
+def test_a_missing_peer_is_left_out_and_named(
+    tmp_path, pictures, judge, tiny_checkpoint, monkeypatch
+):
     from progcodec.errors import EvaluationError
     from progcodec.evaluation.coders.raster import WebP
 
@@ -239,7 +350,18 @@ def test_a_missing_peer_is_left_out_and_named(tmp_path, pictures, judge, tiny_ch
         raise EvaluationError("not built in")
 
     monkeypatch.setattr(WebP, "library", missing)
-    result = evaluate(pictures, judge, tiny_checkpoint, tmp_path, "--peers", "webp", "--budgets", "60", "--limit", 1)
+    result = evaluate(
+        pictures,
+        judge,
+        tiny_checkpoint,
+        tmp_path,
+        "--peers",
+        "webp",
+        "--budgets",
+        "60",
+        "--limit",
+        1,
+    )
     assert errors(result) == ["progcodec: left out: WebP: not built in"]
     assert {row.codec for row in rows_of(tmp_path)} == {"clean", "progcodec"}
 
@@ -251,4 +373,7 @@ def test_a_hierarchy_of_other_levels_is_refused(tmp_path, pictures, judge, tiny_
         entry["parent"] = None
     (tmp_path / "flat.json").write_text(json.dumps(flat))
     more = ["--hierarchy", tmp_path / "flat.json"]
-    assert "coarse, intermediate, fine" in errors(evaluate(pictures, judge, tiny_checkpoint, tmp_path, *more, code=1))[0]
+    assert (
+        "coarse, intermediate, fine"
+        in errors(evaluate(pictures, judge, tiny_checkpoint, tmp_path, *more, code=1))[0]
+    )

@@ -33,7 +33,9 @@ def test_ladders(coder, picture):
         small = reduced(picture, scale)
         files = [coder.encode(small, setting, scale) for setting in (settings[0], settings[-1])]
         shown = [restored(coder.decode(data), picture.size) for data in files]
-        assert len(files[0]) < len(files[1]) and quality(picture, shown[0]) < quality(picture, shown[1])
+        assert len(files[0]) < len(files[1]) and quality(picture, shown[0]) < quality(
+            picture, shown[1]
+        )
         assert all(image.size == picture.size and image.mode == "RGB" for image in shown)
 
 
@@ -55,24 +57,34 @@ def test_cuts(coder, picture):
             assert not shown, "a longer cut shows less than a shorter one"
     assert len(shown) >= {"avif": 0, "webp": 1}.get(coder.key, 2)
     if coder.key in PROGRESSIVE:
-        assert quality(picture, coder.decode_cut(data[: int(PROGRESSIVE[coder.key] * len(data))])) > 15
+        assert (
+            quality(picture, coder.decode_cut(data[: int(PROGRESSIVE[coder.key] * len(data))])) > 15
+        )
         assert shown == sorted(shown)
 
 
 @pytest.mark.parametrize("coder", THERE, ids=lambda coder: coder.key)
 def test_files_hold_nothing_that_can_be_done_without(coder, picture):
     data = coder.encode(picture, coder.settings[5], 1)
-    marks = {"jpeg": b"\xff\xd8\xff\xdb", "jpeg-progressive": b"\xff\xd8\xff\xdb", "jpeg2000": b"\xff\x4f\xff\x51"}
+    marks = {
+        "jpeg": b"\xff\xd8\xff\xdb",
+        "jpeg-progressive": b"\xff\xd8\xff\xdb",
+        "jpeg2000": b"\xff\x4f\xff\x51",
+    }
     marks |= {"jpegxl": b"\xff\x0a", "webp": b"RIFF", "avif": b"\0\0\0"}
     assert data.startswith(marks[coder.key])
-    assert not any(word in data for word in (b"JFIF", b"Exif", b"OpenJPEG", b"http", b"ICC_PROFILE"))
+    assert not any(
+        word in data for word in (b"JFIF", b"Exif", b"OpenJPEG", b"http", b"ICC_PROFILE")
+    )
 
 
 def test_jpeg2000_meets_its_rate(picture):
     coder = registry.CODERS["jpeg2000"]
     for scale in (1, 0.5):
         size = len(coder.encode(reduced(picture, scale), 1.0, scale))
-        assert size == pytest.approx(96 * 64 / 8, rel=0.12), "bits per full-size pixel, whatever the scale"
+        assert size == pytest.approx(96 * 64 / 8, rel=0.12), (
+            "bits per full-size pixel, whatever the scale"
+        )
     assert len(coder.ladder(0.25)) < len(coder.settings)
 
 
@@ -105,7 +117,9 @@ def test_choosing(monkeypatch):
 
     monkeypatch.setattr(type(registry.CODERS["avif"]), "library", missing)
     choice = registry.choose("avif,jpeg")
-    assert [coder.key for coder in choice.coders] == ["jpeg"] and choice.missing == ("AVIF: not built in",)
+    assert [coder.key for coder in choice.coders] == ["jpeg"] and choice.missing == (
+        "AVIF: not built in",
+    )
 
 
 def test_a_version_changes_with_the_options(monkeypatch):
@@ -119,5 +133,7 @@ def test_a_progressive_jpeg_shows_no_less_where_a_table_is_torn(picture):
     coder = registry.CODERS["jpeg-progressive"]
     data = coder.encode_for_cuts(picture)
     first = data.index(b"\xff\xda")
-    shown = [quality(picture, coder.decode_cut(data[:size])) for size in range(first + 60, len(data), 7)]
+    shown = [
+        quality(picture, coder.decode_cut(data[:size])) for size in range(first + 60, len(data), 7)
+    ]
     assert min(shown) > 10 and all(later > earlier - 1 for earlier, later in pairwise(shown))

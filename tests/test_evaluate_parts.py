@@ -17,7 +17,15 @@ ROW = Measurement(
     "n1/a.jpg", 3, 20, 10, "JPEG", "v1", "ladder", "30", 0.5, None, None, 512, True, "judge", 0.5, 0.25, 0.125,
     True, False, False, 0.75, True, False, False, 31.25, 0.5, 0.125, None, "ab12", "cd34",
 )  # fmt: skip
-TORN = ROW._replace(image="b, \"quoted\".jpg", label=None, mode="cut", budget=100, decoded=False, hit_coarse=None, psnr=None)
+TORN = ROW._replace(
+    image='b, "quoted".jpg',
+    label=None,
+    mode="cut",
+    budget=100,
+    decoded=False,
+    hit_coarse=None,
+    psnr=None,
+)
 TREE = Hierarchy(
     ((Cluster("thing", None),), (Cluster("animal", 0), Cluster("tool", 0))),
     (Leaf("jay", "n1", 0), Leaf("kite", "n2", 0), Leaf("saw", "n3", 1)),
@@ -51,7 +59,9 @@ def test_whatever_a_row_depends_on_is_in_its_key():
         "digest": "x", "label": 4, "codec": "WebP", "weights": "v2", "mode": "cut", "setting": "31", "scale": 1.0,
         "budget": 7, "budget_bpp": 0.5, "classifier": "other", "hierarchy": "x",
     }  # fmt: skip
-    assert len({ROW.key, *(ROW._replace(**{name: value}).key for name, value in changed.items())}) == 1 + len(changed)
+    assert len(
+        {ROW.key, *(ROW._replace(**{name: value}).key for name, value in changed.items())}
+    ) == 1 + len(changed)
     assert ROW._replace(image="renamed.jpg", psnr=1.0).key == ROW.key
 
 
@@ -79,7 +89,11 @@ def pictures(tmp_path):
 
 def test_classes_come_from_paths(pictures):
     shard = load_samples([str(pictures / "shard.tar.gz")], TREE)
-    assert [(s.name, s.label) for s in shard][:3] == [("n1/1.png", 0), ("n1/2.png", 0), ("n3/1.png", 2)]
+    assert [(s.name, s.label) for s in shard][:3] == [
+        ("n1/1.png", 0),
+        ("n1/2.png", 0),
+        ("n3/1.png", 2),
+    ]
     assert [s.label for s in shard[4:]] == [None, None]
     assert [s.label for s in load_samples([str(pictures / "folder")], TREE)] == [1, 2, None]
 
@@ -99,14 +113,23 @@ def test_the_draw_depends_on_the_seed_alone(pictures):
     again = load_samples(sources[::-1], TREE, limit=4, seed=1)
     assert len(first) == 4 and [s.name for s in first] == [s.name for s in again]
     assert fingerprint(first) == fingerprint(again) != fingerprint(first[:3])
-    others = [tuple(s.name for s in load_samples(sources, TREE, limit=4, seed=seed)) for seed in range(5)]
+    others = [
+        tuple(s.name for s in load_samples(sources, TREE, limit=4, seed=seed)) for seed in range(5)
+    ]
     assert len(set(others)) > 1
 
 
 def test_two_shards_may_share_names(pictures):
     (pictures / "more").mkdir()
     (pictures / "more" / "shard.tar.gz").write_bytes((pictures / "shard.tar.gz").read_bytes())
-    assert len(load_samples([str(pictures / "shard.tar.gz"), str(pictures / "more" / "shard.tar.gz")], TREE)) == 12
+    assert (
+        len(
+            load_samples(
+                [str(pictures / "shard.tar.gz"), str(pictures / "more" / "shard.tar.gz")], TREE
+            )
+        )
+        == 12
+    )
 
 
 def test_what_holds_no_pictures(pictures):
@@ -125,7 +148,11 @@ def test_what_holds_no_pictures(pictures):
 
 def test_budgets():
     assert parse_budgets(None, None) == tuple(Budget(size, None) for size in BUDGETS)
-    assert parse_budgets("300, 100,300", "0.5") == (Budget(100, None), Budget(300, None), Budget(None, 0.5))
+    assert parse_budgets("300, 100,300", "0.5") == (
+        Budget(100, None),
+        Budget(300, None),
+        Budget(None, 0.5),
+    )
     (sample,) = [s for s in [type("S", (), {"pixels": np.zeros((20, 30, 3), np.uint8)})]]
     assert Budget(None, 0.5).of(sample) == 37 and Budget(50, None).of(sample) == 50
     for text in ("0", "-5", "x", "1.5"):

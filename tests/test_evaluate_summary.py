@@ -14,7 +14,18 @@ from progcodec.evaluation.targets import bd_accuracy, crossing, deltas, reaches,
 IMAGES = ("a", "b", "c", "d")
 
 
-def row(image, codec="JPEG", mode="ladder", setting="1", scale=1.0, budget=None, size=100, hits="111", psnr=30.0, **more):
+def row(
+    image,
+    codec="JPEG",
+    mode="ladder",
+    setting="1",
+    scale=1.0,
+    budget=None,
+    size=100,
+    hits="111",
+    psnr=30.0,
+    **more,
+):
     hit = tuple(mark == "1" for mark in hits) if hits else (False,) * 3
     values = dict(  # noqa: C408  the names of fields, as in the class
         image=image, label=1, width=10, height=10, codec=codec, weights="w", mode=mode, setting=setting, scale=scale,
@@ -40,7 +51,11 @@ def cuts(codec, shares):
 
 
 def only(summary, codec, mode):
-    return {point.budget: point for point in summary.points if (point.codec, point.mode) == (codec, mode)}
+    return {
+        point.budget: point
+        for point in summary.points
+        if (point.codec, point.mode) == (codec, mode)
+    }
 
 
 def test_no_answer_hits_nothing():
@@ -50,15 +65,32 @@ def test_no_answer_hits_nothing():
     ]  # fmt: skip
     point = only(summarise(rows), "JPEG", "cut")[50]
     assert [interval.value for interval in point.accuracy] == [0.5, 0.25, 0.25]
-    assert point.answered == 0.5 and point.wup.value == pytest.approx((1 + 0.5) / 4) and point.psnr == 30
+    assert (
+        point.answered == 0.5
+        and point.wup.value == pytest.approx((1 + 0.5) / 4)
+        and point.psnr == 30
+    )
     assert point.accuracy[0].low < 0.5 < point.accuracy[0].high
 
 
 def test_the_clever_sender_takes_the_best_file_that_fits_each_picture():
     ladder = []
-    for image, sizes in (("a", (40, 80, 160)), ("b", (60, 120, 240)), ("c", (90, 180, 360)), ("d", (120, 200, 300))):
+    for image, sizes in (
+        ("a", (40, 80, 160)),
+        ("b", (60, 120, 240)),
+        ("c", (90, 180, 360)),
+        ("d", (120, 200, 300)),
+    ):
         for setting, size in enumerate(sizes):
-            ladder.append(row(image, setting=str(setting), size=size, hits="100" if setting == 0 else "110", psnr=20 + setting))
+            ladder.append(
+                row(
+                    image,
+                    setting=str(setting),
+                    size=size,
+                    hits="100" if setting == 0 else "110",
+                    psnr=20 + setting,
+                )
+            )
     found = only(summarise(clean() + ladder + cuts("x", {50: 1, 100: 1, 200: 2})), "JPEG", BEST)
     assert [found[size].answered for size in (50, 100, 200)] == [0.25, 0.75, 1]
     assert [found[100].accuracy[level].value for level in range(3)] == [0.75, 0.25, 0]
@@ -67,8 +99,13 @@ def test_the_clever_sender_takes_the_best_file_that_fits_each_picture():
 
 
 def test_the_scale_is_chosen_for_all_pictures_never_by_a_label():
-    full = [row(i, setting="q", size=90, hits="100" if i in "ab" else "000", psnr=40) for i in IMAGES]
-    half = [row(i, setting="q", scale=0.5, size=90, hits="000" if i in "ab" else "110", psnr=20) for i in IMAGES]
+    full = [
+        row(i, setting="q", size=90, hits="100" if i in "ab" else "000", psnr=40) for i in IMAGES
+    ]
+    half = [
+        row(i, setting="q", scale=0.5, size=90, hits="000" if i in "ab" else "110", psnr=20)
+        for i in IMAGES
+    ]
     # one more coarse hit decides for half size, though the union of both would hit all four
     half[0] = row("a", setting="q", scale=0.5, size=90, hits="100", psnr=20)
     point = only(summarise(clean() + full + half + cuts("x", {100: 1})), "JPEG", BEST)[100]
@@ -78,7 +115,9 @@ def test_the_scale_is_chosen_for_all_pictures_never_by_a_label():
 def test_equal_coarse_accuracy_is_decided_further_down():
     full = [row(i, setting="q", size=90, hits="100") for i in IMAGES]
     half = [row(i, setting="q", scale=0.5, size=90, hits="110", psnr=10) for i in IMAGES]
-    assert only(summarise(clean() + full + half + cuts("x", {100: 1})), "JPEG", BEST)[100].scale == 0.5
+    assert (
+        only(summarise(clean() + full + half + cuts("x", {100: 1})), "JPEG", BEST)[100].scale == 0.5
+    )
 
 
 def test_without_labels_agreement_stands_in():
@@ -88,8 +127,9 @@ def test_without_labels_agreement_stands_in():
     point = only(summary, "progcodec", "cut")[100]
     assert point.accuracy is None and point.wup is None and point.labelled == 0
     assert [interval.value for interval in point.agreement] == [0.5] * 3
-    assert {reach.level: reach.bytes for reach in reaches(summary)} == pytest.approx(dict.fromkeys(
-        ("coarse", "intermediate", "fine"), 100 * 4 ** 0.8))
+    assert {reach.level: reach.bytes for reach in reaches(summary)} == pytest.approx(
+        dict.fromkeys(("coarse", "intermediate", "fine"), 100 * 4**0.8)
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,7 +147,11 @@ def test_crossing_by_hand(accuracy, goal, size):
 
 
 def test_bytes_to_the_target_and_its_interval():
-    summary = summarise(clean() + cuts("progcodec", {100: 0, 200: 4, 400: 4}) + cuts("JPEG", {100: 0, 200: 1, 400: 2}))
+    summary = summarise(
+        clean()
+        + cuts("progcodec", {100: 0, 200: 4, 400: 4})
+        + cuts("JPEG", {100: 0, 200: 1, 400: 2})
+    )
     found = {(reach.codec, reach.level): reach for reach in reaches(summary)}
     ours = found["progcodec", "coarse"]
     assert (ours.clean, ours.target) == (1, 0.9) and ours.bytes == pytest.approx(100 * 2**0.9)
@@ -123,7 +167,9 @@ def test_half_the_clean_answers_make_an_easier_target():
 
 
 def test_deltas():
-    summary = summarise(clean() + cuts("progcodec", {100: 1, 200: 2, 400: 3}) + cuts("x", {100: 2, 200: 3, 400: 4}))
+    summary = summarise(
+        clean() + cuts("progcodec", {100: 1, 200: 2, 400: 3}) + cuts("x", {100: 2, 200: 3, 400: 4})
+    )
     (coarse,) = [delta for delta in deltas(summary) if delta.level == "coarse"]
     assert (coarse.codec, coarse.reference) == ("x", "progcodec")
     assert coarse.bd_accuracy == pytest.approx(0.25) and coarse.bd_rate == pytest.approx(-50)
@@ -139,7 +185,9 @@ def test_draws_are_paired_and_seeded():
     assert Draws.interval(np.array([1.0, 1.0]), draws.of_labelled) == Interval(1, 1, 1)
     values = np.arange(200) % 2
     low, high = Draws.interval(values, Draws.of([True] * 200, 0).of_all)[1:]
-    assert low == pytest.approx(0.5 - 1.96 * 0.5 / math.sqrt(200), abs=0.01) and high == pytest.approx(1 - low, abs=0.015)
+    assert low == pytest.approx(
+        0.5 - 1.96 * 0.5 / math.sqrt(200), abs=0.01
+    ) and high == pytest.approx(1 - low, abs=0.015)
 
 
 def test_files(tmp_path):
@@ -148,6 +196,8 @@ def test_files(tmp_path):
     write_targets(tmp_path, reaches(summary), deltas(summary))
     with (tmp_path / SUMMARY).open() as stream:
         lines = list(csv.DictReader(stream))
-    assert [line["budget"] for line in lines] == ["", "100", "400"] and lines[1]["accuracy_coarse"] == "0.5"
+    assert [line["budget"] for line in lines] == ["", "100", "400"] and lines[1][
+        "accuracy_coarse"
+    ] == "0.5"
     assert float(lines[1]["accuracy_coarse_low"]) <= 0.5 <= float(lines[1]["accuracy_coarse_high"])
     assert (tmp_path / "bytes_to_target.csv").read_text().count("progcodec") == 3

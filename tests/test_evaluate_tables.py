@@ -52,7 +52,9 @@ def test_the_table_of_orderings():
         "| ours in raster order | 18.0 | 20.0 | 25 | **100** |",
         "| progcodec, no checksums | **20.3** | **22.3** | 25 | 75 |",
     ]
-    assert lines[7].startswith("|  | intermediate accuracy (%) at 100 | 250 bytes | fine accuracy (%) at 100 |")
+    assert lines[7].startswith(
+        "|  | intermediate accuracy (%) at 100 | 250 bytes | fine accuracy (%) at 100 |"
+    )
     assert not any("JPEG" in line for line in lines)
 
 
@@ -63,7 +65,11 @@ def test_the_files_of_orderings(tmp_path):
     assert [(r["scheme"], r["codec"], r["budget"]) for r in rows[:3]] == [
         ("progcodec", "progcodec", "100"), ("progcodec", "progcodec", "250"), ("σ order without blocks (PLONQ)", "plonq", "100"),
     ]  # fmt: skip
-    assert len(rows) == 8 and rows[1]["accuracy_coarse"] == "0.75" and float(rows[1]["accuracy_coarse_low"]) < 0.75
+    assert (
+        len(rows) == 8
+        and rows[1]["accuracy_coarse"] == "0.75"
+        and float(rows[1]["accuracy_coarse_low"]) < 0.75
+    )
     written = (tmp_path / "rivals.md").read_text()
     assert written.startswith("Judged by judge, 4 images:\n\n|  | PSNR (dB) at 100 |")
     assert all(f"| {one.name} | {one.source} |" in written for one in UNMEASURED)
@@ -88,7 +94,14 @@ def test_every_rival_has_a_title_and_is_told_from_ours():
 
 def test_of_many_budgets_some_are_shown():
     assert shown_budgets([300, 100, 200]) == [100, 200, 300]
-    assert shown_budgets([100, 150, 200, 300, 400, 600, 800, 1200, 1600, 2400, 3200, 4800]) == [100, 200, 400, 800, 1600, 3200]
+    assert shown_budgets([100, 150, 200, 300, 400, 600, 800, 1200, 1600, 2400, 3200, 4800]) == [
+        100,
+        200,
+        400,
+        800,
+        1600,
+        3200,
+    ]
 
 
 def test_the_report_has_both_tables():
@@ -108,8 +121,21 @@ def kodak_rows(names=NAMES, size=(768, 512), codec="JPEG"):
         picture = {"image": name, "digest": name, "width": width, "height": height, "label": None}
         made.append(row(codec="clean", mode="clean", setting="", **picture))
         for codec_, budget in ((OURS, 9000), (OURS, 60000), (codec, 9000), (codec, 60000)):
-            made.append(row(codec=codec_, mode="cut", setting="", budget=budget, size=budget, psnr=28.0, **picture))
-        made += [row(codec=codec, setting=f"{budget}", size=budget, psnr=30.0, **picture) for budget in (9000, 60000)]
+            made.append(
+                row(
+                    codec=codec_,
+                    mode="cut",
+                    setting="",
+                    budget=budget,
+                    size=budget,
+                    psnr=28.0,
+                    **picture,
+                )
+            )
+        made += [
+            row(codec=codec, setting=f"{budget}", size=budget, psnr=30.0, **picture)
+            for budget in (9000, 60000)
+        ]
     return made
 
 
@@ -121,8 +147,16 @@ def test_published_curves_are_in_bytes_and_only_where_they_were_published():
     curve = found["bmshj2018-hyperprior"]
     assert curve.at(rate * 768 * 512 / 8) == pytest.approx(value)
     low, high = curve.points[0], curve.points[-1]
-    assert curve.at(low[0] - 1) is None is curve.at(high[0] + 1) and low[1] < curve.at((low[0] * high[0]) ** 0.5) < high[1]
-    for others in (images[1:], [*images, ("more.png", 768, 512)], [(n, w, h // 2) for n, w, h in images], [*images[1:], images[1]]):
+    assert (
+        curve.at(low[0] - 1) is None is curve.at(high[0] + 1)
+        and low[1] < curve.at((low[0] * high[0]) ** 0.5) < high[1]
+    )
+    for others in (
+        images[1:],
+        [*images, ("more.png", 768, 512)],
+        [(n, w, h // 2) for n, w, h in images],
+        [*images[1:], images[1]],
+    ):
         assert kodak.quoted(others, []) == ()
 
 
@@ -139,7 +173,9 @@ def test_published_curves_stand_in_tables_and_plots_and_are_marked(tmp_path):
     assert all(f">{value}<" in page for value in expected) and "quoted, not measured" in page
     looks = style.looks(["JPEG", *(one.name for one in study.quoted)], [OURS])
     drawn = {plot.name: plot.svg for plot in plots.draw_all(study, looks, tmp_path)}
-    assert "mbt2018-mean†" in drawn["psnr-best"] and "† published, not measured" in drawn["psnr-best"]
+    assert (
+        "mbt2018-mean†" in drawn["psnr-best"] and "† published, not measured" in drawn["psnr-best"]
+    )
     assert not any("†" in svg for name, svg in drawn.items() if name != "psnr-best")
 
 
@@ -157,17 +193,36 @@ def test_targets_and_deltas_where_budgets_are_in_bits_per_pixel_alone():
     """Of pictures of 10 × 10: the same as in bytes."""
     made = [*clean(), *cuts(OURS, {25: 1, 50: 2, 100: 4}), *cuts("JPEG", {25: 0, 50: 1, 100: 4})]
     in_bytes = summarise(made)
-    rates = summarise([one if one.mode != CUT else one._replace(budget_bpp=8 * one.budget / 100) for one in made])
+    rates = summarise(
+        [one if one.mode != CUT else one._replace(budget_bpp=8 * one.budget / 100) for one in made]
+    )
     assert all(point.budget is None for point in rates.points if point.mode == CUT)
-    same = [[reach._replace(bytes=pytest.approx(reach.bytes), low=None, high=None) for reach in reaches(one)] for one in (in_bytes, rates)]
-    assert same[1] == [reach._replace(low=None, high=None) for reach in reaches(in_bytes)] and len(same[1]) == 6
+    same = [
+        [
+            reach._replace(bytes=pytest.approx(reach.bytes), low=None, high=None)
+            for reach in reaches(one)
+        ]
+        for one in (in_bytes, rates)
+    ]
+    assert (
+        same[1] == [reach._replace(low=None, high=None) for reach in reaches(in_bytes)]
+        and len(same[1]) == 6
+    )
     first, second = deltas(in_bytes), deltas(rates)
-    assert [d.bd_accuracy for d in second] == pytest.approx([d.bd_accuracy for d in first]) and first[0].bd_accuracy < 0
+    assert [d.bd_accuracy for d in second] == pytest.approx(
+        [d.bd_accuracy for d in first]
+    ) and first[0].bd_accuracy < 0
     assert [d.bd_rate for d in second] == pytest.approx([d.bd_rate for d in first])
 
 
 def test_the_report_shows_deltas():
-    (study,) = studies([*clean(), *cuts(OURS, {25: 1, 50: 2, 100: 4}), *cuts("JPEG", {25: 0, 50: 1, 100: 4})])
+    (study,) = studies(
+        [*clean(), *cuts(OURS, {25: 1, 50: 2, 100: 4}), *cuts("JPEG", {25: 0, 50: 1, 100: 4})]
+    )
     page = tables.deltas(study)
-    assert "JPEG, cut" in page and f"{100 * study.deltas[0].bd_accuracy:+.1f}" in page and "BD-rate, PSNR" in page
+    assert (
+        "JPEG, cut" in page
+        and f"{100 * study.deltas[0].bd_accuracy:+.1f}" in page
+        and "BD-rate, PSNR" in page
+    )
     assert {one.name for one in fields(study)} >= {"deltas", "quoted"}

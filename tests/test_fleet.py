@@ -71,14 +71,27 @@ def test_the_journal_proves_by_content_alone(tmp_path):
     output = str(tmp_path / "a.shc")
     source = made_of({"operation": "x", "cut": [["level", "coarse"]]}, b"input")
     assert source == made_of({"cut": [["level", "coarse"]], "operation": "x"}, b"input")
-    assert len({source, made_of({"operation": "x"}, b"input"), made_of({"operation": "x", "cut": [["level", "coarse"]]}, b"inpuT")}) == 3
+    assert (
+        len(
+            {
+                source,
+                made_of({"operation": "x"}, b"input"),
+                made_of({"operation": "x", "cut": [["level", "coarse"]]}, b"inpuT"),
+            }
+        )
+        == 3
+    )
     journal = Journal(str(tmp_path))
     journal.note(output, source, b"output")
-    assert not journal.finished(output, source) and not journal.wrote(output)  # killed before the rename
+    assert not journal.finished(output, source) and not journal.wrote(
+        output
+    )  # killed before the rename
     Path(output).write_bytes(b"output")
     for known in (journal, Journal(str(tmp_path))):
         assert known.finished(output, source) and known.wrote(output)
-        assert not known.finished(output, "another") and not known.finished(str(tmp_path / "b.shc"), source)
+        assert not known.finished(output, "another") and not known.finished(
+            str(tmp_path / "b.shc"), source
+        )
     os.utime(output, (0, 0))
     assert journal.finished(output, source)
     Path(output).write_bytes(b"outpu")
@@ -111,7 +124,9 @@ def here(tmp_path, monkeypatch) -> Path:
 
 
 def files(folder: str) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file())
+    return sorted(
+        str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file()
+    )
 
 
 TREE = ["a.60B.shc", "sub/a.60B.shc", "sub/deep/b.60B.shc"]
@@ -142,11 +157,21 @@ def test_lists_of_files(here):
     truncate("--from-list", "-", "-o", "zero", stdin=b"in/a.shc\0in/sub/deep/b.shc\0")
     assert files("zero") == ["a.60B.shc", "b.60B.shc"]
     absolute = str(here / "in/a.shc")
-    truncate("--from-list", "-", "--recursive", "-o", "outside", stdin=f"{absolute}\nin/../../x.shc\n".encode(), code=1)
+    truncate(
+        "--from-list",
+        "-",
+        "--recursive",
+        "-o",
+        "outside",
+        stdin=f"{absolute}\nin/../../x.shc\n".encode(),
+        code=1,
+    )
     assert files("outside") == ["a.60B.shc"]
     assert "at least one input" in truncate(code=2).stderr
     assert "cannot be an input and the list" in truncate("-", "--from-list", "-", code=2).stderr
-    assert errors(truncate("--from-list", "missing", "-o", "x", code=1)) == ["progcodec: missing: No such file or directory"]
+    assert errors(truncate("--from-list", "missing", "-o", "x", code=1)) == [
+        "progcodec: missing: No such file or directory"
+    ]
 
 
 def test_failures_are_listed_at_the_end(here):
@@ -158,7 +183,9 @@ def test_failures_are_listed_at_the_end(here):
     assert result.output.index("deep/b.shc ->") < result.output.index("progcodec: in/0.shc")
 
 
-def test_an_error_that_nobody_expected_stops_no_other_input_and_is_raised_at_the_end(here, monkeypatch):
+def test_an_error_that_nobody_expected_stops_no_other_input_and_is_raised_at_the_end(
+    here, monkeypatch
+):
     cut = operation.truncate
 
     def surprising(data, **options):
@@ -168,7 +195,9 @@ def test_an_error_that_nobody_expected_stops_no_other_input_and_is_raised_at_the
 
     Path("in/0.shc").write_bytes(OTHER)
     monkeypatch.setattr(operation, "truncate", surprising)
-    result = CliRunner().invoke(main, ["truncate", "in", "--recursive", "--bytes", "60", "-o", "out"])
+    result = CliRunner().invoke(
+        main, ["truncate", "in", "--recursive", "--bytes", "60", "-o", "out"]
+    )
     assert files("out") == TREE
     assert isinstance(result.exception, KeyError)
     assert errors(result) == ["progcodec: in/0.shc: KeyError: 'surprise'"]
@@ -188,16 +217,23 @@ def test_resume_goes_by_content(here):
         os.utime(f"out/{name}", (0, 0))
         Path("in/a.shc").touch()
     assert told() == ["finished before: 3 of 3"]
-    Path("in/sub/a.shc").write_bytes(OTHER)  # a changed input of the same size: its output may be replaced
+    Path("in/sub/a.shc").write_bytes(
+        OTHER
+    )  # a changed input of the same size: its output may be replaced
     assert told() == ["in/sub/a.shc", "finished before: 2 of 3"]
     Path("out/a.60B.shc").unlink()
     assert told() == ["in/a.shc", "finished before: 2 of 3"]
     Path("out/a.60B.shc").write_bytes(b"mine")  # not of this program
-    assert told(1) == ["finished before: 2 of 3", "progcodec: in/a.shc: out/a.60B.shc exists; --force overwrites it"]
+    assert told(1) == [
+        "finished before: 2 of 3",
+        "progcodec: in/a.shc: out/a.60B.shc exists; --force overwrites it",
+    ]
     assert Path("out/a.60B.shc").read_bytes() == b"mine"
     truncate(*arguments, "--force")
     assert told() == ["finished before: 3 of 3"]
-    changed = run("truncate", *arguments, "--level", "coarse")  # another cut has other names, and is other work
+    changed = run(
+        "truncate", *arguments, "--level", "coarse"
+    )  # another cut has other names, and is other work
     assert len(changed.stdout.splitlines()) == 3
 
 
@@ -212,10 +248,23 @@ def test_a_kill_at_any_moment_leaves_whole_files_and_resume_ends_the_work(here):
         Path(f"many/{place:03d}.shc").parent.mkdir(exist_ok=True)
         Path(f"many/{place:03d}.shc").write_bytes(STREAM)
     env = {**os.environ, "PYTHONPATH": str(Path(progcodec.__file__).parents[1])}
-    command = [sys.executable, "-m", "progcodec", "truncate", "many", "--level", "fine", "-o", "out", "--resume"]
+    command = [
+        sys.executable,
+        "-m",
+        "progcodec",
+        "truncate",
+        "many",
+        "--level",
+        "fine",
+        "-o",
+        "out",
+        "--resume",
+    ]
     seen, midway = 0, 0
     for wait in KILLED_AT:
-        with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as program:
+        with subprocess.Popen(
+            command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as program:
             while program.poll() is None and len(list(Path("out").glob("*.shc"))) <= seen:
                 time.sleep(0.005)
             time.sleep(wait)
@@ -227,7 +276,9 @@ def test_a_kill_at_any_moment_leaves_whole_files_and_resume_ends_the_work(here):
         assert {path.read_bytes() for path in outputs} == {STREAM}
     assert midway
     result = run("truncate", "many", "--level", "fine", "-o", "out", "--resume")
-    assert len(result.stdout.splitlines()) + seen == count and f"finished before: {seen} of {count}" in errors(result)
+    assert len(
+        result.stdout.splitlines()
+    ) + seen == count and f"finished before: {seen} of {count}" in errors(result)
     assert [path.name for path in Path("out").iterdir() if path.suffix == ".tmp"] == []
     assert len(list(Path("out").glob("*.shc"))) == count
     lines = [json.loads(line) for line in Path("out", NAME).read_text().splitlines() if line]

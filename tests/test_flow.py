@@ -71,8 +71,14 @@ def test_every_job_has_one_outcome_in_order_and_one_that_fails_stops_none(worker
     assert [outcome.job for outcome in outcomes] == jobs
     failed = {outcome.job: str(outcome.error) for outcome in outcomes if outcome.error is not None}
     assert failed == {-1: "negative", 13: "unlucky", 5: "[Errno 28] No space left on device"}
-    assert [outcome.result for outcome in outcomes if outcome.error is None] == ["zero", *(2 * n for n in jobs[2:] if n not in (5, 13))]
-    assert all(len({n % 2 for n in together}) == 1 and len(together) <= batch for together in stages.batches)
+    assert [outcome.result for outcome in outcomes if outcome.error is None] == [
+        "zero",
+        *(2 * n for n in jobs[2:] if n not in (5, 13)),
+    ]
+    assert all(
+        len({n % 2 for n in together}) == 1 and len(together) <= batch
+        for together in stages.batches
+    )
     if batch == 4:
         assert sum(len(together) == 4 for together in stages.batches) > 8
     assert stages.most_at_once <= workers
@@ -85,7 +91,11 @@ def test_nothing_to_do():
 def test_large_pictures_run_alone_with_all_threads_and_small_ones_share():
     large, small = Numbers(pixels=10_000_000), Numbers()
     list(flow(range(1, 9), large, Pace(4, 4, 8)))
-    assert large.most_at_once == 1 and all(len(together) == 1 for together in large.batches) and set(large.shares) == {8}
+    assert (
+        large.most_at_once == 1
+        and all(len(together) == 1 for together in large.batches)
+        and set(large.shares) == {8}
+    )
     list(flow(range(1, 60), small, Pace(4, 4, 8)))
     assert 2 in small.shares
 
@@ -115,7 +125,9 @@ def test_reading_waits_for_writing_too():
     load, stages.finish = stages.load, lambda job, made: gate.wait()
     stages.load = lambda job: (read.append(job), load(job))[1]
     outcomes: list[Outcome[int]] = []
-    thread = threading.Thread(target=lambda: outcomes.extend(flow(range(1, 40), stages, Pace(4, 4, 4))))
+    thread = threading.Thread(
+        target=lambda: outcomes.extend(flow(range(1, 40), stages, Pace(4, 4, 4)))
+    )
     thread.start()
     time.sleep(0.3)
     held = len(read)
@@ -153,7 +165,11 @@ class Rough:
         if self.happens(job, "load"):
             raise OSError("load")
         chance = random.Random(job)
-        return Settled("settled") if self.happens(job, "settle") else Loaded(chance.randrange(3), chance.randrange(3_000_000), job)
+        return (
+            Settled("settled")
+            if self.happens(job, "settle")
+            else Loaded(chance.randrange(3), chance.randrange(3_000_000), job)
+        )
 
     def run(self, contents, share):
         if any(self.happens(job, "run") for job in contents):
@@ -167,7 +183,13 @@ class Rough:
         return made
 
     def expected(self, job: int) -> object:
-        for what, result in (("load", "load"), ("settle", "settled"), ("run", "run"), ("alone", "alone"), ("finish", "finish")):
+        for what, result in (
+            ("load", "load"),
+            ("settle", "settled"),
+            ("run", "run"),
+            ("alone", "alone"),
+            ("finish", "finish"),
+        ):
             if self.happens(job, what):
                 return result
         return -job

@@ -18,7 +18,9 @@ from tests.nightly import nightly
 
 ROOT = Path(__file__).parent.parent
 READERS = 200
-linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs fork and process groups")
+linux = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="needs fork and process groups"
+)
 
 READ_IN_FORKS = """
 import hashlib, os, sys
@@ -51,7 +53,15 @@ print(len(codes))
 def python(*arguments: object) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(command, check=False, cwd=ROOT, env=env, capture_output=True, text=True, timeout=nightly(120, 1800))
+    return subprocess.run(
+        command,
+        check=False,
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=nightly(120, 1800),
+    )
 
 
 def test_threads_that_share_a_codec_read_one_file(tiny_codec):
@@ -74,7 +84,9 @@ def test_threads_that_share_a_codec_read_one_file(tiny_codec):
                     decoder.feed(data[at : min(at + 50, size)])
                 latent = decoder.latent()
             assert latent.received == truth[size].received
-            assert np.array_equal(latent.q, truth[size].q) and np.array_equal(latent.z, truth[size].z)
+            assert np.array_equal(latent.q, truth[size].q) and np.array_equal(
+                latent.z, truth[size].z
+            )
             if number % 10 == 0:
                 assert tiny_codec.decode(data).tobytes() == picture
         except BaseException as error:  # noqa: BLE001  a thread tells, the test raises
@@ -110,7 +122,9 @@ def test_a_soak_notices_what_is_kept(tiny_codec, monkeypatch):
     encode = tiny_codec.encode
 
     def keeping(image):
-        kept.append(mmap.mmap(-1, 1 << 21))  # pages of its own: what an allocator hands out may have been resident before
+        kept.append(
+            mmap.mmap(-1, 1 << 21)
+        )  # pages of its own: what an allocator hands out may have been resident before
         kept[-1].write(bytes(range(1, 256)) * ((1 << 21) // 255))
         return encode(image)
 
@@ -125,6 +139,10 @@ def test_a_killed_batch_leaves_whole_files_or_none(tmp_path):
     done = python("-m", "tests.killing", tmp_path / "work", kills)
     assert done.returncode == 0, done.stderr[-2000:]
     reports = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [(report["command"], report["kills"]) for report in reports] == [(c, kills) for c in ("truncate", "encode", "decode")]
+    assert [(report["command"], report["kills"]) for report in reports] == [
+        (c, kills) for c in ("truncate", "encode", "decode")
+    ]
     # Where a kill falls is chance; that it was no idle one is known of many only.
-    assert kills < 50 or min(report["amid"] + report["torn"] for report in reports) > kills // 20, reports
+    assert kills < 50 or min(report["amid"] + report["torn"] for report in reports) > kills // 20, (
+        reports
+    )

@@ -10,7 +10,9 @@ import pytest
 
 from tests.nightly import nightly
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="address space is limited as Linux does it")
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="address space is limited as Linux does it"
+)
 ROOT = Path(__file__).parent.parent
 HEADROOM_MB = 256
 CASE_SECONDS = 1.0
@@ -48,7 +50,15 @@ print("sound")
 def python(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **more}
     command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(command, check=False, cwd=ROOT, env=env, capture_output=True, text=True, timeout=nightly(120, 600))
+    return subprocess.run(
+        command,
+        check=False,
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=nightly(120, 600),
+    )
 
 
 def test_hostile_files_are_refused_within_a_little_memory_and_time(tmp_path):
@@ -57,10 +67,14 @@ def test_hostile_files_are_refused_within_a_little_memory_and_time(tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     report = json.loads(done.stdout)
     assert {name: told for name, (told, _) in report["results"].items()} == report["wanted"]
-    assert max(seconds for _, seconds in report["results"].values()) < CASE_SECONDS, report["results"]
+    assert max(seconds for _, seconds in report["results"].values()) < CASE_SECONDS, report[
+        "results"
+    ]
     assert report["bare"][0] < BYTES_PER_PIXEL, "a bare header costs more than its picture"
     code, told = report["starved"]
-    assert code == 1 and told.endswith("bare.shc: not enough memory\n") and told.count("\n") == 1, told
+    assert code == 1 and told.endswith("bare.shc: not enough memory\n") and told.count("\n") == 1, (
+        told
+    )
 
 
 def test_cutting_and_describing_take_next_to_nothing_whatever_is_declared():

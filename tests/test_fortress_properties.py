@@ -16,7 +16,9 @@ from tests.nightly import nightly
 CODEC = Codec.load(GOLDEN / "tiny.safetensors", "cpu")
 MODES = ("RGB", "L", "1", "P", "LA", "RGBA", "RGBa", "CMYK", "YCbCr", "HSV", "I", "I;16", "F")
 MANY = settings(
-    max_examples=nightly(25, 2000), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=nightly(25, 2000),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
 
@@ -59,7 +61,9 @@ def test_any_cut_of_any_picture_decodes_to_a_prefix_of_its_symbols(image, data):
     np.testing.assert_array_equal(latent.z.ravel(), wanted[0])
     np.testing.assert_array_equal(latent.q.ravel(), np.concatenate(wanted[1:]))
     order = [got == total for got, total in zip(latent.received, latent.total, strict=True)]
-    assert all(not any(latent.received[k + 1 :]) for k, whole in enumerate(order) if not whole), "a hole between segments"
+    assert all(not any(latent.received[k + 1 :]) for k, whole in enumerate(order) if not whole), (
+        "a hole between segments"
+    )
     assert all(order) or len(cut) < len(stream)
     picture = CODEC.synthesise([latent])[0]
     assert (picture.mode, picture.size) == ("RGB", image.size)
@@ -89,8 +93,13 @@ def check_same(one, other) -> None:
 
 
 ORIGINALS = [
-    CODEC.encode(Image.fromarray(np.random.default_rng(n).integers(0, 256, (h, w, 3), dtype=np.uint8)), checksums=sums)
-    for n, (h, w, sums) in enumerate(((33, 50, True), (64, 64, True), (20, 70, False), (1, 1, True)))
+    CODEC.encode(
+        Image.fromarray(np.random.default_rng(n).integers(0, 256, (h, w, 3), dtype=np.uint8)),
+        checksums=sums,
+    )
+    for n, (h, w, sums) in enumerate(
+        ((33, 50, True), (64, 64, True), (20, 70, False), (1, 1, True))
+    )
 ]
 TRUTHS = [CODEC.decode_latent(stream) for stream in ORIGINALS]
 
@@ -141,7 +150,9 @@ def test_any_damage_is_a_named_error_or_leaves_what_is_verified_right(damage, st
     for segment in stream.segments:
         place = original.find(data[segment.start : segment.end])
         # A checksum vouches for a segment's bytes, not for its place: assume that none was moved whole.
-        assume(not segment.verified or place == container.parse(original).segments[segment.index].start)
+        assume(
+            not segment.verified or place == container.parse(original).segments[segment.index].start
+        )
         if not segment.verified:
             break
         if segment.index == 0:
@@ -156,12 +167,19 @@ def outcome(read):
     try:
         return read()
     except ProgcodecError as error:
-        assert type(error) is not ProgcodecError and "\n" not in str(error) and len(str(error)) < 500
+        assert (
+            type(error) is not ProgcodecError and "\n" not in str(error) and len(str(error)) < 500
+        )
         return None
 
 
 @settings(MANY, max_examples=nightly(50, 5000))
-@given(st.integers(1, container.MAX_SIDE), st.integers(1, container.MAX_SIDE), st.binary(max_size=30), st.booleans())
+@given(
+    st.integers(1, container.MAX_SIDE),
+    st.integers(1, container.MAX_SIDE),
+    st.binary(max_size=30),
+    st.booleans(),
+)
 def test_any_declared_size_beyond_the_limit_is_refused_at_once(width, height, tail, sums):
     assume(width * height > 4000)
     data = container.Header(width, height, CODEC.fingerprint, sums).to_bytes() + tail

@@ -35,7 +35,9 @@ def inputs(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     lines = CLASSES.read_text(encoding="utf-8").splitlines()[::16][:60]
     Path("classes.csv").write_text("\n".join(lines), encoding="utf-8")
-    Path("names.csv").write_text("\n".join(line.rpartition(",")[0] for line in lines), encoding="utf-8")
+    Path("names.csv").write_text(
+        "\n".join(line.rpartition(",")[0] for line in lines), encoding="utf-8"
+    )
     np.save("rows.npy", np.random.default_rng(0).normal(size=(60, 8)).astype(np.float16))
     return tmp_path
 
@@ -43,7 +45,16 @@ def inputs(tmp_path, monkeypatch) -> Path:
 def build(*arguments: object, classes: str = "classes.csv", code: int = 0):
     pytest.importorskip("sklearn")
     return run(
-        "hierarchy", "build", "--classes", classes, "--embeddings", "rows.npy", "--restarts", 2, *arguments, code=code
+        "hierarchy",
+        "build",
+        "--classes",
+        classes,
+        "--embeddings",
+        "rows.npy",
+        "--restarts",
+        2,
+        *arguments,
+        code=code,
     )
 
 
@@ -62,7 +73,9 @@ def test_the_shipped_levels_nest_and_have_their_sizes(shipped):
         assert shipped.path(index) == (*shipped.path(Node(1, two)), shipped.classes[index].name)
         assert shipped.path(Node(1, two))[0] == shipped.name(Node(0, one))
         assert index in shipped.members(Node(0, one)) and index in shipped.members(Node(1, two))
-        assert Node(2, index) in shipped.children(Node(1, two)) and not shipped.children(Node(2, index))
+        assert Node(2, index) in shipped.children(Node(1, two)) and not shipped.children(
+            Node(2, index)
+        )
 
 
 def test_the_shipped_names_are_unique_and_short(shipped):
@@ -123,7 +136,12 @@ def test_wu_palmer_by_hand():
     tree = {"r": "", "x": "r", "a": "xr", "b": "a", "c": "a", "y": "r"}
     small = Taxonomy({name: Synset((name,), tuple(above)) for name, above in tree.items()})
     values = small.wu_palmer(["a", "b", "c", "y"])
-    expected = [[1, 6 / 7, 6 / 7, 2 / 4], [6 / 7, 1, 6 / 8, 2 / 5], [6 / 7, 6 / 8, 1, 2 / 5], [2 / 4, 2 / 5, 2 / 5, 1]]
+    expected = [
+        [1, 6 / 7, 6 / 7, 2 / 4],
+        [6 / 7, 1, 6 / 8, 2 / 5],
+        [6 / 7, 6 / 8, 1, 2 / 5],
+        [2 / 4, 2 / 5, 2 / 5, 1],
+    ]
     assert np.allclose(values, expected)
     assert small.path("b") == ["r", "a", "b"]
     with pytest.raises(HierarchyError, match="do not know z"):
@@ -132,8 +150,12 @@ def test_wu_palmer_by_hand():
         Taxonomy({"a": Synset(("a",), ("q",))})
 
 
-@pytest.mark.skipif(not (DICTIONARY / "data.noun").is_file(), reason="WordNet's dictionary files are not here")
-def test_the_shipped_facts_are_wordnets_and_the_similarity_nltks(shipped, facts, tmp_path, monkeypatch):
+@pytest.mark.skipif(
+    not (DICTIONARY / "data.noun").is_file(), reason="WordNet's dictionary files are not here"
+)
+def test_the_shipped_facts_are_wordnets_and_the_similarity_nltks(
+    shipped, facts, tmp_path, monkeypatch
+):
     wnids = [leaf.wnid for leaf in shipped.classes]
     assert Taxonomy.from_dictionary(DICTIONARY, wnids).synsets == facts.synsets
     with pytest.raises(HierarchyError, match="n00000000 is no noun"):
@@ -150,7 +172,9 @@ def test_the_shipped_facts_are_wordnets_and_the_similarity_nltks(shipped, facts,
     # Debian leaves this list out; the similarity does not look at it.
     (folder / "lexnames").write_text("".join(f"{i:02d}\tgroup{i}\t1\n" for i in range(45)))
     (folder / "index.sense").touch()  # left out as well
-    monkeypatch.setattr(nltk.data, "path", [*nltk.data.path, str(tmp_path)])  # nltk reads only below its data folders
+    monkeypatch.setattr(
+        nltk.data, "path", [*nltk.data.path, str(tmp_path)]
+    )  # nltk reads only below its data folders
     reader = WordNetCorpusReader(str(folder), None)
     similarity = shipped.wu_palmer(facts)
     synsets = [reader.synset_from_pos_and_offset("n", int(wnid[1:])) for wnid in wnids]
@@ -169,7 +193,9 @@ def test_single_moves_end_where_no_move_helps():
     start = np.arange(40) % 4
 
     def squares(labels):
-        return sum(((rows[labels == g] - rows[labels == g].mean(axis=0)) ** 2).sum() for g in range(4))
+        return sum(
+            ((rows[labels == g] - rows[labels == g].mean(axis=0)) ** 2).sum() for g in range(4)
+        )
 
     labels, total = polish(rows, start, 4)
     assert total == pytest.approx(squares(labels)) and total < squares(start)
@@ -237,9 +263,18 @@ def test_the_shipped_names_hold_for_their_members(shipped, facts):
     wnids = {leaf.wnid: number for number, leaf in enumerate(shipped.classes)}
 
     def below(word):
-        return [n for wnid, n in wnids.items() if any(facts.synsets[up].lemmas[0] == word for up in facts.above(wnid))]
+        return [
+            n
+            for wnid, n in wnids.items()
+            if any(facts.synsets[up].lemmas[0] == word for up in facts.above(wnid))
+        ]
 
-    for word, name in (("dog", "dog"), ("bird", "bird"), ("reptile", "reptile"), ("insect", "invertebrate")):
+    for word, name in (
+        ("dog", "dog"),
+        ("bird", "bird"),
+        ("reptile", "reptile"),
+        ("insect", "invertebrate"),
+    ):
         shares = np.bincount(coarse[below(word)], minlength=10) / len(below(word))
         assert shares.max() > 0.9, word
         assert name in shipped.levels[0][int(shares.argmax())].name
@@ -266,7 +301,9 @@ def test_a_second_run_gives_the_same_bytes(inputs):
     build("--sizes", "4,11,30", "--seed", 1, "-o", "c.json")
     assert Hierarchy.load("c.json") != made
     assert "K=11" in run("hierarchy", "show", "--file", "a.json").stdout
-    assert build("-o", "a.json", "--sizes", "2", code=1).stderr.endswith("a.json exists; --force overwrites it\n")
+    assert build("-o", "a.json", "--sizes", "2", code=1).stderr.endswith(
+        "a.json exists; --force overwrites it\n"
+    )
 
 
 def test_classes_without_wordnet_and_equal_embeddings(inputs):
@@ -309,7 +346,13 @@ def test_shares_by_largest_remainder():
     ],
 )
 def test_bad_input_is_told_in_one_line(inputs, change, message):
-    texts = {"half": "a,n01440764\nb", "one": "a", "three": "a,b,c", "empty": "", "unknown": "a,n99999999"}
+    texts = {
+        "half": "a,n01440764\nb",
+        "one": "a",
+        "three": "a,b,c",
+        "empty": "",
+        "unknown": "a,n99999999",
+    }
     for name, text in texts.items():
         Path(f"{name}.csv").write_text(text)
     np.save("nan.npy", np.full((60, 8), np.nan))
@@ -332,20 +375,48 @@ def test_clip_embeds_the_names_with_any_open_clip_model(inputs):
 
     vision = {"image_size": 32, "layers": 1, "width": 16, "patch_size": 16, "head_width": 8}
     text = {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}
-    Path("tiny-clip.json").write_text(json.dumps({"embed_dim": 8, "vision_cfg": vision, "text_cfg": text}))
+    Path("tiny-clip.json").write_text(
+        json.dumps({"embed_dim": 8, "vision_cfg": vision, "text_cfg": text})
+    )
     open_clip.add_model_config(Path("tiny-clip.json"))
-    arguments = ["--clip", "tiny-clip", "--pretrained", "none", "--template", "a photo of a {}", "--template", "a {}"]
+    arguments = [
+        "--clip",
+        "tiny-clip",
+        "--pretrained",
+        "none",
+        "--template",
+        "a photo of a {}",
+        "--template",
+        "a {}",
+    ]
     for name in ("a.json", "b.json"):
         torch.manual_seed(0)
-        command = ["hierarchy", "build", "--classes", "classes.csv", "--sizes", "3,9", "--restarts", 2, "-o", name]
+        command = [
+            "hierarchy",
+            "build",
+            "--classes",
+            "classes.csv",
+            "--sizes",
+            "3,9",
+            "--restarts",
+            2,
+            "-o",
+            name,
+        ]
         run(*command, *arguments)
     made = Hierarchy.load("a.json")
     assert Path("a.json").read_bytes() == Path("b.json").read_bytes() and made.sizes == (3, 9)
-    assert made.about["provenance"]["embeddings"] == "CLIP tiny-clip (none), text: a photo of a {}; a {}"
+    assert (
+        made.about["provenance"]["embeddings"]
+        == "CLIP tiny-clip (none), text: a photo of a {}; a {}"
+    )
     base = ["hierarchy", "build", "--classes", "classes.csv", "-o", "c.json", "--sizes", "3"]
     (line,) = errors(run(*base, "--clip", "tiny-clip", "--template", "no place", code=1))
     assert "'no place' has no {}" in line
-    assert "cannot load CLIP no-such-model" in errors(run(*base, "--clip", "no-such-model", code=1))[-1]
+    assert (
+        "cannot load CLIP no-such-model"
+        in errors(run(*base, "--clip", "no-such-model", code=1))[-1]
+    )
 
 
 # --- showing ----------------------------------------------------------------------------------------------------------
@@ -357,14 +428,26 @@ def test_show_prints_the_tree_a_group_and_a_path(shipped, tmp_path):
         assert all(cluster.name in tree for cluster in level)
     assert "0.583   0.426" in tree and "ARI" in tree
     vulture = shipped.find("vulture")[0]
-    assert run("hierarchy", "show", "Vulture").stdout == " › ".join(shipped.path(vulture)) + "  (n01616318)\n"
-    assert run("hierarchy", "show", "n01616318").stdout == run("hierarchy", "show", "vulture").stdout
-    assert len(run("hierarchy", "show", "sunglasses").stdout.splitlines()) >= 2  # two classes have this name
+    assert (
+        run("hierarchy", "show", "Vulture").stdout
+        == " › ".join(shipped.path(vulture)) + "  (n01616318)\n"
+    )
+    assert (
+        run("hierarchy", "show", "n01616318").stdout == run("hierarchy", "show", "vulture").stdout
+    )
+    assert (
+        len(run("hierarchy", "show", "sunglasses").stdout.splitlines()) >= 2
+    )  # two classes have this name
     first = shipped.levels[0][0].name
     assert "tench" in run("hierarchy", "show", first).stdout
     record = json.loads(run("hierarchy", "show", "vulture", "--format", "json").stdout)["nodes"][0]
     assert record["level"] == "fine" and record["path"] == list(shipped.path(vulture))
-    assert json.loads(run("hierarchy", "show", "--format", "json").stdout)["quality"]["levels"][0]["size"] == 10
+    assert (
+        json.loads(run("hierarchy", "show", "--format", "json").stdout)["quality"]["levels"][0][
+            "size"
+        ]
+        == 10
+    )
     (line,) = errors(run("hierarchy", "show", "unicorn", code=1))
     assert line == "progcodec: no class or group is called 'unicorn'"
 
@@ -396,9 +479,15 @@ SOUND = {
         ({"levels": None}, "misses"),
         ({"levels": []}, "needs groups and classes"),
         ({"levels": [[{"name": "animal"}]]}, "misses 'parent'"),
-        ({"levels": [[{"name": "a", "parent": None}, {"name": "A", "parent": None}]]}, "two groups are called"),
+        (
+            {"levels": [[{"name": "a", "parent": None}, {"name": "A", "parent": None}]]},
+            "two groups are called",
+        ),
         ({"levels": [[{"name": " ", "parent": None}] * 2]}, "no name"),
-        ({"levels": [[{"name": "a", "parent": 0}, {"name": "b", "parent": None}]]}, "first level has a parent"),
+        (
+            {"levels": [[{"name": "a", "parent": 0}, {"name": "b", "parent": None}]]},
+            "first level has a parent",
+        ),
         ({"classes": [{"name": "cat", "wnid": None, "parent": 2}]}, "2 is no parent"),
         ({"classes": [{"name": "cat", "wnid": None, "parent": 0}]}, "a group is empty"),
         ({"classes": [{"name": "cat", "wnid": 7, "parent": 0}]}, "no text"),
@@ -427,7 +516,10 @@ def test_what_is_no_json_and_what_is_missing(tmp_path):
     path.write_text("{}")
     with pytest.raises(HierarchyError, match="no file of WordNet facts"):
         Taxonomy.load(path)
-    assert "No such file" in errors(run("hierarchy", "show", "--file", tmp_path / "none.json", code=1))[0]
+    assert (
+        "No such file"
+        in errors(run("hierarchy", "show", "--file", tmp_path / "none.json", code=1))[0]
+    )
 
 
 def test_data_is_found_inside_the_package_first_then_beside_it(tmp_path, monkeypatch):

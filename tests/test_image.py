@@ -10,7 +10,15 @@ import torch
 from PIL import Image
 
 from progcodec.errors import ImageError, LimitError
-from progcodec.image import as_tensor, crop, from_tensor, open_image, pad_to_multiple, to_array, to_tensor
+from progcodec.image import (
+    as_tensor,
+    crop,
+    from_tensor,
+    open_image,
+    pad_to_multiple,
+    to_array,
+    to_tensor,
+)
 
 RAMP = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3) * 2
 ORIENTATION = 0x0112
@@ -26,7 +34,13 @@ def png_claiming(width: int, height: int) -> bytes:
     """A PNG whose header is sound and whose pixels are missing."""
     header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
-    return b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk
+        + struct.pack(">I", 0)
+        + b"IDAT"
+        + struct.pack(">I", zlib.crc32(b"IDAT"))
+    )
 
 
 def one_pixel(data: bytes) -> tuple[int, ...]:
@@ -70,14 +84,22 @@ def test_16_bit_grey_is_scaled_not_clipped(form):
 
 
 def test_32_bit_grey_within_16_bits_is_scaled_and_beyond_is_refused():
-    assert one_pixel(file_of(Image.fromarray(np.array([[65535]], np.int32)), "TIFF")) == (255, 255, 255)
+    assert one_pixel(file_of(Image.fromarray(np.array([[65535]], np.int32)), "TIFF")) == (
+        255,
+        255,
+        255,
+    )
     for value in (65536, -1):
         with pytest.raises(ImageError, match="grey values"):
             open_image(file_of(Image.fromarray(np.array([[value]], np.int32)), "TIFF"))
 
 
 def test_float_grey():
-    assert one_pixel(file_of(Image.fromarray(np.array([[0.5]], np.float32)), "TIFF")) == (128, 128, 128)
+    assert one_pixel(file_of(Image.fromarray(np.array([[0.5]], np.float32)), "TIFF")) == (
+        128,
+        128,
+        128,
+    )
     for value in (1.5, float("nan")):
         with pytest.raises(ImageError, match="grey values"):
             open_image(file_of(Image.fromarray(np.array([[value]], np.float32)), "TIFF"))
@@ -99,7 +121,9 @@ def test_alpha_lies_on_white():
     assert half == (127, 127, 127)
 
 
-@pytest.mark.parametrize(("mode", "colour", "key"), [("P", 1, 1), ("L", 5, 5), ("RGB", (1, 2, 3), (1, 2, 3))])
+@pytest.mark.parametrize(
+    ("mode", "colour", "key"), [("P", 1, 1), ("L", 5, 5), ("RGB", (1, 2, 3), (1, 2, 3))]
+)
 def test_a_transparent_colour_lies_on_white_too(mode, colour, key):
     image = Image.new(mode, (2, 2), colour)
     if mode == "P":
@@ -108,7 +132,9 @@ def test_a_transparent_colour_lies_on_white_too(mode, colour, key):
 
 
 def test_cmyk():
-    red = np.array(one_pixel(file_of(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG", quality=100)), int)
+    red = np.array(
+        one_pixel(file_of(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG", quality=100)), int
+    )
     assert np.abs(red - [255, 0, 0]).max() <= 3
 
 

@@ -13,10 +13,14 @@ from progcodec.errors import CorruptError
 TABLES = Tables(gaussian_frequencies())
 
 
-def sample(seed: int, counts: list[int], indexes: list[int]) -> tuple[np.ndarray, list[tuple[int, int]]]:
+def sample(
+    seed: int, counts: list[int], indexes: list[int]
+) -> tuple[np.ndarray, list[tuple[int, int]]]:
     rng = np.random.default_rng(seed)
     runs = list(zip(indexes, counts, strict=True))
-    parts = [np.rint(rng.normal(0, 0.11 * (64 / 0.11) ** (i / 63), n)).clip(-127, 127) for i, n in runs]
+    parts = [
+        np.rint(rng.normal(0, 0.11 * (64 / 0.11) ** (i / 63), n)).clip(-127, 127) for i, n in runs
+    ]
     return np.concatenate([np.empty(0), *parts]).astype(np.int32), runs
 
 
@@ -49,7 +53,9 @@ def test_byte_by_byte():
     reader = SegmentReader(len(payload), runs, TABLES)
     for size in range(len(payload) + 1):
         reader.extend(payload[:size])
-        assert reader.count == len(decode_segment(payload[:size], len(payload), runs, TABLES).symbols)
+        assert reader.count == len(
+            decode_segment(payload[:size], len(payload), runs, TABLES).symbols
+        )
     np.testing.assert_array_equal(reader.symbols, symbols)
 
 

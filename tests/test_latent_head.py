@@ -28,7 +28,9 @@ def tiny_head(tiny_codec) -> HeadFile:
     head = LatentHead(config)
     torch.nn.init.normal_(head.leave.weight)  # an untrained head says about the same of everything
     codec = tiny_codec.fingerprint.hex()
-    return HeadFile(config, head.state_dict(), Calibration.neutral(GROUPS), codec, {"licence": "none"})
+    return HeadFile(
+        config, head.state_dict(), Calibration.neutral(GROUPS), codec, {"licence": "none"}
+    )
 
 
 @pytest.fixture
@@ -60,11 +62,15 @@ def test_the_default_head_is_small(tmp_path):
     head = LatentHead(config)
     assert sum(parameter.numel() for parameter in head.parameters()) <= 3_000_000
     groups = np.stack((np.arange(1000) // 100, np.arange(1000) // 10))
-    HeadFile(config, head.state_dict(), Calibration.neutral(groups), "00000000").save(tmp_path / "h.safetensors")
+    HeadFile(config, head.state_dict(), Calibration.neutral(groups), "00000000").save(
+        tmp_path / "h.safetensors"
+    )
     assert (tmp_path / "h.safetensors").stat().st_size <= 6_000_000
 
 
-@pytest.mark.parametrize("setting", [{"width": 0}, {"classes": 1.5}, {"depth": True}, {"dropout": 1.0}])
+@pytest.mark.parametrize(
+    "setting", [{"width": 0}, {"classes": 1.5}, {"depth": True}, {"dropout": 1.0}]
+)
 def test_bad_configs(setting):
     with pytest.raises(ValueError, match=next(iter(setting))):
         HeadConfig(**setting)
@@ -75,9 +81,13 @@ def test_saved_and_loaded_it_says_the_same(tiny_codec, tiny_head, path, small_ph
     loaded = LatentClassifier.load(tiny_codec, path)
     assert loaded.classes == CLASSES and loaded.metadata == {"licence": "none"}
     mine = LatentClassifier(tiny_head).probabilities(tiny_codec, [latent])
-    assert np.allclose(loaded.probabilities(tiny_codec, [latent]), mine, atol=5e-3)  # half precision
+    assert np.allclose(
+        loaded.probabilities(tiny_codec, [latent]), mine, atol=5e-3
+    )  # half precision
     by_name = load_classifier(f"builtin@{path}", tiny_codec)
-    assert np.array_equal(by_name.probabilities(tiny_codec, [latent]), loaded.probabilities(tiny_codec, [latent]))
+    assert np.array_equal(
+        by_name.probabilities(tiny_codec, [latent]), loaded.probabilities(tiny_codec, [latent])
+    )
 
 
 def test_any_cut_gives_probabilities(tiny_codec, tiny_head, small_photograph):
@@ -89,7 +99,11 @@ def test_any_cut_gives_probabilities(tiny_codec, tiny_head, small_photograph):
         latent = tiny_codec.decode_latent(data, max_bytes=n)
         rows.append(classifier.probabilities(tiny_codec, [latent])[0])
         bits.append(latent.bits)
-    assert np.isfinite(rows).all() and np.allclose(np.sum(rows, axis=1), 1, atol=1e-12) and np.min(rows) >= 0
+    assert (
+        np.isfinite(rows).all()
+        and np.allclose(np.sum(rows, axis=1), 1, atol=1e-12)
+        and np.min(rows) >= 0
+    )
     assert np.array(rows).dtype == np.float64 and len(np.unique(np.round(rows, 6), axis=0)) > 5
     assert min(bits) == 0
 
@@ -103,11 +117,16 @@ def test_latent_bits_are_those_of_the_payloads(tiny_codec, small_photograph):
     for n in range(parse(data).header_size, len(data) + 1, 23):
         expected = 8 * sum(len(segment.payload) for segment in parse(data[:n]).segments)
         assert tiny_codec.decode_latent(data[:n]).bits == expected
-    assert tiny_codec.decode_latent(data).bits == pytest.approx(tiny_codec.estimate_bits(small_photograph), abs=4 * 8 + 8)
+    assert tiny_codec.decode_latent(data).bits == pytest.approx(
+        tiny_codec.estimate_bits(small_photograph), abs=4 * 8 + 8
+    )
 
 
 def test_bits_do_not_count_checksums(tiny_codec, small_photograph):
-    bits = {tiny_codec.decode_latent(tiny_codec.encode(small_photograph, checksums=on)).bits for on in (True, False)}
+    bits = {
+        tiny_codec.decode_latent(tiny_codec.encode(small_photograph, checksums=on)).bits
+        for on in (True, False)
+    }
     assert len(bits) == 1
     short = truncate(tiny_codec.encode(small_photograph), level="coarse")
     assert tiny_codec.decode_latent(short).bits < bits.pop()

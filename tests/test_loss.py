@@ -39,7 +39,10 @@ def crops() -> torch.Tensor:
     """Float (4, 3, 64, 96) in [0, 1]."""
     with Image.open(PHOTOGRAPH) as image:
         pixels = np.asarray(image.convert("RGB"))
-    pieces = [pixels[top : top + 64, left : left + 96] for top, left in ((100, 50), (200, 300), (300, 500), (30, 400))]
+    pieces = [
+        pixels[top : top + 64, left : left + 96]
+        for top, left in ((100, 50), (200, 300), (300, 500), (30, 400))
+    ]
     return torch.from_numpy(np.stack(pieces)).permute(0, 3, 1, 2).float() / 255
 
 
@@ -50,7 +53,11 @@ def mean_loss(path: Path, crops: torch.Tensor, which: str = "weights") -> float:
     torch.manual_seed(5)
     with torch.no_grad():
         draws = [loss.forward(model.model, model.bottleneck, crops) for _ in range(12)]
-        return float(np.mean([float(loss.objective(out, crops, loss.PRESETS["shipped"])[0]) for out in draws]))
+        return float(
+            np.mean(
+                [float(loss.objective(out, crops, loss.PRESETS["shipped"])[0]) for out in draws]
+            )
+        )
 
 
 def test_the_loss_falls(trained, crops, tmp_path):
@@ -65,20 +72,28 @@ def test_the_trained_codec_is_the_exported_one(trainer, trained, crops, monkeypa
     codec = Codec.load(trained, "cpu")
     trainer.both.load_state_dict(trainer.average)
     model = copy.deepcopy(trainer.model)
-    exported = {k: v.float() for k, v in checkpoint.tensors.items() if not k.startswith(("tables.", "scale_path."))}
+    exported = {
+        k: v.float()
+        for k, v in checkpoint.tensors.items()
+        if not k.startswith(("tables.", "scale_path."))
+    }
     missing, unexpected = model.load_state_dict(exported, strict=False)
     assert not unexpected and all(name.startswith("scale_path.") for name in missing)
 
     rounded, indexes = [], []
     original_round, original_received = loss._round, loss._received
     monkeypatch.setattr(loss, "_round", lambda x: rounded.append(original_round(x)) or rounded[-1])
-    monkeypatch.setattr(loss, "_received", lambda i, *rest: indexes.append(i) or original_received(i, *rest))
+    monkeypatch.setattr(
+        loss, "_received", lambda i, *rest: indexes.append(i) or original_received(i, *rest)
+    )
     with torch.no_grad():
         loss.forward(model, trainer.bottleneck, crops)
     z, symbols = rounded[0], torch.cat(rounded[1:], 1)
     latents = codec.decode_latents(codec.encode_batch(list(crops)))
     decoded = np.stack([latent.q for latent in latents])
-    assert (symbols != 0).float().mean() > 0.01 and len(z.unique()) > 2  # equality of zeros would prove nothing
+    assert (symbols != 0).float().mean() > 0.01 and len(
+        z.unique()
+    ) > 2  # equality of zeros would prove nothing
     # Floats within rounding of a tie may fall on either side, as the two forwards order their sums differently.
     assert (np.stack([latent.z for latent in latents]) != z.numpy()).mean() < 0.005
     assert (decoded != symbols.numpy()).mean() < 0.005
@@ -108,7 +123,10 @@ def test_received_symbols_are_prefixes_of_the_coding_order(seed):
     assert mask[kind == 1, : offsets[2]].all() and not mask[kind == 1, offsets[2] :].any()
     lengths = []
     for i in (kind == 2).nonzero()[:, 0].tolist():
-        order = [coding_order(indexes[i, a:b].numpy().astype(np.uint8)) + a * 12 for a, b in itertools.pairwise(offsets)]
+        order = [
+            coding_order(indexes[i, a:b].numpy().astype(np.uint8)) + a * 12
+            for a, b in itertools.pairwise(offsets)
+        ]
         order = torch.from_numpy(np.concatenate(order))
         there = mask[i].reshape(-1)[order]
         count = int(there.sum())
@@ -126,16 +144,28 @@ def test_cuts_can_be_drawn_from_a_range(trainer, crops):
     pixels, rates = crops.shape[2] * crops.shape[3], []
     for _ in range(25):
         with torch.no_grad():
-            out = loss.forward(trainer.model, trainer.bottleneck, crops, (0, 0, 1), loss.Prefixes(cut_range=(0.5, 2.0)))
+            out = loss.forward(
+                trainer.model,
+                trainer.bottleneck,
+                crops,
+                (0, 0, 1),
+                loss.Prefixes(cut_range=(0.5, 2.0)),
+            )
         rates += (out.cut_bits / pixels).tolist()
     assert min(rates) >= 0.5 and max(rates) <= 2.0
-    assert np.log2(rates).mean() == pytest.approx(0, abs=0.2) and np.log2(rates).std() == pytest.approx(12**-0.5 * 2, abs=0.1)
+    assert np.log2(rates).mean() == pytest.approx(0, abs=0.2) and np.log2(
+        rates
+    ).std() == pytest.approx(12**-0.5 * 2, abs=0.1)
 
     shares, shortfall = loss.cut_place(out._replace(cut_bits=out.hyper_bits / 4))
     assert (shares[:, 0] == 1).all() and (shortfall < 0).all()
     for relief in (0.0, 0.5, 2.0):
-        falling = loss._cut_lambda(loss.LossWeights(relief=relief), out._replace(cut_bits=out.hyper_bits / 4))
-        torch.testing.assert_close(falling, loss.PRESETS["shipped"].distortion[0] * (relief * shortfall).exp())
+        falling = loss._cut_lambda(
+            loss.LossWeights(relief=relief), out._replace(cut_bits=out.hyper_bits / 4)
+        )
+        torch.testing.assert_close(
+            falling, loss.PRESETS["shipped"].distortion[0] * (relief * shortfall).exp()
+        )
 
 
 def test_the_objective_is_finite_and_trains_everything(trainer, crops):
@@ -162,7 +192,9 @@ def test_more_weight_on_distortion_costs_more(trainer, crops):
     torch.manual_seed(0)
     with torch.no_grad():
         out = loss.forward(trainer.model, trainer.bottleneck, crops)
-        paper, shipped = (loss.objective(out, crops, loss.PRESETS[name])[0] for name in ("paper", "shipped"))
+        paper, shipped = (
+            loss.objective(out, crops, loss.PRESETS[name])[0] for name in ("paper", "shipped")
+        )
     assert loss.PRESETS["paper"].distortion == (1e-4, 1e-3, 1e-2)
     assert paper < shipped
     with pytest.raises(ValueError):

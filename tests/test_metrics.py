@@ -43,12 +43,16 @@ def test_bd_rate_of_a_scaled_rate(factor, percent):
 
 
 def test_bd_psnr_of_a_lifted_curve():
-    assert metrics.bd_psnr(REFERENCE, [(rate, value + 1.25) for rate, value in REFERENCE]) == pytest.approx(1.25)
+    assert metrics.bd_psnr(
+        REFERENCE, [(rate, value + 1.25) for rate, value in REFERENCE]
+    ) == pytest.approx(1.25)
 
 
 def test_straight_lines_by_hand():
     # log2(rate) against PSNR: slope 1/6 against 1/3 from the same start, so the mean log2-ratio over 30..36 is 1/2
-    assert metrics.bd_rate([(1, 30), (2, 36)], [(1, 30), (4, 36)]) == pytest.approx(100 * (2**0.5 - 1))
+    assert metrics.bd_rate([(1, 30), (2, 36)], [(1, 30), (4, 36)]) == pytest.approx(
+        100 * (2**0.5 - 1)
+    )
     assert metrics.rate_at([(1, 30), (4, 36)], 33) == pytest.approx(2)
 
 
@@ -73,7 +77,14 @@ def test_fallen_points_are_passed_over():
 
 @pytest.mark.parametrize(
     "curve",
-    [[], [(1, 30)], [(1, 30), (2, 29)], [(0, 30), (1, 31)], [(1, 30), (2, math.inf)], [(math.nan, 30), (2, 31)]],
+    [
+        [],
+        [(1, 30)],
+        [(1, 30), (2, 29)],
+        [(0, 30), (1, 31)],
+        [(1, 30), (2, math.inf)],
+        [(math.nan, 30), (2, 31)],
+    ],
 )
 def test_what_is_no_curve(curve):
     with pytest.raises(ValueError, match="curve needs"):

@@ -12,7 +12,9 @@ from tests.conftest import noise_image
 def test_a_table_is_escaped_text():
     html = table("a < b", ("x", "y"), [(1234567, None), ("<b>", 0.5)])
     assert html.startswith("<table><caption>a &lt; b</caption><tr><th>x</th><th>y</th></tr>")
-    assert html.endswith("<tr><td>1,234,567</td><td></td></tr><tr><td>&lt;b&gt;</td><td>0.5</td></tr></table>")
+    assert html.endswith(
+        "<tr><td>1,234,567</td><td></td></tr><tr><td>&lt;b&gt;</td><td>0.5</td></tr></table>"
+    )
 
 
 def test_a_stream(tiny_codec):
@@ -21,17 +23,32 @@ def test_a_stream(tiny_codec):
     assert [part.state for part in whole.segments] == ["whole, checked"] * 4
     coarse = whole.segments[1].end
     cut = progcodec.info(data[: coarse + 9])
-    assert [part.state for part in cut.segments] == ["whole, checked", "whole, checked", "cut", "absent"]
+    assert [part.state for part in cut.segments] == [
+        "whole, checked",
+        "whole, checked",
+        "cut",
+        "absent",
+    ]
     html = cut._repr_html_()
-    assert f"60 × 40 pixels, {coarse + 9:,} bytes" in html and f"<td>coarse</td><td>{whole.segments[1].start}</td>" in html
+    assert (
+        f"60 × 40 pixels, {coarse + 9:,} bytes" in html
+        and f"<td>coarse</td><td>{whole.segments[1].start}</td>" in html
+    )
     assert html.count("<tr>") == 5 and "quality +0" in html
 
 
 def test_an_answer():
     (answer,) = answers(np.array([[0.7, 0.1, 0.05, 0.05, 0.05, 0.05]]), TREE, confidence=0.75)
     html = answer._repr_html_()
-    assert all(f"<td>{guess.level}</td><td>{guess.name}</td><td>{guess.probability:.1%}</td>" in html for guess in answer.path)
-    assert html.count("<td>sure</td>") == 2 and html.count("<td>unsure</td>") == 1 and f"<caption>{answer}</caption>" in html
+    assert all(
+        f"<td>{guess.level}</td><td>{guess.name}</td><td>{guess.probability:.1%}</td>" in html
+        for guess in answer.path
+    )
+    assert (
+        html.count("<td>sure</td>") == 2
+        and html.count("<td>unsure</td>") == 1
+        and f"<caption>{answer}</caption>" in html
+    )
 
 
 def test_reprs_are_one_short_line(tiny_codec):

@@ -26,7 +26,9 @@ def test_runs_describe_the_order():
     assert ordering.runs(np.zeros((3, 0, 2), np.uint8)) == []
 
 
-@pytest.mark.parametrize("indexes", [np.full((1, 1, 1), 64), np.full((1, 1, 1), -1), np.zeros((1, 1, 1))])
+@pytest.mark.parametrize(
+    "indexes", [np.full((1, 1, 1), 64), np.full((1, 1, 1), -1), np.zeros((1, 1, 1))]
+)
 def test_indexes_out_of_range_are_refused(indexes):
     for function in (ordering.coding_order, ordering.runs):
         with pytest.raises(ValueError):

@@ -47,7 +47,9 @@ def test_operations_of_the_tiny_model_follow_from_its_shape(tiny_codec):
 def test_growth(tiny_checkpoint, pixels, tmp_path):
     for megapixels in (0.05, 0.3):
         shape = enlarged(pixels, megapixels).shape
-        assert shape[0] * shape[1] == pytest.approx(megapixels * 1e6, rel=0.02) and shape[1] > shape[0]
+        assert (
+            shape[0] * shape[1] == pytest.approx(megapixels * 1e6, rel=0.02) and shape[1] > shape[0]
+        )
     (row,) = grow(str(tiny_checkpoint), pixels, 1, (0.05,))
     assert row.peak >= row.base > 0 and row.bytes > 100
     rows = [Grown(int(m * 1e6), m, 2 * m, 100, 100 + 50 * m, 1) for m in (0.05, 1, 10)]
@@ -60,7 +62,16 @@ def test_the_command(tiny_checkpoint, pixels, tmp_path):
     from PIL import Image
 
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    arguments = ["--images", str(tmp_path / "a.png"), "--model", str(tiny_checkpoint), "--repeats", "1", "--threads", "1"]
+    arguments = [
+        "--images",
+        str(tmp_path / "a.png"),
+        "--model",
+        str(tiny_checkpoint),
+        "--repeats",
+        "1",
+        "--threads",
+        "1",
+    ]
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
     for word in ("bmshj2018_hyperprior", "range coding", "analysis g_a", "progcodec truncate"):

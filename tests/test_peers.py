@@ -14,7 +14,9 @@ from progcodec.evaluation.sources import read_pictures
 
 def smooth_picture(height=64, width=80):
     down, right = np.mgrid[:height, :width] / 16
-    return np.stack([120 + 90 * np.sin(down + c) * np.cos(right) for c in range(3)], axis=-1).astype(np.uint8)
+    return np.stack(
+        [120 + 90 * np.sin(down + c) * np.cos(right) for c in range(3)], axis=-1
+    ).astype(np.uint8)
 
 
 @pytest.mark.parametrize("peer", peers.peers(), ids=lambda peer: peer.name)

@@ -84,7 +84,16 @@ def test_only_importing_the_module_registers():
 
 def test_opening_needs_neither_torch_nor_numpy(file):
     code = f"from PIL import Image; import progcodec.pillow; im = Image.open({str(file)!r}); im.info; im.draft(None, (9, 9))"
-    assert loaded_by(f"{code}; Image.open({str(file)!r}).verify()", "torch", "numpy", "constriction", "safetensors") == set()
+    assert (
+        loaded_by(
+            f"{code}; Image.open({str(file)!r}).verify()",
+            "torch",
+            "numpy",
+            "constriction",
+            "safetensors",
+        )
+        == set()
+    )
     code += f"; progcodec.pillow.register(model={str(GOLDEN / 'tiny.safetensors')!r}); im.load()"
     assert "torch" in loaded_by(code, "torch")
 
@@ -134,14 +143,23 @@ def test_open_is_lazy(decoded):
 def test_info_agrees_with_the_library_at_every_cut(end):
     info = progcodec.info(WHOLE[:end])
     levels = tuple(part.name for part in info.segments[1:] if part.complete)
-    facts = {"bytes": end, "levels": levels, "model": info.fingerprint, "checksums": True, "quality_step": 0}
+    facts = {
+        "bytes": end,
+        "levels": levels,
+        "model": info.fingerprint,
+        "checksums": True,
+        "quality_step": 0,
+    }
     assert opened(WHOLE[:end]).info == facts
 
 
 def test_info_without_checksums():
     data = (GOLDEN / "v1-50x33-no-checksums.shc").read_bytes()
     image = opened(data)
-    assert image.info["levels"] == ("coarse", "intermediate", "fine") and image.info["checksums"] is False
+    assert (
+        image.info["levels"] == ("coarse", "intermediate", "fine")
+        and image.info["checksums"] is False
+    )
     assert opened(data[:-1]).info["levels"] == ("coarse", "intermediate")
 
 
@@ -153,7 +171,9 @@ def test_a_loaded_picture_is_what_the_codec_decodes(file, decoded):
     assert image.getpixel((5, 5)) == tuple(decoded(WHOLE)[5, 5])
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.integers(0, len(WHOLE)))
 def test_any_cut_opens_or_is_unidentified(decoded, end):
     if end < HEADER.size:
@@ -165,7 +185,9 @@ def test_any_cut_opens_or_is_unidentified(decoded, end):
         opened(WHOLE[:end]).verify()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.integers(0, len(WHOLE) - 1), st.integers(1, 255))
 def test_any_damage_is_an_oserror_or_a_bomb(at, flip):
     damaged = bytearray(WHOLE)
@@ -216,7 +238,10 @@ def test_a_level(decoded, level):
     image = opened(WHOLE)
     image.level = level
     assert image.level == level and np.array_equal(np.asarray(image), decoded(WHOLE, level=level))
-    assert np.array_equal(np.asarray(progcodec.pillow.open(io.BytesIO(WHOLE), level=level)), decoded(WHOLE, level=level))
+    assert np.array_equal(
+        np.asarray(progcodec.pillow.open(io.BytesIO(WHOLE), level=level)),
+        decoded(WHOLE, level=level),
+    )
 
 
 @pytest.mark.parametrize("budget", [HEADER.size, 60, 150, 10**9])
@@ -261,7 +286,14 @@ def test_wrong_choices(file):
 
 @pytest.mark.parametrize(
     ("size", "level"),
-    [((96, 64), None), ((25, 17), None), ((24, 16), "intermediate"), ((24, 64), None), ((6, 4), "coarse"), ((1, 1), "coarse")],
+    [
+        ((96, 64), None),
+        ((25, 17), None),
+        ((24, 16), "intermediate"),
+        ((24, 64), None),
+        ((6, 4), "coarse"),
+        ((1, 1), "coarse"),
+    ],
 )
 def test_draft(size, level):
     image = opened(WHOLE)
@@ -278,7 +310,10 @@ def test_the_level_of_a_draft_is_good_enough(photograph, factor, level):
     image.draft(None, size)
     assert image.level == level
     bicubic = Image.Resampling.BICUBIC
-    assert psnr(np.asarray(image.resize(size, bicubic)), np.asarray(photograph.resize(size, bicubic))) > 37
+    assert (
+        psnr(np.asarray(image.resize(size, bicubic)), np.asarray(photograph.resize(size, bicubic)))
+        > 37
+    )
 
 
 def test_draft_never_takes_more_than_was_chosen():
@@ -308,7 +343,12 @@ def test_thumbnail(decoded):
 def test_copies_and_pickles(decoded):
     pixels = decoded(WHOLE)
     for loaded in (False, True):
-        for duplicate in (Image.Image.copy, copy.copy, copy.deepcopy, lambda image: pickle.loads(pickle.dumps(image))):
+        for duplicate in (
+            Image.Image.copy,
+            copy.copy,
+            copy.deepcopy,
+            lambda image: pickle.loads(pickle.dumps(image)),
+        ):
             image = opened(WHOLE)
             if loaded:
                 image.load()
@@ -398,7 +438,14 @@ def test_a_damaged_length_is_told_when_loading():
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\x93SHC", WHOLE[: HEADER.size - 1], b"\x93SHC" + bytes(60), WHOLE[:9] + b"?" + WHOLE[10:]]
+    "data",
+    [
+        b"",
+        b"\x93SHC",
+        WHOLE[: HEADER.size - 1],
+        b"\x93SHC" + bytes(60),
+        WHOLE[:9] + b"?" + WHOLE[10:],
+    ],
 )
 @pytest.mark.filterwarnings("ignore:image file could not be identified")
 def test_a_broken_header_is_not_identified(data):
@@ -409,7 +456,10 @@ def test_a_broken_header_is_not_identified(data):
 
 
 def test_a_later_version_is_warned_of():
-    with pytest.warns(UserWarning, match=".shc version 7 is not known"), pytest.raises(UnidentifiedImageError):
+    with (
+        pytest.warns(UserWarning, match=".shc version 7 is not known"),
+        pytest.raises(UnidentifiedImageError),
+    ):
         opened(WHOLE[:4] + b"\x07" + WHOLE[5:])
 
 
@@ -424,11 +474,15 @@ def test_only_shc_files_are_opened(tmp_path):
 def test_models(file, tiny_checkpoint, decoded):
     progcodec.pillow.register()
     image = Image.open(file)
-    with pytest.raises(OSError, match=r"name its checkpoint \(progcodec.pillow.register\(model=...\) does\)") as caught:
+    with pytest.raises(
+        OSError, match=r"name its checkpoint \(progcodec.pillow.register\(model=...\) does\)"
+    ) as caught:
         image.load()
     assert isinstance(caught.value.__cause__, WrongModelError)
     progcodec.pillow.register(model=tiny_checkpoint, device="cpu")
-    assert np.array_equal(np.asarray(image), decoded(WHOLE))  # The same picture, once the model is known.
+    assert np.array_equal(
+        np.asarray(image), decoded(WHOLE)
+    )  # The same picture, once the model is known.
     progcodec.pillow.register(model="no/such.safetensors")
     with pytest.raises(OSError) as caught:
         Image.open(file).load()
@@ -440,14 +494,19 @@ def test_models(file, tiny_checkpoint, decoded):
 def test_shipped_models_are_found_beside_a_registered_one():
     picture = Image.new("RGB", (32, 32), "teal")
     data = saved(picture, model="lite")
-    assert np.array_equal(np.asarray(opened(data)), np.asarray(progcodec.decode(data, device="cpu")))
+    assert np.array_equal(
+        np.asarray(opened(data)), np.asarray(progcodec.decode(data, device="cpu"))
+    )
     assert opened(data).info["model"] != HEADER.fingerprint.hex()
 
 
 def test_limits(monkeypatch, tiny_checkpoint):
     huge = Header(16000, 8000, b"abcd").to_bytes()
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200_000_000)
-    with pytest.raises(Image.DecompressionBombError, match="16000 x 8000 pixels are more than the limit of 120,000,000"):
+    with pytest.raises(
+        Image.DecompressionBombError,
+        match="16000 x 8000 pixels are more than the limit of 120,000,000",
+    ):
         opened(huge)
     progcodec.pillow.register(model=tiny_checkpoint, max_pixels=128_000_000)
     assert opened(huge).size == (16000, 8000)
@@ -473,11 +532,16 @@ def test_save(tmp_path, small_photograph, tiny_codec):
     assert path.read_bytes() == tiny_codec.encode(small_photograph)
 
 
-@pytest.mark.parametrize("limit", [{"level": "coarse"}, {"max_bytes": 100}, {"bpp": 0.2}, {"level": "fine"}, {"max_bytes": None}])
+@pytest.mark.parametrize(
+    "limit",
+    [{"level": "coarse"}, {"max_bytes": 100}, {"bpp": 0.2}, {"level": "fine"}, {"max_bytes": None}],
+)
 def test_save_a_part(small_photograph, tiny_codec, limit):
     whole = tiny_codec.encode(small_photograph)
     given = {name: value for name, value in limit.items() if value is not None}
-    assert saved(small_photograph, **limit) == (progcodec.truncate(whole, **given) if given else whole)
+    assert saved(small_photograph, **limit) == (
+        progcodec.truncate(whole, **given) if given else whole
+    )
 
 
 @pytest.mark.parametrize(
@@ -497,7 +561,9 @@ def test_wrong_options(tmp_path, options, message):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "I;16"])
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "LA", "P", "PA", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "I;16"]
+)
 def test_modes_are_converted_as_the_library_does(mode, small_photograph, tiny_codec):
     picture = small_photograph
     if mode in ("RGBA", "LA", "PA"):
@@ -514,7 +580,11 @@ def test_modes_are_converted_as_the_library_does(mode, small_photograph, tiny_co
 def test_transparency_of_a_palette(small_photograph, tiny_codec):
     picture = small_photograph.convert("P")
     picture.info["transparency"] = int(np.bincount(np.asarray(picture).ravel()).argmax())
-    assert saved(picture) == tiny_codec.encode(picture) != tiny_codec.encode(small_photograph.convert("P"))
+    assert (
+        saved(picture)
+        == tiny_codec.encode(picture)
+        != tiny_codec.encode(small_photograph.convert("P"))
+    )
 
 
 def test_what_cannot_be_converted_is_an_oserror():
@@ -524,7 +594,9 @@ def test_what_cannot_be_converted_is_an_oserror():
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_pictures_are_saved_upright_as_by_the_command_line(tmp_path, small_photograph, tiny_codec, orientation):
+def test_pictures_are_saved_upright_as_by_the_command_line(
+    tmp_path, small_photograph, tiny_codec, orientation
+):
     from progcodec.image import open_image
 
     exif = Image.Exif()
@@ -544,7 +616,9 @@ def test_over_the_file_it_was_read_from(file, tiny_codec, decoded):
 
 def test_the_model_of_one_file(small_photograph, tiny_checkpoint, tiny_codec):
     progcodec.pillow.register()
-    assert saved(small_photograph, model=tiny_checkpoint, device="cpu") == tiny_codec.encode(small_photograph)
+    assert saved(small_photograph, model=tiny_checkpoint, device="cpu") == tiny_codec.encode(
+        small_photograph
+    )
 
 
 # --- the example ----------------------------------------------------------------------------------------------------------
@@ -560,15 +634,33 @@ def test_the_dataset_reads_at_a_byte_budget(tmp_path, tiny_checkpoint, decoded):
     for budget in (60, None):
         dataset = shc_folder(tmp_path, max_bytes=budget, model=tiny_checkpoint)
         assert len(dataset) == 2 and dataset[1].shape == (3, 64, 96)
-        assert np.array_equal((dataset[1] * 255).round().numpy().transpose(1, 2, 0), decoded(WHOLE, max_bytes=budget))
+        assert np.array_equal(
+            (dataset[1] * 255).round().numpy().transpose(1, 2, 0), decoded(WHOLE, max_bytes=budget)
+        )
 
 
 def test_the_example_runs_on_a_folder_with_workers(tmp_path, tiny_checkpoint):
     for name in ("a.shc", "b.shc", "c.shc"):
         (tmp_path / name).write_bytes(WHOLE)
-    command = [sys.executable, str(EXAMPLE), str(tmp_path), "--bytes", "60", "9999", "--model", str(tiny_checkpoint)]
+    command = [
+        sys.executable,
+        str(EXAMPLE),
+        str(tmp_path),
+        "--bytes",
+        "60",
+        "9999",
+        "--model",
+        str(tiny_checkpoint),
+    ]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([*command, "--workers", "2"], capture_output=True, text=True, check=True, timeout=240, env=env)
+    done = subprocess.run(
+        [*command, "--workers", "2"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=240,
+        env=env,
+    )
     lines = done.stdout.splitlines()
     assert len(lines) == 2 and all("(3, 3, 64, 96)" in line for line in lines)
     part, whole = (float(line.split(" dB")[0].split()[-1]) for line in lines)

@@ -15,7 +15,13 @@ from progcodec.codec import Codec
 from progcodec.config import Q_MAX, QUALITY_MAX, SCALE_COUNT, SCALE_MAX, SCALE_MIN
 from progcodec.evaluation.metrics import psnr
 from progcodec.network import quality_maps
-from progcodec.network.quality import MAGNITUDE_STEPS, SCALE_RATIO, magnitude_table, step_numerator, step_size
+from progcodec.network.quality import (
+    MAGNITUDE_STEPS,
+    SCALE_RATIO,
+    magnitude_table,
+    step_numerator,
+    step_size,
+)
 from progcodec.network.quality_maps import index_map
 from progcodec.network.scale import ACTIVATION_MAX, ACTIVATION_STEPS
 from progcodec.streaming import StreamDecoder
@@ -23,7 +29,23 @@ from tests.command import run
 from tests.conftest import GOLDEN, noise_image
 
 QUALITIES = range(-QUALITY_MAX, QUALITY_MAX + 1)
-STEPS = (269697, 220346, 180025, 147083, 120169, 98179, 80214, 65536, 53543, 43745, 35741, 29200, 23857, 19491, 15925)
+STEPS = (
+    269697,
+    220346,
+    180025,
+    147083,
+    120169,
+    98179,
+    80214,
+    65536,
+    53543,
+    43745,
+    35741,
+    29200,
+    23857,
+    19491,
+    15925,
+)
 """Frozen: S at qualities -7 to 7."""
 CODEC = Codec.load(GOLDEN / "tiny.safetensors", device="cpu")
 
@@ -35,7 +57,9 @@ def test_steps_are_frozen_and_what_is_said():
     assert tuple(step_numerator(quality) for quality in QUALITIES) == STEPS
     assert Fraction(*SCALE_RATIO) == Fraction(str(SCALE_MAX)) / Fraction(str(SCALE_MIN))
     for quality in QUALITIES:
-        assert step_size(quality) == pytest.approx((SCALE_MAX / SCALE_MIN) ** (-2 * quality / 63), rel=1e-4)
+        assert step_size(quality) == pytest.approx(
+            (SCALE_MAX / SCALE_MIN) ** (-2 * quality / 63), rel=1e-4
+        )
         assert float(np.float32(step_size(quality))) == step_size(quality)  # exact on every device
 
 
@@ -46,7 +70,11 @@ def test_magnitudes_are_exact_and_eight_bit():
         assert len(table) == Q_MAX + 1 and table[0] == 0 and max(table) <= ACTIVATION_MAX
         assert list(table) == sorted(table)
         for n, value in enumerate(table):  # value = floor(16 log2(1 + n step)), by fractions
-            assert 2**value <= (1 + n * Fraction(step_numerator(quality), 2**16)) ** 16 < 2 ** (value + 1)
+            assert (
+                2**value
+                <= (1 + n * Fraction(step_numerator(quality), 2**16)) ** 16
+                < 2 ** (value + 1)
+            )
     assert magnitude_table(0) == tuple(((1 + n) ** 16).bit_length() - 1 for n in range(Q_MAX + 1))
 
 
@@ -55,8 +83,15 @@ def test_index_maps_are_what_their_generator_makes():
     assert index_map(0) == tuple(range(SCALE_COUNT))
     for quality in QUALITIES:
         row = index_map(quality)
-        assert len(row) == SCALE_COUNT and list(row) == sorted(row) and 0 <= row[0] and row[-1] < SCALE_COUNT
-        assert list(row[24:]) == [min(index + 2 * quality, 63) for index in range(24, 64)]  # a shift but for small σ
+        assert (
+            len(row) == SCALE_COUNT
+            and list(row) == sorted(row)
+            and 0 <= row[0]
+            and row[-1] < SCALE_COUNT
+        )
+        assert list(row[24:]) == [
+            min(index + 2 * quality, 63) for index in range(24, 64)
+        ]  # a shift but for small σ
 
 
 @pytest.mark.parametrize("quality", [-8, 8, 1.0, True, "3", None])
@@ -81,9 +116,15 @@ def test_noise_in_the_mean_path_changes_no_symbol(quality, small_photograph, mon
     mean = CODEC.walker.mean_path.mean
     generator = torch.Generator().manual_seed(3)
     noise = lambda x: x * (1 + 1e-3 * torch.rand(x.shape, generator=generator))
-    monkeypatch.setattr(CODEC.walker.mean_path, "mean", lambda *inputs: noise(mean(*inputs)), raising=False)
+    monkeypatch.setattr(
+        CODEC.walker.mean_path, "mean", lambda *inputs: noise(mean(*inputs)), raising=False
+    )
     noisy = CODEC.decode_latent(data)
-    assert not torch.equal(clean.y, noisy.y) and np.array_equal(clean.q, noisy.q) and clean.quality == quality
+    assert (
+        not torch.equal(clean.y, noisy.y)
+        and np.array_equal(clean.q, noisy.q)
+        and clean.quality == quality
+    )
 
 
 PICTURES = st.builds(
@@ -93,7 +134,12 @@ PICTURES = st.builds(
 
 
 @settings(deadline=None, max_examples=60)
-@given(picture=PICTURES, quality=st.sampled_from(QUALITIES), share=st.floats(0, 1), checksums=st.booleans())
+@given(
+    picture=PICTURES,
+    quality=st.sampled_from(QUALITIES),
+    share=st.floats(0, 1),
+    checksums=st.booleans(),
+)
 def test_any_cut_of_any_quality_holds_the_first_symbols(picture, quality, share, checksums):
     data = CODEC.encode(picture, quality=quality, checksums=checksums)
     start = container.parse_header(data).size
@@ -102,14 +148,18 @@ def test_any_cut_of_any_quality_holds_the_first_symbols(picture, quality, share,
     offsets = CODEC.config.offsets
     for s, written in enumerate(CODEC.trace([picture], quality=quality)[0]):
         values = latent.z if s == 0 else latent.q[offsets[s - 1] : offsets[s]]
-        expected = np.where(np.arange(len(written.symbols)) < latent.received[s], written.symbols, 0)
+        expected = np.where(
+            np.arange(len(written.symbols)) < latent.received[s], written.symbols, 0
+        )
         assert np.array_equal(ordering.gather(values, written.order), expected)
     if share == 1:
         assert latent.received == latent.total
     decoder = StreamDecoder(codec=CODEC)
     for at in range(0, len(part), 61):
         decoder.feed(part[at : at + 61])
-    assert np.array_equal(decoder.latent().q, latent.q) and torch.equal(decoder.latent().y, latent.y)
+    assert np.array_equal(decoder.latent().q, latent.q) and torch.equal(
+        decoder.latent().y, latent.y
+    )
     assert CODEC.decode(part).size == picture.shape[1::-1]
 
 
@@ -160,7 +210,18 @@ def test_in_the_library(small_photograph, tiny_checkpoint):
 
 def test_on_the_command_line(tmp_path, small_photograph, tiny_checkpoint):
     small_photograph.save(tmp_path / "a.png")
-    line = ["encode", tmp_path / "a.png", "--model", tiny_checkpoint, "--device", "cpu", "--quality", "-4", "-o", tmp_path / "a.shc"]
+    line = [
+        "encode",
+        tmp_path / "a.png",
+        "--model",
+        tiny_checkpoint,
+        "--device",
+        "cpu",
+        "--quality",
+        "-4",
+        "-o",
+        tmp_path / "a.shc",
+    ]
     run(*line)
     assert (tmp_path / "a.shc").read_bytes() == CODEC.encode(small_photograph, quality=-4)
     assert " -4 " in run("info", tmp_path / "a.shc").stdout

@@ -47,7 +47,11 @@ def test_points_are_prefixes_of_the_file(picture):
     cuts = [p.bytes for p in points if p.curve == "cuts"]
     header = describe(data).header_bytes
     after_hyperlatent = header + 1 + 40 + 4
-    assert ends == [after_hyperlatent + 1 + 120 + 4, after_hyperlatent + 125 + 2 + 400 + 4, len(data)]
+    assert ends == [
+        after_hyperlatent + 1 + 120 + 4,
+        after_hyperlatent + 125 + 2 + 400 + 4,
+        len(data),
+    ]
     assert cuts[0] == after_hyperlatent and cuts[-1] == len(data) and len(cuts) == 10
     steps = np.diff(np.log(cuts))
     assert np.allclose(steps, steps[0], rtol=0.02)
@@ -77,7 +81,9 @@ def test_means_are_of_rates_and_decibels():
 
 def test_level_ends_beside_a_measured_curve():
     end = Mean("fine", 0.5, 33.0, float("nan"), 1234.5)
-    table = tables.levels_table([end], {"JPEG": [(1, 30), (1, 33), (2, 36)], "far": [(1, 40), (2, 42)]})
+    table = tables.levels_table(
+        [end], {"JPEG": [(1, 30), (1, 33), (2, 36)], "far": [(1, 40), (2, 42)]}
+    )
     assert table.splitlines()[-1] == "| fine | 1,234 | 0.5000 | 33.00 | – | -50.0 % | – |"
 
 
@@ -106,16 +112,34 @@ def pictures(tmp_path):
 
 def test_whole_run(tmp_path, pictures, tiny_checkpoint, monkeypatch):
     out = tmp_path / "out"
-    line = ["--images", str(pictures), "--model", str(tiny_checkpoint), "--device", "cpu", "-o", str(out)]
+    line = [
+        "--images",
+        str(pictures),
+        "--model",
+        str(tiny_checkpoint),
+        "--device",
+        "cpu",
+        "-o",
+        str(out),
+    ]
     result = CliRunner().invoke(rate_distortion.main, line, catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    for text in ("| coarse |", "| fine |", "| JPEG | measured |", "| JPEG 2000 |", "At the file's end", "left out"):
+    for text in (
+        "| coarse |",
+        "| fine |",
+        "| JPEG | measured |",
+        "| JPEG 2000 |",
+        "At the file's end",
+        "left out",
+    ):
         assert text in result.output
     with (out / "points.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     settings = sum(len(peer.settings) for peer in peers.peers(*rate_distortion.PEERS))
     assert len(rows) == 2 * (3 + 10 + settings)
-    assert (out / "curves.png").stat().st_size > 10_000 and b"<svg" in (out / "curves.svg").read_bytes()
+    assert (out / "curves.png").stat().st_size > 10_000 and b"<svg" in (
+        out / "curves.svg"
+    ).read_bytes()
 
     # the second run takes the other codecs from the first
     monkeypatch.setattr(rate_distortion, "code", lambda *_: pytest.fail("measured again"))
@@ -128,19 +152,41 @@ def test_shares_of_the_hyperlatent():
     (share,) = checks.shares(GreyCodec(), [picture])
     described = describe(GreyCodec().encode(picture.pixels))
     hyperlatent, coarse = described.segments[:2]
-    assert share.file == hyperlatent.received / described.file_bytes < share.coarse == hyperlatent.received / coarse.end
+    assert (
+        share.file
+        == hyperlatent.received / described.file_bytes
+        < share.coarse
+        == hyperlatent.received / coarse.end
+    )
     assert "over 1 pictures" in checks.shares_report([share])
 
 
 def test_checks_run(pictures, tiny_checkpoint):
-    line = ["--images", str(pictures), "--model", str(tiny_checkpoint), "--limit", "1", "--monotone", "--size"]
+    line = [
+        "--images",
+        str(pictures),
+        "--model",
+        str(tiny_checkpoint),
+        "--limit",
+        "1",
+        "--monotone",
+        "--size",
+    ]
     result = CliRunner().invoke(rate_distortion.main, line, catch_exceptions=False)
-    assert result.exit_code == 0 and "worst fall" in result.output and "estimate is at most" in result.output
+    assert (
+        result.exit_code == 0
+        and "worst fall" in result.output
+        and "estimate is at most" in result.output
+    )
 
 
 def test_no_pictures_is_one_line(tmp_path):
     result = CliRunner().invoke(rate_distortion.main, ["--images", str(tmp_path)])
-    assert result.exit_code == 1 and "no pictures found" in result.output and "Traceback" not in result.output
+    assert (
+        result.exit_code == 1
+        and "no pictures found" in result.output
+        and "Traceback" not in result.output
+    )
 
 
 def test_names_do_not_decide_what_a_picture_is(pictures):

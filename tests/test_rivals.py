@@ -51,7 +51,9 @@ def ends(rival, codec, source):
 
 
 @every_rival
-def test_a_whole_stream_holds_the_very_same_integers(rival, tiny_codec, source, streams, small_photograph):
+def test_a_whole_stream_holds_the_very_same_integers(
+    rival, tiny_codec, source, streams, small_photograph
+):
     decoded = rival.decode_latent(tiny_codec, streams[rival.name])
     assert np.array_equal(decoded.z, source.z)
     assert np.array_equal(decoded.received.q, source.q)
@@ -74,14 +76,21 @@ def test_every_cut_decodes_and_never_to_wrong_symbols(rival, tiny_codec, source,
         before = int(there.sum())
         if rival.name != "tritplanes":
             assert np.array_equal(q[there], whole.received.q[there])
-    assert rival.decode(tiny_codec, stream[: len(stream) // 2]).size == (source.width, source.height)
+    assert rival.decode(tiny_codec, stream[: len(stream) // 2]).size == (
+        source.width,
+        source.height,
+    )
 
 
 @every_rival
 def test_bytes_are_what_the_tables_say(rival, tiny_codec, source, streams, small_photograph):
     bits = ends(rival, tiny_codec, source)
-    hyper_bits = tiny_codec.estimate_bits(small_photograph) - sum(ends(rivals(["progcodec"])[0], tiny_codec, source))
-    framing = parse_header(streams[rival.name]).size + 3 * (len(bits) + 1)  # a length, and sealing, for each segment
+    hyper_bits = tiny_codec.estimate_bits(small_photograph) - sum(
+        ends(rivals(["progcodec"])[0], tiny_codec, source)
+    )
+    framing = parse_header(streams[rival.name]).size + 3 * (
+        len(bits) + 1
+    )  # a length, and sealing, for each segment
     entropy = (sum(bits) + hyper_bits) / 8
     assert entropy * 0.99 < len(streams[rival.name]) <= entropy * 1.01 + framing
 
@@ -135,7 +144,9 @@ def test_a_node_stands_for_its_expectation(tiny_codec):
     for node in (-4, 0, 7):
         values = np.arange(3 * node - 1, 3 * node + 2)
         expected = np.average(values, weights=frequencies[values + Q_MAX])
-        assert plane.mean[plane.context(np.array([30]), np.array([3 * node]))] == pytest.approx(expected)
+        assert plane.mean[plane.context(np.array([30]), np.array([3 * node]))] == pytest.approx(
+            expected
+        )
     assert plane.mean[plane.context(np.array([30]), np.array([0]))] == 0
 
 
@@ -173,7 +184,9 @@ def test_gains_are_the_derivative(tiny_codec, source):
 
     def picture(q):
         with torch.no_grad():
-            return tiny_codec.walker.synthesis(_reconstruct(tiny_codec, source.z, torch.from_numpy(q))).numpy()
+            return tiny_codec.walker.synthesis(
+                _reconstruct(tiny_codec, source.z, torch.from_numpy(q))
+            ).numpy()
 
     q = source.q.astype(np.float32)
     moved = []
@@ -215,8 +228,12 @@ def test_the_comparison(tiny_codec, small_photograph):
         return np.tile([1, 2, 3], (len(pictures), 1))
 
     chosen = rivals(["plonq", "progcodec"])
-    results = list(compare.compare(tiny_codec, chosen, [sample], [80, 40], predict, np.array([[1, 0, 3]])))
-    assert [(r.rival, r.budget) for r in results] == [(r.name, b) for r in chosen for b in (40, 80, None)]
+    results = list(
+        compare.compare(tiny_codec, chosen, [sample], [80, 40], predict, np.array([[1, 0, 3]]))
+    )
+    assert [(r.rival, r.budget) for r in results] == [
+        (r.name, b) for r in chosen for b in (40, 80, None)
+    ]
     assert all(r.bytes == r.budget for r in results if r.budget)
     assert all(r.accuracy == (1.0, 0.0, 1.0) for r in results)
     assert results[2].psnr == pytest.approx(results[5].psnr)
@@ -229,7 +246,15 @@ def test_the_comparison(tiny_codec, small_photograph):
 
 def test_the_command(tmp_path, tiny_checkpoint, small_photograph):
     Image.Image.save(small_photograph, tmp_path / "a.png")
-    arguments = ["--images", str(tmp_path), "--model", str(tiny_checkpoint), "--rivals", "progdtd", "--budgets"]
+    arguments = [
+        "--images",
+        str(tmp_path),
+        "--model",
+        str(tiny_checkpoint),
+        "--rivals",
+        "progdtd",
+        "--budgets",
+    ]
     done = CliRunner().invoke(command, [*arguments, "60"])
     assert done.exit_code == 0, done.output
     assert "| progdtd |" in done.output and "LimitNet" in done.output

@@ -38,9 +38,15 @@ def reference_layer(x, weight, bias, multiplier, kernel, low, high):
     return np.clip(out, low, high)
 
 
-def reference_indexes(path: ScalePath, z: np.ndarray, q: np.ndarray, height: int, width: int) -> np.ndarray:
+def reference_indexes(
+    path: ScalePath, z: np.ndarray, q: np.ndarray, height: int, width: int
+) -> np.ndarray:
     def run(layer: FrozenConv, x: np.ndarray) -> np.ndarray:
-        tensors = (layer.weight.numpy(), layer.bias.numpy().astype(np.int64), layer.multiplier.numpy().astype(np.int64))
+        tensors = (
+            layer.weight.numpy(),
+            layer.bias.numpy().astype(np.int64),
+            layer.multiplier.numpy().astype(np.int64),
+        )
         return reference_layer(x, *tensors, layer.kernel, layer.low, layer.high)
 
     def shuffle(x: np.ndarray) -> np.ndarray:
@@ -65,10 +71,15 @@ def reference_indexes(path: ScalePath, z: np.ndarray, q: np.ndarray, height: int
     return np.concatenate(result)
 
 
-def indexes(path: ScalePath, z: torch.Tensor, q: torch.Tensor, height: int, width: int) -> torch.Tensor:
+def indexes(
+    path: ScalePath, z: torch.Tensor, q: torch.Tensor, height: int, width: int
+) -> torch.Tensor:
     features = path.features(z, height, width)
     starts = path.offsets
-    return torch.cat([path.index(k, features, q[:, : starts[k]] if k else None) for k in range(len(starts) - 1)], 1)
+    return torch.cat(
+        [path.index(k, features, q[:, : starts[k]] if k else None) for k in range(len(starts) - 1)],
+        1,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +100,9 @@ def pair():
 CASES = ["random", "zeros", "highest", "lowest", "alternating"]
 
 
-def inputs(case: str, batch: int = 1, height: int = 6, width: int = 7) -> tuple[torch.Tensor, torch.Tensor]:
+def inputs(
+    case: str, batch: int = 1, height: int = 6, width: int = 7
+) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(5)
     shapes = (batch, 8, 2, 2), (batch, 28, height, width)
     if case == "random":
@@ -106,7 +119,9 @@ def inputs(case: str, batch: int = 1, height: int = 6, width: int = 7) -> tuple[
 def test_equals_plain_int64(pair, case):
     z, q = inputs(case)
     got = indexes(pair[1], z, q, 6, 7)[0].numpy()
-    expected = reference_indexes(pair[1], z[0].numpy().astype(np.int64), q[0].numpy().astype(np.int64), 6, 7)
+    expected = reference_indexes(
+        pair[1], z[0].numpy().astype(np.int64), q[0].numpy().astype(np.int64), 6, 7
+    )
     np.testing.assert_array_equal(got, expected)
 
 
@@ -145,7 +160,11 @@ def test_lowered_precision_changes_nothing(lowered):
     layer.bias = torch.randint(-100, 100, (64,), generator=generator).to(torch.int32)
     layer.check()
     x = torch.randint(0, 256, (1, 57, 24, 25), generator=generator).float()
-    tensors = (layer.weight.numpy(), layer.bias.numpy().astype(np.int64), layer.multiplier.numpy().astype(np.int64))
+    tensors = (
+        layer.weight.numpy(),
+        layer.bias.numpy().astype(np.int64),
+        layer.multiplier.numpy().astype(np.int64),
+    )
     expected = reference_layer(x[0].numpy().astype(np.int64), *tensors, 3, 0, 255)
     assert len(np.unique(expected)) > 30
     np.testing.assert_array_equal(layer(x)[0].numpy(), expected)
@@ -197,7 +216,9 @@ def test_other_dtypes_are_refused():
     with pytest.raises(TypeError):
         integer_layer(x, torch.zeros(4, 2), torch.zeros(4), torch.ones(4).double(), 1, 0, 255)
     with pytest.raises(TypeError):
-        integer_layer(x.float(), torch.zeros(4, 2).double(), torch.zeros(4), torch.ones(4).double(), 1, 0, 255)
+        integer_layer(
+            x.float(), torch.zeros(4, 2).double(), torch.zeros(4), torch.ones(4).double(), 1, 0, 255
+        )
 
 
 def test_earlier_blocks_must_be_whole(pair):

@@ -43,7 +43,13 @@ def members_of(path: str | Path) -> dict[str, bytes]:
         return {name: tar.extractfile(name).read() for name in names[1:]}
 
 
-MIXED = [("a.shc", STREAM), ("a.cls", b"7"), ("deep/b.SHC", STREAM), ("bad.shc", b"GIF89a"), ("deep/._b.shc", b"mac")]
+MIXED = [
+    ("a.shc", STREAM),
+    ("a.cls", b"7"),
+    ("deep/b.SHC", STREAM),
+    ("bad.shc", b"GIF89a"),
+    ("deep/._b.shc", b"mac"),
+]
 
 
 @pytest.fixture
@@ -57,7 +63,12 @@ def test_one_output_for_each_input_in_order_and_the_rest_copied(here):
     converted = convert(Shard("in.tar.gz", "out/in.tar"), COARSE)
     assert (converted.inputs, converted.made, converted.finished_before) == (3, 2, False)
     assert [name for name, _ in converted.failures] == ["bad.shc"]
-    expected = {"a.shc": STREAM[:COARSE_END], "a.cls": b"7", "deep/b.shc": STREAM[:COARSE_END], "deep/._b.shc": b"mac"}
+    expected = {
+        "a.shc": STREAM[:COARSE_END],
+        "a.cls": b"7",
+        "deep/b.shc": STREAM[:COARSE_END],
+        "deep/._b.shc": b"mac",
+    }
     assert members_of("out/in.tar") == expected and list(members_of("out/in.tar")) == list(expected)
     assert converted.bytes == Path("out/in.tar").stat().st_size
 
@@ -93,8 +104,13 @@ def test_resume_proves_a_shard_finished(here):
 
 def test_damaged_and_missing_shards(here):
     whole, zipped = tar_of(*MIXED), tar_of(*MIXED, mode="w:gz")
-    damaged = [whole[:size] for size in (700, 1024, 1500, 2048)] + [zipped[:-20], zipped[:40] + b"x" * 9 + zipped[49:]]
-    for name, data in enumerate([*damaged, whole[:1024] + b"?" + whole[1025:], b"no tar file" * 100, b""]):
+    damaged = [whole[:size] for size in (700, 1024, 1500, 2048)] + [
+        zipped[:-20],
+        zipped[:40] + b"x" * 9 + zipped[49:],
+    ]
+    for name, data in enumerate(
+        [*damaged, whole[:1024] + b"?" + whole[1025:], b"no tar file" * 100, b""]
+    ):
         name = f"{name}.tar"
         Path(name).write_bytes(data)
         with pytest.raises(ShardError, match="not a sound tar file"):
@@ -110,21 +126,30 @@ def test_object_stores(here):
     storage.write("memory://bucket/a.tar", tar_of(*MIXED))
     storage.write("memory://bucket/b.tgz", tar_of(*MIXED, mode="w:gz"))
     found = storage.matching("memory://bucket/*")
-    assert [name.rsplit("/", 1)[-1] for name in found] == ["a.tar", "b.tgz"] and found[0].startswith("memory://")
+    assert [name.rsplit("/", 1)[-1] for name in found] == ["a.tar", "b.tgz"] and found[
+        0
+    ].startswith("memory://")
     for name in found:
-        assert convert(Shard(name, storage.below("memory://out/", target_name(name))), COARSE).made == 2
+        assert (
+            convert(Shard(name, storage.below("memory://out/", target_name(name))), COARSE).made
+            == 2
+        )
     assert list(members_of("memory://out/b.tar")) == list(members_of("memory://out/a.tar"))
 
 
 def test_names_hold_on_other_machines(here):
-    assert storage.matching("in.tar.gz") == storage.matching("./in*.gz") == [str(here / "in.tar.gz")]
+    assert (
+        storage.matching("in.tar.gz") == storage.matching("./in*.gz") == [str(here / "in.tar.gz")]
+    )
     assert storage.everywhere("s3://bucket/out") == "s3://bucket/out"
 
 
 def test_encode_decode_and_classify_shards(here, tiny_checkpoint, small_photograph):
     file = io.BytesIO()
     small_photograph.save(file, "PNG")
-    Path("photos.tar").write_bytes(tar_of(("x.png", file.getvalue()), ("x.cls", b"3"), ("y.png", file.getvalue())))
+    Path("photos.tar").write_bytes(
+        tar_of(("x.png", file.getvalue()), ("x.cls", b"3"), ("y.png", file.getvalue()))
+    )
     encode = Encode(str(tiny_checkpoint), "cpu")
     assert convert(Shard("photos.tar", "streams.tar"), encode).made == 2
     streams = members_of("streams.tar")
@@ -146,7 +171,9 @@ class Strange(Truncate):
         return super().load(data)
 
 
-def test_an_input_that_fails_in_an_unknown_way_is_its_own_failure_and_a_broken_model_the_shards(here):
+def test_an_input_that_fails_in_an_unknown_way_is_its_own_failure_and_a_broken_model_the_shards(
+    here,
+):
     cut = COARSE.cut
     converted = convert(Shard("in.tar.gz", "out.tar"), Strange(cut))
     assert (converted.made, converted.failures) == (2, (("bad.shc", "KeyError: 'surprise'"),))
@@ -162,7 +189,9 @@ def test_usage(here):
 
     assert "needs a folder" in told("in.tar.gz", "--engine", "ray")
     assert 'must be "local"' in told("in.tar.gz", "--engine", "spark")
-    assert "two shards would have one output" in told("in.tar.gz", "sub/in.tar", "--engine", "ray", "-o", "out")
+    assert "two shards would have one output" in told(
+        "in.tar.gz", "sub/in.tar", "--engine", "ray", "-o", "out"
+    )
     assert "replace a shard" in told("./in.tar", "--engine", "ray", "-o", ".")
     assert "no such shards" in told("none*.tar", "--engine", "ray", "-o", "out")
 
@@ -205,7 +234,10 @@ def cluster():
 @pytest.mark.slow
 def test_a_machine_lost_midway_loses_and_doubles_nothing(here, cluster):
     machines, second = cluster
-    streams = [write(Header(64, 48, b"abcd"), [bytes([n] * k) for k in (20, 40, 60, 80)]) for n in range(SHARDS * INPUTS)]
+    streams = [
+        write(Header(64, 48, b"abcd"), [bytes([n] * k) for k in (20, 40, 60, 80)])
+        for n in range(SHARDS * INPUTS)
+    ]
     shards = []
     for place in range(SHARDS):
         part = streams[place * INPUTS : (place + 1) * INPUTS]
@@ -220,7 +252,9 @@ def test_a_machine_lost_midway_loses_and_doubles_nothing(here, cluster):
 
     assert sorted(outcome.job for outcome in found) == shards  # each told of once
     assert all(outcome.error is None and outcome.result.made == INPUTS for outcome in found)
-    assert sorted(os.listdir("out")) == [f"{place:02d}.tar" for place in range(SHARDS)]  # and no half files
+    assert sorted(os.listdir("out")) == [
+        f"{place:02d}.tar" for place in range(SHARDS)
+    ]  # and no half files
     made = [data for shard in shards for data in members_of(shard.target).values()]
     assert made == streams
 
@@ -239,7 +273,9 @@ def test_the_lines_about_it(here, cluster):
         result = CliRunner().invoke(command)
         size = Path("out/whole.tar").stat().st_size
         assert result.exit_code == 1
-        (line,) = [line for line in result.stdout.splitlines() if " -> " in line]  # Ray itself may tell of the lost machine there
+        (line,) = [
+            line for line in result.stdout.splitlines() if " -> " in line
+        ]  # Ray itself may tell of the lost machine there
         assert line == f"{here}/whole.tar -> {here}/out/whole.tar  1 of 2  {size:,} bytes{before}"
         first, second = sorted(errors(result))
         assert first.startswith(f"progcodec: {here}/damaged.tar: not a sound tar file")

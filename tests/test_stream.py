@@ -41,7 +41,11 @@ def data(tmp_path) -> Path:
     """Sixty pictures: 0–39 in four shards, 40–59 in a folder; and in each some that are no use."""
     for shard in range(4):
         members = {f"n{shard}/{n}.png": picture(n) for n in range(10 * shard, 10 * shard + 10)}
-        members |= {"n9/small.png": picture(99, 16), "n9/broken.jpg": b"nonsense", "n9/notes.txt": b"no picture"}
+        members |= {
+            "n9/small.png": picture(99, 16),
+            "n9/broken.jpg": b"nonsense",
+            "n9/notes.txt": b"no picture",
+        }
         write_tar(tmp_path / f"s{shard}.tar{'.gz' if shard % 2 else ''}", members)
     (tmp_path / "folder" / "deep").mkdir(parents=True)
     for n in range(40, 60):
@@ -50,7 +54,9 @@ def data(tmp_path) -> Path:
 
 
 def stream(data: Path, share: Share = Share(), **more: object) -> Stream:  # noqa: B008
-    return Stream([str(data / "s*.tar*"), str(data / "folder")], 32, 5, share, **{"buffer": 7, **more})
+    return Stream(
+        [str(data / "s*.tar*"), str(data / "folder")], 32, 5, share, **{"buffer": 7, **more}
+    )
 
 
 def draw(source: Stream, count: int) -> list[int]:
@@ -87,7 +93,9 @@ def test_shares_are_disjoint_and_complete(data, count):
 def test_a_stream_goes_on_from_its_position(data, taken):
     source, same = stream(data), stream(data)
     draw(source, taken)
-    assert draw(stream(data, start=source.position, workers=2), 70) == draw(same, taken + 70)[taken:]
+    assert (
+        draw(stream(data, start=source.position, workers=2), 70) == draw(same, taken + 70)[taken:]
+    )
 
 
 def test_labels_of_webdataset_and_of_folders(tmp_path):
@@ -95,7 +103,10 @@ def test_labels_of_webdataset_and_of_folders(tmp_path):
         "0001.cls": b"17", "0001.jpg": picture(1), "0002.jpg": picture(2), "0002.cls": b" 3\n", "0003.json": b"{}",
         "0003.png": picture(3), "n7/0001.png": picture(4), "0004.cls": b"bird", "0004.png": picture(5),
     })  # fmt: skip
-    found = {record.name: record.label for record in records(tmp_path / "web.tar", lambda name: 7 if "n7/" in name else None)}
+    found = {
+        record.name: record.label
+        for record in records(tmp_path / "web.tar", lambda name: 7 if "n7/" in name else None)
+    }
     assert found == {"web.tar/0001.jpg": 17, "web.tar/0002.jpg": 3, "web.tar/0003.png": None, "web.tar/n7/0001.png": 7,
                      "web.tar/0004.png": None}  # fmt: skip
     assert {record.label for record in records(tmp_path / "web.tar")} == {None}
@@ -114,11 +125,19 @@ def test_a_run_streams_what_exceeds_its_memory(data, tmp_path):
     assert load_pictures([str(data / "folder")], 32, memory=10 * 64 * 64 * 3) is None
     assert len(load_pictures([str(data / "folder")], 32, memory=20 * 64 * 64 * 3)) == 20
     out, whole = tmp_path / "cut.safetensors", tmp_path / "whole.safetensors"
-    given = {"data": (str(data / "s*"), str(data / "folder")), "memory_gb": 1e-5, "buffer": 7, "workers": 2, "log_steps": 1}
+    given = {
+        "data": (str(data / "s*"), str(data / "folder")),
+        "memory_gb": 1e-5,
+        "buffer": 7,
+        "workers": 2,
+        "log_steps": 1,
+    }
     train(settings(whole, steps=7, **given))
     train(settings(out, steps=4, **given))
     ((crops, pictures),) = read_state(out)["positions"]
     assert pictures is None
-    assert crops[0] == 0 and 48 <= crops[1] <= 56  # 40 to start from, 4 steps of 2, and useless ones between
+    assert (
+        crops[0] == 0 and 48 <= crops[1] <= 56
+    )  # 40 to start from, 4 steps of 2, and useless ones between
     train(settings(out, steps=3, resume=f"{out}.state.pt", **given))
     assert read_state(out)["positions"] == read_state(whole)["positions"]

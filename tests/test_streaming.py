@@ -28,7 +28,11 @@ STREAM = CODEC.encode(picture())
 
 
 def same(latent, other) -> None:
-    assert latent.received == other.received and latent.total == other.total and latent.bits == other.bits
+    assert (
+        latent.received == other.received
+        and latent.total == other.total
+        and latent.bits == other.bits
+    )
     np.testing.assert_array_equal(latent.z, other.z)
     np.testing.assert_array_equal(latent.q, other.q)
     torch.testing.assert_close(latent.y, other.y, rtol=1e-5, atol=1e-4)
@@ -54,10 +58,18 @@ def test_byte_by_byte_events_only_go_forward(checksums):
     decoder = StreamDecoder(codec=CODEC)
     events = [event for n in range(len(data)) for event in decoder.feed(data[n : n + 1])]
     assert isinstance(events[0], HeaderKnown) and events[0].header.width == 90
-    assert [event.level for event in events if isinstance(event, LevelComplete)] == ["coarse", "intermediate", "fine"]
+    assert [event.level for event in events if isinstance(event, LevelComplete)] == [
+        "coarse",
+        "intermediate",
+        "fine",
+    ]
     whole = CODEC.decode_latent(data)
     for number, name in enumerate(("hyperlatent", "coarse", "intermediate", "fine")):
-        counts = [event.received for event in events if isinstance(event, SymbolsArrived) and event.segment == name]
+        counts = [
+            event.received
+            for event in events
+            if isinstance(event, SymbolsArrived) and event.segment == name
+        ]
         assert counts == sorted(set(counts)) and counts[-1] == whole.total[number]
     assert decoder.complete and decoder.received_level == "fine"
     same(decoder.latent(), whole)
@@ -141,7 +153,9 @@ def test_the_answer_while_it_arrives():
 def test_bits_count_bytes_that_bring_no_symbol():
     decoder = StreamDecoder(codec=CODEC)
     for n in range(150):
-        fresh = [event for event in decoder.feed(STREAM[n : n + 1]) if isinstance(event, SymbolsArrived)]
+        fresh = [
+            event for event in decoder.feed(STREAM[n : n + 1]) if isinstance(event, SymbolsArrived)
+        ]
         if decoder.header is not None and n % 3 == 0 and not fresh:
             assert decoder.latent().bits == CODEC.decode_latent(STREAM[: n + 1]).bits, n
         elif decoder.header is not None:

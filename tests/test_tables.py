@@ -14,7 +14,9 @@ def test_gaussian_tables_are_what_they_promise():
     assert (GAUSSIAN.sum(axis=1, dtype=np.int64) == TOTAL).all()
     assert GAUSSIAN.min() == 1
     np.testing.assert_array_equal(GAUSSIAN, GAUSSIAN[:, ::-1])
-    assert (np.diff(GAUSSIAN[:, 127:254].astype(np.int64), axis=1) <= 0).all(), "falling from the centre outwards"
+    assert (np.diff(GAUSSIAN[:, 127:254].astype(np.int64), axis=1) <= 0).all(), (
+        "falling from the centre outwards"
+    )
 
 
 def test_gaussian_tables_have_the_right_spread():
@@ -34,15 +36,21 @@ def test_gaussian_counts_are_frozen():
 
 def test_quantise_pmf():
     rng = np.random.default_rng(3)
-    pmf = np.concatenate([rng.random((20, 255)), rng.random((20, 255)) ** 60, np.eye(255)[:5], np.ones((1, 255))])
+    pmf = np.concatenate(
+        [rng.random((20, 255)), rng.random((20, 255)) ** 60, np.eye(255)[:5], np.ones((1, 255))]
+    )
     counts = quantise_pmf(pmf)
     Tables(counts)
-    np.testing.assert_allclose(counts[:40] / TOTAL, pmf[:40] / pmf[:40].sum(axis=1, keepdims=True), atol=300 / TOTAL)
+    np.testing.assert_allclose(
+        counts[:40] / TOTAL, pmf[:40] / pmf[:40].sum(axis=1, keepdims=True), atol=300 / TOTAL
+    )
     assert counts[40, 0] == TOTAL - 254 and counts[40, 1] == 1
     np.testing.assert_array_equal(counts, quantise_pmf(pmf * 7.0))
 
 
-@pytest.mark.parametrize("pmf", [np.ones((2, 254)), np.ones(255), -np.ones((1, 255)), np.zeros((1, 255))])
+@pytest.mark.parametrize(
+    "pmf", [np.ones((2, 254)), np.ones(255), -np.ones((1, 255)), np.zeros((1, 255))]
+)
 def test_quantise_pmf_refuses(pmf):
     with pytest.raises(ValueError):
         quantise_pmf(pmf)

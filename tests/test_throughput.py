@@ -18,7 +18,9 @@ def pictures(tmp_path):
 
 
 def test_shares_are_of_turns_and_costs_of_cores():
-    measured = Measured("encode", 100, [10.0, 20.0, 40.0], [9.0, 10.0, 38.0], process=1.0, threads=2)
+    measured = Measured(
+        "encode", 100, [10.0, 20.0, 40.0], [9.0, 10.0, 38.0], process=1.0, threads=2
+    )
     assert measured.of_network == 0.9
     assert measured.over_processes == pytest.approx(100 * 3 / 70)
     assert measured.core_hours == pytest.approx(1e6 * 2 * 0.2 / 3600)
@@ -36,11 +38,32 @@ def test_squares_are_of_each_picture_in_turn(pictures):
 
 @pytest.mark.slow
 def test_the_command(pictures, tiny_checkpoint):
-    options = ["--count", "5", "--size", "32", "--batch", "2", "--repeats", "2", "--processes", "1", "--device", "cpu"]
-    result = CliRunner().invoke(main, ["--images", pictures, "--model", str(tiny_checkpoint), *options])
+    options = [
+        "--count",
+        "5",
+        "--size",
+        "32",
+        "--batch",
+        "2",
+        "--repeats",
+        "2",
+        "--processes",
+        "1",
+        "--device",
+        "cpu",
+    ]
+    result = CliRunner().invoke(
+        main, ["--images", pictures, "--model", str(tiny_checkpoint), *options]
+    )
     assert result.exit_code == 0, result.output
-    rows = [line.split(" | ") for line in result.output.splitlines() if line.startswith(("| encode", "| decode"))]
-    assert len(rows) == 2 and all(float(row[1]) > float(row[4]) for row in rows)  # a process for each picture is slower
+    rows = [
+        line.split(" | ")
+        for line in result.output.splitlines()
+        if line.startswith(("| encode", "| decode"))
+    ]
+    assert len(rows) == 2 and all(
+        float(row[1]) > float(row[4]) for row in rows
+    )  # a process for each picture is slower
     assert "computed from 1 of them" in result.output and "core hours to decode" in result.output
     refused = CliRunner().invoke(main, ["--images", pictures, "--size", "30"])
     assert refused.exit_code == 2 and "multiple of 16" in refused.output

@@ -15,11 +15,28 @@ from progcodec.network.model import Model
 from progcodec.network.swin import SwinBlock, WindowAttention
 from progcodec.network.tic import TicAnalysis, TicSynthesis
 
-SMALL = {"width": 16, "blocks": (12, 8, 8), "hyper_channels": 8, "mean_width": 16, "scale_width": 16}
-TINY = ModelConfig(family="tic", swin_depths=(1, 1, 2), swin_heads=(2, 2, 4), swin_window=4, **SMALL)
+SMALL = {
+    "width": 16,
+    "blocks": (12, 8, 8),
+    "hyper_channels": 8,
+    "mean_width": 16,
+    "scale_width": 16,
+}
+TINY = ModelConfig(
+    family="tic", swin_depths=(1, 1, 2), swin_heads=(2, 2, 4), swin_window=4, **SMALL
+)
 TINY_OPTIONS = [
     part
-    for name in ("width", "blocks", "hyper_channels", "mean_width", "scale_width", "swin_depths", "swin_heads", "swin_window")
+    for name in (
+        "width",
+        "blocks",
+        "hyper_channels",
+        "mean_width",
+        "scale_width",
+        "swin_depths",
+        "swin_heads",
+        "swin_window",
+    )
     for part in ("--set", f"config.{name}={getattr(TINY, name)}".replace(" ", ""))
 ]
 
@@ -41,19 +58,28 @@ def by_definition(attention: WindowAttention, x: torch.Tensor) -> torch.Tensor:
     """Attention of one picture (H, W, C), position by position: each attends to those of its own window."""
     height, width, channels = x.shape
     w, size = attention.window, channels // attention.heads
-    q, k, v = (part.reshape(height, width, attention.heads, size) for part in attention.qkv(x).chunk(3, -1))
+    q, k, v = (
+        part.reshape(height, width, attention.heads, size) for part in attention.qkv(x).chunk(3, -1)
+    )
     y = torch.zeros(height, width, attention.heads, size, dtype=x.dtype)
     places = [(i, j) for i in range(height) for j in range(width)]
     for i, j in places:
         mine = ((i + attention.before) // w, (j + attention.before) // w)
-        fellows = [(a, b) for a, b in places if ((a + attention.before) // w, (b + attention.before) // w) == mine]
+        fellows = [
+            (a, b)
+            for a, b in places
+            if ((a + attention.before) // w, (b + attention.before) // w) == mine
+        ]
         for head in range(attention.heads):
             logits = [
-                q[i, j, head] @ k[a, b, head] / size**0.5 + attention.position[head, i - a + w - 1, j - b + w - 1]
+                q[i, j, head] @ k[a, b, head] / size**0.5
+                + attention.position[head, i - a + w - 1, j - b + w - 1]
                 for a, b in fellows
             ]
             weights = torch.stack(logits).softmax(0)
-            y[i, j, head] = sum(weight * v[a, b, head] for weight, (a, b) in zip(weights, fellows, strict=True))
+            y[i, j, head] = sum(
+                weight * v[a, b, head] for weight, (a, b) in zip(weights, fellows, strict=True)
+            )
     return attention.project(y.reshape(height, width, channels))
 
 
@@ -85,7 +111,9 @@ def test_every_multiple_of_16(size):
     assert y.shape == (2, TINY.latent_channels, size[0] // 16, size[1] // 16)
     assert model.synthesis(y).shape == x.shape and torch.isfinite(model.synthesis(y)).all()
     assert torch.equal(model.analysis(x), y)
-    torch.testing.assert_close(model.analysis(x[1:]), y[1:])  # a picture's neighbours in the batch do not matter
+    torch.testing.assert_close(
+        model.analysis(x[1:]), y[1:]
+    )  # a picture's neighbours in the batch do not matter
 
 
 def test_reach_and_grid():
@@ -126,14 +154,30 @@ def test_the_default_tic_is_the_paper_s_and_small_enough():
     assert model.analysis.convolutions[-1].weight.shape == (320, 128, 3, 3)
     blocks = [[block.attention.heads for block in stage.blocks] for stage in model.analysis.stages]
     assert blocks == [[4], [8, 8], [16, 16, 16]]
-    assert sum(tensor.numel() * tensor.element_size() for tensor in freeze(model).values()) < 16_000_000
+    assert (
+        sum(tensor.numel() * tensor.element_size() for tensor in freeze(model).values())
+        < 16_000_000
+    )
 
 
 def test_new_fields_leave_old_configs_as_they_were(tiny_checkpoint):
     stored = set(ModelConfig().to_dict())
-    assert stored == {"family", "width", "depth", "inner_width", "inner_depth", "blocks", "hyper_channels", "mean_width", "scale_width"}
+    assert stored == {
+        "family",
+        "width",
+        "depth",
+        "inner_width",
+        "inner_depth",
+        "blocks",
+        "hyper_channels",
+        "mean_width",
+        "scale_width",
+    }
     assert set(Checkpoint.load(tiny_checkpoint).config.to_dict()) == stored
-    assert TINY.to_dict()["swin_heads"] == [2, 2, 4] and "swin_heads" not in ModelConfig(family="tic", width=128).to_dict()
+    assert (
+        TINY.to_dict()["swin_heads"] == [2, 2, 4]
+        and "swin_heads" not in ModelConfig(family="tic", width=128).to_dict()
+    )
     for config in (TINY, ModelConfig(), ModelConfig(family="tic", width=128)):
         assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
@@ -162,8 +206,21 @@ def trained(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("tic") / "tic.safetensors"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "START_CROPS", 40)
-        options = ["--steps", 6, "--crop", CROP, "--batch", 2, "--device", "cpu", "--set", "log_steps=2"]
-        done = run("train", "--data", PHOTOGRAPH, "--out", out, "--family", "tic", *options, *TINY_OPTIONS)
+        options = [
+            "--steps",
+            6,
+            "--crop",
+            CROP,
+            "--batch",
+            2,
+            "--device",
+            "cpu",
+            "--set",
+            "log_steps=2",
+        ]
+        done = run(
+            "train", "--data", PHOTOGRAPH, "--out", out, "--family", "tic", *options, *TINY_OPTIONS
+        )
     assert f"{out.stat().st_size / 1e6:.1f} MB" in done.stdout
     return out
 
@@ -177,7 +234,9 @@ def test_training_leaves_a_checkpoint_that_says_tic(trained, tmp_path):
     run("export", f"{trained}.state.pt", "-o", again)
     assert Checkpoint.load(again).fingerprint == checkpoint.fingerprint
     other = Checkpoint(ModelConfig(**SMALL), checkpoint.tensors)
-    assert other.fingerprint != checkpoint.fingerprint  # the same tensors, said to be of the other family
+    assert (
+        other.fingerprint != checkpoint.fingerprint
+    )  # the same tensors, said to be of the other family
     with pytest.raises(CheckpointError):
         other.build()
 
@@ -192,7 +251,9 @@ def test_every_part_learns(trained):
     from tests.tiny_training import CROP, settings
 
     trainer = Trainer(settings(trained, resume=f"{trained}.state.pt"), torch.device("cpu"))
-    crops = torch.randint(0, 256, (2, 3, CROP, CROP), generator=torch.Generator().manual_seed(0)).byte()
+    crops = torch.randint(
+        0, 256, (2, 3, CROP, CROP), generator=torch.Generator().manual_seed(0)
+    ).byte()
     classes = term(Teacher("linear", Linear(), Input(32, 32, (0.5, 0.5, 0.5), (0.25, 0.5, 0.5))))
     step = Step(trainer.model, trainer.bottleneck, PRESETS["shipped"], classes)
     plain = step(crops)
@@ -208,7 +269,10 @@ def test_every_part_learns(trained):
 def test_files_of_a_tic_model_are_cut_like_any_other(trained, small_photograph, tiny_checkpoint):
     codec = Codec.load(trained, "cpu")
     data = codec.encode(small_photograph)
-    assert data == codec.encode(small_photograph) and data[:4] == Codec.load(tiny_checkpoint, "cpu").encode(small_photograph)[:4]
+    assert (
+        data == codec.encode(small_photograph)
+        and data[:4] == Codec.load(tiny_checkpoint, "cpu").encode(small_photograph)[:4]
+    )
     whole = codec.decode_latent(data)
     assert whole.received == whole.total
     for size in (len(data) // 4, len(data) // 2, 3 * len(data) // 4):
@@ -227,25 +291,51 @@ def test_the_start_is_a_block_transform(photograph):
 
     torch.manual_seed(0)
     pixels = as_tensor(photograph)[0, :, :384, :640]
-    crops = pixels.unfold(1, 64, 64).unfold(2, 64, 64).permute(1, 2, 0, 3, 4).reshape(-1, 3, 64, 64)[::3]
-    model = Model(ModelConfig(family="tic", width=48, swin_heads=(2, 2, 2), blocks=(16, 64, 80), mean_width=16, scale_width=16))
+    crops = (
+        pixels.unfold(1, 64, 64)
+        .unfold(2, 64, 64)
+        .permute(1, 2, 0, 3, 4)
+        .reshape(-1, 3, 64, 64)[::3]
+    )
+    model = Model(
+        ModelConfig(
+            family="tic",
+            width=48,
+            swin_heads=(2, 2, 2),
+            blocks=(16, 64, 80),
+            mean_width=16,
+            scale_width=16,
+        )
+    )
     initialise_tic(model, crops)
     with torch.no_grad():
         y = model.analysis(crops)
-        rounded, exact = (-10 * (model.synthesis(hat) - crops).square().mean().log10() for hat in (y.round(), y))
+        rounded, exact = (
+            -10 * (model.synthesis(hat) - crops).square().mean().log10() for hat in (y.round(), y)
+        )
         grey = model.analysis(torch.full_like(crops, 0.5))
-        torch.testing.assert_close(model.analysis(0.5 * crops + 0.25), 0.5 * (y + grey), rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(
+            model.analysis(0.5 * crops + 0.25), 0.5 * (y + grey), rtol=1e-3, atol=1e-3
+        )
     assert 24 < rounded < exact
     for stage in (*model.analysis.stages, *model.synthesis.stages):
-        assert (stage.blocks[0].norm1.spread >= 0.5).all() and stage.blocks[0].norm1.spread.max() > 10
+        assert (stage.blocks[0].norm1.spread >= 0.5).all() and stage.blocks[
+            0
+        ].norm1.spread.max() > 10
     for layer in (*model.analysis.convolutions[:3], *model.synthesis.convolutions[1:3]):
         outputs = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
-        assert (layer.weight.transpose(0, outputs).flatten(1).abs().sum(1) > 0).all()  # no channel is dead
+        assert (
+            layer.weight.transpose(0, outputs).flatten(1).abs().sum(1) > 0
+        ).all()  # no channel is dead
 
 
 def test_compiled_tic_is_the_same():
     """Traced as the compiler would see it, without the wait for a compiler."""
-    plain = TicAnalysis(ModelConfig(family="tic", swin_depths=(1, 1, 2), swin_heads=(2, 2, 2), swin_window=4, **SMALL))
+    plain = TicAnalysis(
+        ModelConfig(
+            family="tic", swin_depths=(1, 1, 2), swin_heads=(2, 2, 2), swin_window=4, **SMALL
+        )
+    )
     stirred(plain).requires_grad_()
     x = torch.rand(1, 3, 48, 80, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     found = []

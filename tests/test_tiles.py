@@ -22,8 +22,18 @@ from tests.command import errors, run
 from tests.test_tic import TINY as TIC
 from tests.test_tic import stirred
 
-SMALL = {"width": 8, "inner_width": 12, "blocks": (6, 4, 4), "hyper_channels": 4, "mean_width": 8, "scale_width": 8}
-LITE = [ModelConfig(**SMALL, depth=depth, inner_depth=inner) for depth, inner in ((1, 1), (3, 2), (2, 1))]
+SMALL = {
+    "width": 8,
+    "inner_width": 12,
+    "blocks": (6, 4, 4),
+    "hyper_channels": 4,
+    "mean_width": 8,
+    "scale_width": 8,
+}
+LITE = [
+    ModelConfig(**SMALL, depth=depth, inner_depth=inner)
+    for depth, inner in ((1, 1), (3, 2), (2, 1))
+]
 CUT = Tiling(side=4, context_side=8)
 """Tiles so small that a picture of some hundred pixels has many."""
 
@@ -40,7 +50,11 @@ def cut_codec(tiny_checkpoint):
 def test_spans_cover_an_axis_once_with_their_halos(unit):
     random = np.random.default_rng(unit)
     for _ in range(300):
-        length, side, reach = int(random.integers(1, 90)), unit * int(random.integers(1, 9)), int(random.integers(0, 20))
+        length, side, reach = (
+            int(random.integers(1, 90)),
+            unit * int(random.integers(1, 9)),
+            int(random.integers(0, 20)),
+        )
         first = int(random.integers(0, length))
         last = int(random.integers(first + 1, length + 1))
         found = spans(first, last, length, side, reach, unit)
@@ -61,7 +75,10 @@ def test_pictures_are_cut_from_some_size_on():
     assert len(Tiling().transform(lite, 180, 180)) == len(Tiling().transform(tic, 90, 90)) == 1
     hundred = Tiling().transform(lite, 542, 722)
     assert len(hundred) == 5 * 6
-    assert max((t.rows.high - t.rows.low) * (t.columns.high - t.columns.low) for t in hundred) <= (128 + 16) ** 2
+    assert (
+        max((t.rows.high - t.rows.low) * (t.columns.high - t.columns.low) for t in hundred)
+        <= (128 + 16) ** 2
+    )
     assert len(Tiling().transform(tic, 100, 100)) == 4
     assert len(Tiling().mean(542, 722)) == 3 * 3 and len(Tiling().mean(362, 362)) == 1
 
@@ -69,13 +86,23 @@ def test_pictures_are_cut_from_some_size_on():
 # --- networks: the declared reach is enough, and no guess ---------------------------------------------------------------
 
 
-def in_tiles(monkeypatch, config: ModelConfig, size: tuple[int, int], reach: int | None, run) -> torch.Tensor:
+def in_tiles(
+    monkeypatch, config: ModelConfig, size: tuple[int, int], reach: int | None, run
+) -> torch.Tensor:
     if reach is not None:
-        monkeypatch.setattr(tiles, "transform_field", lambda config: tiles.Field(reach, transform_field(config).unit))
-    return run(Tiling(side=2 * transform_field(config).unit, context_side=8).transform(config, *size))
+        monkeypatch.setattr(
+            tiles,
+            "transform_field",
+            lambda config: tiles.Field(reach, transform_field(config).unit),
+        )
+    return run(
+        Tiling(side=2 * transform_field(config).unit, context_side=8).transform(config, *size)
+    )
 
 
-@pytest.mark.parametrize("config", [*LITE, TIC], ids=lambda c: f"{c.family}-{c.depth}-{c.inner_depth}")
+@pytest.mark.parametrize(
+    "config", [*LITE, TIC], ids=lambda c: f"{c.family}-{c.depth}-{c.inner_depth}"
+)
 @pytest.mark.parametrize("network", [0, 1], ids=["analysis", "synthesis"])
 def test_transforms_in_tiles(monkeypatch, config, network):
     module = stirred(TRANSFORMS[config.family][network](config))
@@ -84,7 +111,9 @@ def test_transforms_in_tiles(monkeypatch, config, network):
     stride_in, stride_out = (LATENT_STRIDE, 1) if network == 0 else (1, LATENT_STRIDE)
     channels = 3 if network == 0 else config.latent_channels
     generator = torch.Generator().manual_seed(1)
-    x = torch.rand(1, channels, stride_in * height, stride_in * width, generator=generator, dtype=torch.float64)
+    x = torch.rand(
+        1, channels, stride_in * height, stride_in * width, generator=generator, dtype=torch.float64
+    )
     whole = module(x)
 
     def worst(reach: int | None) -> float:
@@ -95,10 +124,14 @@ def test_transforms_in_tiles(monkeypatch, config, network):
         def read(tile) -> torch.Tensor:
             return tile.over(stride_out).times(stride_in).read(x)
 
-        return float((in_tiles(monkeypatch, config, (height, width), reach, run) - whole).abs().max())
+        return float(
+            (in_tiles(monkeypatch, config, (height, width), reach, run) - whole).abs().max()
+        )
 
     assert worst(None) < 1e-9
-    if config.family == "lite":  # in tic, the bound is one of the windows' geometry, not met by every position
+    if (
+        config.family == "lite"
+    ):  # in tic, the bound is one of the windows' geometry, not met by every position
         assert worst(reach - 1) > 1e-9
 
 
@@ -113,7 +146,11 @@ def test_the_other_reaches_are_met_too(monkeypatch, part):
     mean_path.spread.data.abs_().add_(0.5)
     codec = random_scale_path(config)
     z = torch.randint(-3, 4, (1, config.hyper_channels, 11, 11), generator=generator)
-    q = torch.randint(-9, 10, (1, config.offsets[2], *size), generator=generator).to(torch.int8).numpy()
+    q = (
+        torch.randint(-9, 10, (1, config.offsets[2], *size), generator=generator)
+        .to(torch.int8)
+        .numpy()
+    )
 
     def everything(tiling: Tiling) -> list[torch.Tensor]:
         prior = passes.prior(mean_path, z.double(), *size, tiling)
@@ -122,14 +159,24 @@ def test_the_other_reaches_are_met_too(monkeypatch, part):
             return [passes.hyper_analyse(h_a, y, tiling), prior, features.double()]
         if part == "mean":
             prefix = y[:, : config.offsets[2]]
-            return [passes.mean(mean_path, 0, prior, None, tiling), passes.mean(mean_path, 2, prior, prefix, tiling)]
+            return [
+                passes.mean(mean_path, 0, prior, None, tiling),
+                passes.mean(mean_path, 2, prior, prefix, tiling),
+            ]
         return [torch.from_numpy(passes.index(codec, 2, features, q, [0], tiling)).double()]
 
     def worst() -> list[float]:
-        return [float((a - b).abs().max()) for a, b in zip(everything(CUT), everything(Tiling(64, 64)), strict=True)]
+        return [
+            float((a - b).abs().max())
+            for a, b in zip(everything(CUT), everything(Tiling(64, 64)), strict=True)
+        ]
 
     assert max(worst()) < 1e-9
-    name, unit = {"hyper": ("HYPER_REACH", 4), "mean": ("MEAN_REACH", 1), "index": ("INDEX_REACH", 1)}[part]
+    name, unit = {
+        "hyper": ("HYPER_REACH", 4),
+        "mean": ("MEAN_REACH", 1),
+        "index": ("INDEX_REACH", 1),
+    }[part]
     monkeypatch.setattr(tiles, name, getattr(tiles, name) - unit)
     assert worst()[-1] > 1e-9
 
@@ -143,7 +190,9 @@ def random_scale_path(config: ModelConfig):
     generator = torch.Generator().manual_seed(3)
     path = ScalePath(config, frozen=True)
     for layer in (module for module in path.modules() if isinstance(module, FrozenConv)):
-        layer.weight = torch.randint(-127, 128, layer.weight.shape, generator=generator).to(torch.int8)
+        layer.weight = torch.randint(-127, 128, layer.weight.shape, generator=generator).to(
+            torch.int8
+        )
         layer.multiplier = torch.full_like(layer.multiplier, 2**17)
         layer.check()
     return path
@@ -152,8 +201,14 @@ def random_scale_path(config: ModelConfig):
 def assert_same_indexes(codec: Codec, size: tuple[int, int], tiling: Tiling) -> None:
     config, path = codec.config, codec.walker.scale_path
     random = np.random.default_rng(4)
-    z = random.integers(-6, 7, (2, config.hyper_channels, *(-(-side // 4) for side in size))).astype(np.int8)
-    q = np.rint(random.laplace(0, 3, (2, config.latent_channels, *size))).clip(-127, 127).astype(np.int8)
+    z = random.integers(
+        -6, 7, (2, config.hyper_channels, *(-(-side // 4) for side in size))
+    ).astype(np.int8)
+    q = (
+        np.rint(random.laplace(0, 3, (2, config.latent_channels, *size)))
+        .clip(-127, 127)
+        .astype(np.int8)
+    )
     with torch.inference_mode():
         features = path.features(passes.exact(z), *size)
         tiled = passes.features(path, z, *size, tiling)
@@ -161,7 +216,9 @@ def assert_same_indexes(codec: Codec, size: tuple[int, int], tiling: Tiling) -> 
         for k, start in enumerate(config.offsets[:-1]):
             earlier = q[:, :start] if k else None
             for qualities in ([0, 0], [-3, 5]):
-                one = path.index(k, features, None if earlier is None else passes.exact(earlier), qualities)
+                one = path.index(
+                    k, features, None if earlier is None else passes.exact(earlier), qualities
+                )
                 many = passes.index(path, k, tiled, earlier, qualities, tiling)
                 assert many.dtype == np.uint8 and np.array_equal(many, one.numpy())
                 assert len(np.unique(many)) > 3  # constant indexes would prove little
@@ -216,14 +273,18 @@ def test_encoding_in_tiles_gives_the_same_symbols(tiny_codec, cut_codec, picture
     one, many = (codec.trace([picture, other]) for codec in (tiny_codec, cut_codec))
     for a, b in zip(chain(*one), chain(*many), strict=True):
         assert np.mean(a.symbols != b.symbols) < 1e-3
-    assert_close(tiny_codec.decode(cut_codec.encode(picture)), tiny_codec.decode(tiny_codec.encode(picture)))
+    assert_close(
+        tiny_codec.decode(cut_codec.encode(picture)), tiny_codec.decode(tiny_codec.encode(picture))
+    )
 
 
 def test_every_kind_of_image_is_read_in_tiles(cut_codec, picture):
     array = np.asarray(picture)
     data = cut_codec.encode(picture)
     seen = []
-    handle = cut_codec.walker.analysis.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].shape))
+    handle = cut_codec.walker.analysis.register_forward_pre_hook(
+        lambda module, inputs: seen.append(inputs[0].shape)
+    )
     floats = torch.from_numpy(array.copy()).permute(2, 0, 1) / 255
     for image in (array, array[::-1].copy()[::-1], floats, floats[None], picture.convert("RGBA")):
         assert cut_codec.encode(image) == data
@@ -235,12 +296,23 @@ def test_every_kind_of_image_is_read_in_tiles(cut_codec, picture):
     with pytest.raises(LimitError, match="89,873 pixels are more than the limit of 89,872"):
         cut_codec.encode(array, max_pixels=89_872)
     grey = picture.convert("L")
-    assert cut_codec.encode(grey) == cut_codec.encode(np.asarray(grey)) == cut_codec.encode(grey.convert("RGB"))
+    assert (
+        cut_codec.encode(grey)
+        == cut_codec.encode(np.asarray(grey))
+        == cut_codec.encode(grey.convert("RGB"))
+    )
 
 
 # --- regions ----------------------------------------------------------------------------------------------------------
 
-REGIONS = [(0, 0, 347, 259), (0, 0, 1, 1), (346, 258, 1, 1), (100, 60, 64, 48), (13, 201, 300, 58), (160, 0, 17, 259)]
+REGIONS = [
+    (0, 0, 347, 259),
+    (0, 0, 1, 1),
+    (346, 258, 1, 1),
+    (100, 60, 64, 48),
+    (13, 201, 300, 58),
+    (160, 0, 17, 259),
+]
 
 
 @pytest.mark.parametrize("region", REGIONS)
@@ -259,9 +331,16 @@ def test_regions_of_small_pictures_and_of_levels(tiny_codec, cut_codec, picture,
     data = tiny_codec.encode(picture.resize(size))
     whole = tiny_codec.decode(data, level=level)
     width, height = size
-    for x, y, w, h in ((0, 0, 1, 1), (width - 1, height - 1, 1, 1), (width // 2, 0, width - width // 2, height)):
+    for x, y, w, h in (
+        (0, 0, 1, 1),
+        (width - 1, height - 1, 1, 1),
+        (width // 2, 0, width - width // 2, height),
+    ):
         for codec in (tiny_codec, cut_codec):
-            assert_close(codec.decode(data, level=level, region=(x, y, w, h)), whole.crop((x, y, x + w, y + h)))
+            assert_close(
+                codec.decode(data, level=level, region=(x, y, w, h)),
+                whole.crop((x, y, x + w, y + h)),
+            )
 
 
 def test_a_region_of_a_long_picture_needs_only_its_surroundings(tiny_codec, photograph):
@@ -272,9 +351,14 @@ def test_a_region_of_a_long_picture_needs_only_its_surroundings(tiny_codec, phot
     seen = {"mean": 0, "synthesis": 0}
     hooks = [
         network.register_forward_pre_hook(
-            lambda module, inputs, name=name: seen.__setitem__(name, max(seen[name], inputs[0].shape[3]))
+            lambda module, inputs, name=name: seen.__setitem__(
+                name, max(seen[name], inputs[0].shape[3])
+            )
         )
-        for name, network in (("mean", tiny_codec.walker.mean_path.context), ("synthesis", tiny_codec.walker.synthesis))
+        for name, network in (
+            ("mean", tiny_codec.walker.mean_path.context),
+            ("synthesis", tiny_codec.walker.synthesis),
+        )
     ]
     part = tiny_codec.decode(data, region=(width // 2, 8, 40, 64))
     for hook in hooks:
@@ -285,14 +369,27 @@ def test_a_region_of_a_long_picture_needs_only_its_surroundings(tiny_codec, phot
 
 
 def test_regions_of_a_batch(tiny_codec, picture):
-    streams = [tiny_codec.encode(image) for image in (picture, picture.transpose(Image.Transpose.ROTATE_180))]
-    for stream, part in zip(streams, tiny_codec.decode_batch(streams, region=(20, 30, 50, 40)), strict=True):
+    streams = [
+        tiny_codec.encode(image)
+        for image in (picture, picture.transpose(Image.Transpose.ROTATE_180))
+    ]
+    for stream, part in zip(
+        streams, tiny_codec.decode_batch(streams, region=(20, 30, 50, 40)), strict=True
+    ):
         assert_close(part, tiny_codec.decode(stream).crop((20, 30, 70, 70)))
 
 
 @pytest.mark.parametrize(
     "region",
-    [(-1, 0, 5, 5), (0, -1, 5, 5), (0, 0, 0, 5), (0, 0, 5, -5), (343, 0, 5, 5), (0, 255, 5, 5), (10**12, 0, 1, 1)],
+    [
+        (-1, 0, 5, 5),
+        (0, -1, 5, 5),
+        (0, 0, 0, 5),
+        (0, 0, 5, -5),
+        (343, 0, 5, 5),
+        (0, 255, 5, 5),
+        (10**12, 0, 1, 1),
+    ],
 )
 def test_regions_outside_of_the_picture(tiny_codec, picture, region):
     with pytest.raises(RegionError, match="is not inside the picture of 347 x 259 pixels"):
@@ -301,7 +398,9 @@ def test_regions_outside_of_the_picture(tiny_codec, picture, region):
         tiny_codec.decode(tiny_codec.encode(picture.crop((0, 0, 20, 20))), region=region)
 
 
-@pytest.mark.parametrize("region", [(0, 0, 5), "abcd", 7, (0, 0, 1.5, 2), (0, 0, float("nan"), 2), (0, 0, None, 1)])
+@pytest.mark.parametrize(
+    "region", [(0, 0, 5), "abcd", 7, (0, 0, 1.5, 2), (0, 0, float("nan"), 2), (0, 0, None, 1)]
+)
 def test_what_is_no_region(region):
     with pytest.raises(RegionError, match="four whole numbers"):
         region_box(region, 347, 259)
@@ -313,9 +412,17 @@ def test_the_command(tmp_path, tiny_checkpoint, tiny_codec, picture):
     model = ["--model", str(tiny_checkpoint)]
     run("decode", path, *model, "--region", "100,60,64,48", "-o", tmp_path / "part.png")
     with Image.open(tmp_path / "part.png") as part:
-        assert_close(part, progcodec.decode(path.read_bytes(), model=tiny_checkpoint).crop((100, 60, 164, 108)))
-    outside = run("decode", path, *model, "--region", "340,60,64,48", "-o", tmp_path / "no.png", code=1)
-    assert len(errors(outside)) == 1 and "the region 340,60,64,48 is not inside the picture" in outside.stderr
+        assert_close(
+            part,
+            progcodec.decode(path.read_bytes(), model=tiny_checkpoint).crop((100, 60, 164, 108)),
+        )
+    outside = run(
+        "decode", path, *model, "--region", "340,60,64,48", "-o", tmp_path / "no.png", code=1
+    )
+    assert (
+        len(errors(outside)) == 1
+        and "the region 340,60,64,48 is not inside the picture" in outside.stderr
+    )
     assert not (tmp_path / "no.png").exists()
     for wrong in ("1,2,3", "a,b,c,d", ""):
         assert "four whole numbers" in run("decode", path, *model, "--region", wrong, code=2).stderr

@@ -29,7 +29,9 @@ def striped(kind: int, side: int, seed: int) -> Image.Image:
     """A picture that tells its class by its stripes, whatever part of it is seen."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:side, :side] * (64 / side)
-    wave = np.sin((x, y, (x + y) / 1.4)[kind] * (0.35, 0.7, 1.2)[kind] + rng.uniform(0, 6))[..., None]
+    wave = np.sin((x, y, (x + y) / 1.4)[kind] * (0.35, 0.7, 1.2)[kind] + rng.uniform(0, 6))[
+        ..., None
+    ]
     pixels = 128 + 90 * wave * (np.arange(3) != kind) + rng.normal(0, 8, (side, side, 3))
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
@@ -99,7 +101,9 @@ def test_a_whole_coded_view_is_the_decoders_latent(tiny_codec, square):
     y, bits = latents(tiny_codec, [view], [view.ends[-1]])
     assert torch.equal(y, truth.y)
     assert float(bits[0]) == pytest.approx(truth.bits / 36, rel=0.02)
-    z, q = cut_views([view], [np.inf], tiny_codec.config.latent_channels, tiny_codec.config.hyper_channels)
+    z, q = cut_views(
+        [view], [np.inf], tiny_codec.config.latent_channels, tiny_codec.config.hyper_channels
+    )
     assert np.array_equal(z[0], truth.z) and np.array_equal(q[0], truth.q) and np.any(truth.q)
 
 
@@ -109,7 +113,12 @@ def test_a_cut_coded_view_is_about_the_decoders_latent(tiny_codec, square):
     view = pack(tiny_codec.trace([square])[0], 84)
     for n in range(60, len(data), 97):
         truth = tiny_codec.decode_latent(data, max_bytes=n)
-        _, q = cut_views([view], [truth.bits], tiny_codec.config.latent_channels, tiny_codec.config.hyper_channels)
+        _, q = cut_views(
+            [view],
+            [truth.bits],
+            tiny_codec.config.latent_channels,
+            tiny_codec.config.hyper_channels,
+        )
         missing = (q[0] != truth.q).sum()
         assert missing <= 0.02 * max(1, (q[0] != 0).sum()) + 24
         assert np.all((truth.q == 0) | (truth.q == q[0]))
@@ -117,7 +126,9 @@ def test_a_cut_coded_view_is_about_the_decoders_latent(tiny_codec, square):
 
 def test_no_bits_no_symbols(tiny_codec, square):
     view = pack(tiny_codec.trace([square])[0], 84)
-    z, q = cut_views([view], [0.0], tiny_codec.config.latent_channels, tiny_codec.config.hyper_channels)
+    z, q = cut_views(
+        [view], [0.0], tiny_codec.config.latent_channels, tiny_codec.config.hyper_channels
+    )
     assert not z.any() and not q.any()
 
 
@@ -153,11 +164,18 @@ def settings(folder, codec_file, tmp_path, **more) -> ClassifierSettings:
         "out": str(tmp_path / "head.safetensors"), "cache": str(tmp_path / "cache"), "device": "cpu", "positions": 256,
     }  # fmt: skip
     made = ClassifierSettings(**{**base, **more})
-    return ClassifierSettings(**{**vars(made), "config": type(made.config)(**{**made.config.to_dict(), **small})})
+    return ClassifierSettings(
+        **{**vars(made), "config": type(made.config)(**{**made.config.to_dict(), **small})}
+    )
 
 
 def test_the_loss_falls(tiny_codec, tiny_checkpoint, pictures, folder, hierarchy, tmp_path):
-    views = [view for view in plan(pictures, ViewCounts(), 0).chunks for view in view if pictures[view.picture].small]
+    views = [
+        view
+        for view in plan(pictures, ViewCounts(), 0).chunks
+        for view in view
+        if pictures[view.picture].small
+    ]
     shown = [render(pictures[view.picture].data, view, 64) for view in views]
     coded = [pack(trace, 64) for trace in tiny_codec.trace(shown)]
     labels = np.array([pictures[view.picture].label for view in views])
@@ -191,16 +209,36 @@ def test_the_whole_command(folder, tiny_codec, tiny_checkpoint, tmp_path, hierar
     done = run(*arguments)
     assert "coarse" in done.stdout and f"wrote {out}" in done.output
     metadata = LatentClassifier.load(tiny_codec, out).metadata
-    assert set(json.loads(metadata["labelled"])) == {hierarchy.classes[index].wnid for index in CLASSES}
-    assert metadata["steps"] == "3" and metadata["licence"] and json.loads(metadata["judged"])[0]["pictures"] == 3
+    assert set(json.loads(metadata["labelled"])) == {
+        hierarchy.classes[index].wnid for index in CLASSES
+    }
+    assert (
+        metadata["steps"] == "3"
+        and metadata["licence"]
+        and json.loads(metadata["judged"])[0]["pictures"] == 3
+    )
     cached = sorted(path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npz"))
     run(*arguments, "--init", out, "--force")
-    assert sorted(path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npz")) == cached  # nothing done twice
+    assert (
+        sorted(path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npz")) == cached
+    )  # nothing done twice
 
 
 def test_wrong_usage_is_told(folder, tiny_checkpoint, tmp_path):
-    common = ["train-classifier", "--data", folder, "--val", folder, "--out", tmp_path / "h", "--minutes", "1"]
+    common = [
+        "train-classifier",
+        "--data",
+        folder,
+        "--val",
+        folder,
+        "--out",
+        tmp_path / "h",
+        "--minutes",
+        "1",
+    ]
     run(*common, code=2)
     run(*common, "--teacher", "timm:resnet18", "--views", "1,2", code=2)
-    done = run(*common, "--teacher", "builtin", "--model", tiny_checkpoint, "--cache", tmp_path, code=1)
+    done = run(
+        *common, "--teacher", "builtin", "--model", tiny_checkpoint, "--cache", tmp_path, code=1
+    )
     assert "teacher must be" in done.stderr

@@ -43,7 +43,16 @@ def folder(tmp_path_factory, hierarchy):
 
 
 def settings(folder, out, **more: object) -> JudgeSettings:
-    given = {"model": NETWORK, "steps": 12, "side": 32, "first_side": 16, "batch": 12, "device": "cpu", "log_steps": 4, **more}
+    given = {
+        "model": NETWORK,
+        "steps": 12,
+        "side": 32,
+        "first_side": 16,
+        "batch": 12,
+        "device": "cpu",
+        "log_steps": 4,
+        **more,
+    }
     return JudgeSettings(**{"data": (str(folder),), "out": str(out), **given})
 
 
@@ -59,7 +68,12 @@ def test_it_learns_what_labels_say(trained, folder):
     (verdict,) = judge_clean(str(trained), [str(folder)], "cpu")
     assert verdict.all.pictures == 30 and verdict.all.accuracy[-1] >= 0.8
     assert verdict.met == verdict.all  # it has met every class
-    assert trained.with_name("judge.safetensors.csv").read_text().splitlines()[0].startswith("step,minutes,side")
+    assert (
+        trained.with_name("judge.safetensors.csv")
+        .read_text()
+        .splitlines()[0]
+        .startswith("step,minutes,side")
+    )
 
 
 def test_its_path_is_all_that_is_needed(trained, hierarchy, folder):
@@ -68,9 +82,17 @@ def test_its_path_is_all_that_is_needed(trained, hierarchy, folder):
     p = classifier.predict([striped(1, 48, 500).resize((227, 200))])
     assert p.argmax() == CLASSES[1] and p.sum() == pytest.approx(1)
     said = described(str(trained))
-    assert said["licence"] and said["labelled"].split() == [str(c) for c in sorted(CLASSES)] and said["pictures"] == "30"
+    assert (
+        said["licence"]
+        and said["labelled"].split() == [str(c) for c in sorted(CLASSES)]
+        and said["pictures"] == "30"
+    )
     full = resolve(Specification.parse(str(trained)))
-    assert full.model == NETWORK and full.preprocessing["input_size"] == 32 and full.file == str(trained)
+    assert (
+        full.model == NETWORK
+        and full.preprocessing["input_size"] == 32
+        and full.file == str(trained)
+    )
     assert reads_pictures(str(trained))
     name = name_judge(str(trained), None)
     assert name.name.startswith("judge#") and name.pictures
@@ -106,7 +128,11 @@ def test_crops_stay_inside_and_follow_from_the_step():
         piece = crop(ramp, 16, random)
         assert piece.shape == (16, 16, 3) and (np.diff(piece[:, 0, 0].astype(int)) >= 0).all()
     pictures = [Labelled(np.full((20, 20, 3), n, np.uint8), n, 20) for n in range(10)]
-    first, again, other = batch_at(pictures, 3, 4, 16, 0), batch_at(pictures, 3, 4, 16, 0), batch_at(pictures, 3, 4, 16, 1)
+    first, again, other = (
+        batch_at(pictures, 3, 4, 16, 0),
+        batch_at(pictures, 3, 4, 16, 0),
+        batch_at(pictures, 3, 4, 16, 1),
+    )
     assert torch.equal(first.pixels, again.pixels) and not torch.equal(first.labels, other.labels)
     epoch = [int(label) for step in range(5) for label in batch_at(pictures, step, 4, 16, 0).labels]
     assert sorted(epoch[:10]) == sorted(epoch[10:]) == list(range(10)) and epoch[:10] != epoch[10:]
@@ -125,15 +151,25 @@ def test_pictures_without_a_class_are_left_out_and_large_ones_shrunk(folder, hie
 def test_classes_are_compared_with_those_of_about_their_size():
     """Class 0 has thumbnails, 1 larger ones, 2 photographs of two sizes, 3 both."""
     stored = [(0, 64), (1, 84), (2, 224), (2, 250), (3, 64), (3, 240)]
-    table, rows = comparable([Labelled(np.zeros((4, 4, 3), np.uint8), label, side) for label, side in stored], 5)
-    of = {picture: set(np.flatnonzero(table[row])) for picture, row in zip(stored, rows, strict=True)}
-    assert of[0, 64] == of[3, 64] == {0, 3} and of[1, 84] == {1} and of[2, 224] == of[2, 250] == of[3, 240] == {2, 3}
+    table, rows = comparable(
+        [Labelled(np.zeros((4, 4, 3), np.uint8), label, side) for label, side in stored], 5
+    )
+    of = {
+        picture: set(np.flatnonzero(table[row])) for picture, row in zip(stored, rows, strict=True)
+    }
+    assert (
+        of[0, 64] == of[3, 64] == {0, 3}
+        and of[1, 84] == {1}
+        and of[2, 224] == of[2, 250] == of[3, 240] == {2, 3}
+    )
 
 
 def test_sides_grow_and_the_rate_falls():
     chosen = JudgeSettings((), "x", steps=10, side=80, first_side=48)
     sides = [chosen.side_at(progress / 20) for progress in range(21)]
-    assert sides[0] == 48 and sides[-1] == 80 and sides == sorted(sides) and set(sides) == {48, 64, 80}
+    assert (
+        sides[0] == 48 and sides[-1] == 80 and sides == sorted(sides) and set(sides) == {48, 64, 80}
+    )
     rates = [chosen.lr_at(progress / 20) for progress in range(21)]
     assert rates[-1] == 0 and max(rates) == rates[1] and rates[0] < rates[1]
     for wrong in ({}, {"steps": 1, "side": 16, "first_side": 32}):
@@ -175,11 +211,28 @@ def test_a_run_that_is_resumed_takes_the_same_steps(folder, tmp_path, monkeypatc
 
 def test_the_command(folder, tmp_path):
     out = tmp_path / "judge.safetensors"
-    arguments = ["train-judge", "--data", folder, "--out", out, "--device", "cpu", "--side", 32, "--first-side", 16, "--batch", 8]
+    arguments = [
+        "train-judge",
+        "--data",
+        folder,
+        "--out",
+        out,
+        "--device",
+        "cpu",
+        "--side",
+        32,
+        "--first-side",
+        16,
+        "--batch",
+        8,
+    ]
     done = run(*arguments, "--steps", 2, "--network", NETWORK, "--val", folder)
     assert "K=1000" in done.stdout and "met in training" in done.stdout
     assert run(*arguments, "--steps", 2, code=1).stderr  # it is there
     assert "say when to stop" in errors(run(*arguments, "--force", code=2))[-1]
-    assert "no network" in errors(run(*arguments, "--force", "--steps", 1, "--network", "nonsense", code=1))[-1]
+    assert (
+        "no network"
+        in errors(run(*arguments, "--force", "--steps", 1, "--network", "nonsense", code=1))[-1]
+    )
     arguments[4] = tmp_path / "judge.pt"
     assert ".safetensors" in errors(run(*arguments, "--steps", 1, code=2))[-1]

@@ -22,7 +22,15 @@ from progcodec.training.log import COLUMNS, SOMETIMES
 from progcodec.training.loop import flushed_denormals, train
 from progcodec.training.trainer import Trainer, export_state
 from tests.command import errors, run
-from tests.tiny_training import CROP, PHOTOGRAPH, TINY, TINY_OPTIONS, few_start_crops, read_state, settings  # noqa: F401
+from tests.tiny_training import (
+    CROP,
+    PHOTOGRAPH,
+    TINY,
+    TINY_OPTIONS,
+    few_start_crops,  # noqa: F401
+    read_state,
+    settings,
+)
 
 
 def log(out: Path) -> list[dict[str, str]]:
@@ -43,10 +51,21 @@ def short(tmp_path_factory) -> Path:
 
 
 def test_a_run_leaves_checkpoint_state_and_log(short, small_photograph):
-    assert sorted(os.listdir(short.parent)) == [short.name, f"{short.name}.csv", f"{short.name}.state.pt"]
+    assert sorted(os.listdir(short.parent)) == [
+        short.name,
+        f"{short.name}.csv",
+        f"{short.name}.state.pt",
+    ]
     checkpoint = Checkpoint.load(short)
-    assert checkpoint.config == TINY and checkpoint.metadata["steps"] == "6" and checkpoint.metadata["images"] == "12"
-    assert checkpoint.metadata["data"] == "one photograph" and "ImageNet" in checkpoint.metadata["licence"]
+    assert (
+        checkpoint.config == TINY
+        and checkpoint.metadata["steps"] == "6"
+        and checkpoint.metadata["images"] == "12"
+    )
+    assert (
+        checkpoint.metadata["data"] == "one photograph"
+        and "ImageNet" in checkpoint.metadata["licence"]
+    )
     codec = Codec.load(short, "cpu")
     data = codec.encode(small_photograph)
     assert codec.decode(data).size == small_photograph.size
@@ -76,7 +95,11 @@ def test_a_run_goes_on_from_its_state(short, tmp_path):
     out = tmp_path / "more.safetensors"
     train(settings(out, steps=4, resume=f"{short}.state.pt", config=ModelConfig()))
     state = read_state(out)
-    assert state["step"] == 10 and state["images"] == 20 and state["minutes"] > read_state(short)["minutes"]
+    assert (
+        state["step"] == 10
+        and state["images"] == 20
+        and state["minutes"] > read_state(short)["minutes"]
+    )
     assert state["config"] == TINY.to_dict()  # the state's model wins over the settings'
     assert [int(row["step"]) for row in log(out)] == [8, 10]
     assert Checkpoint.load(out).metadata["steps"] == "10"
@@ -85,7 +108,19 @@ def test_a_run_goes_on_from_its_state(short, tmp_path):
 
 def test_the_command_resumes_its_own_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    base = ["train", "--data", PHOTOGRAPH, "--out", "m.safetensors", "--crop", CROP, "--batch", 2, "--device", "cpu"]
+    base = [
+        "train",
+        "--data",
+        PHOTOGRAPH,
+        "--out",
+        "m.safetensors",
+        "--crop",
+        CROP,
+        "--batch",
+        2,
+        "--device",
+        "cpu",
+    ]
     assert run(*base, "--steps", 2, *TINY_OPTIONS).stdout.startswith("wrote m.safetensors")
     run(*base, "--steps", 2, code=1)  # it exists
     run(*base, "--steps", 3, "--resume", "m.safetensors.state.pt")
@@ -112,9 +147,15 @@ def test_a_run_that_is_finished_is_the_run_uninterrupted(tmp_path, monkeypatch):
     one, other = read_state(whole), read_state(cut)
     for part in ("weights", "average"):
         assert all(torch.equal(one[part][name], other[part][name]) for name in one[part])
-    assert one["step"] == other["step"] == 8 and one["recipe"] == other["recipe"] and len(one["recipe"]) == 1
+    assert (
+        one["step"] == other["step"] == 8
+        and one["recipe"] == other["recipe"]
+        and len(one["recipe"]) == 1
+    )
     assert Checkpoint.load(whole).fingerprint == Checkpoint.load(cut).fingerprint
-    train(settings(cut, steps=2, warmup=3, resume=f"{cut}.state.pt"))  # without finish: a stage of its own
+    train(
+        settings(cut, steps=2, warmup=3, resume=f"{cut}.state.pt")
+    )  # without finish: a stage of its own
     assert [entry.split(",")[0] for entry in read_state(cut)["recipe"]] == ["8 steps", "2 steps"]
     with pytest.raises(ValueError, match="resumed"):
         settings(cut, finish=True)
@@ -128,7 +169,11 @@ def test_a_log_of_an_earlier_version_goes_on(tmp_path):
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == COLUMNS
-    assert [(row["step"], row["loss"], row["gpu_gb"]) for row in rows] == [("1", "0.5", ""), ("2", "0.25", "1"), ("3", "0.125", "")]
+    assert [(row["step"], row["loss"], row["gpu_gb"]) for row in rows] == [
+        ("1", "0.5", ""),
+        ("2", "0.25", "1"),
+        ("3", "0.125", ""),
+    ]
 
 
 def test_compiled_networks_train_the_same(tmp_path, monkeypatch):
@@ -147,21 +192,33 @@ def test_init_from_a_checkpoint_fits_the_densities(tiny_checkpoint, tmp_path):
     """A checkpoint keeps no densities: fitted ones start cheaper than a bottleneck's own, far too wide, and say so."""
     out = tmp_path / "m.safetensors"
     trainer = Trainer(settings(out, init=str(tiny_checkpoint)), torch.device("cpu"))
-    crops = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (8, 3, CROP, CROP), np.uint8))
+    crops = torch.from_numpy(
+        np.random.default_rng(0).integers(0, 256, (8, 3, CROP, CROP), np.uint8)
+    )
     assert trainer.untrained_densities and not trainer.fresh
 
     def hyper_bits() -> float:
         torch.manual_seed(0)
         with torch.no_grad():
-            return float(loss.forward(trainer.model, trainer.bottleneck, crops.float() / 255).hyper_bits.mean())
+            return float(
+                loss.forward(
+                    trainer.model, trainer.bottleneck, crops.float() / 255
+                ).hyper_bits.mean()
+            )
 
     wide = hyper_bits()
     trainer.fit_densities(crops)
     assert hyper_bits() < 0.9 * wide
-    assert all(torch.equal(trainer.average[name], value) for name, value in trainer.both.state_dict().items())
+    assert all(
+        torch.equal(trainer.average[name], value)
+        for name, value in trainer.both.state_dict().items()
+    )
     train(settings(out, init=str(tiny_checkpoint), steps=2))
     recipe = Checkpoint.load(out).metadata["recipe"]
-    assert recipe.startswith(f"from {Checkpoint.load(tiny_checkpoint).fingerprint.hex()} (") and "; then 2 steps" in recipe
+    assert (
+        recipe.startswith(f"from {Checkpoint.load(tiny_checkpoint).fingerprint.hex()} (")
+        and "; then 2 steps" in recipe
+    )
 
 
 def test_a_compiler_that_fails_is_one_line(tmp_path, monkeypatch):
@@ -187,10 +244,28 @@ def test_a_run_on_a_gpu(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong", [["--finish"], ["--preset", "best"], ["--seed", "-1"], ["--set", "gamma=(1,2)"], ["--set", "accumulate=0"], ["--set", "bfloat16=maybe"]]
+    "wrong",
+    [
+        ["--finish"],
+        ["--preset", "best"],
+        ["--seed", "-1"],
+        ["--set", "gamma=(1,2)"],
+        ["--set", "accumulate=0"],
+        ["--set", "bfloat16=maybe"],
+    ],
 )
 def test_options_that_make_no_sense(tmp_path, wrong):
-    run("train", "--data", PHOTOGRAPH, "--out", tmp_path / "m.safetensors", "--steps", 1, *wrong, code=2)
+    run(
+        "train",
+        "--data",
+        PHOTOGRAPH,
+        "--out",
+        tmp_path / "m.safetensors",
+        "--steps",
+        1,
+        *wrong,
+        code=2,
+    )
     assert not os.listdir(tmp_path)
 
 
@@ -212,11 +287,16 @@ def test_coded_latents_are_what_the_forward_decodes(tmp_path):
 
 def test_init_takes_the_averaged_weights_alone(short, tmp_path):
     state = read_state(short)
-    fresh = Trainer(settings(tmp_path / "m", init=f"{short}.state.pt", config=ModelConfig()), torch.device("cpu"))
+    fresh = Trainer(
+        settings(tmp_path / "m", init=f"{short}.state.pt", config=ModelConfig()),
+        torch.device("cpu"),
+    )
     assert fresh.step == fresh.images_seen == 0 and fresh.minutes_before == 0 and not fresh.fresh
     assert not any(optimizer.state for optimizer in fresh.optimizers)
     for name, value in fresh.both.state_dict().items():
-        assert torch.equal(value, state["average"][name]) and torch.equal(value, fresh.average[name])
+        assert torch.equal(value, state["average"][name]) and torch.equal(
+            value, fresh.average[name]
+        )
     out = tmp_path / "init.safetensors"
     train(settings(out, init=f"{short}.state.pt", steps=2))
     assert read_state(out)["step"] == 2 and read_state(out)["config"] == TINY.to_dict()
@@ -229,7 +309,9 @@ def test_synthesis_alone_keeps_streams(short, small_photograph, tmp_path):
     codecs = [Codec.load(path, "cpu") for path in (short, out)]
     streams = [codec.encode(small_photograph) for codec in codecs]
     start = describe(streams[0]).header_bytes
-    assert streams[0][start:] == streams[1][start:] and streams[0] != streams[1]  # the model's name differs
+    assert (
+        streams[0][start:] == streams[1][start:] and streams[0] != streams[1]
+    )  # the model's name differs
     pictures = [np.asarray(codec.decode(data)) for codec, data in zip(codecs, streams, strict=True)]
     assert not np.array_equal(*pictures)
     assert "g_s alone" in Checkpoint.load(out).metadata["recipe"]
@@ -238,15 +320,20 @@ def test_synthesis_alone_keeps_streams(short, small_photograph, tmp_path):
 def test_export_writes_what_the_run_exported(short, tmp_path):
     for name, export in (
         ("a", lambda out: export_state(f"{short}.state.pt", out, "one photograph")),
-        ("b", lambda out: run("export", f"{short}.state.pt", "-o", out, "--description", "one photograph")),
+        (
+            "b",
+            lambda out: run(
+                "export", f"{short}.state.pt", "-o", out, "--description", "one photograph"
+            ),
+        ),
     ):
         out = str(tmp_path / f"{name}.safetensors")
         export(out)
         again, first = Checkpoint.load(out), Checkpoint.load(short)
         assert again.fingerprint == first.fingerprint and again.config == first.config
-        assert {k: again.metadata[k] for k in ("steps", "images", "minutes", "data", "licence")} == {
-            k: first.metadata[k] for k in ("steps", "images", "minutes", "data", "licence")
-        }
+        assert {
+            k: again.metadata[k] for k in ("steps", "images", "minutes", "data", "licence")
+        } == {k: first.metadata[k] for k in ("steps", "images", "minutes", "data", "licence")}
     assert len(os.listdir(tmp_path)) == 2  # an export changes no state and writes no log
 
 
@@ -263,7 +350,9 @@ def test_a_signal_stops_the_run_and_saves_it(tmp_path, monkeypatch, number):
 
     monkeypatch.setattr(step, "objective", interrupted)
     train(settings(out, steps=1000))
-    assert read_state(out)["step"] == len(calls) == 3 and Checkpoint.load(out).metadata["steps"] == "3"
+    assert (
+        read_state(out)["step"] == len(calls) == 3 and Checkpoint.load(out).metadata["steps"] == "3"
+    )
     assert signal.getsignal(number) is before
 
 
@@ -279,7 +368,14 @@ def test_a_loss_that_stays_infinite_ends_the_run(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"steps": None}, {"crop": 70}, {"crop": 0}, {"preset": "best"}, {"synthesis_only": True}, {"groups": "g.npy", "grouped": False}],
+    [
+        {"steps": None},
+        {"crop": 70},
+        {"crop": 0},
+        {"preset": "best"},
+        {"synthesis_only": True},
+        {"groups": "g.npy", "grouped": False},
+    ],
 )
 def test_settings_that_make_no_sense(tmp_path, wrong):
     with pytest.raises(ValueError):
@@ -298,10 +394,21 @@ def test_a_state_that_is_none(short, tmp_path):
         return str(caught.value)
 
     assert "no such" in refusal()
-    for content in (b"", b"nonsense", Path(f"{short}.state.pt").read_bytes()[:2000], short.read_bytes()):
+    for content in (
+        b"",
+        b"nonsense",
+        Path(f"{short}.state.pt").read_bytes()[:2000],
+        short.read_bytes(),
+    ):
         bad.write_bytes(content)
         assert "not a training state" in refusal()
-    for other in ({}, [1, 2], {"config": state["config"]}, {k: v for k, v in state.items() if k != "average"}, object):
+    for other in (
+        {},
+        [1, 2],
+        {"config": state["config"]},
+        {k: v for k, v in state.items() if k != "average"},
+        object,
+    ):
         torch.save(other, bad)
         assert "not a training state" in refusal()
     lacking = {k: v for k, v in state["weights"].items() if not k.endswith("spread")}
@@ -319,7 +426,9 @@ def test_init_from_a_checkpoint(tiny_checkpoint, tmp_path):
     from progcodec.network.checkpoint import Checkpoint, freeze
 
     checkpoint = Checkpoint.load(tiny_checkpoint)
-    trainer = Trainer(settings(tmp_path / "m.safetensors", init=str(tiny_checkpoint)), torch.device("cpu"))
+    trainer = Trainer(
+        settings(tmp_path / "m.safetensors", init=str(tiny_checkpoint)), torch.device("cpu")
+    )
     assert not trainer.fresh and trainer.config == checkpoint.config
     medians = trainer.bottleneck.quantiles[:, 0, 1].detach()
     torch.testing.assert_close(medians, checkpoint.tensors["tables.hyper_medians"])
@@ -330,4 +439,6 @@ def test_init_from_a_checkpoint(tiny_checkpoint, tmp_path):
         elif name.endswith(".weight"):
             assert int((tensor.int() - stored.int()).abs().max()) <= 1, name
     with pytest.raises(TrainingError, match="no training state"):
-        Trainer(settings(tmp_path / "m.safetensors", resume=str(tiny_checkpoint)), torch.device("cpu"))
+        Trainer(
+            settings(tmp_path / "m.safetensors", resume=str(tiny_checkpoint)), torch.device("cpu")
+        )

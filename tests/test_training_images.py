@@ -23,11 +23,15 @@ def shards(tmp_path) -> Path:
     (tmp_path / "photos" / "deep").mkdir(parents=True)
     names = ["a.png", "b.jpg", "grey.png", "deep/c.WEBP", "small.png"]
     for number, name in enumerate(names):
-        noise = np.random.default_rng(number).integers(0, 256, (20, 20 if "small" in name else 70, 3), np.uint8)
+        noise = np.random.default_rng(number).integers(
+            0, 256, (20, 20 if "small" in name else 70, 3), np.uint8
+        )
         image = Image.fromarray(noise).resize((20, 20) if "small" in name else (90, 70))
         image.convert("L" if "grey" in name else "RGB").save(tmp_path / "photos" / name)
     (tmp_path / "photos" / "notes.txt").write_text("no picture")
-    (tmp_path / "photos" / "broken.jpg").write_bytes((tmp_path / "photos" / "b.jpg").read_bytes()[:200])
+    (tmp_path / "photos" / "broken.jpg").write_bytes(
+        (tmp_path / "photos" / "b.jpg").read_bytes()[:200]
+    )
     for suffix, mode in (("tar.gz", "w:gz"), ("tar", "w")):
         with tarfile.open(tmp_path / f"all.{suffix}", mode) as archive:
             archive.add(tmp_path / "photos", "photos")
@@ -36,8 +40,13 @@ def shards(tmp_path) -> Path:
 
 def test_images_from_folders_shards_globs_and_files(shards):
     def count(*patterns: str, **more: int) -> int:
-        images = load_images([str(shards / pattern) for pattern in patterns], more.pop("min_side", 64), **more)
-        assert all(image.dtype == np.uint8 and image.shape in ((70, 90, 3), (20, 20, 3)) for image in images)
+        images = load_images(
+            [str(shards / pattern) for pattern in patterns], more.pop("min_side", 64), **more
+        )
+        assert all(
+            image.dtype == np.uint8 and image.shape in ((70, 90, 3), (20, 20, 3))
+            for image in images
+        )
         return len(images)
 
     assert count("photos") == count("all.tar.gz") == count("all.tar") == 4
@@ -49,7 +58,9 @@ def test_images_from_folders_shards_globs_and_files(shards):
     assert sorted(image.tobytes() for image in folder) == sorted(image.tobytes() for image in shard)
 
 
-@pytest.mark.parametrize("pattern", ["nothing", "no/*.jpg", "photos/notes.txt", "photos/broken.jpg", "photos/sm*"])
+@pytest.mark.parametrize(
+    "pattern", ["nothing", "no/*.jpg", "photos/notes.txt", "photos/broken.jpg", "photos/sm*"]
+)
 def test_no_usable_images(shards, pattern):
     with pytest.raises(TrainingError):
         train(settings(shards / "m.safetensors", data=(str(shards / pattern),)))
@@ -59,10 +70,17 @@ def test_no_usable_images(shards, pattern):
 @pytest.mark.parametrize("name", ["all.tar.gz", "all.tar"])
 def test_a_damaged_shard(shards, name):
     data = (shards / name).read_bytes()
-    for content in (b"", b"nonsense" * 200, data[: len(data) // 2], data[:100] + bytes(500) + data[600:]):
+    for content in (
+        b"",
+        b"nonsense" * 200,
+        data[: len(data) // 2],
+        data[:100] + bytes(500) + data[600:],
+    ):
         (shards / name).write_bytes(content)
         try:
-            assert 1 <= len(load_images([str(shards / name)], 64)) <= 4  # what lies before the damage may be used
+            assert (
+                1 <= len(load_images([str(shards / name)], 64)) <= 4
+            )  # what lies before the damage may be used
         except TrainingError as error:
             assert "\n" not in str(error)
 
@@ -86,7 +104,9 @@ def test_crops_depend_on_seed_and_key_alone(workers):
         assert crop.shape == (5, 3, CROP, CROP) and crop.dtype == torch.uint8
         assert crop.is_contiguous(memory_format=torch.channels_last)
     assert all(torch.equal(first[step], same.at((step, 0)).pixels) for step in (2, 0, 3, 1))
-    assert not torch.equal(first[0], other.at((0, 0)).pixels) and not torch.equal(first[0], one.at((0, 1)).pixels)
+    assert not torch.equal(first[0], other.at((0, 0)).pixels) and not torch.equal(
+        first[0], one.at((0, 1)).pixels
+    )
     assert len({crop.numpy().tobytes() for batch in first for crop in batch}) == 20
 
 

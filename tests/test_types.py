@@ -14,7 +14,14 @@ def check(*command: str) -> None:
     """Fails with what the tool says, unless it finds nothing. Its settings are those of pyproject.toml."""
     if find_spec(command[0]) is None:
         pytest.skip(f"{command[0]} is not installed")
-    done = subprocess.run([sys.executable, "-m", *command], check=False, cwd=ROOT, capture_output=True, text=True, timeout=1800)
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=1800,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -70,7 +70,9 @@ def shown(tiny_codec, stream, picture):
 
 def facts(html: str) -> dict:
     """What the script reads."""
-    return json.loads(re.search(r'<script id="data" type="application/json">(.*?)</script>', html, re.DOTALL)[1])
+    return json.loads(
+        re.search(r'<script id="data" type="application/json">(.*?)</script>', html, re.DOTALL)[1]
+    )
 
 
 def opened(uri: str) -> Image.Image:
@@ -86,15 +88,25 @@ def test_cuts_have_the_ends_of_all_parts_and_rise_evenly(size, count):
     data = STREAM[:size]
     described = info(data)
     found = cuts(described, count)
-    assert found == sorted(set(found)) and found[0] == described.header_bytes and found[-1] == len(data)
-    assert {segment.end for segment in described.segments if segment.complete and segment.end <= len(data)} <= set(found)
+    assert (
+        found == sorted(set(found))
+        and found[0] == described.header_bytes
+        and found[-1] == len(data)
+    )
+    assert {
+        segment.end
+        for segment in described.segments
+        if segment.complete and segment.end <= len(data)
+    } <= set(found)
     assert len(found) <= count + 6
 
 
 def test_cuts_of_a_long_file_are_log_spaced():
     from progcodec.bitstream.container import Header, write
 
-    described = info(write(Header(4000, 3000, b"abcd"), [bytes(400), bytes(2000), bytes(9000), bytes(90_000)]))
+    described = info(
+        write(Header(4000, 3000, b"abcd"), [bytes(400), bytes(2000), bytes(9000), bytes(90_000)])
+    )
     found = cuts(described, 24)
     steps = [after / before for before, after in pairwise(found[2:])]
     assert 20 <= len(found) <= 29 and max(steps) < 1.9 and min(steps) > 1.05
@@ -105,15 +117,22 @@ def test_every_frame_is_what_its_cut_gives(shown, stream, tiny_codec, tiny_check
     for frame in shown.frames[::4] + shown.frames[-1:]:
         cut = stream[: frame.bytes]
         decoded = tiny_codec.decode(cut)
-        assert frame.picture == embedded(decoded, 960) and frame.psnr == psnr(np.asarray(picture), np.asarray(decoded))
-        answer = progcodec.classify(cut, model=tiny_checkpoint, device="cpu", classifier=Judge(), hierarchy=TREE, top=0)
+        assert frame.picture == embedded(decoded, 960) and frame.psnr == psnr(
+            np.asarray(picture), np.asarray(decoded)
+        )
+        answer = progcodec.classify(
+            cut, model=tiny_checkpoint, device="cpu", classifier=Judge(), hierarchy=TREE, top=0
+        )
         assert str(frame.answer) == str(answer)
     assert shown.frames[-1].reached == "fine" and shown.frames[0].reached == "header"
 
 
 def test_pictures_are_of_moderate_size(tiny_codec, stream, picture):
     found = seen(tiny_codec, stream, count=2, max_side=90, original=picture)
-    pictures = [opened("," + base64.b64encode(file).decode()) for file in (found.original, *(f.picture for f in found.frames))]
+    pictures = [
+        opened("," + base64.b64encode(file).decode())
+        for file in (found.original, *(f.picture for f in found.frames))
+    ]
     assert {image.size for image in pictures} == {(90, 60)}
     with pytest.raises(ImageError, match="180 x 120"):
         seen(tiny_codec, stream, original=picture.resize((90, 60)))
@@ -125,15 +144,25 @@ def test_pictures_are_of_moderate_size(tiny_codec, stream, picture):
 def test_the_page_needs_nothing_but_itself(shown):
     html = page(shown)
     data = facts(html)
-    outside = re.sub(r"data:[a-z/+]*(;base64)?,[A-Za-z0-9+/=]*", "", html).replace("http://www.w3.org/2000/svg", "")
-    assert not re.search(r"https?:|//[a-z]|@import|url\(|src=[^\"]|\bfetch|XMLHttp|import\(", outside)
+    outside = re.sub(r"data:[a-z/+]*(;base64)?,[A-Za-z0-9+/=]*", "", html).replace(
+        "http://www.w3.org/2000/svg", ""
+    )
+    assert not re.search(
+        r"https?:|//[a-z]|@import|url\(|src=[^\"]|\bfetch|XMLHttp|import\(", outside
+    )
     assert "default-src 'none'" in html and "{{" not in html
     assert html.count("</script>") == 2 and "<b>a&b" not in html.replace(data["name"], "")
-    assert data["name"] == NAME and "&lt;/script&gt;&lt;b&gt;a&amp;b &quot;q&quot;" in html and "judge &lt;b&gt;" in html
+    assert (
+        data["name"] == NAME
+        and "&lt;/script&gt;&lt;b&gt;a&amp;b &quot;q&quot;" in html
+        and "judge &lt;b&gt;" in html
+    )
     assert len(html) < 400_000
     for frame, made in zip(data["frames"], shown.frames, strict=True):
         assert base64.b64decode(frame["picture"].partition(",")[2]) == made.picture
-        assert frame["answer"]["path"] == [[guess.name, round(guess.probability, 4)] for guess in made.answer.path]
+        assert frame["answer"]["path"] == [
+            [guess.name, round(guess.probability, 4)] for guess in made.answer.path
+        ]
 
 
 @pytest.mark.parametrize("size", [15, 30, 100, 300])
@@ -141,7 +170,13 @@ def test_a_cut_file_has_a_page_too(tiny_codec, stream, size):
     data = facts(page(view(stream[:size], StreamDecoder(codec=tiny_codec))))
     assert data["bytes"] == size == data["frames"][-1]["bytes"]
     assert data["levels"] == [] and data["original"] is None and data["frames"][0]["answer"] is None
-    assert [part["name"] for part in data["segments"]] == ["header", "hyperlatent", "coarse", "intermediate", "fine"]
+    assert [part["name"] for part in data["segments"]] == [
+        "header",
+        "hyperlatent",
+        "coarse",
+        "intermediate",
+        "fine",
+    ]
     assert data["segments"][-1]["whole"] is False
 
 
@@ -162,10 +197,15 @@ def test_the_command(here, stream, tiny_checkpoint):
     spec = write_weights(here / "small.safetensors")
     model = ["--model", tiny_checkpoint, "--device", "cpu"]
     answering = ["--classifier", spec, "--hierarchy", "tree.json", "--confidence", 0.3]
-    result = run("view", "a.shc", *model, *answering, "--original", "a.png", "--cuts", 4, "--max-side", 100)
+    result = run(
+        "view", "a.shc", *model, *answering, "--original", "a.png", "--cuts", 4, "--max-side", 100
+    )
     html = Path("a.html").read_text("utf-8")
     data = facts(html)
-    assert result.stdout == f"a.shc -> a.html  {len(data['frames'])} cuts  {len(html.encode()):,} bytes\n"
+    assert (
+        result.stdout
+        == f"a.shc -> a.html  {len(data['frames'])} cuts  {len(html.encode()):,} bytes\n"
+    )
     assert data["confidence"] == 0.3 and data["levels"] == ["coarse", "intermediate", "fine"]
     assert data["frames"][-1]["psnr"].endswith(" dB") and opened(data["original"]).size == (100, 67)
     (line,) = errors(run("view", "a.shc", *model, *answering, code=1))
@@ -194,10 +234,16 @@ def test_serving_and_opening(here, tiny_checkpoint, monkeypatch):
     model = ["--model", tiny_checkpoint, "--device", "cpu", "--cuts", 2]
     result = run("view", "a.shc", *model, "--serve")
     address = result.stdout.split()[0]
-    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address) and opened_at == [] and not Path("a.html").exists()
+    assert (
+        re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
+        and opened_at == []
+        and not Path("a.html").exists()
+    )
     assert served[0][0] == "127.0.0.1" and facts(served[0][1].decode())["name"] == "a.shc"
     run("view", "a.shc", *model, "--serve", 0, "--open", "-o", "b.html")
-    assert opened_at[0].startswith("http://127.0.0.1:") and Path("b.html").read_bytes() == served[1][1]
+    assert (
+        opened_at[0].startswith("http://127.0.0.1:") and Path("b.html").read_bytes() == served[1][1]
+    )
     run("view", "a.shc", *model, "--open")
     assert opened_at[1] == f"file://{here / 'a.html'}"
     monkeypatch.setattr("webbrowser.open", lambda address: False)
@@ -206,7 +252,9 @@ def test_serving_and_opening(here, tiny_checkpoint, monkeypatch):
 
 def test_the_server_serves_one_page_to_this_machine():
     def ask(path: str, host: str | None = None, method: str = "GET"):
-        request = urllib.request.Request(server.address + path, headers={"Host": host} if host else {}, method=method)
+        request = urllib.request.Request(
+            server.address + path, headers={"Host": host} if host else {}, method=method
+        )
         return urllib.request.urlopen(request, timeout=10)
 
     with PageServer("<p>ä", 0) as server:
@@ -215,7 +263,11 @@ def test_the_server_serves_one_page_to_this_machine():
         try:
             assert ask("").read().decode() == "<p>ä" and ask("", "localhost:9").status == 200
             assert ask("", method="HEAD").read() == b""
-            for path, host, code in (("a", None, 404), ("../x", None, 404), ("", "evil.example:80", 403)):
+            for path, host, code in (
+                ("a", None, 404),
+                ("../x", None, 404),
+                ("", "evil.example:80", 403),
+            ):
                 with pytest.raises(urllib.error.HTTPError) as refused:
                     ask(path, host)
                 assert refused.value.code == code
@@ -241,15 +293,21 @@ LOOK = """({
 def press(browser: Chromium, key: str) -> None:
     for kind in ("keyDown", "keyUp"):
         code = {"ArrowLeft": 37, "ArrowRight": 39, "Home": 36, "End": 35}[key]
-        browser.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+        browser.call(
+            "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code
+        )
 
 
 def click(browser: Chromium, selector: str, x: float = 0.5, y: float = 0.5) -> None:
     """Presses and releases at a place of an element, in parts of its width and height."""
     find = f"const b = document.querySelector('{selector}').getBoundingClientRect()"
-    at = browser.value(f"(() => {{ {find}; return [b.left + {x} * b.width, b.top + {y} * b.height]; }})()")
+    at = browser.value(
+        f"(() => {{ {find}; return [b.left + {x} * b.width, b.top + {y} * b.height]; }})()"
+    )
     for kind in ("mousePressed", "mouseReleased"):
-        browser.call("Input.dispatchMouseEvent", type=kind, x=at[0], y=at[1], button="left", clickCount=1)
+        browser.call(
+            "Input.dispatchMouseEvent", type=kind, x=at[0], y=at[1], button="left", clickCount=1
+        )
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
@@ -265,10 +323,16 @@ def test_the_slider_moves_picture_and_answers(shown, stream, tmp_path):
             look, frame = browser.value(LOOK), data["frames"][index]
             assert look["value"] == index and look["picture"] == frame["picture"]
             assert look["bytes"] == f"{frame['bytes']:,} bytes"
-            assert look["reached"] == frame["reached"].removeprefix("hyperlatent + ").replace("%", " %")
+            assert look["reached"] == frame["reached"].removeprefix("hyperlatent + ").replace(
+                "%", " %"
+            )
             assert frame["psnr"] in look["status"]
-            assert [name.removesuffix("?") for name in look["answers"]] == [name for name, _ in frame["answer"]["path"]]
-            assert [name.endswith("?") for name in look["answers"]] == [p < 0.5 for _, p in frame["answer"]["path"]]
+            assert [name.removesuffix("?") for name in look["answers"]] == [
+                name for name, _ in frame["answer"]["path"]
+            ]
+            assert [name.endswith("?") for name in look["answers"]] == [
+                p < 0.5 for _, p in frame["answer"]["path"]
+            ]
             assert frame["answer"]["text"] in look["said"]
             return look
 
@@ -281,8 +345,13 @@ def test_the_slider_moves_picture_and_answers(shown, stream, tmp_path):
         for index in range(1, last + 1):
             press(browser, "ArrowRight")
             looks.append(check(index))
-        assert len({look["picture"] for look in looks}) > last - 4, "few cuts bring no further symbol"
-        assert {look["answers"][0].strip("?") for look in looks} == {"bird", "instrument"} and first["answers"] != looks[-1]["answers"]
+        assert len({look["picture"] for look in looks}) > last - 4, (
+            "few cuts bring no further symbol"
+        )
+        assert {look["answers"][0].strip("?") for look in looks} == {
+            "bird",
+            "instrument",
+        } and first["answers"] != looks[-1]["answers"]
         browser.value("document.activeElement.blur()")
         press(browser, "ArrowLeft")
         check(last - 1)
@@ -290,11 +359,16 @@ def test_the_slider_moves_picture_and_answers(shown, stream, tmp_path):
         click(browser, "#slider", 0.02)
         check(0)
         click(browser, "#jumps button:first-child")
-        coarse = [frame["bytes"] for frame in data["frames"]].index(len(truncate(stream, level="coarse")))
+        coarse = [frame["bytes"] for frame in data["frames"]].index(
+            len(truncate(stream, level="coarse"))
+        )
         assert check(coarse)["arrived"] == ["all", "all", "all", "–", "–"]
         click(browser, "#chart", 0.97)
         check(last)
-        for leave in (lambda: click(browser, "#original"), lambda: click(browser, "#jumps button:first-child")):
+        for leave in (
+            lambda: click(browser, "#original"),
+            lambda: click(browser, "#jumps button:first-child"),
+        ):
             click(browser, "#original")
             assert browser.value(LOOK)["picture"] == data["original"]
             leave()
@@ -321,7 +395,10 @@ def test_it_fits_the_screen(shown, tmp_path, width, height, scheme):
         small = "[...document.querySelectorAll('button:not([hidden]), input')].filter(e => e.getBoundingClientRect().height < 44)"
         assert browser.value(f"{small}.length") == 0, "fingers need 44 pixels"
         for name in ("picture", "slider", "levels")[: 2 if width < 390 else 3]:  # without scrolling
-            assert browser.value(f"document.getElementById('{name}').getBoundingClientRect().bottom") <= height
+            assert (
+                browser.value(f"document.getElementById('{name}').getBoundingClientRect().bottom")
+                <= height
+            )
         background = browser.value("getComputedStyle(document.body).backgroundColor")
         assert background == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 26)"}[scheme]
         assert browser.complaints() == []
@@ -331,11 +408,18 @@ def test_it_fits_the_screen(shown, tmp_path, width, height, scheme):
 @pytest.mark.parametrize("size", [15, 40, 200])
 def test_a_cut_file_in_a_browser(tiny_codec, stream, tmp_path, size):
     path = tmp_path / "page.html"
-    path.write_text(page(view(stream[:size], StreamDecoder(codec=tiny_codec), name="cut")), encoding="utf-8")
+    path.write_text(
+        page(view(stream[:size], StreamDecoder(codec=tiny_codec), name="cut")), encoding="utf-8"
+    )
     with Chromium(tmp_path / "profile") as browser:
         browser.open(path, 390, 844)
         look = browser.value(LOOK)
         assert look["bytes"] == f"{size} bytes" and look["answers"] == []
         assert browser.value("document.getElementById('absent').hidden") is False
-        assert browser.value("document.getElementById('answers').hidden && document.getElementById('chart').hidden") is True
+        assert (
+            browser.value(
+                "document.getElementById('answers').hidden && document.getElementById('chart').hidden"
+            )
+            is True
+        )
         assert browser.complaints() == []

@@ -21,7 +21,9 @@ SIZE_MAX = 25_000_000
 def wheel(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     (path,) = folder.glob("progcodec-*.whl")
     return path
@@ -69,7 +71,10 @@ def python(unpacked, tmp_path_factory):
     metadata = next(unpacked.glob("progcodec-*.dist-info/METADATA")).read_text()
     kept = runtime(re.findall(r"^Requires-Dist: (.+)$", metadata, re.MULTILINE), set())
     assert {"torch", "numpy", "pillow", "constriction"} <= kept
-    owners = {module: {re.sub(r"[-_.]+", "-", name).lower() for name in names} for module, names in packages_distributions().items()}
+    owners = {
+        module: {re.sub(r"[-_.]+", "-", name).lower() for name in names}
+        for module, names in packages_distributions().items()
+    }
     hidden = {module for module, names in owners.items() if not names & (kept | {"progcodec"})}
     assert {"pytest", "hypothesis"} <= hidden
     (folder / "hidden").mkdir()
@@ -78,7 +83,13 @@ def python(unpacked, tmp_path_factory):
 
     def run(*arguments: str, code: int = 0) -> str:
         done = subprocess.run(
-            [sys.executable, *arguments], check=False, cwd=folder, env=env, capture_output=True, text=True, timeout=300
+            [sys.executable, *arguments],
+            check=False,
+            cwd=folder,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=300,
         )
         assert done.returncode == code, done.stderr
         return done.stdout + done.stderr
@@ -91,15 +102,25 @@ def test_the_wheel_holds_what_the_program_needs_and_nothing_else(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     needed = {"py.typed", "checkpoints/lite.safetensors", "data/china.jpg", "data/ATTRIBUTION.txt"}
-    needed |= {"evaluation/published_kodak.json", "viewer/page.html", "viewer/page.css", "viewer/page.js"}
+    needed |= {
+        "evaluation/published_kodak.json",
+        "viewer/page.html",
+        "viewer/page.css",
+        "viewer/page.js",
+    }
     assert {f"progcodec/{name}" for name in needed} <= names
     sources = {str(path.relative_to(ROOT)) for path in (ROOT / "progcodec").rglob("*.py")}
     assert sources <= names
-    heads = {str(path.relative_to(ROOT)) for path in (ROOT / "progcodec" / "classifiers").glob("*.safetensors")}
+    heads = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "progcodec" / "classifiers").glob("*.safetensors")
+    }
     assert heads <= names
     info = next(name for name in names if name.endswith(".dist-info/METADATA")).partition("/")[0]
     assert all(name.startswith(("progcodec/", f"{info}/")) for name in names)
-    assert not any("__pycache__" in name or name.endswith((".csv", ".pt", ".tmp")) for name in names)
+    assert not any(
+        "__pycache__" in name or name.endswith((".csv", ".pt", ".tmp")) for name in names
+    )
     assert wheel.stat().st_size < SIZE_MAX
 
 
@@ -109,11 +130,15 @@ def test_the_wheel_says_how_to_start_and_what_it_depends_on(unpacked):
     metadata = (info / "METADATA").read_text()
     for name in ("torch", "numpy", "pillow", "click", "tqdm", "constriction", "safetensors"):
         assert f"Requires-Dist: {name}" in metadata
-    assert "Requires-Dist: constriction<0.6,>=0.5" in metadata  # its output may change in the next minor version
+    assert (
+        "Requires-Dist: constriction<0.6,>=0.5" in metadata
+    )  # its output may change in the next minor version
 
 
 def test_it_runs_from_the_wheel(python, unpacked):
-    assert Path(python("-c", "import progcodec; print(progcodec.__file__)").strip()).is_relative_to(unpacked)
+    assert Path(python("-c", "import progcodec; print(progcodec.__file__)").strip()).is_relative_to(
+        unpacked
+    )
     with Image.open(unpacked / "progcodec" / "data" / "china.jpg") as image:
         image.resize((160, 107)).save(python.folder / "photo.jpg")
     lines = [
@@ -122,8 +147,15 @@ def test_it_runs_from_the_wheel(python, unpacked):
         "hierarchy show vulture",
     ]  # fmt: skip
     # One process for all of them: most of a command's time is that of importing torch.
-    said = python("-c", f"from progcodec.cli import main\nfor line in {lines!r}: main(line.split(), standalone_mode=False)")
-    for name, size in (("photo.png", (160, 107)), ("photo.200B.png", (160, 107)), ("part.png", (50, 40))):
+    said = python(
+        "-c",
+        f"from progcodec.cli import main\nfor line in {lines!r}: main(line.split(), standalone_mode=False)",
+    )
+    for name, size in (
+        ("photo.png", (160, 107)),
+        ("photo.200B.png", (160, 107)),
+        ("part.png", (50, 40)),
+    ):
         assert Image.open(python.folder / name).size == size
     assert "photo.html" in said and "vulture" in said and "200  " in said
 

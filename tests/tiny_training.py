@@ -15,7 +15,16 @@ TINY = ModelConfig(width=16, depth=1, inner_width=24, inner_depth=1, blocks=(12,
                    mean_width=16, scale_width=16)  # fmt: skip
 TINY_OPTIONS = [
     part
-    for name in ("width", "depth", "inner_width", "inner_depth", "blocks", "hyper_channels", "mean_width", "scale_width")
+    for name in (
+        "width",
+        "depth",
+        "inner_width",
+        "inner_depth",
+        "blocks",
+        "hyper_channels",
+        "mean_width",
+        "scale_width",
+    )
     for part in ("--set", f"config.{name}={getattr(TINY, name)}".replace(" ", ""))
 ]
 """The same for the command line."""
@@ -23,7 +32,15 @@ CROP = 64
 
 
 def settings(out: Path, **more: object) -> TrainSettings:
-    given = {"steps": 6, "crop": CROP, "batch": 2, "device": "cpu", "log_steps": 2, "config": TINY, **more}
+    given = {
+        "steps": 6,
+        "crop": CROP,
+        "batch": 2,
+        "device": "cpu",
+        "log_steps": 2,
+        "config": TINY,
+        **more,
+    }
     return TrainSettings(**{"data": (PHOTOGRAPH,), "out": str(out), **given})
 
 

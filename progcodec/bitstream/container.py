@@ -36,7 +36,13 @@ from dataclasses import dataclass
 from zlib import crc32
 
 from progcodec.config import DEFAULT_PIXEL_LIMIT, LATENT_STRIDE, LEVELS, QUALITY_MAX
-from progcodec.errors import BudgetError, CorruptError, LimitError, NotShcError, UnsupportedVersionError
+from progcodec.errors import (
+    BudgetError,
+    CorruptError,
+    LimitError,
+    NotShcError,
+    UnsupportedVersionError,
+)
 
 MAGIC = b"\x93SHC"
 VERSION = 1
@@ -76,9 +82,13 @@ class Header:
         if not (1 <= self.width <= MAX_SIDE and 1 <= self.height <= MAX_SIDE):
             raise LimitError(f"impossible picture size: {self.width} x {self.height} pixels")
         if len(self.fingerprint) != FINGERPRINT_SIZE:
-            raise ValueError(f"a fingerprint has {FINGERPRINT_SIZE} bytes, not {len(self.fingerprint)}")
+            raise ValueError(
+                f"a fingerprint has {FINGERPRINT_SIZE} bytes, not {len(self.fingerprint)}"
+            )
         if self.segments != len(SEGMENT_NAMES) or not -QUALITY_MAX <= self.quality <= QUALITY_MAX:
-            raise ValueError(f"version 1 has four segments and a quality from {-QUALITY_MAX} to {QUALITY_MAX}")
+            raise ValueError(
+                f"version 1 has four segments and a quality from {-QUALITY_MAX} to {QUALITY_MAX}"
+            )
 
     @property
     def pixels(self) -> int:
@@ -91,7 +101,13 @@ class Header:
 
     def to_bytes(self) -> bytes:
         flags = self.checksums | self.segments << 1 | (self.quality & 0xF) << 4
-        data = MAGIC + bytes([VERSION, flags]) + self.fingerprint + varint(self.width) + varint(self.height)
+        data = (
+            MAGIC
+            + bytes([VERSION, flags])
+            + self.fingerprint
+            + varint(self.width)
+            + varint(self.height)
+        )
         return data + _crc(data)[:CHECK_SIZE]
 
 
@@ -156,7 +172,9 @@ def parse_header(data: bytes, max_pixels: int | None = DEFAULT_PIXEL_LIMIT) -> H
         raise NotShcError("not a .shc stream: wrong magic bytes")
     fixed = len(MAGIC) + 2 + FINGERPRINT_SIZE
     if len(data) > len(MAGIC) and data[len(MAGIC)] != VERSION:
-        raise UnsupportedVersionError(f"format version {data[len(MAGIC)]} is not known (this reader knows {VERSION})")
+        raise UnsupportedVersionError(
+            f"format version {data[len(MAGIC)]} is not known (this reader knows {VERSION})"
+        )
     width, at = read_varint(data, fixed)
     height, at = read_varint(data, at) if width is not None else (None, at)
     check = bytes(data[at : at + CHECK_SIZE])
@@ -168,12 +186,22 @@ def parse_header(data: bytes, max_pixels: int | None = DEFAULT_PIXEL_LIMIT) -> H
     # Flags are judged after the check, so that damage to them is called damage and not an unknown feature.
     quality = (flags >> 4 ^ 8) - 8
     if flags >> 1 & 7 != len(SEGMENT_NAMES):
-        raise UnsupportedVersionError(f"flags {flags:#04x} ask for a feature that this reader does not know")
+        raise UnsupportedVersionError(
+            f"flags {flags:#04x} ask for a feature that this reader does not know"
+        )
     if abs(quality) > QUALITY_MAX:
-        raise UnsupportedVersionError(f"flags {flags:#04x} ask for a feature that this reader does not know: quality {quality}")
+        raise UnsupportedVersionError(
+            f"flags {flags:#04x} ask for a feature that this reader does not know: quality {quality}"
+        )
     if max_pixels is not None and width * height > max_pixels:
         raise LimitError(f"{width} x {height} pixels are more than the limit of {max_pixels}")
-    return Header(width, height, bytes(data[fixed - FINGERPRINT_SIZE : fixed]), bool(flags & 1), quality=quality)
+    return Header(
+        width,
+        height,
+        bytes(data[fixed - FINGERPRINT_SIZE : fixed]),
+        bool(flags & 1),
+        quality=quality,
+    )
 
 
 def parse(data: bytes, max_pixels: int | None = DEFAULT_PIXEL_LIMIT) -> Stream:
@@ -203,7 +231,9 @@ def read_segment(data: bytes | bytearray, start: int, index: int, header: Header
     name = SEGMENT_NAMES[index]
     positions = -(-header.width // LATENT_STRIDE) * -(-header.height // LATENT_STRIDE)
     if declared > positions * MAX_BYTES_PER_POSITION:
-        raise CorruptError(f"the {name} segment is damaged: a length of {declared} bytes is impossible")
+        raise CorruptError(
+            f"the {name} segment is damaged: a length of {declared} bytes is impossible"
+        )
     payload_end = payload_start + declared
     end = payload_end + (CRC_SIZE if header.checksums else 0)
     payload = bytes(data[payload_start:payload_end])
@@ -234,7 +264,11 @@ def level_end(stream: Stream, level_index: int) -> int:
     if not 0 <= level_index < len(LEVELS):
         raise ValueError(f"levels are 0 to {len(LEVELS) - 1}, not {level_index}")
     index = level_index + 1  # the hyperlatent comes first
-    return min(stream.segments[index].end, stream.size) if index < len(stream.segments) else stream.size
+    return (
+        min(stream.segments[index].end, stream.size)
+        if index < len(stream.segments)
+        else stream.size
+    )
 
 
 def bytes_for_bpp(header: Header, bits_per_pixel: float) -> int:

@@ -44,8 +44,14 @@ class StreamInfo:
 
     def _repr_html_(self) -> str:
         size = f"{self.width} × {self.height} pixels, {self.file_bytes:,} bytes, {self.bits_per_pixel:.3f} bits per pixel"
-        rows = [(part.name, part.start, part.end, part.received, part.state) for part in self.segments]
-        return table(f"{size}, quality {self.quality:+d}, model {self.fingerprint}", ("part", "from", "to", "received", ""), rows)
+        rows = [
+            (part.name, part.start, part.end, part.received, part.state) for part in self.segments
+        ]
+        return table(
+            f"{size}, quality {self.quality:+d}, model {self.fingerprint}",
+            ("part", "from", "to", "received", ""),
+            rows,
+        )
 
 
 def describe(data: bytes) -> StreamInfo:
@@ -62,4 +68,6 @@ def describe(data: bytes) -> StreamInfo:
         start = end
     h = stream.header
     sizes = len(data), stream.header_size, h.width, h.height
-    return StreamInfo(*sizes, h.checksums, h.quality, h.fingerprint.hex(), 8 * len(data) / h.pixels, tuple(infos))
+    return StreamInfo(
+        *sizes, h.checksums, h.quality, h.fingerprint.hex(), 8 * len(data) / h.pixels, tuple(infos)
+    )

@@ -66,7 +66,9 @@ class SegmentReader:
             CorruptError: no encoder writes such a payload.
         """
         if not self._seen <= len(payload) <= self.declared:
-            raise ValueError(f"{len(payload)} bytes after {self._seen}, of a payload of {self.declared}")
+            raise ValueError(
+                f"{len(payload)} bytes after {self._seen}, of a payload of {self.declared}"
+            )
         self._seen = len(payload)
         symbols = self._decode(payload) if self._runs else np.empty(0, np.int32)
         if self.complete and not (verified and len(payload) == self.declared):

@@ -36,7 +36,9 @@ def coding_order(indexes: Ints) -> Ints:
         positions = np.argsort(keys[start : start + CHUNK], kind="stable") + start
         ends = np.cumsum(chunk)
         for key in np.flatnonzero(chunk):
-            order[place[key] : place[key] + chunk[key]] = positions[ends[key] - chunk[key] : ends[key]]
+            order[place[key] : place[key] + chunk[key]] = positions[
+                ends[key] - chunk[key] : ends[key]
+            ]
         place += chunk
     return order
 
@@ -44,7 +46,9 @@ def coding_order(indexes: Ints) -> Ints:
 def runs(indexes: Ints) -> Runs:
     """The runs that belong to :func:`coding_order`: falling indexes, none with a zero count."""
     counts = _counts(_checked(indexes)).sum(0)
-    return [(index, int(counts[index])) for index in range(SCALE_COUNT - 1, -1, -1) if counts[index]]
+    return [
+        (index, int(counts[index])) for index in range(SCALE_COUNT - 1, -1, -1) if counts[index]
+    ]
 
 
 def channel_order(frequencies: Ints) -> Ints:
@@ -67,7 +71,9 @@ def channel_order(frequencies: Ints) -> Ints:
 def hyper_coding_order(channels: Ints, height: int, width: int) -> Ints:
     """As :func:`coding_order`, for a hyperlatent: whole channels in the order ``channels``. int64 (C * H * W,)."""
     positions = np.arange(height * width, dtype=np.int64)
-    return (np.asarray(channels, dtype=np.int64)[:, None] * (height * width) + positions).reshape(-1)
+    return (np.asarray(channels, dtype=np.int64)[:, None] * (height * width) + positions).reshape(
+        -1
+    )
 
 
 def hyper_runs(channels: Ints, height: int, width: int) -> Runs:
@@ -101,7 +107,11 @@ def place(symbols: Ints, order: Ints, values: Ints) -> None:
 def _counts(flat: Ints) -> Ints:
     """How often each of 0..63 occurs in each chunk: int64 (chunks, 64)."""
     chunks = [flat[start : start + CHUNK] for start in range(0, len(flat), CHUNK)]
-    return np.array([np.bincount(chunk, minlength=SCALE_COUNT) for chunk in chunks]).reshape(-1, SCALE_COUNT).astype(np.int64)
+    return (
+        np.array([np.bincount(chunk, minlength=SCALE_COUNT) for chunk in chunks])
+        .reshape(-1, SCALE_COUNT)
+        .astype(np.int64)
+    )
 
 
 def _checked(indexes: Ints) -> Ints:

@@ -116,7 +116,9 @@ def not_canonical() -> CorruptError:
 def check_length(declared: int, runs: Runs) -> None:
     """Raises CorruptError where no symbols that these runs count could need a payload of ``declared`` bytes."""
     if declared > BYTES_PER_SYMBOL * _total(runs) + 2 * WORD:
-        raise CorruptError(f"a segment is damaged: a length of {declared} bytes is impossible for its symbols")
+        raise CorruptError(
+            f"a segment is damaged: a length of {declared} bytes is impossible for its symbols"
+        )
 
 
 def coded_bits(symbols: Ints, runs: Runs, tables: Tables) -> float:
@@ -152,15 +154,21 @@ def canonical_payload(encoder: RangeEncoder) -> bytes:
     settled, (lower, width) = encoder.pos()
     head: bytes = encoder.get_compressed()[:settled].astype(">u4").tobytes()
     window = 8 * 2 * WORD
-    for shift in range(window, -1, -8):  # most trailing zero bytes first; width >= 2**32, so one fits
+    for shift in range(
+        window, -1, -8
+    ):  # most trailing zero bytes first; width >= 2**32, so one fits
         value = -(-lower >> shift) << shift
         if value < lower + width:
             break
-    carried = lower + (1 << window // 2) > 1 << window  # get_compressed() has put the carry into its words by itself
+    carried = (
+        lower + (1 << window // 2) > 1 << window
+    )  # get_compressed() has put the carry into its words by itself
     if value >> window and not carried:
         head = head.rstrip(b"\xff")
         head = head[:-1] + bytes([head[-1] + 1])
-    data: bytes = head.ljust(settled * WORD, b"\0") + (value % (1 << window)).to_bytes(2 * WORD, "big")
+    data: bytes = head.ljust(settled * WORD, b"\0") + (value % (1 << window)).to_bytes(
+        2 * WORD, "big"
+    )
     return data.rstrip(b"\0").ljust(settled * WORD - MAX_TRIM, b"\0")
 
 
@@ -176,14 +184,18 @@ def _decode_whole(payload: bytes, runs: Runs, tables: Tables) -> Symbols:
     parts = [np.empty(0, dtype=np.int32)]
     try:
         parts += [decoder.decode(tables.model(index), count) for index, count in runs if count]
-    except AssertionError as error:  # what the coder raises on numbers that lie in no symbol's interval
+    except (
+        AssertionError
+    ) as error:  # what the coder raises on numbers that lie in no symbol's interval
         raise undecodable() from error
     return np.concatenate(parts)
 
 
 def _decode_cut(payload: bytes, runs: Runs, tables: Tables) -> Symbols:
     """The symbols, as 0..254, that the lowest and the highest tail agree on."""
-    return agreed_symbols(open_decoder(payload, b"\0"), open_decoder(payload, b"\xff"), runs, tables)
+    return agreed_symbols(
+        open_decoder(payload, b"\0"), open_decoder(payload, b"\xff"), runs, tables
+    )
 
 
 def agreed_symbols(low: RangeDecoder, high: RangeDecoder, runs: Runs, tables: Tables) -> Symbols:
@@ -208,7 +220,9 @@ def agreed_symbols(low: RangeDecoder, high: RangeDecoder, runs: Runs, tables: Ta
                 if step > 1:
                     step = max(1, step // SHRINK)
                     continue
-                if first is None:  # the gap that no symbol owns is at an interval's top: all higher tails are in it too
+                if (
+                    first is None
+                ):  # the gap that no symbol owns is at an interval's top: all higher tails are in it too
                     raise undecodable() from failure
                 return np.concatenate(agreed)
             differs = np.flatnonzero(first != second)

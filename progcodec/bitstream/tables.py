@@ -30,10 +30,14 @@ def gaussian_frequencies() -> Ints:
     for index in range(SCALE_COUNT):
         sigma = SCALE_MIN * (SCALE_MAX / SCALE_MIN) ** (index / (SCALE_COUNT - 1))
         # upper[q] = P(value > q - 1/2): differences of small tails keep their digits, those of a CDF near 1 would not
-        upper = [0.5 * math.erfc((q - 0.5) / (sigma * math.sqrt(2.0))) for q in range(Q_MAX + 1)] + [0.0]
+        upper = [
+            0.5 * math.erfc((q - 0.5) / (sigma * math.sqrt(2.0))) for q in range(Q_MAX + 1)
+        ] + [0.0]
         half = [upper[q] - upper[q + 1] for q in range(Q_MAX + 1)]
         pmf[index] = half[:0:-1] + half
-    return _to_counts(pmf, np.full(SCALE_COUNT, Q_MAX))  # the centre takes what rounding leaves: rows stay symmetric
+    return _to_counts(
+        pmf, np.full(SCALE_COUNT, Q_MAX)
+    )  # the centre takes what rounding leaves: rows stay symmetric
 
 
 def quantise_pmf(pmf: Floats) -> Ints:
@@ -73,7 +77,9 @@ class Tables:
         """Raises CheckpointError unless integers of shape (T, 255), each at least 1, each row with the sum 2**24."""
         frequencies = np.asarray(frequencies)
         if frequencies.ndim != 2 or frequencies.shape[1] != ALPHABET or len(frequencies) == 0:
-            raise CheckpointError(f"frequency tables must have shape (T, {ALPHABET}), not {frequencies.shape}")
+            raise CheckpointError(
+                f"frequency tables must have shape (T, {ALPHABET}), not {frequencies.shape}"
+            )
         if frequencies.dtype.kind not in "iu":
             raise CheckpointError(f"frequency tables must be integers, not {frequencies.dtype}")
         if (frequencies < 1).any() or (frequencies > TOTAL).any():

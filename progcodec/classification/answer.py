@@ -83,11 +83,18 @@ class Answer:
         text = ARROW.join(map(str, self.path[: self.stated]))
         if self.asked:
             return text if self.sure else f"{text} (unsure)"
-        return text if self.stated == len(self.path) else f"{text} ({self._title(self.stated)} unsure)"
+        return (
+            text if self.stated == len(self.path) else f"{text} ({self._title(self.stated)} unsure)"
+        )
 
     def _repr_html_(self) -> str:
         rows = [
-            (guess.level, guess.name, f"{guess.probability:.1%}", "sure" if guess.probability >= self.confidence else "unsure")
+            (
+                guess.level,
+                guess.name,
+                f"{guess.probability:.1%}",
+                "sure" if guess.probability >= self.confidence else "unsure",
+            )
             for guess in self.path
         ]
         return table(str(self), ("level", "answer", "probability", ""), rows)
@@ -137,14 +144,22 @@ def answers(
     if rows.ndim != 2:
         raise ClassifierError(f"{rows.shape} probabilities are not one row for each picture")
     by_level = [hierarchy.aggregate(rows, number) for number in range(len(hierarchy.sizes) + 1)]
-    if not np.all(rows >= 0) or not np.allclose(rows.sum(axis=1), 1, rtol=0, atol=SUM_TOLERANCE):  # NaN fails too
-        raise ClassifierError("what the classifier gave are no probabilities: they must be 0 or more, and sum to 1")
+    if not np.all(rows >= 0) or not np.allclose(
+        rows.sum(axis=1), 1, rtol=0, atol=SUM_TOLERANCE
+    ):  # NaN fails too
+        raise ClassifierError(
+            "what the classifier gave are no probabilities: they must be 0 or more, and sum to 1"
+        )
 
     made = []
     for row in range(len(rows)):
         path = _path([values[row] for values in by_level], hierarchy)
-        stated = sum(guess.probability >= confidence for guess in path) if asked is None else asked + 1
-        made.append(Answer(path, stated, asked is not None, confidence, _top(rows[row], hierarchy, top)))
+        stated = (
+            sum(guess.probability >= confidence for guess in path) if asked is None else asked + 1
+        )
+        made.append(
+            Answer(path, stated, asked is not None, confidence, _top(rows[row], hierarchy, top))
+        )
     return made
 
 
@@ -174,11 +189,19 @@ def _parents(hierarchy: Hierarchy, number: int) -> Ints:
 def _top(probabilities: Floats, hierarchy: Hierarchy, count: int) -> tuple[Guess, ...]:
     order = np.argsort(-probabilities, kind="stable")[:count]
     level = len(hierarchy.levels)
-    return tuple(_guess(hierarchy, level, int(index), float(probabilities[index])) for index in order)
+    return tuple(
+        _guess(hierarchy, level, int(index), float(probabilities[index])) for index in order
+    )
 
 
 def _guess(hierarchy: Hierarchy, number: int, index: int, probability: float) -> Guess:
     if number == len(hierarchy.levels):
         leaf = hierarchy.classes[index]
         return Guess(hierarchy.level_names[number], index, leaf.name, leaf.wnid, probability)
-    return Guess(hierarchy.level_names[number], index, hierarchy.levels[number][index].name, None, probability)
+    return Guess(
+        hierarchy.level_names[number],
+        index,
+        hierarchy.levels[number][index].name,
+        None,
+        probability,
+    )

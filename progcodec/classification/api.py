@@ -5,7 +5,13 @@ from pathlib import Path
 
 from progcodec.api import codec_for
 from progcodec.classification.answer import CONFIDENCE, Answer, answers
-from progcodec.classification.classifier import Classifier, Specification, check_fit, load_classifier, reads_pictures
+from progcodec.classification.classifier import (
+    Classifier,
+    Specification,
+    check_fit,
+    load_classifier,
+    reads_pictures,
+)
 from progcodec.codec import Codec
 from progcodec.config import DEFAULT_PIXEL_LIMIT
 from progcodec.hierarchy import Hierarchy
@@ -46,7 +52,13 @@ def classify(
     codec = codec_for(data, model=model, device=device, max_pixels=max_pixels)
     latent = codec.decode_latent(data, max_bytes=max_bytes, max_pixels=max_pixels)
     return classify_latent(
-        latent, codec, classifier=classifier, hierarchy=tree, level=level, confidence=confidence, top=top
+        latent,
+        codec,
+        classifier=classifier,
+        hierarchy=tree,
+        level=level,
+        confidence=confidence,
+        top=top,
     )
 
 
@@ -88,7 +100,11 @@ def _for_all(spec: str, device: str) -> Classifier:
 
 
 def _tree(hierarchy: str | Path | Hierarchy | None) -> Hierarchy:
-    return hierarchy if isinstance(hierarchy, Hierarchy) else _hierarchy(None if hierarchy is None else str(hierarchy))
+    return (
+        hierarchy
+        if isinstance(hierarchy, Hierarchy)
+        else _hierarchy(None if hierarchy is None else str(hierarchy))
+    )
 
 
 @lru_cache(maxsize=4)

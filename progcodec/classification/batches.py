@@ -18,7 +18,9 @@ Outcome: TypeAlias = Floats | Exception
 """(classes,) float64 probabilities, or what went wrong with this stream."""
 
 
-def classify_streams(streams: Sequence[bytes], models: Models, batch: int, max_pixels: int) -> list[Outcome]:
+def classify_streams(
+    streams: Sequence[bytes], models: Models, batch: int, max_pixels: int
+) -> list[Outcome]:
     """An outcome for each stream, in order; one that fails never stops the rest.
 
     What `models` raises comes back as the outcome of its streams too. Anything unexpected is raised.
@@ -49,7 +51,12 @@ def _together(streams: Sequence[bytes], models: Models, max_pixels: int) -> list
     try:
         latents = codec.decode_latents(streams, max_pixels=max_pixels)
         return list(classifier.probabilities(codec, latents))
-    except (ProgcodecError, OSError, MemoryError, RuntimeError) as error:  # torch tells of too little memory by the last
+    except (
+        ProgcodecError,
+        OSError,
+        MemoryError,
+        RuntimeError,
+    ) as error:  # torch tells of too little memory by the last
         if len(streams) == 1:
             return [error]
         return [outcome for data in streams for outcome in _together([data], models, max_pixels)]

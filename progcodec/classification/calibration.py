@@ -59,7 +59,12 @@ class Calibration:
     def neutral(cls, groups: Ints) -> "Calibration":
         """One that changes nothing: probabilities are the softmax of the logits."""
         factors = len(groups) + 1
-        return cls(np.asarray(groups, np.int64), np.array(KNOTS), np.zeros((factors, len(KNOTS))), np.zeros(factors))
+        return cls(
+            np.asarray(groups, np.int64),
+            np.array(KNOTS),
+            np.zeros((factors, len(KNOTS))),
+            np.zeros(factors),
+        )
 
     def temperature(self, bits: Floats, positions: Array) -> Floats:
         """(N, levels + 1) temperatures of N prefixes.
@@ -69,7 +74,9 @@ class Calibration:
             positions: latent positions, (N,).
         """
         weights = hats(np.log2(1 + np.asarray(bits, np.float64)), self.knots)
-        return np.exp(weights @ self.log_temperature.T + size_term(positions)[:, None] * self.size_slope)
+        return np.exp(
+            weights @ self.log_temperature.T + size_term(positions)[:, None] * self.size_slope
+        )
 
     def probabilities(self, logits: Floats, bits: Floats, positions: Array) -> Floats:
         """(N, classes) float64, rows sum to 1. Raises ClassifierError on logits that are no numbers."""
@@ -122,11 +129,15 @@ def hats(x: Floats, knots: Floats) -> Floats:
 
 
 def size_term(positions: Array) -> Floats:
-    term: Floats = np.clip(np.log2(np.asarray(positions, np.float64) / USUAL_POSITIONS), -SIZE_RANGE, SIZE_RANGE)
+    term: Floats = np.clip(
+        np.log2(np.asarray(positions, np.float64) / USUAL_POSITIONS), -SIZE_RANGE, SIZE_RANGE
+    )
     return term
 
 
-def expected_calibration_error(confidence: Floats, right: Sequence[bool] | Array, bins: int = ECE_BINS) -> float:
+def expected_calibration_error(
+    confidence: Floats, right: Sequence[bool] | Array, bins: int = ECE_BINS
+) -> float:
     """Σ over equal bins of confidence of share · |accuracy − mean confidence|, in [0, 1]."""
     confidence, right = np.asarray(confidence, np.float64), np.asarray(right, np.float64)
     if len(confidence) == 0:
@@ -142,5 +153,7 @@ def _group_logsumexp(values: Floats, groups: Ints) -> Floats:
     order = np.argsort(groups, kind="stable")
     starts = np.searchsorted(groups[order], np.arange(count))
     top = np.maximum.reduceat(values[:, order], starts, axis=1)
-    sums: Floats = np.log(np.add.reduceat(np.exp(values - top[:, groups])[:, order], starts, axis=1)) + top
+    sums: Floats = (
+        np.log(np.add.reduceat(np.exp(values - top[:, groups])[:, order], starts, axis=1)) + top
+    )
     return sums

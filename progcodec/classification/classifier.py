@@ -1,10 +1,10 @@
 """What a classifier is, how one is named, and how it is found by that name.
 
-    builtin                                      the head that comes with the package, on the latent itself
-    timm:resnet50                                any classifier of timm, on the decoded picture; timm fetches its weights
-    torchvision:resnet50@weights.pth             any classifier of torchvision, with weights from a file
-    timm:mobilenetv2_100?pad_type=same&mean=0.5&std=0.5@weights.safetensors
-    judge.safetensors                            a file that says itself what it is for, as ``train-judge`` writes it
+builtin                                      the head that comes with the package, on the latent itself
+timm:resnet50                                any classifier of timm, on the decoded picture; timm fetches its weights
+torchvision:resnet50@weights.pth             any classifier of torchvision, with weights from a file
+timm:mobilenetv2_100?pad_type=same&mean=0.5&std=0.5@weights.safetensors
+judge.safetensors                            a file that says itself what it is for, as ``train-judge`` writes it
 """
 
 import ast
@@ -72,7 +72,9 @@ class Specification(NamedTuple):
         if library not in LIBRARIES or not model:
             known = f"{BUILTIN}, " + ", ".join(f"{library}:NAME" for library in LIBRARIES)
             files = "or a .safetensors file of train-judge"
-            raise ClassifierError(f"unknown classifier {text!r}; there are: {known}, each with or without @FILE, {files}")
+            raise ClassifierError(
+                f"unknown classifier {text!r}; there are: {known}, each with or without @FILE, {files}"
+            )
         options = dict(_option(text, part) for part in tail.split("&") if part)
         preprocessing = {name: options.pop(name) for name in PREPROCESSING if name in options}
         return cls(library, model, options, preprocessing, file or None)
@@ -104,9 +106,13 @@ def resolve(spec: Specification) -> Specification:
         return spec
     metadata = described(spec.file)
     if "codec" in metadata:
-        raise ClassifierError(f"{spec.file} is a built-in classifier's: name it {BUILTIN}@{spec.file}")
+        raise ClassifierError(
+            f"{spec.file} is a built-in classifier's: name it {BUILTIN}@{spec.file}"
+        )
     if not (said := metadata.get("classifier", "")).startswith("timm:") or "@" in said:
-        raise ClassifierError(f"{spec.file} does not say what its weights are for: name it timm:MODEL@{spec.file}")
+        raise ClassifierError(
+            f"{spec.file} does not say what its weights are for: name it timm:MODEL@{spec.file}"
+        )
     return Specification.parse(f"{said}@{spec.file}")
 
 
@@ -115,7 +121,9 @@ def reads_pictures(spec: str | None) -> bool:
     return Specification.parse(spec or BUILTIN).library != BUILTIN
 
 
-def load_classifier(spec: str | None, codec: "Codec", device: "str | torch.device" = "auto") -> Classifier:
+def load_classifier(
+    spec: str | None, codec: "Codec", device: "str | torch.device" = "auto"
+) -> Classifier:
     """The classifier of a name (see the top of this file); None is the built-in one.
 
     The built-in classifier reads latents of one checkpoint, so it must fit `codec`; the others fit any.
@@ -127,7 +135,11 @@ def load_classifier(spec: str | None, codec: "Codec", device: "str | torch.devic
     if parsed.library == BUILTIN:
         from progcodec.classification.latent import LatentClassifier
 
-        return LatentClassifier.load(codec, parsed.file) if parsed.file else LatentClassifier.load(codec)
+        return (
+            LatentClassifier.load(codec, parsed.file)
+            if parsed.file
+            else LatentClassifier.load(codec)
+        )
     from progcodec.classification.pixel import PixelClassifier
 
     return PixelClassifier.load(parsed, device)

@@ -43,10 +43,14 @@ class HeadFile:
 
     def save(self, path: str | Path) -> None:
         """Writes the file whole or not at all."""
-        tensors = {name: tensor.detach().cpu().half().contiguous() for name, tensor in self.tensors.items()}
+        tensors = {
+            name: tensor.detach().cpu().half().contiguous() for name, tensor in self.tensors.items()
+        }
         tensors |= {f"{PREFIX}groups": torch.from_numpy(self.calibration.groups.astype(np.int16))}
         for name in ("knots", "log_temperature", "size_slope"):
-            tensors[PREFIX + name] = torch.from_numpy(getattr(self.calibration, name).astype(np.float32))
+            tensors[PREFIX + name] = torch.from_numpy(
+                getattr(self.calibration, name).astype(np.float32)
+            )
         config = json.dumps(self.config.to_dict(), sort_keys=True)
         metadata = {**self.metadata, "format": FORMAT, "config": config, "codec": self.codec}
         metadata["digest"] = _digest(tensors, config, self.codec)
@@ -67,31 +71,47 @@ class HeadFile:
         except FileNotFoundError:
             raise ClassifierError(f"{path}: no such classifier") from None
         except (SafetensorError, OSError) as error:
-            raise ClassifierError(f"{path}: cannot be read as a classifier ({one_line(error)})") from None
+            raise ClassifierError(
+                f"{path}: cannot be read as a classifier ({one_line(error)})"
+            ) from None
         if metadata.get("format") != FORMAT:
             raise ClassifierError(f"{path}: not a classifier of this package")
-        if metadata.get("digest") != _digest(tensors, metadata.get("config", ""), metadata.get("codec", "")):
-            raise ClassifierError(f"{path}: damaged classifier (its digest does not match its content)")
+        if metadata.get("digest") != _digest(
+            tensors, metadata.get("config", ""), metadata.get("codec", "")
+        ):
+            raise ClassifierError(
+                f"{path}: damaged classifier (its digest does not match its content)"
+            )
         try:
             config = HeadConfig.from_dict(json.loads(metadata["config"]))
             arrays = {
-                name: tensors.pop(PREFIX + name).numpy().astype(np.int64 if name == "groups" else np.float64)
+                name: tensors.pop(PREFIX + name)
+                .numpy()
+                .astype(np.int64 if name == "groups" else np.float64)
                 for name in ("groups", "knots", "log_temperature", "size_slope")
             }
             loaded = cls(config, tensors, Calibration(**arrays), metadata["codec"])
         except (KeyError, TypeError, ValueError, RecursionError, ClassifierError) as error:
-            raise ClassifierError(f"{path}: unusable config or calibration in the classifier ({one_line(error)})") from None
+            raise ClassifierError(
+                f"{path}: unusable config or calibration in the classifier ({one_line(error)})"
+            ) from None
         loaded.metadata.update({name: text for name, text in metadata.items() if name not in OWN})
         return loaded
 
     def build(self) -> LatentHead:
         """The head in float32, on the CPU, in evaluation mode. Raises ClassifierError if the weights do not fit."""
         try:
-            check_fit(lambda: LatentHead(self.config), self.config.depth + self.config.inner_depth, self.tensors)
+            check_fit(
+                lambda: LatentHead(self.config),
+                self.config.depth + self.config.inner_depth,
+                self.tensors,
+            )
             head = LatentHead(self.config)
             head.load_state_dict({name: tensor.float() for name, tensor in self.tensors.items()})
         except (RuntimeError, ValueError) as error:
-            raise ClassifierError(f"the classifier's weights do not fit its config: {one_line(error)}") from None
+            raise ClassifierError(
+                f"the classifier's weights do not fit its config: {one_line(error)}"
+            ) from None
         if self.calibration.groups.shape[1] != self.config.classes:
             raise ClassifierError("the classifier's calibration is for another number of classes")
         return head.eval().requires_grad_(False)
@@ -103,7 +123,9 @@ def shipped(codec: str) -> Path:
         with safe_open(str(path), framework="pt") as file:
             if (file.metadata() or {}).get("codec") == codec:
                 return path
-    raise ClassifierError(f"no built-in classifier comes with model {codec}; train one, or name a classifier of pictures")
+    raise ClassifierError(
+        f"no built-in classifier comes with model {codec}; train one, or name a classifier of pictures"
+    )
 
 
 def _digest(tensors: dict[str, Tensor], config: str, codec: str) -> str:

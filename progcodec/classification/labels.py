@@ -17,13 +17,17 @@ def class_index(hierarchy: Hierarchy, text: str) -> int:
     """A class by WordNet id, name (in any case) or index, in this order. Raises HierarchyError on none or on several."""
     wanted = " ".join(text.casefold().split())
     found = [index for index, leaf in enumerate(hierarchy.classes) if leaf.wnid == wanted]
-    found = found or [index for index, leaf in enumerate(hierarchy.classes) if leaf.name.casefold() == wanted]
+    found = found or [
+        index for index, leaf in enumerate(hierarchy.classes) if leaf.name.casefold() == wanted
+    ]
     if not found and wanted.isascii() and wanted.isdigit() and int(wanted) < len(hierarchy.classes):
         found = [int(wanted)]
     if not found:
         raise HierarchyError(f"no class is called {text!r}")
     if len(found) > 1:
-        raise HierarchyError(f"{len(found)} classes are called {text!r}; give a WordNet id or an index")
+        raise HierarchyError(
+            f"{len(found)} classes are called {text!r}; give a WordNet id or an index"
+        )
     return found[0]
 
 
@@ -50,7 +54,10 @@ def _from_csv(source: str, hierarchy: Hierarchy) -> Labels:
     try:
         with open(source, newline="", encoding="utf-8-sig") as file:
             for number, row in enumerate(csv.reader(file), 1):
-                if not row or (number == 1 and [cell.strip().casefold() for cell in row[:2]] == ["file", "label"]):
+                if not row or (
+                    number == 1
+                    and [cell.strip().casefold() for cell in row[:2]] == ["file", "label"]
+                ):
                     continue
                 if len(row) < 2:
                     raise HierarchyError(f"{source}, line {number}: not a file and its label")

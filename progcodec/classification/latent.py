@@ -25,7 +25,9 @@ class LatentClassifier:
         metadata: what it was trained on, its licence, how good it is.
     """
 
-    def __init__(self, file: HeadFile, device: str | torch.device = "cpu", name: str = "builtin") -> None:
+    def __init__(
+        self, file: HeadFile, device: str | torch.device = "cpu", name: str = "builtin"
+    ) -> None:
         """Raises ClassifierError if the weights do not fit the config."""
         self.name = name
         self.classes = file.config.classes
@@ -45,9 +47,13 @@ class LatentClassifier:
         wanted = codec.fingerprint.hex()
         file = HeadFile.load(shipped(wanted) if path is None else path)
         if file.codec != wanted:
-            raise ClassifierError(f"{path or 'the classifier'}: reads latents of model {file.codec}, not of {wanted}")
+            raise ClassifierError(
+                f"{path or 'the classifier'}: reads latents of model {file.codec}, not of {wanted}"
+            )
         if file.config.latent_channels != codec.config.latent_channels:
-            raise ClassifierError(f"{path or 'the classifier'}: reads {file.config.latent_channels} latent channels")
+            raise ClassifierError(
+                f"{path or 'the classifier'}: reads {file.config.latent_channels} latent channels"
+            )
         return cls(file, codec.device, "builtin" if path is None else f"builtin@{path}")
 
     def __repr__(self) -> str:
@@ -59,7 +65,9 @@ class LatentClassifier:
         Raises ClassifierError if this is another codec than the one it was trained for.
         """
         if codec.fingerprint.hex() != self.codec:
-            raise ClassifierError(f"{self.name} reads latents of model {self.codec}, not of {codec.fingerprint.hex()}")
+            raise ClassifierError(
+                f"{self.name} reads latents of model {self.codec}, not of {codec.fingerprint.hex()}"
+            )
         if not latents:
             return np.empty((0, self.classes))
         positions = np.array([latent.y.shape[2] * latent.y.shape[3] for latent in latents])
@@ -73,6 +81,8 @@ class LatentClassifier:
         for start in range(0, len(latents), BATCH):
             part = latents[start : start + BATCH]
             y = torch.cat([latent.y for latent in part])
-            bits = torch.tensor([latent.bits / (y.shape[2] * y.shape[3]) for latent in part], device=y.device)
+            bits = torch.tensor(
+                [latent.bits / (y.shape[2] * y.shape[3]) for latent in part], device=y.device
+            )
             rows.append(self._head(y, bits).float().cpu().numpy())
         return np.concatenate(rows)

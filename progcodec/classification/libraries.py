@@ -70,7 +70,11 @@ def read_weights(file: str) -> dict[str, Tensor]:
     for name in NESTED:
         if isinstance(state, dict) and isinstance(state.get(name), dict):
             state = state[name]
-    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+    if (
+        not isinstance(state, dict)
+        or not state
+        or not all(isinstance(value, Tensor) for value in state.values())
+    ):
         raise ClassifierError(f"{file}: holds no state dict")
     if all(name.startswith(PARALLEL_PREFIX) for name in state):
         state = {name.removeprefix(PARALLEL_PREFIX): value for name, value in state.items()}
@@ -82,7 +86,9 @@ def _load_timm(spec: Specification) -> Loaded:
     timm = _library(spec)
     if not timm.is_model(spec.model):
         raise _unknown(spec, timm.list_models())
-    model = _build(spec, lambda **options: timm.create_model(spec.model, **options), {"pretrained": True})
+    model = _build(
+        spec, lambda **options: timm.create_model(spec.model, **options), {"pretrained": True}
+    )
     # In timm's own terms: what was overridden here comes before what the weights were trained with.
     overrides = _overrides(spec)
     if "input_size" in overrides:
@@ -103,14 +109,18 @@ def _load_torchvision(spec: Specification) -> Loaded:
     return Loaded(model, _torchvision_transform(spec, weights.transforms))
 
 
-def _torchvision_transform(spec: Specification, transforms: Callable[..., Any]) -> Callable[[Image.Image], Tensor]:
+def _torchvision_transform(
+    spec: Specification, transforms: Callable[..., Any]
+) -> Callable[[Image.Image], Tensor]:
     chosen, overrides = transforms(), _overrides(spec)
     if "interpolation" in overrides:
         modes = import_module("torchvision.transforms").InterpolationMode
         overrides["interpolation"] = modes(overrides["interpolation"])
     size = overrides.pop("input_size", chosen.crop_size[0])
     share = overrides.pop("crop_pct", chosen.crop_size[0] / chosen.resize_size[0])
-    transform: Callable[[Image.Image], Tensor] = transforms(**overrides, crop_size=size, resize_size=round(size / share))
+    transform: Callable[[Image.Image], Tensor] = transforms(
+        **overrides, crop_size=size, resize_size=round(size / share)
+    )
     return transform
 
 
@@ -126,24 +136,38 @@ def _overrides(spec: Specification) -> dict[str, Any]:
             if name in ("mean", "std") and not isinstance(value, tuple):
                 value = (value,) * 3
             numbers = value if isinstance(value, tuple) else (value,)
-            good = all(type(number) in (int, float) and 0 <= number < float("inf") for number in numbers)
-            good = good and len(numbers) == (1 if name == "crop_pct" else 3) and (name == "mean" or min(numbers) > 0)
+            good = all(
+                type(number) in (int, float) and 0 <= number < float("inf") for number in numbers
+            )
+            good = (
+                good
+                and len(numbers) == (1 if name == "crop_pct" else 3)
+                and (name == "mean" or min(numbers) > 0)
+            )
         if not good:
             raise ClassifierError(f"{spec.name}: {name}={value} makes no sense")
         checked[name] = value
     return checked
 
 
-def _build(spec: Specification, create: Callable[..., nn.Module], download: dict[str, Any]) -> nn.Module:
+def _build(
+    spec: Specification, create: Callable[..., nn.Module], download: dict[str, Any]
+) -> nn.Module:
     """The model with weights: the file's, or else, with the keywords in `download`, the library's own."""
     if spec.file is None and "num_classes" in spec.options:
-        raise ClassifierError(f"{spec.name}: weights for other classes must come from a file: @FILE")
-    state = None if spec.file is None else read_weights(spec.file)  # before a model is built for nothing
+        raise ClassifierError(
+            f"{spec.name}: weights for other classes must come from a file: @FILE"
+        )
+    state = (
+        None if spec.file is None else read_weights(spec.file)
+    )  # before a model is built for nothing
     with _quiet():
         try:
             model = create(**spec.options, **({} if spec.file else download))
         except TypeError as error:
-            raise ClassifierError(f"{spec.name} does not take these options ({short(error)})") from error
+            raise ClassifierError(
+                f"{spec.name} does not take these options ({short(error)})"
+            ) from error
         except Exception as error:  # Each library, and each way to download, has errors of its own.
             if spec.file:
                 raise ClassifierError(f"{spec.name} cannot be built ({short(error)})") from error
@@ -156,16 +180,24 @@ def _build(spec: Specification, create: Callable[..., nn.Module], download: dict
             model.load_state_dict(state)
         except RuntimeError as error:
             reason = short(error).partition(": ")[2] or short(error)
-            raise ClassifierError(f"{spec.file}: these weights do not fit {spec.name} ({reason})") from error
+            raise ClassifierError(
+                f"{spec.file}: these weights do not fit {spec.name} ({reason})"
+            ) from error
     return model
 
 
 def _library(spec: Specification) -> ModuleType:
     try:
-        for part in ("timm.data", "timm") if spec.library == "timm" else ("torchvision.models", "torchvision"):
+        for part in (
+            ("timm.data", "timm")
+            if spec.library == "timm"
+            else ("torchvision.models", "torchvision")
+        ):
             module = import_module(part)
     except ImportError as error:
-        reason = f"{spec.name} needs {spec.library}: pip install 'progcodec[classify]' ({short(error)})"
+        reason = (
+            f"{spec.name} needs {spec.library}: pip install 'progcodec[classify]' ({short(error)})"
+        )
         raise ClassifierError(reason) from error
     return module
 
@@ -185,7 +217,10 @@ def _quiet() -> Iterator[None]:
     terminal = sys.stderr is not None and sys.stderr.isatty()
     try:
         target = sys.stderr if terminal else io.StringIO()
-        with contextlib.redirect_stderr(target), contextlib.redirect_stdout(target):  # torch tells stdout
+        with (
+            contextlib.redirect_stderr(target),
+            contextlib.redirect_stdout(target),
+        ):  # torch tells stdout
             yield
     finally:
         logger.setLevel(before)

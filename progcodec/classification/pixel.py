@@ -25,7 +25,13 @@ Preprocess = Callable[[Image.Image], Tensor]
 class PixelClassifier:
     """A classifier of pictures. See :class:`progcodec.classification.classifier.Classifier`."""
 
-    def __init__(self, name: str, model: nn.Module, preprocess: Preprocess, device: str | torch.device = "auto") -> None:
+    def __init__(
+        self,
+        name: str,
+        model: nn.Module,
+        preprocess: Preprocess,
+        device: str | torch.device = "auto",
+    ) -> None:
         """Tries the model on one grey picture. Raises ClassifierError unless that gives one row of classes."""
         self.name = name
         self.device = pick_device(device)
@@ -34,9 +40,13 @@ class PixelClassifier:
         try:
             tried = self._outputs([Image.new("RGB", (64, 64), "grey")])
         except (RuntimeError, ValueError, TypeError, AssertionError, AttributeError) as error:
-            raise ClassifierError(f"{name} does not take a picture ({libraries.short(error)})") from error
+            raise ClassifierError(
+                f"{name} does not take a picture ({libraries.short(error)})"
+            ) from error
         if tried.ndim != 2 or len(tried) != 1:
-            raise ClassifierError(f"{name} is no classifier: it gives {tuple(tried.shape)} for one picture")
+            raise ClassifierError(
+                f"{name} is no classifier: it gives {tuple(tried.shape)} for one picture"
+            )
         self.classes = tried.shape[1]
 
     @classmethod
@@ -59,7 +69,9 @@ class PixelClassifier:
         """As :meth:`probabilities`, for RGB pictures of any sizes, in one batch."""
         outputs = self._outputs(pictures).double()
         if not bool(torch.isfinite(outputs).all()):
-            raise ClassifierError(f"{self.name} gives values that are no numbers; are its weights right?")
+            raise ClassifierError(
+                f"{self.name} gives values that are no numbers; are its weights right?"
+            )
         return torch.softmax(outputs, dim=1).cpu().numpy()
 
     @torch.inference_mode()

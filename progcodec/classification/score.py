@@ -29,7 +29,9 @@ def predictions(probabilities: Floats, hierarchy: Hierarchy) -> Ints:
     These free argmaxes are what accuracy is counted on; unlike the path of an `Answer` they need not nest.
     """
     levels = range(len(hierarchy.levels) + 1)
-    return np.stack([hierarchy.aggregate(probabilities, level).argmax(axis=-1) for level in levels], axis=-1)
+    return np.stack(
+        [hierarchy.aggregate(probabilities, level).argmax(axis=-1) for level in levels], axis=-1
+    )
 
 
 def score(predicted: Ints, labels: Ints, hierarchy: Hierarchy, similarity: Floats | None) -> Score:
@@ -44,7 +46,9 @@ def score(predicted: Ints, labels: Ints, hierarchy: Hierarchy, similarity: Float
     """
     predicted, labels = np.asarray(predicted), np.asarray(labels)
     if len(labels) == 0 or predicted.shape != (len(labels), len(hierarchy.levels) + 1):
-        raise ValueError(f"{predicted.shape} predictions cannot be scored against {labels.shape} labels")
+        raise ValueError(
+            f"{predicted.shape} predictions cannot be scored against {labels.shape} labels"
+        )
     truth = np.concatenate((hierarchy.assignments[:, labels], labels[None])).T
     accuracy = tuple(float(share) for share in (predicted == truth).mean(axis=0))
     near = None if similarity is None else float(similarity[predicted[:, -1], labels].mean())

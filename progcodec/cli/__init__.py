@@ -67,7 +67,9 @@ class Program(click.Group):
         return list(self.commands)  # In the order of use, not of the alphabet.
 
 
-@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(__version__, prog_name="progcodec")
 def main() -> None:
     """Progressive image compression: one .shc file, and any cut of it decodes.
@@ -86,7 +88,19 @@ def main() -> None:
 
 
 for _command in (
-    encode_command, decode_command, truncate_command, info_command, classify_command, view_command, demo_command, hierarchy_command,
-    train_command, export_command, train_classifier_command, train_judge_command, ablate_command, evaluate_command,
+    encode_command,
+    decode_command,
+    truncate_command,
+    info_command,
+    classify_command,
+    view_command,
+    demo_command,
+    hierarchy_command,
+    train_command,
+    export_command,
+    train_classifier_command,
+    train_judge_command,
+    ablate_command,
+    evaluate_command,
 ):
     main.add_command(_command)

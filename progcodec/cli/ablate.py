@@ -20,30 +20,104 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
 
 
 @click.command("ablate", short_help="Train variants that differ in one thing, and compare them.")
-@click.option("--data", multiple=True, required=True, metavar="PATH", shell_complete=options.file_names,
-              help="Training pictures: folder, .tar, .tar.gz or glob of these; repeatable.")
-@click.option("--val", multiple=True, required=True, metavar="PATH", shell_complete=options.file_names,
-              help="Held-out pictures, in the same forms; WordNet ids in paths are classes; repeatable.")
-@click.option("-o", "--out", metavar="FOLDER", required=True, shell_complete=options.file_names,
-              help="Keeps every run, and the tables ablations.csv and ablations.md.")
+@click.option(
+    "--data",
+    multiple=True,
+    required=True,
+    metavar="PATH",
+    shell_complete=options.file_names,
+    help="Training pictures: folder, .tar, .tar.gz or glob of these; repeatable.",
+)
+@click.option(
+    "--val",
+    multiple=True,
+    required=True,
+    metavar="PATH",
+    shell_complete=options.file_names,
+    help="Held-out pictures, in the same forms; WordNet ids in paths are classes; repeatable.",
+)
+@click.option(
+    "-o",
+    "--out",
+    metavar="FOLDER",
+    required=True,
+    shell_complete=options.file_names,
+    help="Keeps every run, and the tables ablations.csv and ablations.md.",
+)
 @click.option("--steps", type=click.IntRange(min=1), help="Steps of each run.")
-@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Minutes of each run, if these are over sooner.")
-@click.option("--only", multiple=True, metavar="NAME", help="Run this variant, and what it is compared with; repeatable.")
-@click.option("--list", "listed", is_flag=True, is_eager=True, expose_value=False, help="Show the variants and exit.",
-              callback=lambda context, parameter, value: _list(context) if value else None)
-@click.option("--seeds", callback=_seeds, default="0,1", show_default=True, metavar="N,N", help="Seeds of each variant.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Minutes of each run, if these are over sooner.",
+)
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="NAME",
+    help="Run this variant, and what it is compared with; repeatable.",
+)
+@click.option(
+    "--list",
+    "listed",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    help="Show the variants and exit.",
+    callback=lambda context, parameter, value: _list(context) if value else None,
+)
+@click.option(
+    "--seeds",
+    callback=_seeds,
+    default="0,1",
+    show_default=True,
+    metavar="N,N",
+    help="Seeds of each variant.",
+)
 @click.option("--small", is_flag=True, help="A small model, which a CPU core trains in minutes.")
-@click.option("--base-init", metavar="FILE", shell_complete=options.file_names,
-              help="Start from this checkpoint what has its shape; the rest, and a base for it, from nothing.")
-@click.option("--teacher", metavar="SPEC", help="Classifier of the class term; without one, variants with it are left out.")
-@click.option("--embeddings", metavar="FILE", shell_complete=options.file_names,
-              help="Embeddings of the classes (.npy), for the variant whose groups do not nest.")
-@click.option("--classifier", "classifiers", multiple=True, metavar="SPEC", help="Who judges decoded pictures; repeatable.")
-@click.option("--pictures", type=click.IntRange(min=1), default=60, show_default=True, metavar="N", help="At most N of --val.")
-@click.option("--set", "settings", multiple=True, callback=parse_settings, metavar="NAME=VALUE",
-              help="Any other setting of all runs or, as config.NAME, of the model, as in train; repeatable.")
+@click.option(
+    "--base-init",
+    metavar="FILE",
+    shell_complete=options.file_names,
+    help="Start from this checkpoint what has its shape; the rest, and a base for it, from nothing.",
+)
+@click.option(
+    "--teacher",
+    metavar="SPEC",
+    help="Classifier of the class term; without one, variants with it are left out.",
+)
+@click.option(
+    "--embeddings",
+    metavar="FILE",
+    shell_complete=options.file_names,
+    help="Embeddings of the classes (.npy), for the variant whose groups do not nest.",
+)
+@click.option(
+    "--classifier",
+    "classifiers",
+    multiple=True,
+    metavar="SPEC",
+    help="Who judges decoded pictures; repeatable.",
+)
+@click.option(
+    "--pictures",
+    type=click.IntRange(min=1),
+    default=60,
+    show_default=True,
+    metavar="N",
+    help="At most N of --val.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    callback=parse_settings,
+    metavar="NAME=VALUE",
+    help="Any other setting of all runs or, as config.NAME, of the model, as in train; repeatable.",
+)
 @options.device
-def ablate_command(small: bool, base_init: str | None, settings: dict[str, str], **given: Any) -> None:
+def ablate_command(
+    small: bool, base_init: str | None, settings: dict[str, str], **given: Any
+) -> None:
     """Train each variant at equal budget with each seed, measure real files, and say which differences are more than noise.
 
     A run that is done is not done again: repeat the command to go on, or with other --only or --seeds to add to it. Two
@@ -60,10 +134,14 @@ def ablate_command(small: bool, base_init: str | None, settings: dict[str, str],
         from progcodec.training.ablation.variants import SMALL
         from progcodec.training.settings import TrainSettings
     except ModuleNotFoundError as error:
-        raise TrainingError(f"training needs an extra: pip install 'progcodec[train]' ({error})") from error
+        raise TrainingError(
+            f"training needs an extra: pip install 'progcodec[train]' ({error})"
+        ) from error
     if base_init is not None:
         if small or any(name.startswith("config.") for name in settings):
-            raise click.UsageError("--base-init brings its own model: leave out --small and config.NAME.")
+            raise click.UsageError(
+                "--base-init brings its own model: leave out --small and config.NAME."
+            )
         from progcodec.network.checkpoint import Checkpoint, find
 
         base_init = str(find(base_init))

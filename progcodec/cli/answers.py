@@ -90,7 +90,9 @@ class Records:
             "probability": guess and round(guess.probability, DIGITS),
             "text": str(answer),
         }
-        name = self._tree.classes[row.label].name if self._labelled and row.label is not None else None
+        name = (
+            self._tree.classes[row.label].name if self._labelled and row.label is not None else None
+        )
         if self._json:
             record["path"] = [_guess(guess) for guess in answer.path]
             if answer.top:
@@ -111,8 +113,13 @@ def score_lines(scores: Sequence[tuple[int | None, "Score"]], tree: "Hierarchy")
     for budget, score in scores:
         shares = "".join(f"  {f'{100 * share:.1f} %':>12}" for share in score.accuracy)
         near = "-" if score.wu_palmer is None else f"{score.wu_palmer:.3f}"
-        lines.append(f"{'all' if budget is None else f'{budget:,}':>9}  {score.pictures:>8,}{shares}  {near:>9}")
-    return [*lines, "(accuracy of each level's likeliest group or class by itself; similarity of the likeliest class)"]
+        lines.append(
+            f"{'all' if budget is None else f'{budget:,}':>9}  {score.pictures:>8,}{shares}  {near:>9}"
+        )
+    return [
+        *lines,
+        "(accuracy of each level's likeliest group or class by itself; similarity of the likeliest class)",
+    ]
 
 
 def csv_line(values: Iterable[object]) -> str:
@@ -127,7 +134,11 @@ def _columns(name: str) -> list[str]:
 
 def _guess(guess: "Guess") -> dict[str, Any]:
     record: dict[str, Any] = {"level": guess.level, "name": guess.name, "index": guess.index}
-    return record | ({"wnid": guess.wnid} if guess.wnid else {}) | {"probability": round(guess.probability, DIGITS)}
+    return (
+        record
+        | ({"wnid": guess.wnid} if guess.wnid else {})
+        | {"probability": round(guess.probability, DIGITS)}
+    )
 
 
 def _tail(name: str, width: int) -> str:
@@ -149,4 +160,8 @@ def _wrapped(parts: Sequence[str], between: str, indent: int) -> list[str]:
 
 def _terminal_width() -> int | None:
     """Columns of the terminal that standard output is; None if it is none."""
-    return shutil.get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else None
+    return (
+        shutil.get_terminal_size().columns
+        if sys.stdout is not None and sys.stdout.isatty()
+        else None
+    )

@@ -150,7 +150,11 @@ def picture(
     due, shown = time.monotonic(), 0
     for data, more in opening(source):
         if max_bytes is not None:
-            data = data[: max_bytes - decoder.size] if decoder.size else truncate(data, max_bytes=max_bytes)
+            data = (
+                data[: max_bytes - decoder.size]
+                if decoder.size
+                else truncate(data, max_bytes=max_bytes)
+            )
         decoder.feed(data)
         if decoder.finished or decoder.size == max_bytes:
             break
@@ -168,7 +172,9 @@ def _ready(descriptor: int, seconds: float, unknown: bool) -> bool:
         return unknown
 
 
-def _marks(start: bytes, budgets: Iterable[int | None], refuse: Callable[[int, BudgetError], None] | None) -> list[int]:
+def _marks(
+    start: bytes, budgets: Iterable[int | None], refuse: Callable[[int, BudgetError], None] | None
+) -> list[int]:
     """The sizes that hold the header, rising."""
     marks = []
     for budget in sorted(budget for budget in budgets if budget is not None):
@@ -184,4 +190,8 @@ def _marks(start: bytes, budgets: Iterable[int | None], refuse: Callable[[int, B
 
 def _words(answer: "Answer") -> tuple[object, ...]:
     """All of an answer but its numbers."""
-    return answer.stated, answer.sure, *(guess.name for guess in answer.path[: max(1, answer.stated)])
+    return (
+        answer.stated,
+        answer.sure,
+        *(guess.name for guess in answer.path[: max(1, answer.stated)]),
+    )

@@ -34,33 +34,80 @@ ALL = "all"
 """The budget that a file's own length is."""
 
 
-def _budgets(context: click.Context, parameter: click.Parameter, value: str | None) -> list[int | None]:
+def _budgets(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> list[int | None]:
     found: dict[int | None, None] = {}
     for part in (ALL if value is None else value).split(","):
         text = part.strip()
         if text != ALL and not (text.isascii() and text.isdigit() and int(text) > 0):
-            raise click.BadParameter('must be numbers of bytes with commas between them, as 200,400 or 200,"all".')
+            raise click.BadParameter(
+                'must be numbers of bytes with commas between them, as 200,400 or 200,"all".'
+            )
         found[None if text == ALL else int(text)] = None
     return list(found)
 
 
 @click.command("classify", short_help="Say what files, whole or cut, show.")
 @click.argument("inputs", metavar="FILE...", nargs=-1, shell_complete=options.file_names)
-@click.option("--bytes", "budgets", callback=_budgets, metavar="N,N...",
-              help='Answer at each of these sizes, as if the file had been cut there; "all" is the whole file.')
-@click.option("--until", metavar="LEVEL", help="With - alone: hang up as soon as this level is sure (--confidence).")
-@click.option("--level", metavar="LEVEL", help="Answer at this level, sure or not: coarse, intermediate or fine.")
-@click.option("--confidence", type=click.FloatRange(0, 1), metavar="P", default=0.5, show_default=True,
-              help="The probability from which a level counts as sure.")
-@click.option("--top", type=click.IntRange(min=0), metavar="K", default=0, help="Also give the K likeliest classes.")
-@click.option("--classifier", metavar="C", help="builtin (the default), timm:NAME or torchvision:NAME; see above.")
-@click.option("--hierarchy", metavar="FILE", shell_complete=options.file_names, help="The classifier's classes in groups of your own.")
-@click.option("--labels", metavar="CSV|folders",
-              help='Also score the answers: true classes from a CSV of file,label lines, or "folders": their names.')
+@click.option(
+    "--bytes",
+    "budgets",
+    callback=_budgets,
+    metavar="N,N...",
+    help='Answer at each of these sizes, as if the file had been cut there; "all" is the whole file.',
+)
+@click.option(
+    "--until",
+    metavar="LEVEL",
+    help="With - alone: hang up as soon as this level is sure (--confidence).",
+)
+@click.option(
+    "--level",
+    metavar="LEVEL",
+    help="Answer at this level, sure or not: coarse, intermediate or fine.",
+)
+@click.option(
+    "--confidence",
+    type=click.FloatRange(0, 1),
+    metavar="P",
+    default=0.5,
+    show_default=True,
+    help="The probability from which a level counts as sure.",
+)
+@click.option(
+    "--top",
+    type=click.IntRange(min=0),
+    metavar="K",
+    default=0,
+    help="Also give the K likeliest classes.",
+)
+@click.option(
+    "--classifier",
+    metavar="C",
+    help="builtin (the default), timm:NAME or torchvision:NAME; see above.",
+)
+@click.option(
+    "--hierarchy",
+    metavar="FILE",
+    shell_complete=options.file_names,
+    help="The classifier's classes in groups of your own.",
+)
+@click.option(
+    "--labels",
+    metavar="CSV|folders",
+    help='Also score the answers: true classes from a CSV of file,label lines, or "folders": their names.',
+)
 @options.reaching
 @options.from_list
-@click.option("--format", "form", type=click.Choice(["table", "csv", "jsonl"]), default="table", show_default=True,
-              help="A table to read, comma-separated values, or one JSON object a line.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "jsonl"]),
+    default="table",
+    show_default=True,
+    help="A table to read, comma-separated values, or one JSON object a line.",
+)
 @options.output("Write to this file instead of to standard output.")
 @options.batch
 @options.engine
@@ -131,8 +178,12 @@ def classify_command(
         from progcodec.fleet.answering import Answer as Answering
 
         groups = None if hierarchy is None else tree
-        operation = Answering(model, device, classifier, groups, tuple(budgets), level, confidence, top, max_pixels)
-        return convert_shards(engine, inputs, listed, output, operation, "classifying", Terms(batch, force=force))
+        operation = Answering(
+            model, device, classifier, groups, tuple(budgets), level, confidence, top, max_pixels
+        )
+        return convert_shards(
+            engine, inputs, listed, output, operation, "classifying", Terms(batch, force=force)
+        )
     sources = gather(inputs, [STREAM_SUFFIX], recursive=recursive, listed=listed).paths
     file = None if output == STANDARD_STREAM else output
     to_file = file is not None
@@ -150,7 +201,11 @@ def classify_command(
 
     pace = pace_on(device, batch)
     models = Models(tree, classifier, model, device, max_pixels)
-    sheet = answers.Table(sources) if form == "table" else answers.Records(form, tree, top, truth is not None)
+    sheet = (
+        answers.Table(sources)
+        if form == "table"
+        else answers.Records(form, tree, top, truth is not None)
+    )
     tally = _Tally(tree, budgets)
     kept: list[str] = []
     heading = sheet.heading()
@@ -163,7 +218,9 @@ def classify_command(
     def fail(source: str, error: Exception, budget: int | None = None) -> None:
         report.fail(source, error, "" if budget is None else f"at {budget:,} bytes: ")
 
-    def show_answer(source: str, budget: int | None, size: int, answer: "Answer", label: int | None) -> None:
+    def show_answer(
+        source: str, budget: int | None, size: int, answer: "Answer", label: int | None
+    ) -> None:
         nonlocal heading
         emit(heading)
         heading = []
@@ -172,7 +229,9 @@ def classify_command(
     with report:
         if arrives:
             sources = []
-            found = models.arriving(budgets, enough, fail, level=level, confidence=confidence, top=top)
+            found = models.arriving(
+                budgets, enough, fail, level=level, confidence=confidence, top=top
+            )
             for budget, size, answer in found:
                 show_answer(STANDARD_STREAM, budget, size, answer, None)
         stages = Classify(_read, budgets, models.of, batch, max_pixels)
@@ -187,7 +246,9 @@ def classify_command(
                 if isinstance(outcome, Exception):
                     fail(source, outcome, budget)
                     continue
-                (answer,) = answer_rows(outcome[None], tree, level=level, confidence=confidence, top=top)
+                (answer,) = answer_rows(
+                    outcome[None], tree, level=level, confidence=confidence, top=top
+                )
                 tally.add(source, budget, outcome, label)
                 show_answer(source, budget, size, answer, label)
 
@@ -215,7 +276,9 @@ class _Tally:
         self._found: dict[int | None, list[tuple[Ints, int]]] = {budget: [] for budget in budgets}
         self._without: set[str] = set()
 
-    def add(self, source: str, budget: int | None, probabilities: "Floats", label: int | None) -> None:
+    def add(
+        self, source: str, budget: int | None, probabilities: "Floats", label: int | None
+    ) -> None:
         from progcodec.classification.score import predictions
 
         if label is None:

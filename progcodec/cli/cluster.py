@@ -21,7 +21,13 @@ LOCAL = "local"
 
 
 def convert_shards(
-    engine: str, inputs: Sequence[str], listed: str | None, output: str | None, operation: Operation, verb: str, terms: Terms
+    engine: str,
+    inputs: Sequence[str],
+    listed: str | None,
+    output: str | None,
+    operation: Operation,
+    verb: str,
+    terms: Terms,
 ) -> None:
     """Do tar files over a Ray cluster, and print a line about each. Raises click.UsageError."""
     if output is None:

@@ -8,7 +8,16 @@ import click
 from progcodec.cli import arriving, options
 from progcodec.cli.batch import run, say
 from progcodec.cli.cluster import LOCAL, convert_shards
-from progcodec.cli.files import STANDARD_STREAM, STREAM_SUFFIX, Job, check_writable, read_picture, read_stream, show, write_bytes
+from progcodec.cli.files import (
+    STANDARD_STREAM,
+    STREAM_SUFFIX,
+    Job,
+    check_writable,
+    read_picture,
+    read_stream,
+    show,
+    write_bytes,
+)
 from progcodec.cli.inputs import gather, plan, stem
 from progcodec.cli.many import FileStages, work_through
 from progcodec.cli.streams import summary
@@ -27,7 +36,9 @@ if TYPE_CHECKING:
 @options.output('Output file, or folder for several inputs; "-" is standard output.')
 @options.cut(bpp=True)
 @options.quality
-@click.option("--no-checksums", is_flag=True, help="Save 16 bytes; damage may then pass for picture.")
+@click.option(
+    "--no-checksums", is_flag=True, help="Save 16 bytes; damage may then pass for picture."
+)
 @options.resume
 @options.batch
 @options.engine
@@ -74,7 +85,9 @@ def encode_command(
     cut = options.chosen_cut(max_bytes=max_bytes, bpp=bpp, level=level)
     operation = Encode(model, device, not no_checksums, tuple(cut.items()), max_pixels, quality)
     if engine != LOCAL:
-        return convert_shards(engine, inputs, listed, output, operation, "encoding", Terms(batch, resume, force))
+        return convert_shards(
+            engine, inputs, listed, output, operation, "encoding", Terms(batch, resume, force)
+        )
     found = gather(inputs, Encode.suffixes, recursive=recursive, listed=listed)
     jobs = plan(found, output, lambda name: stem(name) + STREAM_SUFFIX)
 
@@ -82,7 +95,9 @@ def encode_command(
         say(summary(job, info(product.data)), to_stderr=job.target == STANDARD_STREAM)
 
     operation.codec  # noqa: B018 - a model that is not there is told once, not for each file
-    stages = FileStages(operation, lambda source: read_picture(source, max_pixels), force=force, resume=resume)
+    stages = FileStages(
+        operation, lambda source: read_picture(source, max_pixels), force=force, resume=resume
+    )
     work_through(jobs, stages, operation, "encoding", batch, tell)
 
 
@@ -90,12 +105,24 @@ def encode_command(
 @click.argument("inputs", metavar="FILE...", nargs=-1, shell_complete=options.file_names)
 @options.recursive
 @options.from_list
-@options.output('Output picture (its suffix tells the format), or folder for several inputs; "-" is standard output.')
+@options.output(
+    'Output picture (its suffix tells the format), or folder for several inputs; "-" is standard output.'
+)
 @options.cut(bpp=False)
 @options.region
-@click.option("--follow", is_flag=True, help="With - alone: write the picture anew while bytes arrive, as --every says.")
-@click.option("--every", type=click.FloatRange(min=0), metavar="SECONDS", default=1.0, show_default=True,
-              help="The least time between two pictures of --follow.")
+@click.option(
+    "--follow",
+    is_flag=True,
+    help="With - alone: write the picture anew while bytes arrive, as --every says.",
+)
+@click.option(
+    "--every",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    default=1.0,
+    show_default=True,
+    help="The least time between two pictures of --follow.",
+)
 @options.resume
 @options.batch
 @options.engine
@@ -142,12 +169,16 @@ def decode_command(
     cut = options.chosen_cut(max_bytes=max_bytes, level=level)
     if engine != LOCAL:
         operation = Decode(model, device, tuple(cut.items()), "PNG", max_pixels, region)
-        return convert_shards(engine, inputs, listed, output, operation, "decoding", Terms(batch, resume, force))
+        return convert_shards(
+            engine, inputs, listed, output, operation, "decoding", Terms(batch, resume, force)
+        )
     found = gather(inputs, Decode.suffixes, recursive=recursive, listed=listed)
     jobs = plan(found, output, lambda name: stem(name) + Decode.suffix)
     for job in jobs:
         picture_format(job.target)
-    if follow and [(job.source, job.target == STANDARD_STREAM) for job in jobs] != [(STANDARD_STREAM, False)]:
+    if follow and [(job.source, job.target == STANDARD_STREAM) for job in jobs] != [
+        (STANDARD_STREAM, False)
+    ]:
         raise click.UsageError("--follow is for - alone, with -o FILE.")
     if follow and region:
         raise click.UsageError("--follow shows whole pictures, without --region.")
@@ -172,7 +203,9 @@ def decode_command(
         decoder = StreamDecoder(model=model, device=device, level=level, max_pixels=max_pixels)
 
         def show_so_far(image: "Image") -> None:
-            write_bytes(job.target, picture_file(image, form), force=True)  # Checked before the first byte.
+            write_bytes(
+                job.target, picture_file(image, form), force=True
+            )  # Checked before the first byte.
             say(f"{_line(job, image)}  {decoder.size:,} bytes")
 
         interim: dict[str, Any] = {"every": every, "show": show_so_far} if follow else {}

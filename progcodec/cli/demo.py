@@ -12,7 +12,12 @@ from progcodec.cli.files import STANDARD_STREAM, check_writable, read_bytes, sho
 @click.command("demo", short_help="One photograph at eight cuts, in one picture.")
 @click.argument("image", metavar="[IMAGE]", required=False, shell_complete=options.file_names)
 @click.option(
-    "-o", "--output", metavar="OUT", default="contact-sheet.png", show_default=True, shell_complete=options.file_names,
+    "-o",
+    "--output",
+    metavar="OUT",
+    default="contact-sheet.png",
+    show_default=True,
+    shell_complete=options.file_names,
     help="The sheet's file (PNG).",
 )
 @options.model

@@ -24,31 +24,62 @@ SMOKE_LIMIT, SMOKE_PEERS, SMOKE_BUDGETS = 8, "jpeg,jpeg2000", "200,600,1600"
     "--data", multiple=True, metavar="PATH", shell_complete=options.file_names, required=True,
     help="Shard (.tar, .tar.gz), folder, picture or glob; WordNet ids in paths are classes; repeatable.",
 )  # fmt: skip
-@click.option("--labels", metavar="FILE", shell_complete=options.file_names,
-              help="CSV of file,label lines, for classes that paths do not tell.")
+@click.option(
+    "--labels",
+    metavar="FILE",
+    shell_complete=options.file_names,
+    help="CSV of file,label lines, for classes that paths do not tell.",
+)
 @click.option(
     "--classifier", "classifiers", multiple=True, metavar="SPEC",
     help="Who judges, as in classify; repeatable. \"builtin\" reads our own files alone, all others every codec's pictures.",
 )  # fmt: skip
-@click.option("--hierarchy", metavar="FILE", shell_complete=options.file_names,
-              help="The groups.  [default: the shipped ones of ImageNet-1K]")
+@click.option(
+    "--hierarchy",
+    metavar="FILE",
+    shell_complete=options.file_names,
+    help="The groups.  [default: the shipped ones of ImageNet-1K]",
+)
 @click.option("--budgets", metavar="N,N…", help="Bytes.  [default: 100 to 4800 in twelve steps]")
-@click.option("--bpp", metavar="X,X…", help="Budgets in bits per pixel, beside or instead of bytes.")
+@click.option(
+    "--bpp", metavar="X,X…", help="Budgets in bits per pixel, beside or instead of bytes."
+)
 @options.model
 @click.option("--ours/--no-ours", default=True, help="Whether the model itself takes part.")
 @click.option(
     "--peers", metavar="NAMES", default="all", show_default=True,
     help="jpeg,jpeg-progressive,jpeg2000,webp,avif,jpegxl; all of these; none; and compressai:MODEL@FILE, weights you have.",
 )  # fmt: skip
-@click.option("--rivals", metavar="NAMES", help="Other progressive schemes on our transform: plonq,progdtd,…; or all.")
+@click.option(
+    "--rivals",
+    metavar="NAMES",
+    help="Other progressive schemes on our transform: plonq,progdtd,…; or all.",
+)
 @click.option("--limit", type=click.IntRange(min=1), help="Draw so many pictures from all.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of that draw, and of the confidence intervals.")
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Of that draw, and of the confidence intervals.",
+)
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: one for each core]")
-@click.option("--pictures", type=click.IntRange(min=0), default=4, show_default=True,
-              help="How many, drawn by lot, the report shows side by side at equal bytes.")
+@click.option(
+    "--pictures",
+    type=click.IntRange(min=0),
+    default=4,
+    show_default=True,
+    help="How many, drawn by lot, the report shows side by side at equal bytes.",
+)
 @options.device
-@click.option("--speed", is_flag=True, help="Instead of all that: times and memory, beside every codec at hand.")
-@click.option("--smoke", is_flag=True, help=f"A quick look: {SMOKE_LIMIT} pictures, two peers, three budgets.")
+@click.option(
+    "--speed",
+    is_flag=True,
+    help="Instead of all that: times and memory, beside every codec at hand.",
+)
+@click.option(
+    "--smoke", is_flag=True, help=f"A quick look: {SMOKE_LIMIT} pictures, two peers, three budgets."
+)
 @click.option(
     "-o", "--output", metavar="DIR", required=True, type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the rows, the summaries and the report. What it holds already is not measured again.",
@@ -79,7 +110,11 @@ def evaluate_command(
     if not classifiers:
         raise click.UsageError("give --classifier at least once.")
     if smoke:
-        limit, peers, budgets = limit or SMOKE_LIMIT, _default(peers, "all", SMOKE_PEERS), budgets or SMOKE_BUDGETS
+        limit, peers, budgets = (
+            limit or SMOKE_LIMIT,
+            _default(peers, "all", SMOKE_PEERS),
+            budgets or SMOKE_BUDGETS,
+        )
         pictures = min(pictures, SMOKE_PICTURES)
     try:
         from progcodec.codec import Codec
@@ -93,7 +128,9 @@ def evaluate_command(
         from progcodec.evaluation.workload import load_samples
         from progcodec.hierarchy import Hierarchy
     except ModuleNotFoundError as error:
-        raise EvaluationError(f"evaluating needs an extra: pip install 'progcodec[evaluate]' ({error})") from error
+        raise EvaluationError(
+            f"evaluating needs an extra: pip install 'progcodec[evaluate]' ({error})"
+        ) from error
 
     choice = choose(peers)
     for line in choice.missing:
@@ -110,7 +147,15 @@ def evaluate_command(
     say(summary_tables.text(summary, reached))
     codec = Codec.load(model, device) if ours else None
     shown = gallery(
-        samples, Hierarchy.load(hierarchy), choice.coders, codec, classifiers, wanted, count=pictures, seed=seed, device=device
+        samples,
+        Hierarchy.load(hierarchy),
+        choice.coders,
+        codec,
+        classifiers,
+        wanted,
+        count=pictures,
+        seed=seed,
+        device=device,
     )
     write_report(output, shown)
     say(f"\nwrote {show(str(output))}: {len(rows):,} rows on {len(samples)} images")
@@ -121,9 +166,13 @@ def _speed(data: tuple[str, ...], model: str | None, limit: int | None, output: 
     try:
         from progcodec.evaluation.speed import report
     except ModuleNotFoundError as error:
-        raise EvaluationError(f"evaluating needs an extra: pip install 'progcodec[evaluate]' ({error})") from error
+        raise EvaluationError(
+            f"evaluating needs an extra: pip install 'progcodec[evaluate]' ({error})"
+        ) from error
     told = []
-    for text in report(data, model=model, limit=limit or SPEED_LIMIT, everyone=True, growth=True, folder=output):
+    for text in report(
+        data, model=model, limit=limit or SPEED_LIMIT, everyone=True, growth=True, folder=output
+    ):
         say(text)
         told.append(text)
     (output / "speed.md").write_text("\n".join(told) + "\n", encoding="utf-8")
@@ -133,13 +182,19 @@ def _bar(finished: Iterable[T], total: int) -> Iterable[T]:
     from tqdm import tqdm
 
     quiet = sys.stderr is None or not sys.stderr.isatty()
-    return tqdm(finished, total=total, desc="measuring", unit="image", disable=quiet, dynamic_ncols=True)
+    return tqdm(
+        finished, total=total, desc="measuring", unit="image", disable=quiet, dynamic_ncols=True
+    )
 
 
 def _rivals(text: str | None, known: tuple[str, ...]) -> tuple[str, ...]:
     if not text:
         return ()
-    return known if text == "all" else tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    return (
+        known
+        if text == "all"
+        else tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    )
 
 
 def _default(value: str, default: str, instead: str) -> str:

@@ -66,7 +66,9 @@ def check_writable(target: str, force: bool) -> None:
         raise OutputError(f"{show(target)} exists; --force overwrites it")
 
 
-def write_bytes(target: str, data: bytes, force: bool, before_rename: Callable[[], None] | None = None) -> None:
+def write_bytes(
+    target: str, data: bytes, force: bool, before_rename: Callable[[], None] | None = None
+) -> None:
     """Write all of `data` or nothing. A link is followed, a device or pipe written directly. Raises OutputError.
 
     `before_rename` is called before a file shows under its name, as :func:`write_whole` tells.
@@ -77,7 +79,9 @@ def write_bytes(target: str, data: bytes, force: bool, before_rename: Callable[[
         return
     try:
         if os.path.exists(target) and not stat.S_ISREG(os.stat(target).st_mode):
-            with open(target, "wb") as device:  # Replacing /dev/null by a file would be a bad surprise.
+            with open(
+                target, "wb"
+            ) as device:  # Replacing /dev/null by a file would be a bad surprise.
                 device.write(data)
         else:
             write_whole(os.path.realpath(target), data, before_rename)
@@ -95,7 +99,9 @@ def write_stdout(data: bytes) -> None:
         sys.stdout.buffer.flush()
     except (OSError, ValueError) as error:
         _abandon_stdout()
-        raise StdoutError(f"standard output: {getattr(error, 'strerror', None) or error}") from error
+        raise StdoutError(
+            f"standard output: {getattr(error, 'strerror', None) or error}"
+        ) from error
 
 
 def show(name: str) -> str:

@@ -18,7 +18,9 @@ def _sizes(context: click.Context, parameter: click.Parameter, value: str) -> li
     try:
         return [int(part) for part in value.split(",")]
     except ValueError:
-        raise click.BadParameter("must be whole numbers with commas between them, as 10,100.") from None
+        raise click.BadParameter(
+            "must be whole numbers with commas between them, as 10,100."
+        ) from None
 
 
 @click.group("hierarchy", short_help="The class hierarchy: show it, build one.")
@@ -33,20 +35,69 @@ def hierarchy_command() -> None:
 
 
 @hierarchy_command.command("build", short_help="Make a hierarchy from text embeddings.")
-@click.option("--classes", "class_file", metavar="FILE", required=True, shell_complete=options.file_names,
-              help="CSV: a class name, or name,wnid, a line.")
-@click.option("--embeddings", metavar="FILE.npy", shell_complete=options.file_names,
-              help="An embedding for each class, in the same order.")
-@click.option("--clip", metavar="MODEL", help="Embed the names with this CLIP model of open_clip, as ViT-B-32.")
-@click.option("--pretrained", metavar="TAG|FILE", default="openai", show_default=True, help='Its weights, or "none".')
-@click.option("--template", "templates", multiple=True, metavar="TEXT", help="A sentence with {}; repeatable.")
-@click.option("--sizes", default="10,100", show_default=True, callback=_sizes, help="Groups at each level.")
-@click.option("--seed", type=click.IntRange(min=0, max=2**31), default=0, show_default=True, help="Seed of k-means.")
-@click.option("--restarts", type=click.IntRange(min=1), default=400, show_default=True, help="Starts of each k-means.")
-@click.option("--wordnet", metavar="FOLDER", shell_complete=options.file_names,
-              help="WordNet's dictionary files, for ids that are not ImageNet's.")
-@click.option("--source", metavar="TEXT", help="What the embeddings are, for the file's provenance.")
-@click.option("-o", "--out", metavar="FILE", required=True, shell_complete=options.file_names, help="The hierarchy (.json).")
+@click.option(
+    "--classes",
+    "class_file",
+    metavar="FILE",
+    required=True,
+    shell_complete=options.file_names,
+    help="CSV: a class name, or name,wnid, a line.",
+)
+@click.option(
+    "--embeddings",
+    metavar="FILE.npy",
+    shell_complete=options.file_names,
+    help="An embedding for each class, in the same order.",
+)
+@click.option(
+    "--clip",
+    metavar="MODEL",
+    help="Embed the names with this CLIP model of open_clip, as ViT-B-32.",
+)
+@click.option(
+    "--pretrained",
+    metavar="TAG|FILE",
+    default="openai",
+    show_default=True,
+    help='Its weights, or "none".',
+)
+@click.option(
+    "--template", "templates", multiple=True, metavar="TEXT", help="A sentence with {}; repeatable."
+)
+@click.option(
+    "--sizes", default="10,100", show_default=True, callback=_sizes, help="Groups at each level."
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0, max=2**31),
+    default=0,
+    show_default=True,
+    help="Seed of k-means.",
+)
+@click.option(
+    "--restarts",
+    type=click.IntRange(min=1),
+    default=400,
+    show_default=True,
+    help="Starts of each k-means.",
+)
+@click.option(
+    "--wordnet",
+    metavar="FOLDER",
+    shell_complete=options.file_names,
+    help="WordNet's dictionary files, for ids that are not ImageNet's.",
+)
+@click.option(
+    "--source", metavar="TEXT", help="What the embeddings are, for the file's provenance."
+)
+@click.option(
+    "-o",
+    "--out",
+    metavar="FILE",
+    required=True,
+    shell_complete=options.file_names,
+    help="The hierarchy (.json).",
+)
 @options.force
 def build_command(
     class_file: str,
@@ -90,21 +141,41 @@ def build_command(
     else:
         templates = given["templates"] or (sources.TEMPLATE,)
         pretrained = None if given["pretrained"] == "none" else given["pretrained"]
-        embeddings = sources.clip_embeddings([leaf.name for leaf in classes], given["clip"], pretrained, templates)
-        source = given["source"] or f"CLIP {given['clip']} ({given['pretrained']}), text: {'; '.join(templates)}"
+        embeddings = sources.clip_embeddings(
+            [leaf.name for leaf in classes], given["clip"], pretrained, templates
+        )
+        source = (
+            given["source"]
+            or f"CLIP {given['clip']} ({given['pretrained']}), text: {'; '.join(templates)}"
+        )
     made = build(embeddings, classes, sizes, seed, source, taxonomy, restarts)
     write_bytes(out, made.to_json().encode(), force)
-    say(f"wrote {show(out)}  {' › '.join(map(str, made.sizes))} groups of {len(made.classes)} classes")
+    say(
+        f"wrote {show(out)}  {' › '.join(map(str, made.sizes))} groups of {len(made.classes)} classes"
+    )
 
 
 @hierarchy_command.command("show", short_help="Print the tree, a group, or a class's path.")
 @click.argument("name", metavar="[CLASS|CLUSTER]", required=False)
-@click.option("--file", metavar="FILE", shell_complete=options.file_names,
-              help="A hierarchy of your own, instead of the shipped one.")
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
-@click.option("--plot", metavar="FILE.png", shell_complete=options.file_names, help="Also draw the whole tree.")
+@click.option(
+    "--file",
+    metavar="FILE",
+    shell_complete=options.file_names,
+    help="A hierarchy of your own, instead of the shipped one.",
+)
+@click.option(
+    "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True
+)
+@click.option(
+    "--plot",
+    metavar="FILE.png",
+    shell_complete=options.file_names,
+    help="Also draw the whole tree.",
+)
 @options.force
-def show_command(name: str | None, file: str | None, form: str, plot: str | None, force: bool) -> None:
+def show_command(
+    name: str | None, file: str | None, form: str, plot: str | None, force: bool
+) -> None:
     """Print the tree and its quality, one group with its classes, or the path of one class.
 
     CLASS is a class's name or WordNet id, CLUSTER a group's name.
@@ -155,12 +226,18 @@ def _lines(tree: "Hierarchy", node: "Node", classes: bool, indent: int = 0) -> l
         for child in tree.children(node):
             lines += _lines(tree, child, classes, indent + 1)
     elif classes:
-        lines.append("  " * (indent + 1) + ", ".join(tree.classes[member].name for member in members))
+        lines.append(
+            "  " * (indent + 1) + ", ".join(tree.classes[member].name for member in members)
+        )
     return lines
 
 
 def _record(tree: "Hierarchy", node: "Node") -> dict[str, Any]:
-    record: dict[str, Any] = {"level": tree.level_names[node.level], "name": tree.name(node), "path": tree.path(node)}
+    record: dict[str, Any] = {
+        "level": tree.level_names[node.level],
+        "name": tree.name(node),
+        "path": tree.path(node),
+    }
     if node.level == len(tree.levels):
         return record | {"index": node.index, "wnid": tree.classes[node.index].wnid}
     below = [_record(tree, child) for child in tree.children(node)]

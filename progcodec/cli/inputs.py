@@ -29,7 +29,13 @@ class Inputs(NamedTuple):
         return [path for path, _ in self.found]
 
 
-def gather(inputs: Sequence[str], suffixes: Iterable[str], *, recursive: bool = False, listed: str | None = None) -> Inputs:
+def gather(
+    inputs: Sequence[str],
+    suffixes: Iterable[str],
+    *,
+    recursive: bool = False,
+    listed: str | None = None,
+) -> Inputs:
     """The files that arguments and a list mean.
 
     A glob stands for what it matches, a folder for the files directly inside that have one of the `suffixes`. What cannot be
@@ -72,9 +78,13 @@ def plan(inputs: Inputs, output: str | None, rename: Callable[[str], str]) -> li
     """
     if inputs.several and output is not None:
         if output == STANDARD_STREAM:
-            raise click.UsageError("several inputs cannot go to one standard output; give -o a folder.")
+            raise click.UsageError(
+                "several inputs cannot go to one standard output; give -o a folder."
+            )
         if os.path.lexists(output) and not os.path.isdir(output):
-            raise click.UsageError(f"several inputs need a folder to go to, and {show(output)} is none.")
+            raise click.UsageError(
+                f"several inputs need a folder to go to, and {show(output)} is none."
+            )
     jobs = [Job(one.path, _target(one, inputs.several, output, rename)) for one in inputs.found]
 
     taken_by = {_identity(source) for source, _ in jobs if source != STANDARD_STREAM}
@@ -109,7 +119,9 @@ def stem(name: str) -> str:
     return os.path.splitext(name)[0]
 
 
-def _expanded(path: str, suffixes: tuple[str, ...], recursive: bool, root: str | None) -> list[Found]:
+def _expanded(
+    path: str, suffixes: tuple[str, ...], recursive: bool, root: str | None
+) -> list[Found]:
     """A file, or a folder's files; `root` is the folder below which the tree is kept, None where it is not."""
     if not os.path.isdir(path):
         below = os.path.basename(path)
@@ -119,15 +131,26 @@ def _expanded(path: str, suffixes: tuple[str, ...], recursive: bool, root: str |
         return [Found(path, below)]
     kept = path if root is None else root
     files = _inside(path, suffixes, recursive)
-    found = [Found(file, os.path.relpath(file, kept or ".") if recursive else os.path.basename(file)) for file in files]
+    found = [
+        Found(file, os.path.relpath(file, kept or ".") if recursive else os.path.basename(file))
+        for file in files
+    ]
     return found or [Found(path, os.path.basename(path))]
 
 
 def _inside(folder: str, suffixes: tuple[str, ...], recursive: bool) -> Iterator[str]:
     for place, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith(".")) if recursive else []
-        fitting = [name for name in sorted(files) if name.lower().endswith(suffixes) and not name.startswith(".")]
-        yield from (path for path in (os.path.join(place, name) for name in fitting) if os.path.isfile(path))
+        folders[:] = (
+            sorted(name for name in folders if not name.startswith(".")) if recursive else []
+        )
+        fitting = [
+            name
+            for name in sorted(files)
+            if name.lower().endswith(suffixes) and not name.startswith(".")
+        ]
+        yield from (
+            path for path in (os.path.join(place, name) for name in fitting) if os.path.isfile(path)
+        )
 
 
 def _plain_part(pattern: str) -> str:
@@ -146,7 +169,11 @@ def _target(one: Found, several: bool, output: str | None, rename: Callable[[str
     folder, name = os.path.split("stdin" if one.path == STANDARD_STREAM else one.below)
     name = rename(name)
     if output is None:
-        return STANDARD_STREAM if one.path == STANDARD_STREAM else os.path.join(os.path.dirname(one.path), name)
+        return (
+            STANDARD_STREAM
+            if one.path == STANDARD_STREAM
+            else os.path.join(os.path.dirname(one.path), name)
+        )
     if several or os.path.isdir(output) or output.endswith(("/", os.sep)):
         return os.path.join(output, folder, name)
     return output

@@ -30,7 +30,9 @@ FINISHED = object()
 class FileStages:
     """An operation on files: reads inputs, proves outputs finished, writes whole files."""
 
-    def __init__(self, operation: Operation, read: Callable[[str], bytes], *, force: bool, resume: bool) -> None:
+    def __init__(
+        self, operation: Operation, read: Callable[[str], bytes], *, force: bool, resume: bool
+    ) -> None:
         """`read` reads an input, "-" too."""
         self._operation, self._read, self._force = operation, read, force
         self._signature = operation.signature() if resume else None
@@ -87,7 +89,12 @@ class FileStages:
 
 
 def work_through(
-    jobs: Sequence[Job], stages: FileStages, operation: Operation, verb: str, batch: int, tell: Callable[[Job, Product], None]
+    jobs: Sequence[Job],
+    stages: FileStages,
+    operation: Operation,
+    verb: str,
+    batch: int,
+    tell: Callable[[Job, Product], None],
 ) -> None:
     """Do all jobs; `tell` prints a line about each output. Failures are listed at the end, and end the command with code 1."""
     finished = 0
@@ -101,7 +108,9 @@ def work_through(
             else:
                 report.fail(outcome.job.source, outcome.error)
         if finished:
-            report.attempt(lambda: say(f"finished before: {finished} of {len(jobs)}", to_stderr=True))
+            report.attempt(
+                lambda: say(f"finished before: {finished} of {len(jobs)}", to_stderr=True)
+            )
 
 
 class Report(Generic[T]):
@@ -121,7 +130,9 @@ class Report(Generic[T]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
         if self._bar is not None:
             self._bar.close()
         for name, why in self._failures:
@@ -136,7 +147,14 @@ class Report(Generic[T]):
         if self._total > 1 and sys.stderr is not None and sys.stderr.isatty():
             from tqdm import tqdm
 
-            self._bar = tqdm(total=self._total, desc=self._verb, unit="file", file=sys.stderr, leave=False, dynamic_ncols=True)
+            self._bar = tqdm(
+                total=self._total,
+                desc=self._verb,
+                unit="file",
+                file=sys.stderr,
+                leave=False,
+                dynamic_ncols=True,
+            )
         try:
             for outcome in outcomes:
                 yield outcome

@@ -21,11 +21,19 @@ Fail = Callable[[str, Exception, int | None], None]
 class Models:
     """Finds codec and classifier for a stream; a classifier of pictures is loaded at once, and tells at once if it cannot."""
 
-    def __init__(self, tree: "Hierarchy", spec: str | None, model: str | None, device: str, max_pixels: int) -> None:
+    def __init__(
+        self, tree: "Hierarchy", spec: str | None, model: str | None, device: str, max_pixels: int
+    ) -> None:
         from progcodec.classification.api import cached_classifier
         from progcodec.classification.classifier import check_fit, reads_pictures
 
-        self._tree, self._spec, self._model, self._device, self._max_pixels = tree, spec, model, device, max_pixels
+        self._tree, self._spec, self._model, self._device, self._max_pixels = (
+            tree,
+            spec,
+            model,
+            device,
+            max_pixels,
+        )
         self._find = cached_classifier
         self._check = check_fit
         if reads_pictures(spec):
@@ -52,7 +60,9 @@ class Models:
 
         def ask() -> "Answer":
             assert decoder.codec is not None
-            return decoder.classify(classifier=self._judge(decoder.codec), hierarchy=self._tree, **options)
+            return decoder.classify(
+                classifier=self._judge(decoder.codec), hierarchy=self._tree, **options
+            )
 
         def sure(answer: "Answer") -> bool:
             return until is not None and answer.path[until].probability >= answer.confidence
@@ -61,7 +71,9 @@ class Models:
             fail(STANDARD_STREAM, error, budget)
 
         try:
-            yield from arriving.answers(arriving.pieces(), decoder, ask, budgets, until=sure, refuse=refuse)
+            yield from arriving.answers(
+                arriving.pieces(), decoder, ask, budgets, until=sure, refuse=refuse
+            )
         except (CheckpointError, HierarchyError):
             raise
         except EXPECTED_ERRORS as error:

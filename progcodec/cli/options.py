@@ -12,18 +12,24 @@ from progcodec.config import DEFAULT_PIXEL_LIMIT, LEVELS, QUALITY_MAX
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-def file_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def file_names(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
     """For ``shell_complete=``: the shell completes names of files by itself. click does so only for a type that checks them."""
     return [CompletionItem(incomplete, type="file")]
 
 
-def _checkpoints(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def _checkpoints(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
     """Names of the shipped checkpoints, or else files."""
     from importlib.resources import files  # Slow to import, and only needed when Tab is pressed.
 
     shipped = sorted(item.name for item in files("progcodec").joinpath("checkpoints").iterdir())
     names = [name.removesuffix(".safetensors") for name in shipped if name.endswith(".safetensors")]
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)] or file_names(context, parameter, incomplete)
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)] or file_names(
+        context, parameter, incomplete
+    )
 
 
 class Region(click.ParamType):  # type: ignore[type-arg]  # generic in new versions only
@@ -31,7 +37,9 @@ class Region(click.ParamType):  # type: ignore[type-arg]  # generic in new versi
 
     name = "X,Y,W,H"
 
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> tuple[int, ...]:
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> tuple[int, ...]:
         try:
             x, y, width, height = (int(part) for part in value.split(","))
         except ValueError:
@@ -48,7 +56,10 @@ device = click.option(
     help="Where the network runs. A file decodes on any of them.",
 )
 model = click.option(
-    "--model", metavar="NAME|FILE", shell_complete=_checkpoints, help="A shipped checkpoint's name, or a checkpoint file."
+    "--model",
+    metavar="NAME|FILE",
+    shell_complete=_checkpoints,
+    help="A shipped checkpoint's name, or a checkpoint file.",
 )
 quality = click.option(
     "--quality",
@@ -71,14 +82,20 @@ region = click.option(
     type=Region(),
     help="Only this part of the picture: its left and top edge, width and height, in pixels.",
 )
-reaching = click.option("--recursive", is_flag=True, help="Reach into the folders inside of folders.")
-recursive = click.option("--recursive", is_flag=True, help="Reach into the folders inside of folders, and keep the tree.")
+reaching = click.option(
+    "--recursive", is_flag=True, help="Reach into the folders inside of folders."
+)
+recursive = click.option(
+    "--recursive", is_flag=True, help="Reach into the folders inside of folders, and keep the tree."
+)
 from_list = click.option(
     "--from-list", "listed", metavar="FILE", shell_complete=file_names,
     help='Also take the inputs that this file names, one a line or NUL-separated; "-" is standard input.',
 )  # fmt: skip
 resume = click.option(
-    "--resume", is_flag=True, help="Keep a journal beside the outputs, and skip what it proves finished by fingerprints."
+    "--resume",
+    is_flag=True,
+    help="Keep a journal beside the outputs, and skip what it proves finished by fingerprints.",
 )
 batch = click.option(
     "--batch",
@@ -109,12 +126,20 @@ def output(text: str) -> Decorator:
 def cut(*, bpp: bool) -> Decorator:
     """--bytes, --level and, if `bpp`, --bpp: where a stream ends. :func:`chosen_cut` turns them into keywords."""
     options = [
-        click.option("--bytes", "max_bytes", type=click.IntRange(min=0), metavar="N", help="Keep the first N bytes."),
+        click.option(
+            "--bytes",
+            "max_bytes",
+            type=click.IntRange(min=0),
+            metavar="N",
+            help="Keep the first N bytes.",
+        ),
         click.option("--level", type=click.Choice(LEVELS), help="End with this level."),
     ]
     if bpp:
         keep = "Keep the bytes that X bits per pixel allow."
-        options.insert(1, click.option("--bpp", type=float, callback=_positive, metavar="X", help=keep))
+        options.insert(
+            1, click.option("--bpp", type=float, callback=_positive, metavar="X", help=keep)
+        )
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         for option in reversed(options):
@@ -134,7 +159,9 @@ def chosen_cut(*, required: bool = False, **values: Any) -> dict[str, Any]:
     return given
 
 
-def _positive(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+def _positive(
+    context: click.Context, parameter: click.Parameter, value: float | None
+) -> float | None:
     if value is not None and not (math.isfinite(value) and value > 0):
         raise click.BadParameter("must be a number above zero.")
     return value

@@ -55,7 +55,10 @@ def truncate_command(
 
     def tell(job: Job, product: Product) -> None:
         description = info(product.data)
-        say(f"{summary(job, description)}  {progress(description)}", to_stderr=job.target == STANDARD_STREAM)
+        say(
+            f"{summary(job, description)}  {progress(description)}",
+            to_stderr=job.target == STANDARD_STREAM,
+        )
 
     operation = Truncate(tuple(cut.items()))
     stages = FileStages(operation, read_stream, force=force, resume=resume)
@@ -94,7 +97,11 @@ def info_command(inputs: tuple[str, ...], recursive: bool, listed: str | None, f
         nonlocal heading_due
         description = info(read_stream(job.source))
         if heading_due:
-            say(_TABLE_HEADING if form == "table" else _csv_line(_record(job.source, description).keys()))
+            say(
+                _TABLE_HEADING
+                if form == "table"
+                else _csv_line(_record(job.source, description).keys())
+            )
             heading_due = False
         if form == "table":
             say(_table_line(job.source, description))
@@ -139,7 +146,13 @@ def _checked(description: StreamInfo) -> str:
     if not description.checksums:
         return "off"
     whole = [segment for segment in description.segments if segment.complete]
-    return "yes" if whole and all(segment.verified for segment in whole) else "partly" if whole else "none"
+    return (
+        "yes"
+        if whole and all(segment.verified for segment in whole)
+        else "partly"
+        if whole
+        else "none"
+    )
 
 
 def _record(source: str, description: StreamInfo) -> dict[str, object]:

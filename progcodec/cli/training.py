@@ -14,7 +14,9 @@ from progcodec.config import FAMILIES, ModelConfig
 from progcodec.errors import TrainingError
 
 
-def parse_settings(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+def parse_settings(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
     pairs = [value.partition("=") for value in values]
     for name, equals, _ in pairs:
         if not (name and equals):
@@ -24,25 +26,63 @@ def parse_settings(context: click.Context, parameter: click.Parameter, values: t
 
 @click.command("train", short_help="Train a model.")
 @click.option(
-    "--data", multiple=True, metavar="PATH", shell_complete=options.file_names,
-    help="Folder, .tar, .tar.gz, picture or glob of these; repeatable."
+    "--data",
+    multiple=True,
+    metavar="PATH",
+    shell_complete=options.file_names,
+    help="Folder, .tar, .tar.gz, picture or glob of these; repeatable.",
 )
-@click.option("--out", metavar="FILE", required=True, shell_complete=options.file_names,
-              help="The checkpoint (.safetensors), written at every save.")
-@click.option("--resume", metavar="STATE", shell_complete=options.file_names, help="Go on from this training state.")
-@click.option("--finish", is_flag=True, help="With --resume: finish that run; --minutes and --steps count from its start.")
-@click.option("--init", metavar="FILE", shell_complete=options.file_names,
-              help="Start a new run from the weights of this state or checkpoint.")
-@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after so many minutes.")
+@click.option(
+    "--out",
+    metavar="FILE",
+    required=True,
+    shell_complete=options.file_names,
+    help="The checkpoint (.safetensors), written at every save.",
+)
+@click.option(
+    "--resume",
+    metavar="STATE",
+    shell_complete=options.file_names,
+    help="Go on from this training state.",
+)
+@click.option(
+    "--finish",
+    is_flag=True,
+    help="With --resume: finish that run; --minutes and --steps count from its start.",
+)
+@click.option(
+    "--init",
+    metavar="FILE",
+    shell_complete=options.file_names,
+    help="Start a new run from the weights of this state or checkpoint.",
+)
+@click.option(
+    "--minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after so many minutes."
+)
 @click.option("--steps", type=click.IntRange(min=1), help="Stop after so many steps.")
 @options.device
 @click.option("--batch", type=click.IntRange(min=1), help="Crops a step.")
-@click.option("--crop", type=click.IntRange(min=16), help="Pixels a side of a crop, a multiple of 16.")
-@click.option("--bfloat16", is_flag=True,
-              help="Compute in bfloat16 on a CPU that has it (as on CUDA); far slower on one that has not.")
-@click.option("--teacher", metavar="SPEC", help="Classifier of the class term: timm:NAME, or timm:NAME?OPTION=VALUE@FILE.")
-@click.option("--family", type=click.Choice(list(FAMILIES)), help="Transforms of a new model: lite (default) or tic.")
-@click.option("--preset", metavar="NAME", help="Weights of the objective: shipped (default) or paper.")
+@click.option(
+    "--crop", type=click.IntRange(min=16), help="Pixels a side of a crop, a multiple of 16."
+)
+@click.option(
+    "--bfloat16",
+    is_flag=True,
+    help="Compute in bfloat16 on a CPU that has it (as on CUDA); far slower on one that has not.",
+)
+@click.option(
+    "--teacher",
+    metavar="SPEC",
+    help="Classifier of the class term: timm:NAME, or timm:NAME?OPTION=VALUE@FILE.",
+)
+@click.option(
+    "--family",
+    type=click.Choice(list(FAMILIES)),
+    help="Transforms of a new model: lite (default) or tic.",
+)
+@click.option(
+    "--preset", metavar="NAME", help="Weights of the objective: shipped (default) or paper."
+)
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of weights and crops.")
 @click.option(
     "--set",
@@ -79,14 +119,18 @@ def train_command(
         raise click.UsageError("--finish needs --resume.")
     if given["resume"] and given["init"]:
         raise click.UsageError("give at most one of --resume and --init.")
-    goes_on = given["resume"] == f"{given['out']}.state.pt"  # Its own files may be brought up to date.
+    goes_on = (
+        given["resume"] == f"{given['out']}.state.pt"
+    )  # Its own files may be brought up to date.
     prepare_output(given["out"], force or goes_on)
     try:
         from progcodec.training.loop import train
         from progcodec.training.parallel import leads
         from progcodec.training.settings import TrainSettings
     except ModuleNotFoundError as error:
-        raise TrainingError(f"training needs an extra: pip install 'progcodec[train]' ({error})") from error
+        raise TrainingError(
+            f"training needs an extra: pip install 'progcodec[train]' ({error})"
+        ) from error
 
     if family:
         settings = {"config.family": family, **settings}
@@ -103,9 +147,20 @@ def train_command(
 
 @click.command("export", short_help="A training state to a checkpoint.")
 @click.argument("state", metavar="STATE", shell_complete=options.file_names)
-@click.option("-o", "--out", metavar="FILE", required=True, shell_complete=options.file_names,
-              help="The checkpoint (.safetensors).")
-@click.option("--description", default="", metavar="TEXT", help="What the data were, for the checkpoint's metadata.")
+@click.option(
+    "-o",
+    "--out",
+    metavar="FILE",
+    required=True,
+    shell_complete=options.file_names,
+    help="The checkpoint (.safetensors).",
+)
+@click.option(
+    "--description",
+    default="",
+    metavar="TEXT",
+    help="What the data were, for the checkpoint's metadata.",
+)
 @options.force
 def export_command(state: str, out: str, description: str, force: bool) -> None:
     """Write the checkpoint of a training state, small enough to ship: integers, tables, half precision.
@@ -151,9 +206,13 @@ def typed(settings: dict[str, str], owner: type) -> dict[str, Any]:
         elif name in own:
             values[name] = value
         else:
-            raise ValueError(f"there is no setting {name!r}; there are: {', '.join(sorted(own))}, config.NAME")
+            raise ValueError(
+                f"there is no setting {name!r}; there are: {', '.join(sorted(own))}, config.NAME"
+            )
     if config:
-        values["config"] = ModelConfig.from_dict({**FAMILIES.get(config.get("family", ""), {}), **config})
+        values["config"] = ModelConfig.from_dict(
+            {**FAMILIES.get(config.get("family", ""), {}), **config}
+        )
     return values
 
 

@@ -26,29 +26,81 @@ MOST_CUTS = 200
 class _Port(click.ParamType):  # type: ignore[type-arg]  # generic in new versions only
     name = "port"
 
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> int:
         text = str(value)
-        if text != str(ANY_PORT) and not (text.isascii() and text.isdigit() and int(text) < 1 << 16):
-            self.fail(f"{text!r} is no port. The file stands before it: view FILE --serve [PORT].", parameter, context)
+        if text != str(ANY_PORT) and not (
+            text.isascii() and text.isdigit() and int(text) < 1 << 16
+        ):
+            self.fail(
+                f"{text!r} is no port. The file stands before it: view FILE --serve [PORT].",
+                parameter,
+                context,
+            )
         return int(text)
 
 
 @click.command("view", short_help="A page with a slider over a file's bytes.")
 @click.argument("file", metavar="FILE", shell_complete=options.file_names)
-@click.option("-o", "--output", metavar="OUT", shell_complete=options.file_names,
-              help='The page\'s file (default: beside FILE, photo.html); "-" is standard output.')
-@click.option("--original", metavar="IMAGE", shell_complete=options.file_names,
-              help="The picture that was encoded: shows it too, and the PSNR of every cut.")
-@click.option("--cuts", "count", type=click.IntRange(2, MOST_CUTS), metavar="N", default=24, show_default=True,
-              help="How many cuts to show, besides the ends of the levels.")
-@click.option("--max-side", type=click.IntRange(min=16), metavar="PIXELS", default=960, show_default=True,
-              help="Larger pictures are scaled down for the page.")
-@click.option("--confidence", type=click.FloatRange(0, 1), metavar="P", default=0.5, show_default=True,
-              help="The probability from which a level counts as sure.")
-@click.option("--classifier", metavar="C", help="builtin (the default), timm:NAME or torchvision:NAME, as for classify.")
-@click.option("--hierarchy", metavar="FILE", shell_complete=options.file_names, help="The classifier's classes in groups of your own.")
-@click.option("--serve", "port", type=_Port(), is_flag=False, flag_value=str(ANY_PORT), metavar="[PORT]",
-              help="Serve the page on this machine alone, until Ctrl-C (default: port 8000 if it is free).")
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    shell_complete=options.file_names,
+    help='The page\'s file (default: beside FILE, photo.html); "-" is standard output.',
+)
+@click.option(
+    "--original",
+    metavar="IMAGE",
+    shell_complete=options.file_names,
+    help="The picture that was encoded: shows it too, and the PSNR of every cut.",
+)
+@click.option(
+    "--cuts",
+    "count",
+    type=click.IntRange(2, MOST_CUTS),
+    metavar="N",
+    default=24,
+    show_default=True,
+    help="How many cuts to show, besides the ends of the levels.",
+)
+@click.option(
+    "--max-side",
+    type=click.IntRange(min=16),
+    metavar="PIXELS",
+    default=960,
+    show_default=True,
+    help="Larger pictures are scaled down for the page.",
+)
+@click.option(
+    "--confidence",
+    type=click.FloatRange(0, 1),
+    metavar="P",
+    default=0.5,
+    show_default=True,
+    help="The probability from which a level counts as sure.",
+)
+@click.option(
+    "--classifier",
+    metavar="C",
+    help="builtin (the default), timm:NAME or torchvision:NAME, as for classify.",
+)
+@click.option(
+    "--hierarchy",
+    metavar="FILE",
+    shell_complete=options.file_names,
+    help="The classifier's classes in groups of your own.",
+)
+@click.option(
+    "--serve",
+    "port",
+    type=_Port(),
+    is_flag=False,
+    flag_value=str(ANY_PORT),
+    metavar="[PORT]",
+    help="Serve the page on this machine alone, until Ctrl-C (default: port 8000 if it is free).",
+)
 @click.option("--open", "open_it", is_flag=True, help="Open the page in the browser.")
 @options.model
 @options.device
@@ -117,14 +169,25 @@ def view_command(
 
         name = "standard input" if file == STANDARD_STREAM else show(os.path.basename(file))
         answering: dict[str, Any] = {"classifier": judge.name, "ask": ask} if judge else {}
-        shown = view(data, decoder, name=name, count=count, max_side=max_side, original=picture, steps=steps, **answering)
+        shown = view(
+            data,
+            decoder,
+            name=name,
+            count=count,
+            max_side=max_side,
+            original=picture,
+            steps=steps,
+            **answering,
+        )
     html = page(shown)
     if target is not None:
         write_bytes(target, html.encode(), force)
         line = f"{show(file)} -> {show(target)}  {len(shown.frames)} cuts  {len(html.encode()):,} bytes"
         say(line, to_stderr=target == STANDARD_STREAM)
     if serves:
-        _serve(html, None if port == ANY_PORT else port, open_it, to_stderr=target == STANDARD_STREAM)
+        _serve(
+            html, None if port == ANY_PORT else port, open_it, to_stderr=target == STANDARD_STREAM
+        )
     elif open_it and target is not None:
         _open(f"file://{os.path.abspath(target)}")
 

@@ -1,8 +1,8 @@
 """The measuring itself: one picture at a time, in any process.
 
-    picture ─┬─ peer: reduced ─► file at each setting ─► decoded ─► full size ─┐
-             ├─ peer: one file ─► cut at each budget ─► tolerant decoder ──────┼─► PSNR, MS-SSIM; every judge ─► rows
-             └─ ours, rivals: one file ─► cut at each budget ──────────────────┘
+picture ─┬─ peer: reduced ─► file at each setting ─► decoded ─► full size ─┐
+         ├─ peer: one file ─► cut at each budget ─► tolerant decoder ──────┼─► PSNR, MS-SSIM; every judge ─► rows
+         └─ ours, rivals: one file ─► cut at each budget ──────────────────┘
 """
 
 import time
@@ -66,9 +66,14 @@ class Bench:
         self._looked: dict[str, tuple[float | None, float | None]] = {}
         self._said: dict[tuple[JudgeName, str], Opinion] = {}
         """Of the picture at hand: the largest file that is decoded; qualities and opinions, by decoded picture."""
-        self._judges = {name: Judge.load(name, self._scale, self._codec, contest.device) for name in contest.judges}
+        self._judges = {
+            name: Judge.load(name, self._scale, self._codec, contest.device)
+            for name in contest.judges
+        }
 
-    def measure(self, sample: Sample, known: Mapping[Key, Measurement] = MappingProxyType({})) -> list[Measurement]:
+    def measure(
+        self, sample: Sample, known: Mapping[Key, Measurement] = MappingProxyType({})
+    ) -> list[Measurement]:
         """The rows of a picture that are not known yet, in the contest's order."""
         todo: dict[tuple[str, str], dict[Unit, list[JudgeName]]] = {}
         for unit, judges in self.contest.missing(sample, known).items():
@@ -79,7 +84,9 @@ class Bench:
         self._most = LADDER_ROOM * max(budget.of(sample) for budget in self.contest.budgets)
         picture = Image.fromarray(sample.pixels)
         clean = {
-            name: judge.of_pictures([picture], sample.label)[0] for name, judge in self._judges.items() if name.pictures
+            name: judge.of_pictures([picture], sample.label)[0]
+            for name, judge in self._judges.items()
+            if name.pictures
         }
         rows = []
         for (codec, mode), wanted in todo.items():
@@ -87,7 +94,9 @@ class Bench:
             rows += self._rows(sample, outcomes, wanted, clean)
         return rows
 
-    def _outcomes(self, codec: str, mode: str, picture: Image.Image, units: list[Unit]) -> dict[Unit, Outcome]:
+    def _outcomes(
+        self, codec: str, mode: str, picture: Image.Image, units: list[Unit]
+    ) -> dict[Unit, Outcome]:
         if mode == CLEAN:
             return {unit: Outcome(3 * picture.width * picture.height, picture) for unit in units}
         if codec in self._embedded:
@@ -95,7 +104,11 @@ class Bench:
         key = next(entrant.peer for entrant in self.contest.entrants if entrant.name == codec)
         assert key is not None  # all that are no peers are embedded streams
         peer = coder_of(key)
-        return _ladder(peer, picture, units, self._most) if mode == LADDER else _cuts(peer, picture, units)
+        return (
+            _ladder(peer, picture, units, self._most)
+            if mode == LADDER
+            else _cuts(peer, picture, units)
+        )
 
     def _rows(
         self,
@@ -109,27 +122,40 @@ class Bench:
         for unit, mark in marks.items():
             if mark not in self._looked:
                 self._looked[mark] = _quality(sample.pixels, pictures[unit])
-        quality = {unit: self._looked[marks[unit]] if unit in marks else (None, None) for unit in outcomes}
+        quality = {
+            unit: self._looked[marks[unit]] if unit in marks else (None, None) for unit in outcomes
+        }
         rows = []
         for name, judge in self._judges.items():
             units = [unit for unit in outcomes if name in wanted[unit]]
             seen = [unit for unit in units if unit in pictures]
             if name.pictures:
-                found = self._opinions(judge, {marks[unit]: pictures[unit] for unit in seen}, sample.label)
+                found = self._opinions(
+                    judge, {marks[unit]: pictures[unit] for unit in seen}, sample.label
+                )
                 said = {unit: found[marks[unit]] for unit in seen}
                 reference = clean[name]
             else:
                 latents = [outcomes[unit].latent for unit in seen]
-                said = dict(zip(seen, judge.of_latents(self._codec, latents, sample.label), strict=True))  # type: ignore[arg-type]
+                answers = judge.of_latents(self._codec, latents, sample.label)  # type: ignore[arg-type]
+                said = dict(zip(seen, answers, strict=True))
                 reference = self._whole(sample, judge)
             for unit in units:
-                rows.append(self._row(sample, unit, outcomes[unit], quality[unit], name, said.get(unit), reference))
+                rows.append(
+                    self._row(
+                        sample, unit, outcomes[unit], quality[unit], name, said.get(unit), reference
+                    )
+                )
         return rows
 
-    def _opinions(self, judge: Judge, pictures: dict[str, Image.Image], label: int | None) -> dict[str, Opinion]:
+    def _opinions(
+        self, judge: Judge, pictures: dict[str, Image.Image], label: int | None
+    ) -> dict[str, Opinion]:
         """By the pictures' digests. Many are the same: JPEG's with and without progression, or cuts between two passes."""
         new = [mark for mark in pictures if (judge.name, mark) not in self._said]
-        for mark, opinion in zip(new, judge.of_pictures([pictures[mark] for mark in new], label), strict=True):
+        for mark, opinion in zip(
+            new, judge.of_pictures([pictures[mark] for mark in new], label), strict=True
+        ):
             self._said[judge.name, mark] = opinion
         return {mark: self._said[judge.name, mark] for mark in pictures}
 
@@ -146,11 +172,20 @@ class Bench:
         labelled = sample.label is not None
         none = (None, None, None)
         p_coarse, p_intermediate, p_fine = (said.p_true if said else None) or none
-        hits: Sequence[bool | None] = none if not labelled else (False,) * 3 if said is None else (said.hit or none)
+        hits: Sequence[bool | None] = (
+            none if not labelled else (False,) * 3 if said is None else (said.hit or none)
+        )
         hit_coarse, hit_intermediate, hit_fine = hits
-        wup = None if not labelled or self._scale.similarity is None else 0.0 if said is None else said.wup
+        wup = (
+            None
+            if not labelled or self._scale.similarity is None
+            else 0.0
+            if said is None
+            else said.wup
+        )
         coarse, intermediate, fine = (
-            said is not None and mine == theirs for mine, theirs in zip((said or clean).best, clean.best, strict=True)
+            said is not None and mine == theirs
+            for mine, theirs in zip((said or clean).best, clean.best, strict=True)
         )
         return Measurement(
             sample.name, sample.label, sample.pixels.shape[1], sample.pixels.shape[0],
@@ -161,7 +196,9 @@ class Bench:
         )  # fmt: skip
 
 
-def _ladder(coder: Coder, picture: Image.Image, units: list[Unit], most: float) -> dict[Unit, Outcome]:
+def _ladder(
+    coder: Coder, picture: Image.Image, units: list[Unit], most: float
+) -> dict[Unit, Outcome]:
     """At each scale, up to the first file of more than `most` bytes, which is not decoded."""
     found: dict[Unit, Outcome] = {}
     ended: set[float] = set()
@@ -198,7 +235,10 @@ def _cuts(coder: Coder, picture: Image.Image, units: list[Unit]) -> dict[Unit, O
 def _embedded(stream: Embedded, picture: Image.Image, units: list[Unit]) -> dict[Unit, Outcome]:
     data, encode_s = _timed(lambda: stream.encode(picture))
     ends = stream.ends(data)
-    sizes = {unit: ends[unit.setting] if unit.mode != CUT else min(unit.budget or 0, len(data)) for unit in units}
+    sizes = {
+        unit: ends[unit.setting] if unit.mode != CUT else min(unit.budget or 0, len(data))
+        for unit in units
+    }
     lengths = sorted(set(sizes.values()))
     prefixes, seconds = _timed(lambda: stream.decode([data[:size] for size in lengths]))
     decoded = dict(zip(lengths, prefixes, strict=True))

@@ -74,11 +74,22 @@ def seam(model: str | None, pixels: Pixels, side: int = SEAM_SIDE) -> Seam:
     height, width = (-(-length // LATENT_STRIDE) for length in pixels.shape[:2])
     tiles = len(many.walker.tiling.transform(many.config, height, width))
     psnr, psnr_tiled = (_psnr(pixels, picture) for picture in (plain, tiled))
-    return Seam(tiles, psnr, psnr_tiled, int(difference.max()), float((difference > 0).mean()), len(data), len(data_tiled))
+    return Seam(
+        tiles,
+        psnr,
+        psnr_tiled,
+        int(difference.max()),
+        float((difference > 0).mean()),
+        len(data),
+        len(data_tiled),
+    )
 
 
 def _psnr(a: Pixels, b: Pixels) -> float:
-    error = sum(float(np.square(x.astype(np.float32) - y).sum(dtype=np.float64)) for x, y in zip(a, b, strict=True))
+    error = sum(
+        float(np.square(x.astype(np.float32) - y).sum(dtype=np.float64))
+        for x, y in zip(a, b, strict=True)
+    )
     return float(10 * np.log10(255**2 * a.size / error)) if error else float("inf")
 
 
@@ -112,7 +123,9 @@ def _alone(threads: int, function: Callable[..., Any], *arguments: object) -> An
         try:
             return pool.submit(_with_threads, threads, function, arguments).result()
         except BrokenProcessPool:
-            raise EvaluationError(f"the process of {function.__name__.strip('_')} was ended; not enough memory?") from None
+            raise EvaluationError(
+                f"the process of {function.__name__.strip('_')} was ended; not enough memory?"
+            ) from None
 
 
 def _with_threads(threads: int, function: Callable[..., Any], arguments: Sequence[object]) -> Any:
@@ -123,7 +136,12 @@ def _with_threads(threads: int, function: Callable[..., Any], arguments: Sequenc
 
 
 def report(
-    sources: Sequence[str], *, model: str | None = None, megapixels: float = 100, compare: float = 6, threads: int = 1
+    sources: Sequence[str],
+    *,
+    model: str | None = None,
+    megapixels: float = 100,
+    compare: float = 6,
+    threads: int = 1,
 ) -> Iterator[str]:
     """Tables as they get done."""
     pixels = next(iter(read_pictures(sources, 1))).pixels
@@ -139,7 +157,9 @@ def report(
     yield markdown(["", "s", "peak before (MiB)", "peak (MiB)", ""], rows) + "\n"
     s = _alone(threads, seam, model, enlarged(pixels, compare))
     if s.tiles < 2:
-        raise EvaluationError(f"{compare:g} megapixels are too few to be cut into tiles, so nothing was compared; try --compare 2")
+        raise EvaluationError(
+            f"{compare:g} megapixels are too few to be cut into tiles, so nothing was compared; try --compare 2"
+        )
     yield (
         f"{compare:g} megapixels in {s.tiles} tiles and in one piece: {s.psnr_tiled:.4f} and {s.psnr:.4f} dB "
         f"({s.psnr_tiled - s.psnr:+.5f}), {s.bytes_tiled:,} and {s.bytes:,} bytes; at most {s.largest} grey levels apart, "
@@ -151,12 +171,28 @@ def _cells(taken: Taken) -> list[str]:
     return [f"{taken.seconds:.1f}", f"{taken.base:,.0f}", f"{taken.peak:,.0f}"]
 
 
-@click.command(help="Seconds and peak memory of one very large picture, and that its tiles leave no seam.")
-@click.option("--images", "sources", multiple=True, required=True, help="Picture to enlarge, by mirroring; a folder or tar's first.")
+@click.command(
+    help="Seconds and peak memory of one very large picture, and that its tiles leave no seam."
+)
+@click.option(
+    "--images",
+    "sources",
+    multiple=True,
+    required=True,
+    help="Picture to enlarge, by mirroring; a folder or tar's first.",
+)
 @click.option("--model", default=None, help="Checkpoint name or path.  [default: the shipped one]")
 @click.option("--megapixels", type=click.FloatRange(min=0.01), default=100, show_default=True)
-@click.option("--compare", type=click.FloatRange(min=0.01), default=6, show_default=True, help="Megapixels of the seam test.")
-@click.option("--threads", type=click.IntRange(min=1), default=min(2, os.cpu_count() or 1), show_default=True)
+@click.option(
+    "--compare",
+    type=click.FloatRange(min=0.01),
+    default=6,
+    show_default=True,
+    help="Megapixels of the seam test.",
+)
+@click.option(
+    "--threads", type=click.IntRange(min=1), default=min(2, os.cpu_count() or 1), show_default=True
+)
 def main(sources: tuple[str, ...], **options: Any) -> None:
     try:
         for text in report(sources, **options):

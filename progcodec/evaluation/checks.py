@@ -59,7 +59,11 @@ def _fall(codec: Codec, picture: Picture, cuts: int) -> Fall:
 
 def sizes(codec: Codec, pictures: Iterable[Picture]) -> list[Size]:
     return [
-        Size(picture.name, len(codec.encode(picture.pixels, checksums=False)), codec.estimate_bits(picture.pixels) / 8)
+        Size(
+            picture.name,
+            len(codec.encode(picture.pixels, checksums=False)),
+            codec.estimate_bits(picture.pixels) / 8,
+        )
         for picture in pictures
     ]
 
@@ -76,15 +80,22 @@ def shares(codec: Codec, pictures: Iterable[Picture]) -> list[Share]:
     found = []
     for picture in pictures:
         hyperlatent, coarse, *_, last = describe(codec.encode(picture.pixels)).segments
-        assert coarse.end is not None and last.end is not None, "whole files tell where their segments end"
-        found.append(Share(picture.name, hyperlatent.received / last.end, hyperlatent.received / coarse.end))
+        assert coarse.end is not None and last.end is not None, (
+            "whole files tell where their segments end"
+        )
+        found.append(
+            Share(picture.name, hyperlatent.received / last.end, hyperlatent.received / coarse.end)
+        )
     return found
 
 
 def shares_report(found: list[Share]) -> str:
     told = [
         f"{np.mean(values):.1%} of {what} ({max(values):.1%} at most)"
-        for what, values in (("the file", [one.file for one in found]), ("its coarse prefix", [one.coarse for one in found]))
+        for what, values in (
+            ("the file", [one.file for one in found]),
+            ("its coarse prefix", [one.coarse for one in found]),
+        )
     ]
     return f"The hyperlatent is {' and '.join(told)}, over {len(found)} pictures."
 
@@ -92,7 +103,9 @@ def shares_report(found: list[Share]) -> str:
 def falls_report(found: list[Fall]) -> str:
     worst = max(found, key=lambda fall: fall.fall)
     verdict = "holds" if worst.fall <= WORST_FALL_DB else "BROKEN"
-    where = f" ({worst.image}, from {worst.shorter} to {worst.longer} bytes)" if worst.fall > 0 else ""
+    where = (
+        f" ({worst.image}, from {worst.shorter} to {worst.longer} bytes)" if worst.fall > 0 else ""
+    )
     return (
         f"Longer prefixes look no worse: {verdict}. Over {CUTS} cuts of {len(found)} pictures, the worst fall of PSNR "
         f"from a cut to a longer one is {worst.fall:.3f} dB{where}; allowed are {WORST_FALL_DB} dB."

@@ -93,9 +93,13 @@ class Contest:
                 for level in LEVELS:
                     yield Unit(entrant.name, entrant.weights, LADDER, level)
             for budget in self.budgets:
-                yield Unit(entrant.name, entrant.weights, CUT, "", 1.0, budget.of(sample), budget.bpp)
+                yield Unit(
+                    entrant.name, entrant.weights, CUT, "", 1.0, budget.of(sample), budget.bpp
+                )
 
-    def missing(self, sample: Sample, known: Mapping[Key, Measurement]) -> dict[Unit, list[JudgeName]]:
+    def missing(
+        self, sample: Sample, known: Mapping[Key, Measurement]
+    ) -> dict[Unit, list[JudgeName]]:
         """What is yet to be measured on a picture, and for which judges. A ladder ends where files outgrow every budget."""
         most = LADDER_ROOM * max(budget.of(sample) for budget in self.budgets)
         todo: dict[Unit, list[JudgeName]] = {}
@@ -116,7 +120,11 @@ class Contest:
 
     def judged_by(self, unit: Unit) -> tuple[JudgeName, ...]:
         """A judge that reads latents has nothing to say about others' pictures."""
-        return self.judges if unit.codec == OURS else tuple(judge for judge in self.judges if judge.pictures)
+        return (
+            self.judges
+            if unit.codec == OURS
+            else tuple(judge for judge in self.judges if judge.pictures)
+        )
 
     def key(self, sample: Sample, unit: Unit, judge: JudgeName) -> Key:
         return Key(

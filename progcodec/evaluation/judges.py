@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from PIL import Image
 
 from progcodec.arrays import Floats
-from progcodec.classification.classifier import BUILTIN, Classifier, Specification, check_fit, load_classifier
+from progcodec.classification.classifier import (
+    BUILTIN,
+    Classifier,
+    Specification,
+    check_fit,
+    load_classifier,
+)
 from progcodec.classification.score import predictions
 from progcodec.config import LEVELS
 from progcodec.errors import EvaluationError
@@ -61,7 +67,9 @@ class Scale(NamedTuple):
     def of(cls, hierarchy: Hierarchy) -> "Scale":
         """Raises EvaluationError unless it has our three levels."""
         if hierarchy.level_names != LEVELS:
-            raise EvaluationError(f"an evaluation needs a hierarchy with the levels {', '.join(LEVELS)}")
+            raise EvaluationError(
+                f"an evaluation needs a hierarchy with the levels {', '.join(LEVELS)}"
+            )
         known = all(leaf.wnid for leaf in hierarchy.classes)
         # names may change without a new measurement; what belongs where may not
         mark = hashlib.sha256(hierarchy.assignments.tobytes()).hexdigest()[:8]
@@ -91,8 +99,14 @@ class Judge:
             for opinion in opinions(self._classifier.predict(batch), label, self._scale)  # type: ignore[attr-defined]
         ]
 
-    def of_latents(self, codec: "Codec", latents: "Sequence[Latent]", label: int | None) -> list[Opinion]:
-        return opinions(self._classifier.probabilities(codec, latents), label, self._scale) if latents else []
+    def of_latents(
+        self, codec: "Codec", latents: "Sequence[Latent]", label: int | None
+    ) -> list[Opinion]:
+        return (
+            opinions(self._classifier.probabilities(codec, latents), label, self._scale)
+            if latents
+            else []
+        )
 
 
 def opinions(probabilities: Floats, label: int | None, scale: Scale) -> list[Opinion]:
@@ -126,7 +140,9 @@ def name_judge(spec: str, codec: str | None) -> JudgeName:
     file = parsed.file
     if latents:
         if codec is None:
-            raise EvaluationError(f"{parsed.name} reads our own files, and this run leaves them out")
+            raise EvaluationError(
+                f"{parsed.name} reads our own files, and this run leaves them out"
+            )
         if file is None:
             from progcodec.classification.head_file import shipped
 
@@ -134,7 +150,9 @@ def name_judge(spec: str, codec: str | None) -> JudgeName:
     if file is None:
         return JudgeName(parsed.name if "?" not in spec else spec, spec, True)
     options = repr(sorted({**parsed.options, **parsed.preprocessing}.items())).encode()
-    return JudgeName(f"{parsed.name}#{_file_digest(file)[:5]}{_digest(options)[:3]}", spec, not latents)
+    return JudgeName(
+        f"{parsed.name}#{_file_digest(file)[:5]}{_digest(options)[:3]}", spec, not latents
+    )
 
 
 @lru_cache(maxsize=16)

@@ -15,7 +15,13 @@ from progcodec.evaluation.peers import published
 COUNT, SIDES = 24, (512, 768)
 MARK = "†"
 """Behind a name: published, not measured here."""
-QUOTED = ("bmshj2018-hyperprior", "mbt2018-mean", "cheng2020-anchor", "BPG 4:4:4", "VTM (VVC intra)")
+QUOTED = (
+    "bmshj2018-hyperprior",
+    "mbt2018-mean",
+    "cheng2020-anchor",
+    "BPG 4:4:4",
+    "VTM (VVC intra)",
+)
 """Curves of codecs that need weights, or a program, that does not come with this package's extras."""
 
 
@@ -41,7 +47,9 @@ class Quoted(NamedTuple):
 def is_kodak(names: Iterable[str]) -> bool:
     """Whether these are the names of all 24 pictures, ``kodim01`` to ``kodim24``, and of nothing else."""
     found = [re.search(r"kodim(\d\d)", name) for name in names]
-    return all(found) and sorted(int(match[1]) for match in found if match) == list(range(1, COUNT + 1))
+    return all(found) and sorted(int(match[1]) for match in found if match) == list(
+        range(1, COUNT + 1)
+    )
 
 
 def quoted(images: Iterable[tuple[str, int, int]], measured: Iterable[str]) -> tuple[Quoted, ...]:
@@ -51,7 +59,9 @@ def quoted(images: Iterable[tuple[str, int, int]], measured: Iterable[str]) -> t
         images: name, width and height of each. measured: names of codecs.
     """
     images, known = list(images), set(measured)
-    if not is_kodak(name for name, _, _ in images) or any(tuple(sorted(size)) != SIDES for _, *size in images):
+    if not is_kodak(name for name, _, _ in images) or any(
+        tuple(sorted(size)) != SIDES for _, *size in images
+    ):
         return ()
     pixels, curves = SIDES[0] * SIDES[1], published()
     return tuple(

@@ -186,7 +186,9 @@ def _parse(line: list[str]) -> Measurement | None:
     if len(line) != len(Measurement._fields):
         return None
     try:
-        return Measurement(*(_value(name, text) for name, text in zip(Measurement._fields, line, strict=True)))
+        return Measurement(
+            *(_value(name, text) for name, text in zip(Measurement._fields, line, strict=True))
+        )
     except ValueError:
         return None
 

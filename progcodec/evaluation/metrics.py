@@ -40,8 +40,12 @@ def ms_ssim(reference: Pixels, picture: Pixels) -> float:
         import torch
         from pytorch_msssim import ms_ssim as measure
     except ImportError as error:
-        raise ProgcodecError(f"MS-SSIM needs an extra: pip install 'progcodec[evaluate]' ({error})") from None
-    first, second = (torch.from_numpy(a.copy()).permute(2, 0, 1)[None].float() for a in (reference, picture))
+        raise ProgcodecError(
+            f"MS-SSIM needs an extra: pip install 'progcodec[evaluate]' ({error})"
+        ) from None
+    first, second = (
+        torch.from_numpy(a.copy()).permute(2, 0, 1)[None].float() for a in (reference, picture)
+    )
     return float(measure(first, second, data_range=255.0))
 
 
@@ -86,7 +90,10 @@ def efficient(curve: Curve) -> list[tuple[float, float]]:
     the fallen point goes: a user would choose the cheaper setting. Raises ValueError on points that are not finite, on
     rates that are not positive, and where fewer than two points are left.
     """
-    points = sorted({(float(rate), float(value)) for rate, value in curve}, key=lambda point: (point[0], -point[1]))
+    points = sorted(
+        {(float(rate), float(value)) for rate, value in curve},
+        key=lambda point: (point[0], -point[1]),
+    )
     if not all(np.isfinite(point).all() and point[0] > 0 for point in points):
         raise ValueError("a curve needs finite points with positive rates")
     kept: list[tuple[float, float]] = []
@@ -120,9 +127,13 @@ def _mean_over(points: Floats, low: float, high: float) -> float:
 
 def _pchip(points: Floats) -> Any:
     try:
-        from scipy.interpolate import PchipInterpolator  # here: an optional dependency, and slow to import
+        from scipy.interpolate import (
+            PchipInterpolator,
+        )  # here: an optional dependency, and slow to import
     except ImportError as error:
-        raise ProgcodecError(f"comparing curves needs an extra: pip install 'progcodec[evaluate]' ({error})") from None
+        raise ProgcodecError(
+            f"comparing curves needs an extra: pip install 'progcodec[evaluate]' ({error})"
+        ) from None
     return PchipInterpolator(points[:, 0], points[:, 1])
 
 

@@ -70,8 +70,18 @@ def _webp(quality: float) -> dict[str, Any]:
 
 _LADDERS = (
     ("JPEG", "libjpeg_turbo", _jpeg, (3, 5, 8, 10, 15, 20, 30, 40, 50, 60, 70, 80, 85, 90, 95)),
-    ("JPEG 2000", "jpg_2000", _jpeg2000, (0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 1.4, 2.0, 2.8)),
-    ("JPEG 2000, Pillow's defaults", "jpg_2000", _jpeg2000_defaults, (0.1, 0.15, 0.2, 0.3, 0.5, 0.8, 1.2, 1.8, 2.6, 3.6)),
+    (
+        "JPEG 2000",
+        "jpg_2000",
+        _jpeg2000,
+        (0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 1.4, 2.0, 2.8),
+    ),
+    (
+        "JPEG 2000, Pillow's defaults",
+        "jpg_2000",
+        _jpeg2000_defaults,
+        (0.1, 0.15, 0.2, 0.3, 0.5, 0.8, 1.2, 1.8, 2.6, 3.6),
+    ),
     ("WebP", "webp", _webp, (0, 5, 10, 20, 30, 40, 50, 60, 70, 80, 85, 90, 95)),
 )
 
@@ -80,11 +90,15 @@ def peers(*names: str) -> list[Peer]:
     """The named codecs, or all that this build of Pillow carries."""
     found = []
     for name, feature, options, settings in _LADDERS:
-        if (not names or name in names) and features.check(feature if feature != "libjpeg_turbo" else "jpg"):
+        if (not names or name in names) and features.check(
+            feature if feature != "libjpeg_turbo" else "jpg"
+        ):
             library = features.version(feature) or features.version("jpg")
             # the options belong to the version too: change one, and kept measurements no longer stand
             mark = hashlib.sha256(repr(options(1)).encode()).hexdigest()[:6]
-            found.append(Peer(name, f"pillow-{pillow_version}/{feature}-{library}/{mark}", settings, options))
+            found.append(
+                Peer(name, f"pillow-{pillow_version}/{feature}-{library}/{mark}", settings, options)
+            )
     return found
 
 
@@ -106,4 +120,6 @@ def ladder(peer: Peer, pixels: Pixels) -> Iterator[Coded]:
 def published() -> dict[str, list[tuple[float, float]]]:
     """Published curves on the Kodak images: name → (bits per pixel, RGB PSNR in dB). Quoted, not measured here."""
     data = json.loads((files(__package__) / PUBLISHED_FILE).read_text("utf-8"))
-    return {name: [(rate, value) for rate, value in curve] for name, curve in data["curves"].items()}
+    return {
+        name: [(rate, value) for rate, value in curve] for name, curve in data["curves"].items()
+    }

@@ -12,7 +12,12 @@ OURS = "#c8102e"
 
 
 def plot(
-    folder: Path, ends: Curve, cuts: Curve, measured: Mapping[str, Curve], published: Mapping[str, Curve], title: str
+    folder: Path,
+    ends: Curve,
+    cuts: Curve,
+    measured: Mapping[str, Curve],
+    published: Mapping[str, Curve],
+    title: str,
 ) -> list[Path]:
     """Write ``curves.png`` and ``curves.svg`` and return their paths.
 
@@ -26,11 +31,30 @@ def plot(
         figure, axes = pyplot.subplots(figsize=(7.5, 5.2))
         colours = dict(zip(dict.fromkeys([*measured, *published]), COLOURS * 2, strict=False))
         for name, curve in published.items():
-            axes.plot(*zip(*curve, strict=True), "--", lw=1, color=colours[name], label=f"{name} (published)")
+            axes.plot(
+                *zip(*curve, strict=True),
+                "--",
+                lw=1,
+                color=colours[name],
+                label=f"{name} (published)",
+            )
         for name, curve in measured.items():
-            axes.plot(*zip(*curve, strict=True), "-", lw=1.3, color=colours[name], label=f"{name} (measured)")
+            axes.plot(
+                *zip(*curve, strict=True),
+                "-",
+                lw=1.3,
+                color=colours[name],
+                label=f"{name} (measured)",
+            )
         axes.plot(*zip(*cuts, strict=True), "-", lw=2.2, color=OURS, label="progcodec, any cut")
-        axes.plot(*zip(*ends, strict=True), "o", ms=7, mec="white", color=OURS, label="progcodec, level ends")
+        axes.plot(
+            *zip(*ends, strict=True),
+            "o",
+            ms=7,
+            mec="white",
+            color=OURS,
+            label="progcodec, level ends",
+        )
 
         rates, values = zip(*cuts, *ends, strict=True)
         axes.set_xlim(0.8 * min(rates), 1.8 * max(rates))
@@ -40,7 +64,9 @@ def plot(
         return _written(figure, pyplot, folder, "curves")
 
 
-def plot_qualities(folder: Path, curves: Mapping[int, tuple[Curve, Curve]], title: str) -> list[Path]:
+def plot_qualities(
+    folder: Path, curves: Mapping[int, tuple[Curve, Curve]], title: str
+) -> list[Path]:
     """Write ``quality.png`` and ``quality.svg`` and return their paths.
 
     Args:
@@ -54,7 +80,13 @@ def plot_qualities(folder: Path, curves: Mapping[int, tuple[Curve, Curve]], titl
         for quality, (ends, cuts) in curves.items():
             colour = OURS if quality == 0 else shades(0.9 * (quality - low) / max(high - low, 1))
             label = f"quality {quality:+d}" if quality else "quality 0"
-            axes.plot(*zip(*cuts, strict=True), "-", lw=2.4 if quality == 0 else 1.2, color=colour, label=label)
+            axes.plot(
+                *zip(*cuts, strict=True),
+                "-",
+                lw=2.4 if quality == 0 else 1.2,
+                color=colour,
+                label=label,
+            )
             axes.plot(*zip(*ends, strict=True), "o", ms=5, mec="white", color=colour)
         _rate_axis(axes, ticker, title)
         axes.legend(fontsize=7.5, loc="upper left", title="cuts; level ends as dots")
@@ -90,5 +122,7 @@ def _pyplot() -> tuple[Any, Any]:
         matplotlib.use("Agg")  # no display is needed, and none is looked for
         from matplotlib import pyplot, ticker
     except ImportError as error:
-        raise ProgcodecError(f"plots need an extra: pip install 'progcodec[evaluate]' ({error})") from None
+        raise ProgcodecError(
+            f"plots need an extra: pip install 'progcodec[evaluate]' ({error})"
+        ) from None
     return pyplot, ticker

@@ -52,7 +52,10 @@ def means(points: Iterable[Point], curve: str) -> list[Mean]:
             setting,
             *(
                 float(np.mean(column))
-                for column in zip(*((8 * p.bytes / p.pixels, p.psnr, p.ms_ssim, p.bytes) for p in group), strict=True)
+                for column in zip(
+                    *((8 * p.bytes / p.pixels, p.psnr, p.ms_ssim, p.bytes) for p in group),
+                    strict=True,
+                )
             ),
         )
         for setting, group in groups.items()

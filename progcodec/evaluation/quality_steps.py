@@ -61,23 +61,33 @@ def qualities(text: str) -> list[int]:
             raise ValueError(f"{part!r} is neither a quality nor a range such as {DEFAULT}")
         first, last = int(found[1]), int(found[2] or found[1])
         if not -QUALITY_MAX <= first <= last <= QUALITY_MAX:
-            raise ValueError(f"qualities run from {-QUALITY_MAX} to {QUALITY_MAX}, not {part.strip()}")
+            raise ValueError(
+                f"qualities run from {-QUALITY_MAX} to {QUALITY_MAX}, not {part.strip()}"
+            )
         chosen.update(range(first, last + 1))
     return sorted(chosen)
 
 
 def measure_quality(codec: Codec, picture: Picture, quality: int) -> list[Point]:
     """The points of one picture at one quality; their curves are named ``level ends 3`` and ``cuts 3``."""
-    return [point._replace(curve=f"{point.curve} {quality}") for point in measure_ours(_Fixed(codec, quality), picture)]
+    return [
+        point._replace(curve=f"{point.curve} {quality}")
+        for point in measure_ours(_Fixed(codec, quality), picture)
+    ]
 
 
 def by_quality(points: list[Point], chosen: list[int]) -> dict[int, AtQuality]:
-    return {n: AtQuality(means(points, f"{ENDS_CURVE} {n}"), means(points, f"{CUTS_CURVE} {n}")) for n in chosen}
+    return {
+        n: AtQuality(means(points, f"{ENDS_CURVE} {n}"), means(points, f"{CUTS_CURVE} {n}"))
+        for n in chosen
+    }
 
 
 def envelope(measured: Mapping[int, AtQuality]) -> list[tuple[float, float]]:
     """The points of all qualities that no other point beats, by rising rate."""
-    return efficient([point for at in measured.values() for point in (*as_curve(at.cuts), *as_curve(at.ends))])
+    return efficient(
+        [point for at in measured.values() for point in (*as_curve(at.cuts), *as_curve(at.ends))]
+    )
 
 
 def quality_table(measured: Mapping[int, AtQuality]) -> str:
@@ -110,15 +120,35 @@ def _bd(reference: Curve, curve: Curve) -> str:
 
 
 @click.command(help=__doc__.splitlines()[0].split(":")[0] + ".")
-@click.option("--images", "sources", multiple=True, required=True, help="Picture, folder, glob or tar; repeatable.")
-@click.option("--quality", "listed", default=DEFAULT, show_default=True, metavar="LIST", help="Such as -4..4 or -6,-3,0,3,6.")
+@click.option(
+    "--images",
+    "sources",
+    multiple=True,
+    required=True,
+    help="Picture, folder, glob or tar; repeatable.",
+)
+@click.option(
+    "--quality",
+    "listed",
+    default=DEFAULT,
+    show_default=True,
+    metavar="LIST",
+    help="Such as -4..4 or -6,-3,0,3,6.",
+)
 @click.option("--model", default=None, help="Checkpoint name or path.  [default: the shipped one]")
-@click.option("--limit", type=click.IntRange(min=1), default=None, help="Use the first N pictures only.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=None, help="Use the first N pictures only."
+)
 @click.option("--device", default="auto", show_default=True)
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=None,
               help="Folder for quality.csv, quality.png and quality.svg.")  # fmt: skip
 def main(
-    sources: tuple[str, ...], listed: str, model: str | None, limit: int | None, device: str, output: Path | None
+    sources: tuple[str, ...],
+    listed: str,
+    model: str | None,
+    limit: int | None,
+    device: str,
+    output: Path | None,
 ) -> None:
     try:
         chosen = qualities(listed)
@@ -134,13 +164,17 @@ def main(
             for point in measure_quality(codec, picture, quality)
         ]
         measured = by_quality(points, chosen)
-        click.echo(f"progcodec {progcodec.__version__}, {codec}, {len(pictures)} pictures; real files, header and checksums counted.\n")
+        click.echo(
+            f"progcodec {progcodec.__version__}, {codec}, {len(pictures)} pictures; real files, header and checksums counted.\n"
+        )
         click.echo(quality_table(measured))
         if output is not None:
             output.mkdir(parents=True, exist_ok=True)
             write_points(output / "quality.csv", points)
             curves = {n: (as_curve(at.ends), as_curve(at.cuts)) for n, at in measured.items()}
-            plot_qualities(output, curves, f"{len(pictures)} pictures, mean bits per pixel and mean PSNR")
+            plot_qualities(
+                output, curves, f"{len(pictures)} pictures, mean bits per pixel and mean PSNR"
+            )
     except ProgcodecError as error:
         raise click.ClickException(str(error)) from None
 

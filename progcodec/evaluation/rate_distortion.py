@@ -76,7 +76,9 @@ def measure_peer(peer: Peer, picture: Picture, kept: Kept) -> list[Point]:
             coded = code(peer, picture.pixels, setting)
             point = measure(peer.name, str(setting), picture, len(coded.data), coded.pixels)
             kept.add(key, peer.version, point)
-        points.append(point._replace(image=picture.name))  # the same picture may go by another name now
+        points.append(
+            point._replace(image=picture.name)
+        )  # the same picture may go by another name now
     return points
 
 
@@ -84,11 +86,17 @@ def report(points: list[Point], folder: Path | None = None) -> str:
     """The Markdown of all tables; with a folder, also ``points.csv``, ``curves.png`` and ``curves.svg`` in it."""
     images = {point.image for point in points}
     ends, cuts = means(points, ENDS_CURVE), means(points, CUTS_CURVE)
-    names = [name for name in dict.fromkeys(p.curve for p in points) if name not in (ENDS_CURVE, CUTS_CURVE)]
+    names = [
+        name
+        for name in dict.fromkeys(p.curve for p in points)
+        if name not in (ENDS_CURVE, CUTS_CURVE)
+    ]
     measured = {name: as_curve(means(points, name)) for name in names}
     # curves quoted from others are means over these 24 pictures, and say nothing beside any other set
     kodak = is_kodak(images)
-    quoted = {name: curve for name, curve in published().items() if name in PUBLISHED} if kodak else {}
+    quoted = (
+        {name: curve for name, curve in published().items() if name in PUBLISHED} if kodak else {}
+    )
     parts = [
         tables.end_line(ends),
         "Level ends, and their rate against the measured codecs at the same PSNR:",
@@ -110,14 +118,26 @@ def report(points: list[Point], folder: Path | None = None) -> str:
 
 
 @click.command(help=__doc__.splitlines()[0].split(":")[0] + ".")
-@click.option("--images", "sources", multiple=True, required=True, help="Picture, folder, glob or tar; repeatable.")
+@click.option(
+    "--images",
+    "sources",
+    multiple=True,
+    required=True,
+    help="Picture, folder, glob or tar; repeatable.",
+)
 @click.option("--model", default=None, help="Checkpoint name or path.  [default: the shipped one]")
-@click.option("--limit", type=click.IntRange(min=1), default=None, help="Use the first N pictures only.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=None, help="Use the first N pictures only."
+)
 @click.option("--device", default="auto", show_default=True)
 @click.option("--extras", is_flag=True, help="Also measure WebP.")
 @click.option("--monotone", is_flag=True, help="Instead: check that longer prefixes look no worse.")
-@click.option("--size", is_flag=True, help="Instead: check the files' size against the model's own estimate.")
-@click.option("--hyperlatent", is_flag=True, help="Instead: what share of the files the hyperlatent takes.")
+@click.option(
+    "--size", is_flag=True, help="Instead: check the files' size against the model's own estimate."
+)
+@click.option(
+    "--hyperlatent", is_flag=True, help="Instead: what share of the files the hyperlatent takes."
+)
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=None,
               help="Folder for points.csv, the plot, and the other codecs' points, kept for the next run.")  # fmt: skip
 def main(

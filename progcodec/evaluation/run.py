@@ -53,11 +53,18 @@ def plan(
         entrants += [Entrant(name, mark) for name in _rival_names(rivals)]
     entrants += [Entrant(coder.name, coder.version(), coder.key) for coder in choice.coders]
     judges = tuple(dict.fromkeys(name_judge(spec, mark if ours else None) for spec in classifiers))
-    return Contest(tuple(entrants), judges, tuple(budgets), hierarchy, scale.mark, path, tuple(rivals), device)
+    return Contest(
+        tuple(entrants), judges, tuple(budgets), hierarchy, scale.mark, path, tuple(rivals), device
+    )
 
 
 def run(
-    contest: Contest, samples: Sequence[Sample], folder: Path, *, jobs: int = 1, progress: Callable[..., Any] | None = None
+    contest: Contest,
+    samples: Sequence[Sample],
+    folder: Path,
+    *,
+    jobs: int = 1,
+    progress: Callable[..., Any] | None = None,
 ) -> list[Measurement]:
     """Measures what `folder` does not hold yet, and writes its ``measurements.csv``, whose rows it returns.
 
@@ -98,20 +105,29 @@ def current(contest: Contest, samples: Sequence[Sample], kept: Kept) -> list[Mea
         if fits and key.weights == latest[key.codec]:
             by_digest.setdefault(key.digest, []).append(row)
     for sample in samples:
-        own = [contest.key(sample, unit, judge) for unit in contest.units(sample) for judge in contest.judged_by(unit)]
+        own = [
+            contest.key(sample, unit, judge)
+            for unit in contest.units(sample)
+            for judge in contest.judged_by(unit)
+        ]
         allowed = {(None, None), *((budget.of(sample), budget.bpp) for budget in contest.budgets)}
         others = [
             row for row in by_digest.get(sample.digest, ())
             if row.label == sample.label and (row.budget, row.budget_bpp) in allowed and row.key not in set(own)
         ]  # fmt: skip
-        found = [kept.rows[key] for key in own if key in kept] + sorted(others, key=lambda row: _sortable(row.key))
+        found = [kept.rows[key] for key in own if key in kept] + sorted(
+            others, key=lambda row: _sortable(row.key)
+        )
         # the same picture may go by another name than when it was measured
         rows += [row._replace(image=sample.name) for row in found]
     return rows
 
 
 def _sortable(key: Key) -> tuple[str, ...]:
-    return tuple("" if part is None else f"{part:012.4f}" if isinstance(part, int | float) else part for part in key)
+    return tuple(
+        "" if part is None else f"{part:012.4f}" if isinstance(part, int | float) else part
+        for part in key
+    )
 
 
 def _finished(contest: Contest, tasks: Sequence[Task], jobs: int) -> Iterator[list[Measurement]]:
@@ -132,7 +148,9 @@ def _finished(contest: Contest, tasks: Sequence[Task], jobs: int) -> Iterator[li
             for future in as_completed(futures):
                 yield future.result()
         except BrokenProcessPool as error:
-            raise EvaluationError("a measuring process died; too little memory for so many jobs?") from error
+            raise EvaluationError(
+                "a measuring process died; too little memory for so many jobs?"
+            ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -66,7 +66,9 @@ def soak(codec: Codec, count: int, side: int = 64, seed: int = 0) -> Soak:
 def _round(codec: Codec, side: int, rng: np.random.Generator) -> None:
     height, width = (side - int(rng.integers(0, side // 4 + 1)) for _ in range(2))
     ramp = np.linspace(0, 255, width)[None, :, None] * rng.random(3)
-    pixels = (ramp + rng.normal(0, 40 * rng.random(), (height, width, 3))).clip(0, 255).astype(np.uint8)
+    pixels = (
+        (ramp + rng.normal(0, 40 * rng.random(), (height, width, 3))).clip(0, 255).astype(np.uint8)
+    )
     data = codec.encode(pixels)
     whole = codec.decode_latent(data)
     codec.synthesise([whole])
@@ -86,15 +88,25 @@ def resident_mb() -> float:
     except OSError:
         import resource
 
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+            2**20 if sys.platform == "darwin" else 2**10
+        )
 
 
 @click.command()
 @click.option("--count", type=click.IntRange(10), default=2000, show_default=True, help="Pictures.")
-@click.option("--side", type=click.IntRange(1), default=64, show_default=True, help="Pixels a side, at most.")
+@click.option(
+    "--side", type=click.IntRange(1), default=64, show_default=True, help="Pixels a side, at most."
+)
 @click.option("--model", metavar="NAME|FILE", help="Checkpoint; the default one otherwise.")
 @click.option("--device", default="cpu", show_default=True)
-@click.option("--allow", type=float, default=GROWTH_MB, show_default=True, help="MB of growth that are still flat.")
+@click.option(
+    "--allow",
+    type=float,
+    default=GROWTH_MB,
+    show_default=True,
+    help="MB of growth that are still flat.",
+)
 def main(count: int, side: int, model: str | None, device: str, allow: float) -> None:
     """Encode and decode many pictures in one process; exit code 1 if memory grows."""
     try:

@@ -27,7 +27,9 @@ class Picture(NamedTuple):
         return self.pixels.shape[0] * self.pixels.shape[1]
 
 
-def read_pictures(sources: str | Path | Iterable[str | Path], limit: int | None = None) -> Iterator[Picture]:
+def read_pictures(
+    sources: str | Path | Iterable[str | Path], limit: int | None = None
+) -> Iterator[Picture]:
     """Yield the pictures of each source in turn, by name inside a folder, a glob or an archive; at most ``limit``.
 
     A source is a picture, a folder (not searched below its first level), a tar archive (plain or gzip) or a glob.
@@ -59,7 +61,9 @@ def _of_source(source: str) -> Iterator[Picture]:
     elif path.is_file():
         yield from _of_files([path])
     elif matches := [Path(match) for match in glob.glob(source)]:
-        for archive in sorted(match for match in matches if match.name.lower().endswith(TAR_SUFFIXES)):
+        for archive in sorted(
+            match for match in matches if match.name.lower().endswith(TAR_SUFFIXES)
+        ):
             yield from _of_archive(archive)
         yield from _of_files(match for match in matches if _is_picture(match.name))
     else:

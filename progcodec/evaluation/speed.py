@@ -52,7 +52,10 @@ def race(runners: Sequence[Runner], pictures: list[Picture], repeats: int) -> di
 
     Returns the races against each other runner, under "encode" and "decode".
     """
-    seconds: dict[str, list[list[float]]] = {"encode": [[] for _ in runners], "decode": [[] for _ in runners]}
+    seconds: dict[str, list[list[float]]] = {
+        "encode": [[] for _ in runners],
+        "decode": [[] for _ in runners],
+    }
     for turn, picture in enumerate([pictures[0], *(p for p in pictures for _ in range(repeats))]):
         for place, runner in enumerate(runners):
             coded, encode_s = _timed(partial(runner.encode, picture.pixels))
@@ -61,7 +64,9 @@ def race(runners: Sequence[Runner], pictures: list[Picture], repeats: int) -> di
                 seconds["encode"][place].append(encode_s)
                 seconds["decode"][place].append(decode_s)
     return {
-        direction: [Race(r.name, times[0], theirs) for r, theirs in zip(runners[1:], times[1:], strict=True)]
+        direction: [
+            Race(r.name, times[0], theirs) for r, theirs in zip(runners[1:], times[1:], strict=True)
+        ]
         for direction, times in seconds.items()
     }
 
@@ -86,14 +91,26 @@ def process_times(codec: Codec, picture: Picture) -> dict[str, float]:
         source, target = Path(folder, "picture.shc"), Path(folder, "cut.shc")
         source.write_bytes(data)
         program = [sys.executable, "-m", "progcodec"]
-        cut = [*program, "truncate", str(source), "--bytes", str(len(data) // 2), "-o", str(target), "--force"]
+        cut = [
+            *program,
+            "truncate",
+            str(source),
+            "--bytes",
+            str(len(data) // 2),
+            "-o",
+            str(target),
+            "--force",
+        ]
         commands = {
             "python -c pass": [sys.executable, "-c", "pass"],
             "progcodec --help": [*program, "--help"],
             "progcodec truncate": cut,
             "progcodec info": [*program, "info", str(source)],
         }
-        return {name: statistics.median(_run_process(line, PROCESS_RUNS)) for name, line in commands.items()}
+        return {
+            name: statistics.median(_run_process(line, PROCESS_RUNS))
+            for name, line in commands.items()
+        }
 
 
 def _timed(action: Callable[[], T]) -> tuple[T, float]:
@@ -133,7 +150,13 @@ def work_table(parts: list[Work], peak: float) -> str:
          f"{100 * w.gmacs_per_second / peak:.0f} %"]
         for w in parts
     ]  # fmt: skip
-    head = ["part, 512×512", "multiply-adds a pixel", "ms", "10⁹ a second", f"of a matrix product's {peak:.0f}"]
+    head = [
+        "part, 512×512",
+        "multiply-adds a pixel",
+        "ms",
+        "10⁹ a second",
+        f"of a matrix product's {peak:.0f}",
+    ]
     return markdown(head, rows)
 
 
@@ -143,7 +166,15 @@ def growth_table(rows: list[Grown]) -> str:
          f"{1e9 * r.decode_s / r.pixels:.0f}", f"{r.peak:,.0f}", f"{(r.peak - r.base) * (1 << 20) / r.pixels:.0f}"]
         for r in rows
     ]  # fmt: skip
-    head = ["megapixels", "encode (s)", "decode (s)", "ns a pixel", "ns a pixel", "peak (MiB)", "bytes a pixel"]
+    head = [
+        "megapixels",
+        "encode (s)",
+        "decode (s)",
+        "ns a pixel",
+        "ns a pixel",
+        "peak (MiB)",
+        "bytes a pixel",
+    ]
     return markdown(head, cells)
 
 
@@ -178,7 +209,9 @@ def report(
     torch.set_num_threads(threads)
     try:
         pictures = list(read_pictures(sources, limit))
-        codec = Codec.load(model, device="cpu")  # the others code on the CPU only, so this is where all race
+        codec = Codec.load(
+            model, device="cpu"
+        )  # the others code on the CPU only, so this is where all race
         runners, missing = field(codec, everyone)
         yield from (f"left out: {line}" for line in missing)
         yield f"{codec}, {len(pictures)} pictures, {repeats} runs each, {threads} threads, torch {torch.__version__}\n"
@@ -186,7 +219,12 @@ def report(
         yield stages_table(stages(codec, pictures), len(pictures)) + "\n"
         yield work_table(work(codec), measured_peak()) + "\n"
         times = process_times(codec, pictures[0])
-        yield markdown(["whole process", "ms"], [[name, f"{1e3 * s:.0f}"] for name, s in times.items()]) + "\n"
+        yield (
+            markdown(
+                ["whole process", "ms"], [[name, f"{1e3 * s:.0f}"] for name, s in times.items()]
+            )
+            + "\n"
+        )
         if growth:
             rows = grow(model, pictures[0].pixels, threads)
             yield growth_table(rows)
@@ -197,15 +235,41 @@ def report(
         torch.set_num_threads(before)
 
 
-@click.command(help="Speed beside other codecs, share of each stage, start-up times, operations, growth with the picture.")
-@click.option("--images", "sources", multiple=True, required=True, help="Picture, folder, glob or tar; repeatable.")
+@click.command(
+    help="Speed beside other codecs, share of each stage, start-up times, operations, growth with the picture."
+)
+@click.option(
+    "--images",
+    "sources",
+    multiple=True,
+    required=True,
+    help="Picture, folder, glob or tar; repeatable.",
+)
 @click.option("--model", default=None, help="Checkpoint name or path.  [default: the shipped one]")
 @click.option("--limit", type=click.IntRange(min=1), default=6, show_default=True)
-@click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Runs on each picture.")
-@click.option("--threads", type=click.IntRange(min=1), default=min(2, os.cpu_count() or 1), show_default=True)
+@click.option(
+    "--repeats",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Runs on each picture.",
+)
+@click.option(
+    "--threads", type=click.IntRange(min=1), default=min(2, os.cpu_count() or 1), show_default=True
+)
 @click.option("--all", "everyone", is_flag=True, help="Race against all codecs at hand, not one.")
-@click.option("--growth", is_flag=True, help="Also: time and memory from 0.05 to 50 megapixels, one process each.")
-@click.option("-o", "--output", "folder", type=click.Path(file_okay=False, path_type=Path), help="Folder for the plot.")
+@click.option(
+    "--growth",
+    is_flag=True,
+    help="Also: time and memory from 0.05 to 50 megapixels, one process each.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the plot.",
+)
 def main(sources: tuple[str, ...], **options: Any) -> None:
     try:
         for text in report(sources, **options):

@@ -45,10 +45,16 @@ class Draws(NamedTuple):
 def bounds(resampled: Floats) -> tuple[float, float]:
     """The percentiles that leave (1 − confidence) / 2 on either side. Infinities are values like others."""
     # not interpolated: between a number and infinity there is nothing
-    low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], method="nearest")
+    low, high = np.quantile(
+        resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], method="nearest"
+    )
     return float(low), float(high)
 
 
 def _shares(count: int, seed: int) -> Floats:
     generator = np.random.default_rng(seed)
-    return generator.multinomial(count, np.full(count, 1 / count), RESAMPLES) / count if count else np.zeros((RESAMPLES, 0))
+    return (
+        generator.multinomial(count, np.full(count, 1 / count), RESAMPLES) / count
+        if count
+        else np.zeros((RESAMPLES, 0))
+    )

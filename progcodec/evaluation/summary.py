@@ -106,7 +106,12 @@ class Summary(NamedTuple):
 
     def images(self) -> list[tuple[str, int, int]]:
         """Name, width and height of every picture."""
-        seen = {(row.image, row.digest): row for group in self.groups for row in group.rows if row is not None}
+        seen = {
+            (row.image, row.digest): row
+            for group in self.groups
+            for row in group.rows
+            if row is not None
+        }
         return [(row.image, row.width, row.height) for row in seen.values()]
 
 
@@ -127,7 +132,9 @@ def summarise(rows: Iterable[Measurement], seed: int = 0) -> Summary:
             tables.setdefault(_place(row), {})[row.image, row.digest] = row
         for place, table in tables.items():
             # of a ladder, only settings that fitted some budget with every picture
-            if place[0] == LADDER and not (len(table) == len(images) and all(row.decoded for row in table.values())):
+            if place[0] == LADDER and not (
+                len(table) == len(images) and all(row.decoded for row in table.values())
+            ):
                 continue
             groups.append(_group([table.get(image) for image in images], draws))
         groups += _best(own, images, budgets, draws)
@@ -139,7 +146,11 @@ def levels_of(row: Measurement | None, labelled: bool) -> tuple[bool, ...]:
     if row is None:
         return (False,) * len(LEVELS)
     hits = (row.hit_coarse, row.hit_intermediate, row.hit_fine)
-    return tuple(map(bool, hits)) if labelled else (row.agree_coarse, row.agree_intermediate, row.agree_fine)
+    return (
+        tuple(map(bool, hits))
+        if labelled
+        else (row.agree_coarse, row.agree_intermediate, row.agree_fine)
+    )
 
 
 def _place(row: Measurement) -> Place:
@@ -151,7 +162,9 @@ def _budget(row: Measurement) -> Budget:
     return (None, row.budget_bpp) if row.budget_bpp is not None else (row.budget, None)
 
 
-def _best(own: list[Measurement], images: list[tuple[str, str]], budgets: list[Budget], draws: Draws) -> list[Group]:
+def _best(
+    own: list[Measurement], images: list[tuple[str, str]], budgets: list[Budget], draws: Draws
+) -> list[Group]:
     """What a clever sender gets of a ladder of whole files, at each budget. None for a codec without settings."""
     ladder = [row for row in own if row.mode == LADDER and row.setting not in LEVELS]
     if not ladder:
@@ -170,8 +183,11 @@ def _best(own: list[Measurement], images: list[tuple[str, str]], budgets: list[B
     return found
 
 
-def _largest_fitting(files: Sequence[Measurement], size: int | None, bpp: float | None) -> Measurement | None:
+def _largest_fitting(
+    files: Sequence[Measurement], size: int | None, bpp: float | None
+) -> Measurement | None:
     """The file of the highest PSNR within the budget: the encoder sees that, and it needs no label."""
+
     def room(file: Measurement) -> int:
         if size is not None:
             return size
@@ -184,9 +200,15 @@ def _largest_fitting(files: Sequence[Measurement], size: int | None, bpp: float 
 
 def _merit(rows: Sequence[Measurement | None], draws: Draws) -> tuple[float, ...]:
     labelled = bool(draws.labelled.any())
-    counted = [levels_of(row, labelled) for row, known in zip(rows, draws.labelled, strict=True) if known or not labelled]
+    counted = [
+        levels_of(row, labelled)
+        for row, known in zip(rows, draws.labelled, strict=True)
+        if known or not labelled
+    ]
     psnr = [row.psnr for row in rows if row is not None and row.psnr is not None]
-    return *(float(share) for share in np.mean(counted, axis=0)), float(np.mean(psnr)) if psnr else 0.0
+    return *(float(share) for share in np.mean(counted, axis=0)), float(
+        np.mean(psnr)
+    ) if psnr else 0.0
 
 
 def _group(
@@ -252,11 +274,25 @@ def flat(point: Point) -> dict[str, Any]:
 
 def _interval(name: str, interval: Interval | None) -> dict[str, Any]:
     values = interval or (None, None, None)
-    return {f"{name}{end}": _cell(value) for end, value in zip(("", "_low", "_high"), values, strict=True)}
+    return {
+        f"{name}{end}": _cell(value)
+        for end, value in zip(("", "_low", "_high"), values, strict=True)
+    }
 
 
 def _cell(value: Any) -> Any:
     return "" if value is None else f"{value:.6g}" if isinstance(value, float) else value
 
 
-__all__ = ["BEST", "CLEAN", "TARGET", "Group", "Point", "Summary", "flat", "levels_of", "summarise", "write_summary"]
+__all__ = [
+    "BEST",
+    "CLEAN",
+    "TARGET",
+    "Group",
+    "Point",
+    "Summary",
+    "flat",
+    "levels_of",
+    "summarise",
+    "write_summary",
+]

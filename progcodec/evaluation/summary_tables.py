@@ -24,35 +24,62 @@ def text(summary: Summary, reached: Sequence[Reach]) -> str:
             for place, level in enumerate(LEVELS):
                 table = accuracy_table(summary, classifier, place, bpp)
                 if table:
-                    what = "accuracy" if summary.draws.labelled.any() else "agreement with the clean answer"
-                    parts.append(f"{level.capitalize()} {what} (%) within a budget of {'bits per pixel' if bpp else 'bytes'}:\n\n{table}")
+                    what = (
+                        "accuracy"
+                        if summary.draws.labelled.any()
+                        else "agreement with the clean answer"
+                    )
+                    parts.append(
+                        f"{level.capitalize()} {what} (%) within a budget of {'bits per pixel' if bpp else 'bytes'}:\n\n{table}"
+                    )
             table = psnr_table(summary, classifier, bpp)
             if table:
-                note = f"; {MARK} published for these pictures, not measured" if MARK in table else ""
+                note = (
+                    f"; {MARK} published for these pictures, not measured" if MARK in table else ""
+                )
                 parts.append(f"PSNR (dB), where every picture decodes{note}:\n\n{table}")
         if rivals := orderings(summary, classifier):
-            parts.append(f"What each ordering of our latent gets at equal bytes:\n\n{orderings_text(rivals)}")
-        parts.append(f"Bytes to reach {100 * TARGET:.0f} % of the clean accuracy [95 % confidence]:\n\n{reach_table(reached, classifier)}")
+            parts.append(
+                f"What each ordering of our latent gets at equal bytes:\n\n{orderings_text(rivals)}"
+            )
+        parts.append(
+            f"Bytes to reach {100 * TARGET:.0f} % of the clean accuracy [95 % confidence]:\n\n{reach_table(reached, classifier)}"
+        )
     return "\n\n".join(parts)
 
 
 def clean_line(summary: Summary, classifier: str) -> str:
-    clean = [p for p in summary.points if p.classifier == classifier and p.mode == CLEAN and p.accuracy]
+    clean = [
+        p for p in summary.points if p.classifier == classifier and p.mode == CLEAN and p.accuracy
+    ]
     if not clean:
         return ""
-    values = ", ".join(f"{level} {_percent(interval)} %" for level, interval in zip(LEVELS, clean[0].accuracy or (), strict=True))
+    values = ", ".join(
+        f"{level} {_percent(interval)} %"
+        for level, interval in zip(LEVELS, clean[0].accuracy or (), strict=True)
+    )
     return f" clean accuracy over {clean[0].labelled} images: {values}."
 
 
 def accuracy_table(summary: Summary, classifier: str, place: int, bpp: bool) -> str:
     """A line for each codec and mode, a column for each budget; empty where there are no such budgets."""
-    curves = [(p.codec, p.mode) for p in summary.points if p.classifier == classifier and p.mode in MODES]
+    curves = [
+        (p.codec, p.mode) for p in summary.points if p.classifier == classifier and p.mode in MODES
+    ]
     lines: list[list[str]] = []
     budgets: list[float] = []
     for codec, mode in dict.fromkeys(curves):
-        points = {group.point.nominal: group.point for group in summary.curve(codec, mode, classifier, bpp=bpp)}
+        points = {
+            group.point.nominal: group.point
+            for group in summary.curve(codec, mode, classifier, bpp=bpp)
+        }
         budgets = budgets or list(points)
-        lines.append([f"{codec}, {MODES[mode]}", *(_accuracy(points.get(budget), place) for budget in budgets)])
+        lines.append(
+            [
+                f"{codec}, {MODES[mode]}",
+                *(_accuracy(points.get(budget), place) for budget in budgets),
+            ]
+        )
     return markdown(["", *(f"{budget:g}" for budget in budgets)], lines) if budgets else ""
 
 
@@ -61,16 +88,23 @@ def psnr_table(summary: Summary, classifier: str, bpp: bool) -> str:
     lines: list[list[str]] = []
     budgets: list[Point] = []
     images = summary.images()
-    curves = [(p.codec, p.mode) for p in summary.points if p.classifier == classifier and p.mode in MODES]
+    curves = [
+        (p.codec, p.mode) for p in summary.points if p.classifier == classifier and p.mode in MODES
+    ]
     for codec, mode in dict.fromkeys(curves):
-        points = {group.point.nominal: group.point for group in summary.curve(codec, mode, classifier, bpp=bpp)}
+        points = {
+            group.point.nominal: group.point
+            for group in summary.curve(codec, mode, classifier, bpp=bpp)
+        }
         budgets = budgets or list(points.values())
         found = [points.get(budget.nominal) for budget in budgets]
         values = [None if point is None or point.answered < 1 else point.psnr for point in found]
         lines.append([f"{codec}, {MODES[mode]}", *map(_decibels, values)])
     pixels = sum(width * height for _, width, height in images) / len(images)
     for curve in quoted(images, (point.codec for point in summary.points)):
-        lines.append([curve.shown, *(_decibels(curve.at(in_bytes(budget, pixels))) for budget in budgets)])
+        lines.append(
+            [curve.shown, *(_decibels(curve.at(in_bytes(budget, pixels))) for budget in budgets)]
+        )
     return markdown(["", *(f"{budget.nominal:g}" for budget in budgets)], lines) if budgets else ""
 
 

@@ -13,9 +13,22 @@ NOTHING = "–"
 
 def levels_table(ends: list[Mean], measured: Mapping[str, Curve]) -> str:
     """Each level end, and its rate against that of each measured codec *at the same PSNR*."""
-    head = ["level", "bytes", "bpp", "PSNR (dB)", "MS-SSIM", *(f"rate against {name}" for name in measured)]
+    head = [
+        "level",
+        "bytes",
+        "bpp",
+        "PSNR (dB)",
+        "MS-SSIM",
+        *(f"rate against {name}" for name in measured),
+    ]
     rows = [
-        [mean.setting, f"{mean.bytes:,.0f}", f"{mean.bpp:.4f}", f"{mean.psnr:.2f}", _ssim(mean.ms_ssim)]
+        [
+            mean.setting,
+            f"{mean.bytes:,.0f}",
+            f"{mean.bpp:.4f}",
+            f"{mean.psnr:.2f}",
+            _ssim(mean.ms_ssim),
+        ]
         + [_against(mean, curve) for curve in measured.values()]
         for mean in ends
     ]
@@ -25,11 +38,17 @@ def levels_table(ends: list[Mean], measured: Mapping[str, Curve]) -> str:
 def cuts_table(cuts: list[Mean]) -> str:
     head = ["cut", "bytes", "bpp", "PSNR (dB)", "MS-SSIM"]
     return markdown(
-        head, [[c.setting, f"{c.bytes:,.0f}", f"{c.bpp:.4f}", f"{c.psnr:.2f}", _ssim(c.ms_ssim)] for c in cuts]
+        head,
+        [
+            [c.setting, f"{c.bytes:,.0f}", f"{c.bpp:.4f}", f"{c.psnr:.2f}", _ssim(c.ms_ssim)]
+            for c in cuts
+        ],
     )
 
 
-def bd_table(ends: Curve, cuts: Curve, measured: Mapping[str, Curve], published: Mapping[str, Curve]) -> str:
+def bd_table(
+    ends: Curve, cuts: Curve, measured: Mapping[str, Curve], published: Mapping[str, Curve]
+) -> str:
     """BD-rate of the level ends and of the cuts, separately, against every other curve.
 
     Between three level ends the interpolation has much to invent: take that column as the coarser measure of the two.
@@ -47,9 +66,15 @@ def per_picture_table(points: list[Point], names: list[str]) -> str:
     head = ["against", "cuts, mean of the pictures", "best", "worst"]
     rows = []
     for name in names:
-        own = [_own(points, image, name) for image in dict.fromkeys(point.image for point in points)]
+        own = [
+            _own(points, image, name) for image in dict.fromkeys(point.image for point in points)
+        ]
         found = [rate for rate in own if rate is not None]
-        cells = [f"{sum(found) / len(found):+.1f} %", f"{min(found):+.1f} %", f"{max(found):+.1f} %"] if found else []
+        cells = (
+            [f"{sum(found) / len(found):+.1f} %", f"{min(found):+.1f} %", f"{max(found):+.1f} %"]
+            if found
+            else []
+        )
         rows.append([name, *(cells or [NOTHING] * 3)])
     return markdown(head, rows)
 
@@ -74,7 +99,11 @@ def _bd(reference: Curve, curve: Curve) -> list[str]:
     """BD-rate, the PSNRs that it is a mean over, and BD-PSNR."""
     try:
         low, high = common_range(reference, curve)
-        return [f"{bd_rate(reference, curve):+.1f} %", f"{low:.1f}–{high:.1f}", f"{bd_psnr(reference, curve):+.2f} dB"]
+        return [
+            f"{bd_rate(reference, curve):+.1f} %",
+            f"{low:.1f}–{high:.1f}",
+            f"{bd_psnr(reference, curve):+.2f} dB",
+        ]
     except ValueError:
         return [NOTHING] * 3
 

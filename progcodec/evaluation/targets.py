@@ -12,7 +12,16 @@ from progcodec.config import LEVELS
 from progcodec.evaluation.measurements import CLEAN, CUT, LADDER, OURS
 from progcodec.evaluation.metrics import Curve, bd_rate
 from progcodec.evaluation.statistics import bounds
-from progcodec.evaluation.summary import BEST, DELTAS, REACHES, TARGET, Group, Point, Summary, levels_of
+from progcodec.evaluation.summary import (
+    BEST,
+    DELTAS,
+    REACHES,
+    TARGET,
+    Group,
+    Point,
+    Summary,
+    levels_of,
+)
 
 
 class Reach(NamedTuple):
@@ -81,7 +90,11 @@ def reaches(summary: Summary, target: float = TARGET) -> list[Reach]:
                 size = crossing(budgets, values[:, :, place].mean(axis=1), goal)
                 drawn = shares @ values[:, :, place].T
                 goals = target * (shares @ whole)
-                low, high = bounds(np.array([crossing(budgets, row, g) for row, g in zip(drawn, goals, strict=True)]))
+                low, high = bounds(
+                    np.array(
+                        [crossing(budgets, row, g) for row, g in zip(drawn, goals, strict=True)]
+                    )
+                )
                 found.append(
                     Reach(codec, mode, classifier, level, float(whole.mean()), float(goal), _finite(size),
                           size == budgets[0], _finite(low), _finite(high))
@@ -99,7 +112,9 @@ def crossing(budgets: Floats, accuracy: Floats, goal: float) -> float:
         return float(budgets[0])
     low, high = accuracy[after - 1], accuracy[after]
     part = (goal - low) / (high - low)
-    return float(np.exp(np.log(budgets[after - 1]) + part * np.log(budgets[after] / budgets[after - 1])))
+    return float(
+        np.exp(np.log(budgets[after - 1]) + part * np.log(budgets[after] / budgets[after - 1]))
+    )
 
 
 def in_bytes(point: Point, pixels: float) -> float:
@@ -149,18 +164,29 @@ def write_targets(folder: Path, found: Sequence[Reach], differences: Sequence[De
         with (folder / name).open("w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream)
             writer.writerow(kind._fields)
-            writer.writerows(["" if v is None else f"{v:.6g}" if isinstance(v, float) else v for v in row] for row in rows)
+            writer.writerows(
+                ["" if v is None else f"{v:.6g}" if isinstance(v, float) else v for v in row]
+                for row in rows
+            )
 
 
 def _curves(summary: Summary, classifier: str) -> list[tuple[str, str]]:
-    own = [(p.codec, p.mode) for p in summary.points if p.classifier == classifier and p.mode in (BEST, CUT)]
+    own = [
+        (p.codec, p.mode)
+        for p in summary.points
+        if p.classifier == classifier and p.mode in (BEST, CUT)
+    ]
     return list(dict.fromkeys(own))
 
 
 def _clean(summary: Summary, classifier: str) -> Group | None:
     own = [group for group in summary.groups if group.point.classifier == classifier]
     clean = [group for group in own if group.point.mode == CLEAN]
-    whole = [g for g in own if (g.point.codec, g.point.mode, g.point.setting) == (OURS, LADDER, LEVELS[-1])]
+    whole = [
+        g
+        for g in own
+        if (g.point.codec, g.point.mode, g.point.setting) == (OURS, LADDER, LEVELS[-1])
+    ]
     return next(iter(clean + whole), None)
 
 
@@ -172,8 +198,12 @@ def _matrix(group: Group, summary: Summary, labelled: bool) -> Floats:
 
 def _accuracies(curve: Sequence[Group], place: int, labelled: bool) -> list[tuple[float, float]]:
     points = [group.point for group in curve]
-    values = [(point.accuracy or point.agreement) if labelled else point.agreement for point in points]
-    return [(point.nominal, value[place].value) for point, value in zip(points, values, strict=True)]
+    values = [
+        (point.accuracy or point.agreement) if labelled else point.agreement for point in points
+    ]
+    return [
+        (point.nominal, value[place].value) for point, value in zip(points, values, strict=True)
+    ]
 
 
 def _psnrs(curve: Sequence[Group]) -> list[tuple[float, float]]:

@@ -61,7 +61,9 @@ class Measured(NamedTuple):
     @property
     def of_network(self) -> float:
         """Throughput as a share of what the network alone reaches."""
-        return statistics.median(network / engine for engine, network in zip(self.engine, self.network, strict=True))
+        return statistics.median(
+            network / engine for engine, network in zip(self.engine, self.network, strict=True)
+        )
 
     @property
     def over_processes(self) -> float:
@@ -87,7 +89,10 @@ class _Files:
         return self._operation.run(contents, share)
 
     def finish(self, job: Path, made: object) -> None:
-        write_whole(str(self._folder / job.with_suffix(self._operation.suffix).name), self._operation.finish(made).data)
+        write_whole(
+            str(self._folder / job.with_suffix(self._operation.suffix).name),
+            self._operation.finish(made).data,
+        )
 
 
 class _Network:
@@ -107,7 +112,11 @@ class _Network:
         walker, offsets = self._codec.walker, self._codec.config.offsets
         with threads(share):
             if self._encode:
-                x = torch.cat(list(contents)).to(self._codec.device).contiguous(memory_format=torch.channels_last)
+                x = (
+                    torch.cat(list(contents))
+                    .to(self._codec.device)
+                    .contiguous(memory_format=torch.channels_last)
+                )
                 y = walker.analysis(x)
                 z = _integers(walker.hyper_analysis(y) - walker.medians)
             else:
@@ -117,7 +126,9 @@ class _Network:
                 if step.segment == 0:
                     values = z
                 elif self._encode:
-                    values = _integers(y[:, offsets[step.segment - 1] : offsets[step.segment]] - step.mean)
+                    values = _integers(
+                        y[:, offsets[step.segment - 1] : offsets[step.segment]] - step.mean
+                    )
                 else:
                     values = q[:, offsets[step.segment - 1] : offsets[step.segment]]
                 return values, [True] * len(contents)
@@ -130,7 +141,13 @@ class _Network:
 
 
 def measure(
-    pictures: Sequence[Pixels], *, model: str | None, device: str, batch: int, repeats: int, processes: int
+    pictures: Sequence[Pixels],
+    *,
+    model: str | None,
+    device: str,
+    batch: int,
+    repeats: int,
+    processes: int,
 ) -> list[Measured]:
     """Both directions. Pictures are uint8 (S, S, 3), S a multiple of 16; `processes` pictures go through separate processes."""
     codec = Codec.load(model, device)
@@ -142,12 +159,24 @@ def measure(
         for place, pixels in enumerate(pictures):
             (root / "in" / f"{place:05d}.jpg").write_bytes(_jpeg(pixels))
         encode, decode = Encode(model, device), Decode(model, device)
-        tensors = [torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255 for pixels in pictures]
+        tensors = [
+            torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255 for pixels in pictures
+        ]
         found = []
-        for direction, operation, source, target in (("encode", encode, "in", "shc"), ("decode", decode, "shc", "out")):
+        for direction, operation, source, target in (
+            ("encode", encode, "in", "shc"),
+            ("decode", decode, "shc", "out"),
+        ):
             files = sorted((root / source).iterdir())
-            inputs = tensors if direction == "encode" else [_latent(codec, file.read_bytes()) for file in files]
-            stages, network = _Files(operation, root / target), _Network(codec, direction == "encode")
+            inputs = (
+                tensors
+                if direction == "encode"
+                else [_latent(codec, file.read_bytes()) for file in files]
+            )
+            stages, network = (
+                _Files(operation, root / target),
+                _Network(codec, direction == "encode"),
+            )
             _seconds(partial(_through, files[:batch], stages, pace))  # loads the model, warms up
             singles = files[:processes]
             by_files: list[float] = []
@@ -156,8 +185,19 @@ def measure(
             for turn in range(repeats):
                 by_files.append(_seconds(partial(_through, files, stages, pace)))
                 by_network.append(_seconds(partial(_through, inputs, network, pace)))
-                by_process += _processes(direction, singles[turn::repeats], root / "single", model, device, pace)
-            found.append(Measured(direction, len(files), by_files, by_network, by_process / len(singles), pace.threads))
+                by_process += _processes(
+                    direction, singles[turn::repeats], root / "single", model, device, pace
+                )
+            found.append(
+                Measured(
+                    direction,
+                    len(files),
+                    by_files,
+                    by_network,
+                    by_process / len(singles),
+                    pace.threads,
+                )
+            )
     return found
 
 
@@ -167,9 +207,18 @@ def _through(jobs: Sequence[Any], stages: Stages[Any], pace: Pace) -> None:
             raise error
 
 
-def _processes(direction: str, files: list[Path], folder: Path, model: str | None, device: str, pace: Pace) -> float:
+def _processes(
+    direction: str, files: list[Path], folder: Path, model: str | None, device: str, pace: Pace
+) -> float:
     """Seconds for files that have a process each, as many at once as there are threads."""
-    options = ["-o", str(folder) + os.sep, "--force", "--device", device, *(["--model", model] if model else [])]
+    options = [
+        "-o",
+        str(folder) + os.sep,
+        "--force",
+        "--device",
+        device,
+        *(["--model", model] if model else []),
+    ]
 
     def one(file: Path) -> None:
         command = [sys.executable, "-m", "progcodec", direction, str(file), *options]
@@ -235,19 +284,46 @@ def table(found: Sequence[Measured]) -> str:
          f"{100 * m.of_network:.0f} %", f"{1 / m.process:.2f}", f"{m.over_processes:.0f}"]
         for m in found
     ]  # fmt: skip
-    head = ["pictures a second", "files to files", "network alone", "share", "separate processes", "times as fast"]
+    head = [
+        "pictures a second",
+        "files to files",
+        "network alone",
+        "share",
+        "separate processes",
+        "times as fast",
+    ]
     return markdown(head, rows)
 
 
-@click.command(help="Throughput of folders of pictures, beside the network alone and beside separate processes.")
-@click.option("--images", "sources", multiple=True, required=True, help="Picture, folder, glob or tar; repeatable.")
+@click.command(
+    help="Throughput of folders of pictures, beside the network alone and beside separate processes."
+)
+@click.option(
+    "--images",
+    "sources",
+    multiple=True,
+    required=True,
+    help="Picture, folder, glob or tar; repeatable.",
+)
 @click.option("--model", default=None, help="Checkpoint name or path.  [default: the shipped one]")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--count", type=click.IntRange(min=1), default=500, show_default=True)
-@click.option("--size", type=click.IntRange(min=16), default=256, show_default=True, help="Pixels a side; a multiple of 16.")
+@click.option(
+    "--size",
+    type=click.IntRange(min=16),
+    default=256,
+    show_default=True,
+    help="Pixels a side; a multiple of 16.",
+)
 @click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True)
 @click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Turns.")
-@click.option("--processes", type=click.IntRange(min=1), default=8, show_default=True, help="Pictures for separate processes.")
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    default=8,
+    show_default=True,
+    help="Pictures for separate processes.",
+)
 def main(sources: tuple[str, ...], count: int, size: int, **options: Any) -> None:
     if size % 16:
         raise click.UsageError("--size must be a multiple of 16.")
@@ -255,10 +331,14 @@ def main(sources: tuple[str, ...], count: int, size: int, **options: Any) -> Non
         found = measure(crops(sources, count, size), **options)
     except ProgcodecError as error:
         raise click.ClickException(str(error)) from None
-    click.echo(f"{count} pictures of {size} x {size}, batches of {options['batch']}, {torch.get_num_threads()} threads\n")
+    click.echo(
+        f"{count} pictures of {size} x {size}, batches of {options['batch']}, {torch.get_num_threads()} threads\n"
+    )
     click.echo(table(found))
     cost = ", ".join(f"{m.core_hours:.0f} core hours to {m.direction}" for m in found)
-    click.echo(f"\nSeparate processes: computed from {min(count, options['processes'])} of them. A million pictures: {cost}.")
+    click.echo(
+        f"\nSeparate processes: computed from {min(count, options['processes'])} of them. A million pictures: {cost}."
+    )
 
 
 if __name__ == "__main__":

@@ -47,7 +47,12 @@ class Found(NamedTuple):
 
 
 def load_samples(
-    sources: Iterable[str], hierarchy: Hierarchy, *, labels: str | None = None, limit: int | None = None, seed: int = 0
+    sources: Iterable[str],
+    hierarchy: Hierarchy,
+    *,
+    labels: str | None = None,
+    limit: int | None = None,
+    seed: int = 0,
 ) -> list[Sample]:
     """The pictures of shards (.tar, .tar.gz), folders (searched to the bottom), files and globs of these.
 
@@ -63,9 +68,13 @@ def load_samples(
         for source in sources:
             own = list(_of_source(source, archives))
             if not own:
-                raise EvaluationError(f"{source}: no pictures found ({', '.join(PICTURE_SUFFIXES)})")
+                raise EvaluationError(
+                    f"{source}: no pictures found ({', '.join(PICTURE_SUFFIXES)})"
+                )
             for picture in own:  # two shards may hold different pictures under one name
-                found[f"{source}:{picture.name}" if picture.name in found else picture.name] = picture
+                found[f"{source}:{picture.name}" if picture.name in found else picture.name] = (
+                    picture
+                )
         names = sorted(found)
         if limit is not None and limit < len(names):
             names = sorted(random.Random(seed).sample(names, limit))
@@ -76,18 +85,24 @@ def load_samples(
 
 def fingerprint(samples: Iterable[Sample]) -> str:
     """Eight hex digits that change with the set of pictures or their classes."""
-    marks = sorted((sample.digest, -1 if sample.label is None else sample.label) for sample in samples)
+    marks = sorted(
+        (sample.digest, -1 if sample.label is None else sample.label) for sample in samples
+    )
     return digest(np.frombuffer(repr(marks).encode(), np.uint8))[:8]
 
 
-def _sample(picture: Found, wnids: dict[str, int], listed: Callable[[str], int | None] | None) -> Sample:
+def _sample(
+    picture: Found, wnids: dict[str, int], listed: Callable[[str], int | None] | None
+) -> Sample:
     try:
         pixels = np.array(open_image(picture.read()))
     except (ImageError, LimitError) as error:
         raise type(error)(f"{picture.name}: {error}") from None
     label = listed(picture.name) if listed else None
     if label is None:
-        label = next((wnids[part] for part in reversed(Path(picture.name).parts[:-1]) if part in wnids), None)
+        label = next(
+            (wnids[part] for part in reversed(Path(picture.name).parts[:-1]) if part in wnids), None
+        )
     return Sample(picture.name, pixels, label, digest(pixels))
 
 
@@ -128,7 +143,9 @@ def _of_source(source: str, archives: _Archives) -> Iterator[Found]:
         raise EvaluationError(f"{source}: no such file, folder or match")
     for path in paths:
         if path.is_dir():
-            files = sorted(entry for entry in path.rglob("*") if entry.is_file() and _is_picture(entry.name))
+            files = sorted(
+                entry for entry in path.rglob("*") if entry.is_file() and _is_picture(entry.name)
+            )
             yield from (Found(str(file), file.read_bytes) for file in files)
         elif path.name.lower().endswith(TAR_SUFFIXES):
             yield from archives.pictures(path)

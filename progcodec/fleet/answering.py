@@ -52,11 +52,20 @@ class Answer:
     def _stages(self) -> "Classify":
         from progcodec.fleet.classifying import Classify
 
-        return Classify(lambda name: b"", self.budgets, self._models, batch=16, max_pixels=self.max_pixels)
+        return Classify(
+            lambda name: b"", self.budgets, self._models, batch=16, max_pixels=self.max_pixels
+        )
 
     def signature(self) -> dict[str, object]:
         hierarchy = None if self.hierarchy is None else self.hierarchy.to_json()
-        options = [self.classifier, hierarchy, list(self.budgets), self.level, self.confidence, self.top]
+        options = [
+            self.classifier,
+            hierarchy,
+            list(self.budgets),
+            self.level,
+            self.confidence,
+            self.top,
+        ]
         return {"operation": "classify", "options": options}
 
     def pace(self, batch: int) -> Pace:
@@ -75,11 +84,24 @@ class Answer:
         records = []
         for budget, size, outcome in made:
             if isinstance(outcome, Exception):
-                raise outcome if budget is None else ProgcodecError(f"at {budget:,} bytes: {outcome}")
-            options: dict[str, Any] = {"level": self.level, "confidence": self.confidence, "top": self.top}
+                raise (
+                    outcome if budget is None else ProgcodecError(f"at {budget:,} bytes: {outcome}")
+                )
+            options: dict[str, Any] = {
+                "level": self.level,
+                "confidence": self.confidence,
+                "top": self.top,
+            }
             (answer,) = answers(outcome[None], self._tree, **options)
-            record = {"budget": budget, "bytes": size, "text": str(answer), "path": [_guess(guess) for guess in answer.path]}
-            records.append(record | ({"top": [_guess(guess) for guess in answer.top]} if self.top else {}))
+            record = {
+                "budget": budget,
+                "bytes": size,
+                "text": str(answer),
+                "path": [_guess(guess) for guess in answer.path],
+            }
+            records.append(
+                record | ({"top": [_guess(guess) for guess in answer.top]} if self.top else {})
+            )
         return Product(json.dumps(records, ensure_ascii=False).encode(), 0, 0)
 
     def _models(self, data: bytes) -> "tuple[Codec, Classifier]":

@@ -37,10 +37,21 @@ class Classify:
     """Stages whose jobs are names of streams; a result is a list of :class:`Classified`, one for each budget."""
 
     def __init__(
-        self, read: Callable[[str], bytes], budgets: Sequence[int | None], models: Models, batch: int, max_pixels: int
+        self,
+        read: Callable[[str], bytes],
+        budgets: Sequence[int | None],
+        models: Models,
+        batch: int,
+        max_pixels: int,
     ) -> None:
         """`read` gives the bytes of a stream; `models` finds codec and classifier, and is called by one thread at a time."""
-        self._read, self._budgets, self._models, self._batch, self._max_pixels = read, budgets, models, batch, max_pixels
+        self._read, self._budgets, self._models, self._batch, self._max_pixels = (
+            read,
+            budgets,
+            models,
+            batch,
+            max_pixels,
+        )
         self._loading = threading.Lock()
 
     def load(self, job: str) -> Loaded:
@@ -54,11 +65,16 @@ class Classify:
         return Loaded((header.fingerprint, header.width, header.height), pixels, prefixes)
 
     def run(self, contents: Sequence[list[Prefix]], share: Share) -> list[list[Classified]]:
-        streams = [prefix.data for prefixes in contents for prefix in prefixes if prefix.error is None]
+        streams = [
+            prefix.data for prefixes in contents for prefix in prefixes if prefix.error is None
+        ]
         with threads(share):
             found = iter(classify_streams(streams, self._find, self._batch, self._max_pixels))
         return [
-            [Classified(budget, len(data), error if error is not None else next(found)) for budget, data, error in prefixes]
+            [
+                Classified(budget, len(data), error if error is not None else next(found))
+                for budget, data, error in prefixes
+            ]
             for prefixes in contents
         ]
 

@@ -45,7 +45,10 @@ class Worker:
         """`checkpoint`: the content of the file that the driver's operation names; machines need not have that file."""
         self._folder = ExitStack()
         if checkpoint is not None:
-            path = Path(self._folder.enter_context(tempfile.TemporaryDirectory(prefix="progcodec-")), "model.safetensors")
+            path = Path(
+                self._folder.enter_context(tempfile.TemporaryDirectory(prefix="progcodec-")),
+                "model.safetensors",
+            )
             path.write_bytes(checkpoint)
             operation = _changed(operation, model=str(path))
         self._operation = operation
@@ -80,11 +83,16 @@ def convert_on_cluster(
 
 
 class _Driver:
-    def __init__(self, ray: Any, shards: Sequence[Shard], operation: Operation, terms: Terms) -> None:
+    def __init__(
+        self, ray: Any, shards: Sequence[Shard], operation: Operation, terms: Terms
+    ) -> None:
         self._ray = ray
         self._waiting = deque((shard, 1) for shard in shards)
         self._terms = ray.put(terms)
-        self._arguments = ray.put(_changed(operation)), ray.put(_checkpoint_of(operation))  # a copy has no model loaded
+        self._arguments = (
+            ray.put(_changed(operation)),
+            ray.put(_checkpoint_of(operation)),
+        )  # a copy has no model loaded
         machines = [machine["Resources"] for machine in ray.nodes() if machine["Alive"]]
         gpus = sum(int(machine.get("GPU", 0)) for machine in machines)
         cores = [int(machine.get("CPU", 0)) for machine in machines]
@@ -92,7 +100,9 @@ class _Driver:
         self._count = min(gpus or max(1, sum(own // cpus for own in cores)), len(shards))
         self._kind = ray.remote(Worker).options(num_cpus=cpus, num_gpus=1 if gpus else 0)
         self._starting: dict[Any, Any] = {}  # reference of ready() → actor
-        self._under_way: dict[Any, tuple[Any, Shard, int]] = {}  # reference of convert() → actor, shard, attempt
+        self._under_way: dict[
+            Any, tuple[Any, Shard, int]
+        ] = {}  # reference of convert() → actor, shard, attempt
         self._idle: list[Any] = []
         self._starts_to_lose = ATTEMPTS * self._count
 
@@ -104,16 +114,28 @@ class _Driver:
                 while self._idle and self._waiting:
                     shard, attempt = self._waiting.popleft()
                     actor = self._idle.pop()
-                    self._under_way[actor.convert.remote(shard, self._terms)] = actor, shard, attempt
+                    self._under_way[actor.convert.remote(shard, self._terms)] = (
+                        actor,
+                        shard,
+                        attempt,
+                    )
                 (reference,), _ = self._ray.wait([*self._starting, *self._under_way], num_returns=1)
                 if reference in self._starting:
                     self._take_started(reference)
                 elif (outcome := self._take_done(reference)) is not None:
                     yield outcome
             if self._idle:
-                self._ray.wait([actor.close.remote() for actor in self._idle], num_returns=len(self._idle), timeout=FAREWELL)
+                self._ray.wait(
+                    [actor.close.remote() for actor in self._idle],
+                    num_returns=len(self._idle),
+                    timeout=FAREWELL,
+                )
         finally:
-            for actor in (*self._idle, *self._starting.values(), *(actor for actor, _, _ in self._under_way.values())):
+            for actor in (
+                *self._idle,
+                *self._starting.values(),
+                *(actor for actor, _, _ in self._under_way.values()),
+            ):
                 self._ray.kill(actor)
 
     def _start_actor(self) -> None:
@@ -125,8 +147,12 @@ class _Driver:
         try:
             self._ray.get(reference)
         except self._ray.exceptions.ActorUnschedulableError as error:
-            raise ClusterError(f"no machine of the cluster can hold a worker: {_line(error)}") from error
-        except self._ray.exceptions.RayError as error:  # lost with its machine, or this package is not there
+            raise ClusterError(
+                f"no machine of the cluster can hold a worker: {_line(error)}"
+            ) from error
+        except (
+            self._ray.exceptions.RayError
+        ) as error:  # lost with its machine, or this package is not there
             self._starts_to_lose -= 1
             if self._starts_to_lose > 0:
                 self._start_actor()
@@ -154,7 +180,9 @@ class _Driver:
 
     def _again(self, shard: Shard, attempt: int, error: Exception) -> Outcome[Shard] | None:
         if attempt >= ATTEMPTS:
-            return Outcome(shard, error=ClusterError(f"failed {ATTEMPTS} times, at last: {_line(error)}"))
+            return Outcome(
+                shard, error=ClusterError(f"failed {ATTEMPTS} times, at last: {_line(error)}")
+            )
         self._waiting.appendleft((shard, attempt + 1))
         return None
 
@@ -170,12 +198,16 @@ def _connected(address: str | None) -> Any:
     try:
         import ray
     except ImportError as error:
-        raise ClusterError('Ray is not installed; pip install "progcodec[ray]" brings it') from error
+        raise ClusterError(
+            'Ray is not installed; pip install "progcodec[ray]" brings it'
+        ) from error
     if not ray.is_initialized():
         try:
             ray.init(address=address, log_to_driver=False, logging_level="warning")
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            raise ClusterError(f"no Ray cluster answers at {address or 'the default address'}: {_line(error)}") from error
+            raise ClusterError(
+                f"no Ray cluster answers at {address or 'the default address'}: {_line(error)}"
+            ) from error
     return ray
 
 

@@ -104,7 +104,9 @@ class _Group:
     places: list[int] = field(default_factory=list)
 
 
-def flow(jobs: Iterable[Job], stages: Stages[Job], pace: Pace) -> Generator[Outcome[Job], None, None]:
+def flow(
+    jobs: Iterable[Job], stages: Stages[Job], pace: Pace
+) -> Generator[Outcome[Job], None, None]:
     """An outcome for each job, in order; one that fails never stops the rest. Closing the iterator ends the work.
 
     What is no Exception (a panic of an extension module, say), and what ``jobs`` itself raises, ends it too, and is raised here.
@@ -235,7 +237,9 @@ class _Flow(Generic[Job]):
             self._writing -= 1
             self._settle(reply.subject, reply.value, reply.error)
 
-    def _take_loaded(self, place: int, loaded: Loaded | Settled | None, error: Exception | None) -> None:
+    def _take_loaded(
+        self, place: int, loaded: Loaded | Settled | None, error: Exception | None
+    ) -> None:
         if isinstance(loaded, Loaded):
             self._loaded[place] = loaded
             self._weights[place] = loaded.pixels

@@ -47,7 +47,9 @@ class Journal:
         for line in content.splitlines():
             with contextlib.suppress(ValueError, KeyError, TypeError):
                 entry = json.loads(line)
-                self._known.setdefault(entry["output"], set()).add((str(entry["made_of"]), str(entry["sha256"])))
+                self._known.setdefault(entry["output"], set()).add(
+                    (str(entry["made_of"]), str(entry["sha256"]))
+                )
         self._torn = bool(content) and not content.endswith(b"\n")
 
     def finished(self, output: str, made_of: str) -> bool:

@@ -96,7 +96,13 @@ class Encode:
 
     def signature(self) -> dict[str, object]:
         model, cut = self.codec.fingerprint.hex(), [list(part) for part in self.cut]
-        return {"operation": "encode", "model": model, "checksums": self.checksums, "quality": self.quality, "cut": cut}
+        return {
+            "operation": "encode",
+            "model": model,
+            "checksums": self.checksums,
+            "quality": self.quality,
+            "cut": cut,
+        }
 
     def pace(self, batch: int) -> Pace:
         return pace_on(self.device, batch)
@@ -153,15 +159,21 @@ class Decode:
         from progcodec.bitstream.container import parse_header
 
         header = parse_header(data, self.max_pixels)
-        return Loaded((header.fingerprint, header.width, header.height), header.width * header.height, data)
+        return Loaded(
+            (header.fingerprint, header.width, header.height), header.width * header.height, data
+        )
 
     def run(self, contents: Sequence[Any], share: Share) -> "list[Image]":
         from progcodec.api import codec_for
 
         with _LOADING:
-            codec = codec_for(contents[0], model=self.model, device=self.device, max_pixels=self.max_pixels)
+            codec = codec_for(
+                contents[0], model=self.model, device=self.device, max_pixels=self.max_pixels
+            )
         with threads(share):
-            return codec.decode_batch(contents, region=self.region, max_pixels=self.max_pixels, **dict(self.cut))
+            return codec.decode_batch(
+                contents, region=self.region, max_pixels=self.max_pixels, **dict(self.cut)
+            )
 
     def finish(self, made: "Image") -> Product:
         from progcodec.image import picture_file

@@ -21,7 +21,14 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from progcodec.errors import CheckpointError, ClassifierError, HierarchyError, ProgcodecError, ShardError, in_one_line
+from progcodec.errors import (
+    CheckpointError,
+    ClassifierError,
+    HierarchyError,
+    ProgcodecError,
+    ShardError,
+    in_one_line,
+)
 from progcodec.fleet import storage
 from progcodec.fleet.flow import Loaded, Outcome, Settled, Share, flow
 from progcodec.fleet.journal import made_of
@@ -72,7 +79,14 @@ def target_name(source: str) -> str:
     return f"{name}.tar"
 
 
-def convert(shard: Shard, operation: Operation, *, batch: int = 16, resume: bool = False, force: bool = False) -> Converted:
+def convert(
+    shard: Shard,
+    operation: Operation,
+    *,
+    batch: int = 16,
+    resume: bool = False,
+    force: bool = False,
+) -> Converted:
     """Do one shard.
 
     Raises:
@@ -87,11 +101,17 @@ def convert(shard: Shard, operation: Operation, *, batch: int = 16, resume: bool
     if there is not None:
         record = _record_of(there)
         if record is None and not force:
-            raise ShardError(f"{shard.target} exists, and is no output of this program; --force overwrites it")
+            raise ShardError(
+                f"{shard.target} exists, and is no output of this program; --force overwrites it"
+            )
         if record is not None and record["made_of"] == source and _is_unchanged(there, record):
             failures = tuple((name, why) for name, why in record["failed"])
-            return Converted(record["inputs"], record["made"], len(there), failures, finished_before=True)
-    outcomes = list(flow(_members(data, operation.suffixes), _MemberStages(operation), operation.pace(batch)))
+            return Converted(
+                record["inputs"], record["made"], len(there), failures, finished_before=True
+            )
+    outcomes = list(
+        flow(_members(data, operation.suffixes), _MemberStages(operation), operation.pace(batch))
+    )
     output, converted = _assembled(outcomes, operation, source)
     storage.write(shard.target, output)
     return converted
@@ -113,7 +133,9 @@ class _MemberStages:
         return self._operation.finish(made).data
 
 
-def _assembled(outcomes: Sequence[Outcome[Member]], operation: Operation, source: str) -> tuple[bytes, Converted]:
+def _assembled(
+    outcomes: Sequence[Outcome[Member]], operation: Operation, source: str
+) -> tuple[bytes, Converted]:
     """The output, and what to tell of it. Raises what is no input's fault."""
     kept: list[tuple[tarfile.TarInfo, bytes]] = []
     failures: list[tuple[str, str]] = []
@@ -125,7 +147,9 @@ def _assembled(outcomes: Sequence[Outcome[Member]], operation: Operation, source
         if error is not None:
             if isinstance(error, NO_FAULT_OF_AN_INPUT):
                 raise error
-            kind = "" if isinstance(error, (ProgcodecError, OSError)) else f"{type(error).__name__}: "
+            kind = (
+                "" if isinstance(error, (ProgcodecError, OSError)) else f"{type(error).__name__}: "
+            )
             failures.append((name, kind + in_one_line(error)))
             continue
         output = os.path.splitext(name)[0] + operation.suffix if member.is_input else name
@@ -135,10 +159,20 @@ def _assembled(outcomes: Sequence[Outcome[Member]], operation: Operation, source
         taken[output] = name
         made += member.is_input
         header = tarfile.TarInfo(output)
-        header.mtime, header.mode, header.size = member.header.mtime, member.header.mode, len(result)
+        header.mtime, header.mode, header.size = (
+            member.header.mtime,
+            member.header.mode,
+            len(result),
+        )
         kept.append((header, result))
     digest = _digest(Member(header, data, False) for header, data in kept)
-    record = {"made_of": source, "sha256": digest, "inputs": inputs, "made": made, "failed": failures}
+    record = {
+        "made_of": source,
+        "sha256": digest,
+        "inputs": inputs,
+        "made": made,
+        "failed": failures,
+    }
     text = json.dumps(record).encode()
     first = tarfile.TarInfo(RECORD)
     first.size = len(text)
@@ -157,7 +191,9 @@ def _members(data: bytes, suffixes: tuple[str, ...]) -> Iterator[Member]:
                 if header.isfile() and header.name != RECORD:
                     content = tar.extractfile(header).read()  # type: ignore[union-attr]
                     hidden = os.path.basename(header.name).startswith(".")
-                    yield Member(header, content, header.name.lower().endswith(suffixes) and not hidden)
+                    yield Member(
+                        header, content, header.name.lower().endswith(suffixes) and not hidden
+                    )
             # tarfile takes a cut or damaged header for the end; only a block of zeros is one.
             tar.fileobj.seek(tar.offset)
             if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):

@@ -19,7 +19,10 @@ def matching(pattern: str) -> list[str]:
     if "*" not in pattern:
         return [pattern]
     store, path = _store(pattern)
-    return [store.unstrip_protocol(name) if "://" in pattern else name for name in sorted(store.glob(path))]
+    return [
+        store.unstrip_protocol(name) if "://" in pattern else name
+        for name in sorted(store.glob(path))
+    ]
 
 
 def everywhere(name: str) -> str:
@@ -60,7 +63,10 @@ def _store(name: str) -> "tuple[AbstractFileSystem, str]":
 
     try:
         store, path = url_to_fs(name)
-    except (ImportError, ValueError) as error:  # a store without its package, or no store of that name
+    except (
+        ImportError,
+        ValueError,
+    ) as error:  # a store without its package, or no store of that name
         raise ShardError(f"{name}: {error}") from error
     return store, path
 

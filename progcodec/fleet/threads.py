@@ -23,13 +23,18 @@ class Threads:
     They are daemons: one that hangs (on a pipe that nobody writes) does not keep the program alive.
     """
 
-    def __init__(self, kind: str, count: int, replies: "SimpleQueue[Reply]", patience: float) -> None:
+    def __init__(
+        self, kind: str, count: int, replies: "SimpleQueue[Reply]", patience: float
+    ) -> None:
         """``patience``: seconds that the end waits for calls under way."""
         self._kind = kind
         self._patience = patience
         self._replies = replies
         self._calls: SimpleQueue[tuple[object, Callable[[], object]] | None] = SimpleQueue()
-        self._threads = [threading.Thread(target=self._work, name=f"progcodec-{kind}", daemon=True) for _ in range(count)]
+        self._threads = [
+            threading.Thread(target=self._work, name=f"progcodec-{kind}", daemon=True)
+            for _ in range(count)
+        ]
 
     def __enter__(self) -> Self:
         for thread in self._threads:

@@ -75,7 +75,9 @@ def _open_sibling(folder: str) -> tuple[BinaryIO, str]:
         temporary = os.path.join(folder, f"{PREFIX}{secrets.token_hex(6)}{SUFFIX}")
         file = open(temporary, "xb")  # noqa: SIM115
         if fcntl is not None:
-            with contextlib.suppress(OSError):  # Some file systems have no locks; then nothing is cleaned there either.
+            with contextlib.suppress(
+                OSError
+            ):  # Some file systems have no locks; then nothing is cleaned there either.
                 fcntl.flock(file, fcntl.LOCK_EX)
         if os.path.exists(temporary):
             return file, temporary

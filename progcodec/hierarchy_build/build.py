@@ -34,14 +34,20 @@ def build(
     for number, labels in enumerate(levels):
         first = [int(np.flatnonzero(labels == group)[0]) for group in range(sizes[number])]
         parents = [int(levels[number - 1][index]) if number else None for index in first]
-        groups.append(tuple(Cluster(name, parent) for (name, _), parent in zip(named[number], parents)))
-    leaves = tuple(Leaf(leaf.name, leaf.wnid, int(group)) for leaf, group in zip(classes, levels[-1]))
+        groups.append(
+            tuple(Cluster(name, parent) for (name, _), parent in zip(named[number], parents))
+        )
+    leaves = tuple(
+        Leaf(leaf.name, leaf.wnid, int(group)) for leaf, group in zip(classes, levels[-1])
+    )
     about: dict[str, Any] = {
         "provenance": {
             "embeddings": source,
             "method": "k-means with single moves, from the top down, on each group's centred rows in their leading "
             "directions; shares of the next level by largest remainder",
-            "names": f"best-matching WordNet ancestors; {NOTICE}" if taxonomy else "most central classes",
+            "names": f"best-matching WordNet ancestors; {NOTICE}"
+            if taxonomy
+            else "most central classes",
         },
         "seed": seed,
         "restarts": restarts,
@@ -71,6 +77,10 @@ def _quality(
         if taxonomy and similarity is not None:
             row["clusters"] |= quality.agreement(labels, similarity)
             depth, cut = quality.depth_cut(taxonomy, wnids, size)
-            row["wordnet_depth_cut"] = {"depth": depth, **quality.balance(cut), **quality.agreement(cut, similarity)}
+            row["wordnet_depth_cut"] = {
+                "depth": depth,
+                **quality.balance(cut),
+                **quality.agreement(cut, similarity),
+            }
         result.append(row)
     return {"levels": result, "stability_seeds": quality.STABILITY_SEEDS, "paper": quality.PAPER}

@@ -33,7 +33,9 @@ def unit_rows(embeddings: Floats) -> Floats:
     """(n, d) rows of length 1 in float64. Raises HierarchyError for anything that is not n finite non-zero rows."""
     rows = np.asarray(embeddings)
     if rows.ndim != 2 or rows.dtype.kind not in "fiu" or not rows.size:
-        raise HierarchyError(f"embeddings must be a table of numbers, not {rows.dtype} of shape {rows.shape}")
+        raise HierarchyError(
+            f"embeddings must be a table of numbers, not {rows.dtype} of shape {rows.shape}"
+        )
     rows = rows.astype(np.float64)
     lengths: Floats = np.linalg.norm(rows, axis=1, keepdims=True)
     if not np.isfinite(lengths).all() or not lengths.all():
@@ -42,9 +44,16 @@ def unit_rows(embeddings: Floats) -> Floats:
 
 
 def check_sizes(sizes: Sequence[int], classes: int) -> None:
-    if not sizes or sizes[0] < 1 or any(low >= high for low, high in pairwise(sizes)) or sizes[-1] > classes:
+    if (
+        not sizes
+        or sizes[0] < 1
+        or any(low >= high for low, high in pairwise(sizes))
+        or sizes[-1] > classes
+    ):
         listed = ",".join(map(str, sizes))
-        raise HierarchyError(f"sizes must grow from 1 up to at most the {classes} classes, not {listed or 'none'}")
+        raise HierarchyError(
+            f"sizes must grow from 1 up to at most the {classes} classes, not {listed or 'none'}"
+        )
 
 
 def nested(rows: Floats, sizes: Sequence[int], seed: int, restarts: int = RESTARTS) -> list[Ints]:
@@ -58,7 +67,11 @@ def nested(rows: Floats, sizes: Sequence[int], seed: int, restarts: int = RESTAR
     groups: list[Ints] = [np.arange(len(rows))]
     for size in sizes:
         parts = shares([len(group) for group in groups], size)
-        groups = [part for group, k in zip(groups, parts) for part in _split(rows, group, k, seed, restarts)]
+        groups = [
+            part
+            for group, k in zip(groups, parts)
+            for part in _split(rows, group, k, seed, restarts)
+        ]
         labels = np.empty(len(rows), dtype=np.int64)
         for number, group in enumerate(groups):
             labels[group] = number
@@ -72,7 +85,9 @@ def shares(counts: Sequence[int], total: int) -> list[int]:
     parts = [min(max(int(value), 1), count) for value, count in zip(exact, counts)]
     while sum(parts) != total:
         step = 1 if sum(parts) < total else -1
-        open_ = [i for i, count in enumerate(counts) if (parts[i] < count if step > 0 else parts[i] > 1)]
+        open_ = [
+            i for i, count in enumerate(counts) if (parts[i] < count if step > 0 else parts[i] > 1)
+        ]
         chosen = max(open_, key=lambda i: (step * (exact[i] - parts[i]), -i))
         parts[chosen] += step
     return parts
@@ -81,10 +96,16 @@ def shares(counts: Sequence[int], total: int) -> list[int]:
 def _split(rows: Floats, group: Ints, k: int, seed: int, restarts: int) -> list[Ints]:
     if k == 1:
         return [group]
-    labels = kmeans(spread(rows[group], DIRECTIONS * k), k, seed, restarts) if k < len(group) else np.arange(k)
+    labels = (
+        kmeans(spread(rows[group], DIRECTIONS * k), k, seed, restarts)
+        if k < len(group)
+        else np.arange(k)
+    )
     parts = [group[labels == label] for label in range(k)]
     parts = sorted((part for part in parts if len(part)), key=lambda part: part[0])
-    while len(parts) < k:  # equal rows (two classes of one name) leave groups empty: the largest gives one away
+    while (
+        len(parts) < k
+    ):  # equal rows (two classes of one name) leave groups empty: the largest gives one away
         largest = max(parts, key=len)
         parts = [part for part in parts if part is not largest] + [largest[:-1], largest[-1:]]
         parts.sort(key=lambda part: part[0])
@@ -102,7 +123,9 @@ def spread(rows: Floats, directions: int) -> Floats:
 
 def _unit(rows: Floats) -> Floats:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.where(lengths > 1e-9, rows / np.maximum(lengths, 1e-9), 0.0)  # rounding leaves 1e-16 of equal rows
+    return np.where(
+        lengths > 1e-9, rows / np.maximum(lengths, 1e-9), 0.0
+    )  # rounding leaves 1e-16 of equal rows
 
 
 def kmeans(rows: Floats, k: int, seed: int, restarts: int) -> Ints:
@@ -111,13 +134,20 @@ def kmeans(rows: Floats, k: int, seed: int, restarts: int) -> Ints:
         from sklearn.cluster import KMeans
         from threadpoolctl import threadpool_limits
     except ModuleNotFoundError as error:
-        raise ProgcodecError(f"building a hierarchy needs an extra: pip install 'progcodec[hierarchy]' ({error})") from error
+        raise ProgcodecError(
+            f"building a hierarchy needs an extra: pip install 'progcodec[hierarchy]' ({error})"
+        ) from error
     import warnings
 
     starts = np.random.default_rng(seed).integers(2**31, size=restarts)
     with threadpool_limits(limits=1), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # "fewer distinct clusters than asked for": dealt with above
-        runs = [KMeans(k, n_init=1, random_state=int(start), algorithm="lloyd").fit(rows) for start in starts]
+        warnings.simplefilter(
+            "ignore"
+        )  # "fewer distinct clusters than asked for": dealt with above
+        runs = [
+            KMeans(k, n_init=1, random_state=int(start), algorithm="lloyd").fit(rows)
+            for start in starts
+        ]
         runs.sort(key=lambda run: run.inertia_)  # stable: of equals the earlier start
         polished = [polish(rows, run.labels_, k) for run in runs[: math.ceil(POLISHED * restarts)]]
     return min(polished, key=lambda result: result[1])[0]
@@ -138,7 +168,9 @@ def polish(rows: Floats, labels: Ints, k: int) -> tuple[Ints, float]:
     squares = ((rows[:, None] - centres) ** 2).sum(axis=2)
     while True:
         own = squares[each, labels]
-        saved = np.where(counts[labels] > 1, own * counts[labels] / np.maximum(counts[labels] - 1, 1), -np.inf)
+        saved = np.where(
+            counts[labels] > 1, own * counts[labels] / np.maximum(counts[labels] - 1, 1), -np.inf
+        )
         cost = squares * (counts / (counts + 1))
         cost[each, labels] = np.inf
         to = cost.argmin(axis=1)

@@ -63,7 +63,11 @@ def names(
     `levels` are group numbers of each class, coarsest first, `rows` the unit embeddings. With a taxonomy every class
     must have a WordNet id.
     """
-    words, table = _vocabulary(classes, taxonomy) if taxonomy else ([], np.zeros((0, len(classes)), dtype=bool))
+    words, table = (
+        _vocabulary(classes, taxonomy)
+        if taxonomy
+        else ([], np.zeros((0, len(classes)), dtype=bool))
+    )
     above: Ints = np.zeros(len(classes), dtype=np.int64)
     taken: set[str] = set()
     named: list[list[tuple[str, float]]] = []
@@ -72,11 +76,15 @@ def names(
         for group in range(labels.max() + 1):
             inside = labels == group
             scope = above == above[np.flatnonzero(inside)[0]]
-            matches = _matches(inside, scope, words, table, int(number > 0)) + _central(inside, rows, classes)
+            matches = _matches(inside, scope, words, table, int(number > 0)) + _central(
+                inside, rows, classes
+            )
             wanted += [(-match.score, group, match.name) for match in matches]
         level: dict[int, tuple[str, float]] = {}
         for score, group, name in sorted(wanted):
-            key = name.casefold().removesuffix(LIKE)  # "hound" and "hound or the like" would not tell apart
+            key = name.casefold().removesuffix(
+                LIKE
+            )  # "hound" and "hound or the like" would not tell apart
             if group not in level and key not in taken:
                 level[group] = name, max(-score, 0.0)
                 taken.add(key)
@@ -103,7 +111,9 @@ def _vocabulary(classes: Sequence[Leaf], taxonomy: Taxonomy) -> tuple[list[str],
     return list(held), np.array(list(held.values()))
 
 
-def _matches(inside: Flags, scope: Flags, words: list[str], table: Flags, lower: int) -> list[Match]:
+def _matches(
+    inside: Flags, scope: Flags, words: list[str], table: Flags, lower: int
+) -> list[Match]:
     """Single words and, where they do clearly better, two or three; those that match at all.
 
     `scope` holds the parent's classes; `lower` is 0 at the first level, 1 below.
@@ -127,7 +137,9 @@ def _matches(inside: Flags, scope: Flags, words: list[str], table: Flags, lower:
         for chosen in combinations(parts, count):
             if apart.issuperset(combinations(chosen, 2)):
                 some = list(chosen)
-                score = float(_measure(hits[some].sum(), held[some].sum(), size)) - PART_GAIN * (count - 1)
+                score = float(_measure(hits[some].sum(), held[some].sum(), size)) - PART_GAIN * (
+                    count - 1
+                )
                 if all(score > best.get(fewer, -1.0) for fewer in combinations(chosen, count - 1)):
                     best[chosen] = score
     found = []
@@ -154,7 +166,9 @@ def _central(inside: Flags, rows: Floats, classes: Sequence[Leaf]) -> list[Match
     """Names from the classes nearest to the middle of the group, with scores below 0 that order them."""
     members = np.flatnonzero(inside)
     near = rows[members] @ rows[members].mean(axis=0)
-    order = list(dict.fromkeys(_bare(classes[members[i]].name) for i in np.lexsort((members, -near))))
+    order = list(
+        dict.fromkeys(_bare(classes[members[i]].name) for i in np.lexsort((members, -near)))
+    )
     singles = [_spoken([name], 1 / len(order)) for name in order]
     pairs = [_spoken(pair, 2 / len(order)) for pair in combinations(order[:PAIRED], 2)]
     found = [*singles, *pairs, *(f"{name} group" for name in order)]

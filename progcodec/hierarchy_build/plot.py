@@ -6,7 +6,18 @@ import textwrap
 from progcodec.errors import ProgcodecError
 from progcodec.hierarchy import Hierarchy, Node
 
-COLOURS = ("#4e79a7", "#59a14f", "#b07aa1", "#9c755f", "#c8702a", "#3f8f8b", "#a08a1c", "#6b6b6b", "#c8102e", "#7a5fc0")
+COLOURS = (
+    "#4e79a7",
+    "#59a14f",
+    "#b07aa1",
+    "#9c755f",
+    "#c8702a",
+    "#3f8f8b",
+    "#a08a1c",
+    "#6b6b6b",
+    "#c8102e",
+    "#7a5fc0",
+)
 COLUMN = 3.4
 """Inches a level."""
 WRAP = 28
@@ -21,7 +32,9 @@ def plot(hierarchy: Hierarchy) -> bytes:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ProgcodecError(f"plots need an extra: pip install 'progcodec[hierarchy]' ({error})") from error
+        raise ProgcodecError(
+            f"plots need an extra: pip install 'progcodec[hierarchy]' ({error})"
+        ) from error
 
     last = len(hierarchy.levels) - 1
     place: dict[Node, float] = {}
@@ -54,18 +67,27 @@ def plot(hierarchy: Hierarchy) -> bytes:
         x = COLUMN * node.level
         weight = "bold" if node.level < last else "normal"
         label = f"{hierarchy.name(node)} ({len(members)})"
-        lines = textwrap.wrap(label, WRAP) if node.level < last else [label]  # a last group has one line of height
+        lines = (
+            textwrap.wrap(label, WRAP) if node.level < last else [label]
+        )  # a last group has one line of height
         text = axes.text(x + 0.08, y, "\n".join(lines), color=colour, weight=weight)
         text.set(fontsize=9 if node.level == last else 11, va="center", parse_math=False)
         if node.level < last:
             start = x + 0.17 + 0.092 * max(map(len, lines))
             bend, end = x + COLUMN - 0.35, x + COLUMN
             for child in hierarchy.children(node):
-                axes.plot([min(start, bend), bend, bend, end], [y, y, place[child], place[child]], color=colour, lw=0.7)
+                axes.plot(
+                    [min(start, bend), bend, bend, end],
+                    [y, y, place[child], place[child]],
+                    color=colour,
+                    lw=0.7,
+                )
         else:
             names = ", ".join(hierarchy.classes[member].name for member in members)
             short = names if len(names) <= EXAMPLES else names[:EXAMPLES].rpartition(",")[0] + " …"
-            axes.text(x + COLUMN, y, short, fontsize=7.5, color="#555555", va="center", parse_math=False)
+            axes.text(
+                x + COLUMN, y, short, fontsize=7.5, color="#555555", va="center", parse_math=False
+            )
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
     return file.getvalue()

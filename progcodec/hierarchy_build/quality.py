@@ -37,7 +37,9 @@ def agreement(labels: Ints, similarity: Floats) -> dict[str, float | None]:
     same = labels[:, None] == labels[None]
     pairs = ~np.eye(len(labels), dtype=bool)
     values = {"intra": similarity[same & pairs], "inter": similarity[~same]}
-    return {name: round(float(part.mean()), 4) if part.size else None for name, part in values.items()}
+    return {
+        name: round(float(part.mean()), 4) if part.size else None for name, part in values.items()
+    }
 
 
 def depth_cut(taxonomy: Taxonomy, wnids: Sequence[str], size: int) -> tuple[int, Ints]:
@@ -63,33 +65,58 @@ def stability(
     """
     from sklearn.metrics import adjusted_rand_score
 
-    runs = [levels, *(nested(rows, sizes, other, restarts) for other in range(seed + 1, seed + STABILITY_SEEDS))]
+    runs = [
+        levels,
+        *(
+            nested(rows, sizes, other, restarts)
+            for other in range(seed + 1, seed + STABILITY_SEEDS)
+        ),
+    ]
     found: list[dict[str, float]] = []
     for level in range(len(sizes)):
         values = [adjusted_rand_score(one[level], two[level]) for one, two in combinations(runs, 2)]
-        found.append({"mean": round(float(np.mean(values)), 4), "least": round(float(np.min(values)), 4)})
+        found.append(
+            {"mean": round(float(np.mean(values)), 4), "least": round(float(np.min(values)), 4)}
+        )
     return found
 
 
 def table(quality: dict[str, Any]) -> list[str]:
     """The stored numbers as lines to read."""
+
     def number(value: float | None) -> str:
         return f"{value:6.3f}" if value is not None else "     –"
 
-    lines = [f"{'':<26}{'groups':>6}  {'largest':>7}  {'entropy':>12}  {'intra':>6}  {'inter':>6}  {'ARI':>6}"]
+    lines = [
+        f"{'':<26}{'groups':>6}  {'largest':>7}  {'entropy':>12}  {'intra':>6}  {'inter':>6}  {'ARI':>6}"
+    ]
     for row in quality["levels"]:
-        for key, label in (("clusters", f"this, K={row['size']}"), ("wordnet_depth_cut", "WordNet depth cut")):
+        for key, label in (
+            ("clusters", f"this, K={row['size']}"),
+            ("wordnet_depth_cut", "WordNet depth cut"),
+        ):
             if (part := row.get(key)) is None:
                 continue
             entropy = f"{part['entropy_bits']:.2f} of {part['entropy_max_bits']:.2f}"
             wup = "  ".join(number(part.get(name)) for name in ("intra", "inter"))
             rand = number(row["stability"]["mean"]) if key == "clusters" else ""
             share = f"{part['largest_share']:.1%}"
-            lines.append(f"{label:<26}{part['groups']:>6}  {share:>7}  {entropy:>12}  {wup}  {rand}".rstrip())
-    for key, label in (("clip", "paper, CLIP K=10"), ("wordnet_depth_cut", "paper, WordNet depth cut")):
+            lines.append(
+                f"{label:<26}{part['groups']:>6}  {share:>7}  {entropy:>12}  {wup}  {rand}".rstrip()
+            )
+    for key, label in (
+        ("clip", "paper, CLIP K=10"),
+        ("wordnet_depth_cut", "paper, WordNet depth cut"),
+    ):
         part = quality["paper"][key]
-        lines.append(f"{label:<26}{'':>6}  {'':>7}  {'':>12}  {number(part['intra'])}  {number(part['inter'])}")
-    lines.append("intra, inter: mean Wu-Palmer similarity of two classes in one group, in two groups")
+        lines.append(
+            f"{label:<26}{'':>6}  {'':>7}  {'':>12}  {number(part['intra'])}  {number(part['inter'])}"
+        )
+    lines.append(
+        "intra, inter: mean Wu-Palmer similarity of two classes in one group, in two groups"
+    )
     seeds = quality["stability_seeds"]
-    lines.append(f"ARI: adjusted Rand index between {seeds} seeds, mean of all pairs (1: always the same groups)")
+    lines.append(
+        f"ARI: adjusted Rand index between {seeds} seeds, mean of all pairs (1: always the same groups)"
+    )
     return lines

@@ -19,7 +19,11 @@ def read_classes(path: str | Path) -> list[Leaf]:
     """Classes of a CSV file without a heading: ``name`` or ``name,wnid`` a line; ids for all of them or for none."""
     try:
         with open(path, encoding="utf-8", newline="") as file:
-            rows = [[cell.strip() for cell in row] for row in csv.reader(file) if any(cell.strip() for cell in row)]
+            rows = [
+                [cell.strip() for cell in row]
+                for row in csv.reader(file)
+                if any(cell.strip() for cell in row)
+            ]
     except (UnicodeDecodeError, csv.Error) as error:
         raise HierarchyError(f"{path} is no list of classes: {error}") from error
     for row in rows:
@@ -45,7 +49,9 @@ def read_embeddings(path: str | Path, classes: int) -> Floats:
     return rows
 
 
-def clip_embeddings(names: Sequence[str], model: str, pretrained: str | None, templates: Sequence[str]) -> Floats:
+def clip_embeddings(
+    names: Sequence[str], model: str, pretrained: str | None, templates: Sequence[str]
+) -> Floats:
     """(names, d) unit rows: the mean over the templates of CLIP's text embeddings, through open_clip, on the CPU.
 
     `pretrained` is one of open_clip's tags, which it downloads, or a file; None leaves the weights random.
@@ -57,12 +63,18 @@ def clip_embeddings(names: Sequence[str], model: str, pretrained: str | None, te
         import open_clip
         import torch
     except ModuleNotFoundError as error:
-        raise ProgcodecError(f"--clip needs an extra: pip install 'progcodec[hierarchy]' ({error})") from error
+        raise ProgcodecError(
+            f"--clip needs an extra: pip install 'progcodec[hierarchy]' ({error})"
+        ) from error
     try:
         network = open_clip.create_model(model, pretrained=pretrained).eval()
         tokenizer = open_clip.get_tokenizer(model)
-    except Exception as error:  # open_clip and its download clients raise a dozen classes without a common base
-        raise HierarchyError(f"cannot load CLIP {model} ({pretrained}): {str(error).splitlines()[0]}") from error
+    except (
+        Exception
+    ) as error:  # open_clip and its download clients raise a dozen classes without a common base
+        raise HierarchyError(
+            f"cannot load CLIP {model} ({pretrained}): {str(error).splitlines()[0]}"
+        ) from error
     total: Any = 0
     with torch.inference_mode():
         for template in templates:

@@ -53,7 +53,9 @@ AVOIDED = frozenset(
     attachment|sandglass|connection|kit|scarabaeid beetle|lamellicorn beetle|hunting dog
     domestic animal|covering|device|component part|angiosperm|feed|outfit|vaulted|dip|telecommunication system
     correctional institution|free weight|component|constituent|floor cover|watchdog|watch dog|guard dog|household appliance
-    """.replace("\n", "|").replace("    ", "").split("|")
+    """.replace("\n", "|")
+    .replace("    ", "")
+    .split("|")
 )
 """Lemmas that are no everyday answer: too abstract, too scientific, or misleading outside of WordNet."""
 EVERYDAY = {

@@ -55,11 +55,17 @@ class Checkpoint:
 
     def save(self, path: str | Path) -> None:
         """Writes the file whole or not at all (through a sibling)."""
-        metadata = {**self.metadata, "format": FORMAT, "config": json.dumps(self.config.to_dict(), sort_keys=True)}
+        metadata = {
+            **self.metadata,
+            "format": FORMAT,
+            "config": json.dumps(self.config.to_dict(), sort_keys=True),
+        }
         metadata["fingerprint"] = self.fingerprint.hex()
         sibling = Path(f"{path}.{os.getpid()}.tmp")
         try:
-            sibling.write_bytes(save({name: tensor.contiguous() for name, tensor in self.tensors.items()}, metadata))
+            sibling.write_bytes(
+                save({name: tensor.contiguous() for name, tensor in self.tensors.items()}, metadata)
+            )
             os.replace(sibling, path)
         finally:
             sibling.unlink(missing_ok=True)
@@ -73,11 +79,15 @@ class Checkpoint:
         try:
             config = ModelConfig.from_dict(json.loads(metadata["config"]))
         except (KeyError, TypeError, ValueError, RecursionError) as error:
-            raise CheckpointError(f"{path}: unusable config in the checkpoint ({one_line(error)})") from None
+            raise CheckpointError(
+                f"{path}: unusable config in the checkpoint ({one_line(error)})"
+            ) from None
         keep = {k: v for k, v in metadata.items() if k not in ("format", "config", "fingerprint")}
         checkpoint = cls(config, tensors, keep)
         if checkpoint.fingerprint.hex() != metadata.get("fingerprint"):
-            raise CheckpointError(f"{path}: damaged checkpoint (its fingerprint does not match its content)")
+            raise CheckpointError(
+                f"{path}: damaged checkpoint (its fingerprint does not match its content)"
+            )
         checkpoint._check(path)
         return checkpoint
 
@@ -108,24 +118,32 @@ class Checkpoint:
                 if isinstance(module, FrozenConv):
                     module.check()
         except (RuntimeError, ValueError) as error:
-            raise CheckpointError(f"the checkpoint's tensors do not fit its config: {one_line(error)}") from None
+            raise CheckpointError(
+                f"the checkpoint's tensors do not fit its config: {one_line(error)}"
+            ) from None
         return model.eval().requires_grad_(False)
 
 
 def _repeated(config: ModelConfig) -> int:
     """Blocks of both transforms together."""
-    return 2 * (sum(config.swin_depths) if config.family == "tic" else config.depth + config.inner_depth)
+    return 2 * (
+        sum(config.swin_depths) if config.family == "tic" else config.depth + config.inner_depth
+    )
 
 
 def _read(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     try:
         with safe_open(str(path), framework="pt") as file:
-            # Copied, as they are mapped from the file: who overwrites it would change the tables of a running codec.
-            return dict(file.metadata() or {}), {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+            names = file.keys()
+            # Copied, as they are mapped from the file: who overwrites it would change the tables of a
+            # running codec.
+            return dict(file.metadata() or {}), {n: file.get_tensor(n).clone() for n in names}
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such checkpoint") from None
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: cannot be read as a checkpoint ({one_line(error)})") from None
+        raise CheckpointError(
+            f"{path}: cannot be read as a checkpoint ({one_line(error)})"
+        ) from None
 
 
 def freeze(model: Model) -> dict[str, Tensor]:
@@ -183,4 +201,6 @@ def find(name_or_path: str | Path | None = None, fingerprint: bytes | None = Non
         if shipped.name == name:
             return shipped.path
     names = ", ".join(shipped.name for shipped in available()) or "none"
-    raise CheckpointError(f"{name}: no shipped checkpoint of that name (there is: {names}) and no .safetensors file")
+    raise CheckpointError(
+        f"{name}: no shipped checkpoint of that name (there is: {names}) and no .safetensors file"
+    )

@@ -35,7 +35,9 @@ def check_fit(make: Callable[[], nn.Module], blocks: int, tensors: Mapping[str, 
     for name, shape in wanted.items():
         tensor = tensors[name]
         if tensor.shape != shape.shape:
-            raise ValueError(f"{name} has the shape {tuple(tensor.shape)} in place of {tuple(shape.shape)}")
+            raise ValueError(
+                f"{name} has the shape {tuple(tensor.shape)} in place of {tuple(shape.shape)}"
+            )
         if shape.is_floating_point():
             if tensor.dtype not in FLOATS:
                 raise ValueError(f"{name} is {tensor.dtype}, no floats")

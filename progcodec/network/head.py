@@ -98,7 +98,9 @@ class LatentHead(nn.Module):
         nn.init.orthogonal_(self.enter.weight)
         nn.init.orthogonal_(self.down.weight)
         nn.init.zeros_(self.bits.weight)
-        if not self.leave.weight.is_meta:  # for numbers without storage torch would load its compiler, which takes 1.6 s
+        if (
+            not self.leave.weight.is_meta
+        ):  # for numbers without storage torch would load its compiler, which takes 1.6 s
             nn.init.normal_(self.leave.weight, std=0.01)
         nn.init.zeros_(self.leave.bias)
 

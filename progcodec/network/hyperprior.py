@@ -77,13 +77,18 @@ class MeanPath(nn.Module):
         self.offsets = config.offsets
         self.spread = nn.Parameter(torch.ones(channels))
         self.hyper_synthesis = nn.Sequential(
-            nn.Conv2d(config.hyper_channels, 4 * width, 3, padding=1), nn.PixelShuffle(2), Block(width), Up(width, width)
+            nn.Conv2d(config.hyper_channels, 4 * width, 3, padding=1),
+            nn.PixelShuffle(2),
+            Block(width),
+            Up(width, width),
         )
         self.context = nn.Sequential(Pointwise(channels, width), Block(width))
         self.parameters_in = nn.Sequential(Pointwise(2 * width, width), Block(width), Block(width))
         self.parameters_out = Pointwise(width, channels, gain=0.1)
         self.delta = nn.ModuleList(
-            DeltaMean(width, self.offsets[k], count, config.delta) for k, count in enumerate(config.blocks) if k > 0
+            DeltaMean(width, self.offsets[k], count, config.delta)
+            for k, count in enumerate(config.blocks)
+            if k > 0
         )
 
     def prior(self, z_hat: Tensor, height: int, width: int) -> Tensor:
@@ -105,7 +110,9 @@ class MeanPath(nn.Module):
             masked[:, :start] = prefix
         features = self.parameters_in(torch.cat((prior, self.context(masked)), 1))
         mean = F.conv2d(
-            features, self.parameters_out.weight[start:end, :, None, None], self.parameters_out.bias[start:end]
+            features,
+            self.parameters_out.weight[start:end, :, None, None],
+            self.parameters_out.bias[start:end],
         )
         if prefix is not None:
             mean = mean + self.delta[block - 1](features, prefix)

@@ -26,7 +26,9 @@ MAGNITUDE_STEPS = 16
 def check_quality(quality: int) -> int:
     """The quality itself. Raises ValueError unless it is an integer in −7..7."""
     if type(quality) is not int or abs(quality) > QUALITY_MAX:
-        raise ValueError(f"quality must be an integer from {-QUALITY_MAX} to {QUALITY_MAX}, not {quality!r}")
+        raise ValueError(
+            f"quality must be an integer from {-QUALITY_MAX} to {QUALITY_MAX}, not {quality!r}"
+        )
     return quality
 
 
@@ -34,7 +36,9 @@ def check_quality(quality: int) -> int:
 def step_numerator(quality: int) -> int:
     """S: the step in units of 2^-16, rounded down."""
     exponent = QUALITY_INDEXES * abs(check_quality(quality))
-    above, below = (number**exponent for number in (SCALE_RATIO if quality < 0 else SCALE_RATIO[::-1]))
+    above, below = (
+        number**exponent for number in (SCALE_RATIO if quality < 0 else SCALE_RATIO[::-1])
+    )
     roots = SCALE_COUNT - 1
     numerator = 0
     for bit in reversed(range(STEP_BITS + 8)):  # the largest S with (S / 2^16)^63 ≤ above / below
@@ -57,4 +61,6 @@ def magnitude_table(quality: int) -> tuple[int, ...]:
     """
     one, step = 1 << STEP_BITS, step_numerator(quality)
     unit = (one**MAGNITUDE_STEPS).bit_length()
-    return tuple(((one + n * step) ** MAGNITUDE_STEPS).bit_length() - unit for n in range(Q_MAX + 1))
+    return tuple(
+        ((one + n * step) ** MAGNITUDE_STEPS).bit_length() - unit for n in range(Q_MAX + 1)
+    )

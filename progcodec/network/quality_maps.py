@@ -15,7 +15,15 @@ from functools import cache
 import numpy as np
 
 from progcodec.arrays import Array, Floats
-from progcodec.config import Q_MAX, QUALITY_INDEXES, QUALITY_MAX, SCALE_COUNT, SCALE_MAX, SCALE_MIN, TABLE_BITS
+from progcodec.config import (
+    Q_MAX,
+    QUALITY_INDEXES,
+    QUALITY_MAX,
+    SCALE_COUNT,
+    SCALE_MAX,
+    SCALE_MIN,
+    TABLE_BITS,
+)
 from progcodec.network.quality import step_size
 
 # fmt: off
@@ -59,11 +67,16 @@ def generate(step: float) -> list[int]:
     """A row of the maps for a quantisation step, by floats: for whoever wants to see where they come from."""
     fine = np.arange(-16 * 16, 16 * SCALE_COUNT) / 16
     fine_bits, bits = _gaussian_bits(fine), _gaussian_bits(np.arange(SCALE_COUNT))
-    widths = SCALE_MIN * (SCALE_MAX / SCALE_MIN) ** (np.arange(-100, 4 * SCALE_COUNT) / 4 / (SCALE_COUNT - 1))
+    widths = SCALE_MIN * (SCALE_MAX / SCALE_MIN) ** (
+        np.arange(-100, 4 * SCALE_COUNT) / 4 / (SCALE_COUNT - 1)
+    )
     fitted = fine[np.argmin(_laplacian(widths, 1.0) @ fine_bits.T, axis=1)]
     fitted, first = np.unique(fitted, return_index=True)
     own = np.exp(np.interp(np.arange(SCALE_COUNT), fitted, np.log(widths[first])))
-    return [int(index) for index in np.maximum.accumulate(np.argmin(_laplacian(own, step) @ bits.T, axis=1))]
+    return [
+        int(index)
+        for index in np.maximum.accumulate(np.argmin(_laplacian(own, step) @ bits.T, axis=1))
+    ]
 
 
 def _gaussian_bits(indexes: Array) -> Floats:
@@ -76,7 +89,10 @@ def _gaussian_bits(indexes: Array) -> Floats:
 
 def _laplacian(sigma: Floats, step: float) -> Floats:
     """Probabilities of |q| = 0..127, both signs together, for Laplacians of standard deviation ``sigma``: (n, 128)."""
-    tails = np.exp(-np.maximum(np.arange(Q_MAX + 1) - 0.5, 0) * step * math.sqrt(2) / sigma[:, None]) / 2
+    tails = (
+        np.exp(-np.maximum(np.arange(Q_MAX + 1) - 0.5, 0) * step * math.sqrt(2) / sigma[:, None])
+        / 2
+    )
     return _bins(tails) * np.where(np.arange(Q_MAX + 1) == 0, 1, 2)
 
 

@@ -84,11 +84,17 @@ def integer_layer(
     """
     n, _, height, width = x.shape
     if not x.dtype == weight.dtype == bias.dtype or x.dtype not in (torch.float32, torch.float64):
-        raise TypeError(f"the scale path runs in one of float32 and float64, not {x.dtype} and {weight.dtype}")
-    columns = F.unfold(x, kernel, padding=kernel // 2) if kernel > 1 else x.reshape(n, x.shape[1], -1)
+        raise TypeError(
+            f"the scale path runs in one of float32 and float64, not {x.dtype} and {weight.dtype}"
+        )
+    columns = (
+        F.unfold(x, kernel, padding=kernel // 2) if kernel > 1 else x.reshape(n, x.shape[1], -1)
+    )
     with torch.autocast(x.device.type, enabled=False):
         accumulator = weight @ columns + bias[:, None]
-    hard = torch.floor((accumulator.detach().double() * multiplier[:, None] + 2.0 ** (SHIFT - 1)) * 2.0**-SHIFT)
+    hard = torch.floor(
+        (accumulator.detach().double() * multiplier[:, None] + 2.0 ** (SHIFT - 1)) * 2.0**-SHIFT
+    )
     if torch.is_grad_enabled() and accumulator.requires_grad:
         soft = accumulator * (multiplier[:, None] * 2.0**-SHIFT).to(accumulator.dtype)
         result = straight_through(soft, hard.to(x.dtype)).clamp(low, high)
@@ -106,7 +112,12 @@ class IntegerConv(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, unit: int = ACTIVATION_STEPS, signed: bool = False
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        unit: int = ACTIVATION_STEPS,
+        signed: bool = False,
     ) -> None:
         super().__init__()
         self.kernel, self.unit = kernel, unit
@@ -120,12 +131,18 @@ class IntegerConv(nn.Module):
         """(weight, bias, multiplier) as integers in floating-point tensors, with straight-through gradients."""
         magnitudes = self.weight.detach().abs()
         scale = torch.maximum(magnitudes.amax(1) / WEIGHT_MAX, magnitudes.sum(1) / WEIGHT_SUM_MAX)
-        scale = torch.maximum(scale, self.bias.detach().abs() * (self.unit / BIAS_MAX)).clamp_min(1e-6)
+        scale = torch.maximum(scale, self.bias.detach().abs() * (self.unit / BIAS_MAX)).clamp_min(
+            1e-6
+        )
         weight = self.weight / scale[:, None]
         weight = straight_through(weight, weight.detach().round().clamp(-WEIGHT_MAX, WEIGHT_MAX))
         bias = self.bias * (self.unit / scale)
         bias = straight_through(bias, bias.detach().round().clamp(-BIAS_MAX, BIAS_MAX))
-        multiplier = (scale.double() * (2.0**SHIFT * ACTIVATION_STEPS / self.unit)).round().clamp(1, 2**SHIFT)
+        multiplier = (
+            (scale.double() * (2.0**SHIFT * ACTIVATION_STEPS / self.unit))
+            .round()
+            .clamp(1, 2**SHIFT)
+        )
         return weight, bias, multiplier
 
     def forward(self, x: Tensor, outputs: slice = ALL) -> Tensor:
@@ -142,12 +159,19 @@ class FrozenConv(nn.Module):
     multiplier: Tensor
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, unit: int = ACTIVATION_STEPS, signed: bool = False
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        unit: int = ACTIVATION_STEPS,
+        signed: bool = False,
     ) -> None:
         super().__init__()
         self.kernel = kernel
         self.low, self.high = INDEX_RANGE if signed else (0, ACTIVATION_MAX)
-        self.register_buffer("weight", torch.zeros(outputs, inputs * kernel * kernel, dtype=torch.int8))
+        self.register_buffer(
+            "weight", torch.zeros(outputs, inputs * kernel * kernel, dtype=torch.int8)
+        )
         self.register_buffer("bias", torch.zeros(outputs, dtype=torch.int32))
         self.register_buffer("multiplier", torch.zeros(outputs, dtype=torch.int32))
         self._exact: tuple[Tensor, ...] | None = None
@@ -179,13 +203,17 @@ class ScalePath(nn.Module):
         width = config.scale_width
         self.offsets = config.offsets
         self.up = nn.ModuleList(
-            (conv(config.hyper_channels, 4 * width, 3, unit=1), conv(width, 4 * width, 3)),
+            (conv(config.hyper_channels, 4 * width, 3, unit=1), conv(width, 4 * width, 3))
         )
         self.body = conv(width, width, 3)
         self.base = conv(width, config.latent_channels, 1, signed=True)
         self.delta = nn.ModuleList(
             nn.ModuleList(
-                (conv(width + self.offsets[k], width, 1), conv(width, width, 3), conv(width, count, 1, signed=True))
+                (
+                    conv(width + self.offsets[k], width, 1),
+                    conv(width, width, 3),
+                    conv(width, count, 1, signed=True),
+                )
             )
             for k, count in enumerate(config.blocks)
             if k > 0 and config.delta
@@ -197,7 +225,9 @@ class ScalePath(nn.Module):
             z = F.pixel_shuffle(layer(z), 2)
         return self.body(z[:, :, :height, :width])
 
-    def index(self, block: int, features: Tensor, earlier: Tensor | None, qualities: Sequence[int] = ()) -> Tensor:
+    def index(
+        self, block: int, features: Tensor, earlier: Tensor | None, qualities: Sequence[int] = ()
+    ) -> Tensor:
         """σ-index of block ``block``, integers in 0..63, (N, blocks[block], h, w).
 
         Args:
@@ -225,7 +255,10 @@ class ScalePath(nn.Module):
 
 def _moved(indexes: Tensor, qualities: Sequence[int]) -> Tensor:
     """σ-indexes of a batch as each stream's quality moves them."""
-    maps = [torch.tensor(index_map(quality), dtype=indexes.dtype, device=indexes.device) for quality in qualities]
+    maps = [
+        torch.tensor(index_map(quality), dtype=indexes.dtype, device=indexes.device)
+        for quality in qualities
+    ]
     return torch.stack([own[index.long()] for own, index in zip(maps, indexes, strict=True)])
 
 
@@ -233,7 +266,9 @@ def _loudness(q: Tensor, qualities: Sequence[int]) -> Tensor:
     """:func:`magnitude` of a batch, each stream at its own quality."""
     if not any(qualities):
         return magnitude(q)
-    return torch.cat([magnitude(own, quality) for own, quality in zip(q.split(1), qualities, strict=True)])
+    return torch.cat(
+        [magnitude(own, quality) for own, quality in zip(q.split(1), qualities, strict=True)]
+    )
 
 
 def scale_of(index: Tensor) -> Tensor:

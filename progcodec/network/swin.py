@@ -50,28 +50,41 @@ class WindowAttention(nn.Module):
             nn.init.orthogonal_(weight)
         _start_silent(self.qkv.bias, self.project.weight, self.project.bias)
         places = torch.arange(window)
-        self.register_buffer("offset", places[:, None] - places[None, :] + window - 1, persistent=False)
+        self.register_buffer(
+            "offset", places[:, None] - places[None, :] + window - 1, persistent=False
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, H, W, C) to the same shape; any H and W."""
         n, height, width, channels = x.shape
         rows, columns = (-(-(self.before + side) // self.window) for side in (height, width))
-        edges = [(self.before, count * self.window - self.before - side) for count, side in ((rows, height), (columns, width))]
+        edges = [
+            (self.before, count * self.window - self.before - side)
+            for count, side in ((rows, height), (columns, width))
+        ]
         padding = (0, 0, *edges[1], *edges[0])
         parts = self._windows(F.pad(self.qkv(x), padding), rows, columns)
         q, k, v = parts.unflatten(2, (3, self.heads, channels // self.heads)).permute(2, 0, 3, 1, 4)
         bias, mask = self._bias(), None
         if any(map(any, edges)):
             there = F.pad(x.new_zeros(1, height, width, 1), padding, value=-torch.inf)
-            mask = self._windows(there, rows, columns).mT[:, None].repeat(n, 1, 1, 1)  # a row for each window
+            mask = (
+                self._windows(there, rows, columns).mT[:, None].repeat(n, 1, 1, 1)
+            )  # a row for each window
         attended = []
         for first in range(0, len(q), WINDOWS_AT_ONCE):
             some = slice(first, first + WINDOWS_AT_ONCE)
             added = bias[None] if mask is None else bias + mask[some]
             attended.append(F.scaled_dot_product_attention(q[some], k[some], v[some], added))
-        y = torch.cat(attended).transpose(1, 2).reshape(n, rows, columns, self.window, self.window, channels)
+        y = (
+            torch.cat(attended)
+            .transpose(1, 2)
+            .reshape(n, rows, columns, self.window, self.window, channels)
+        )
         y = y.transpose(2, 3).reshape(n, rows * self.window, columns * self.window, channels)
-        return self.project(y[:, self.before : self.before + height, self.before : self.before + width])
+        return self.project(
+            y[:, self.before : self.before + height, self.before : self.before + width]
+        )
 
     def _windows(self, x: Tensor, rows: int, columns: int) -> Tensor:
         """(N, rows·window, columns·window, C) to (N·rows·columns, window², C)."""
@@ -89,14 +102,18 @@ class WindowAttention(nn.Module):
 class SwinBlock(nn.Module):
     """Window attention, then two layers at each position; both residual. (N, H, W, C) to the same shape."""
 
-    def __init__(self, channels: int, heads: int, window: int, shift: int, expansion: int = 4) -> None:
+    def __init__(
+        self, channels: int, heads: int, window: int, shift: int, expansion: int = 4
+    ) -> None:
         super().__init__()
         self.norm1, self.norm2 = SpreadNorm(channels), SpreadNorm(channels)
         self.attention = WindowAttention(channels, heads, window, shift)
         self.expand = nn.Linear(channels, expansion * channels)
         self.project = nn.Linear(expansion * channels, channels)
         nn.init.orthogonal_(self.expand.weight, 1.5)
-        _start_silent(self.expand.bias, self.project.weight, self.project.bias)  # starts as the identity
+        _start_silent(
+            self.expand.bias, self.project.weight, self.project.bias
+        )  # starts as the identity
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attention(self.norm1(x))
@@ -112,7 +129,9 @@ class SwinStage(nn.Module):
     def __init__(self, channels: int, depth: int, heads: int, window: int) -> None:
         super().__init__()
         shifts = [window // 2 if number % 2 else 0 for number in range(depth)]
-        self.blocks = nn.Sequential(*(SwinBlock(channels, heads, window, shift) for shift in shifts))
+        self.blocks = nn.Sequential(
+            *(SwinBlock(channels, heads, window, shift) for shift in shifts)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.blocks(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)

@@ -27,7 +27,12 @@ class TicAnalysis(nn.Module):
         super().__init__()
         width = config.width
         self.convolutions = nn.ModuleList(
-            (_down(3, width, 5), _down(width, width, 3), _down(width, width, 3), _down(width, config.latent_channels, 3))
+            (
+                _down(3, width, 5),
+                _down(width, width, 3),
+                _down(width, width, 3),
+                _down(width, config.latent_channels, 3),
+            )
         )
         self.stages = nn.ModuleList(
             SwinStage(width, depth, heads, config.swin_window)
@@ -48,7 +53,12 @@ class TicSynthesis(nn.Module):
         super().__init__()
         width = config.width
         self.convolutions = nn.ModuleList(
-            (_up(config.latent_channels, width, 3), _up(width, width, 3), _up(width, width, 3), _up(width, 3, 5))
+            (
+                _up(config.latent_channels, width, 3),
+                _up(width, width, 3),
+                _up(width, width, 3),
+                _up(width, 3, 5),
+            )
         )
         self.stages = nn.ModuleList(
             SwinStage(width, depth, heads, config.swin_window)
@@ -68,4 +78,6 @@ def _down(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
 
 def _up(inputs: int, outputs: int, kernel: int) -> nn.ConvTranspose2d:
     """Doubles the resolution, as the transpose of :func:`_down`."""
-    return nn.ConvTranspose2d(inputs, outputs, kernel, stride=2, padding=kernel // 2, output_padding=1)
+    return nn.ConvTranspose2d(
+        inputs, outputs, kernel, stride=2, padding=kernel // 2, output_padding=1
+    )

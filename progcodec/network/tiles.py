@@ -50,7 +50,9 @@ class Field(NamedTuple):
 def transform_field(config: ModelConfig) -> Field:
     """Of g_a in pixels and of g_s in ŷ, whichever is larger."""
     if config.family == "tic":
-        return Field(max(_tic_analysis_reach(config), _tic_synthesis_reach(config)), config.swin_window // 2)
+        return Field(
+            max(_tic_analysis_reach(config), _tic_synthesis_reach(config)), config.swin_window // 2
+        )
     assert config.family == "lite", config.family
     at_8 = 1 + BLOCK_REACH * config.depth  # the 3×3 and the blocks at 1/8 of the resolution
     return Field(BLOCK_REACH * config.inner_depth + math.ceil(at_8 / 2), 1)
@@ -141,7 +143,12 @@ class Box(NamedTuple):
 
     def over(self, stride: int) -> "Box":
         """The smallest box on a grid so many times coarser that holds this one."""
-        return Box(self.top // stride, self.left // stride, -(-self.bottom // stride), -(-self.right // stride))
+        return Box(
+            self.top // stride,
+            self.left // stride,
+            -(-self.bottom // stride),
+            -(-self.right // stride),
+        )
 
 
 @dataclass(frozen=True)
@@ -156,9 +163,13 @@ class Tiling:
     side: int | None = None
     context_side: int = CONTEXT_SIDE
 
-    def transform(self, config: ModelConfig, height: int, width: int, box: Box | None = None) -> list[Tile]:
+    def transform(
+        self, config: ModelConfig, height: int, width: int, box: Box | None = None
+    ) -> list[Tile]:
         """Of g_a and g_s over a latent of that size, or over a box of it, where a tile may give a little more than the box."""
-        return _tiles(height, width, self.side or SIDES[config.family], *transform_field(config), box)
+        return _tiles(
+            height, width, self.side or SIDES[config.family], *transform_field(config), box
+        )
 
     def hyper(self, height: int, width: int) -> list[Tile]:
         """Of h_a, P and F; edges are multiples of HYPER_STRIDE, so ``over(HYPER_STRIDE)`` tells the hyperlatent positions."""
@@ -197,7 +208,9 @@ def spans(first: int, last: int, length: int, side: int, reach: int, unit: int =
     return found
 
 
-def _tiles(height: int, width: int, side: int, reach: int, unit: int = 1, box: Box | None = None) -> list[Tile]:
+def _tiles(
+    height: int, width: int, side: int, reach: int, unit: int = 1, box: Box | None = None
+) -> list[Tile]:
     box = box or Box(0, 0, height, width)
     if box.height * box.width <= 2 * side * side:
         side = max(box.height, box.width) + unit
@@ -222,6 +235,8 @@ def stitched(tiles: list[Tile], run: Callable[[Tile], Tensor]) -> Tensor:
             form = torch.channels_last if part.is_floating_point() else torch.contiguous_format
             size = *part.shape[:2], height, width
             whole = torch.empty(size, dtype=part.dtype, device=part.device, memory_format=form)
-        whole[..., tile.rows.start : tile.rows.stop, tile.columns.start : tile.columns.stop] = tile.inner(part)
+        whole[..., tile.rows.start : tile.rows.stop, tile.columns.start : tile.columns.stop] = (
+            tile.inner(part)
+        )
     assert whole is not None
     return whole

@@ -62,7 +62,9 @@ class ShcImageFile(ImageFile.ImageFile):
         try:
             header = parse_header(self.fp.read(HEADER_ROOM), max_pixels=None)
         except ProgcodecError as error:
-            raise SyntaxError(str(error)) from error  # By this, Pillow knows that the file is none of ours.
+            raise SyntaxError(
+                str(error)
+            ) from error  # By this, Pillow knows that the file is none of ours.
         if header.pixels > settings.current().max_pixels:
             raise Image.DecompressionBombError(
                 f"{header.width} x {header.height} pixels are more than the limit of {settings.current().max_pixels:,}"
@@ -70,7 +72,9 @@ class ShcImageFile(ImageFile.ImageFile):
             )
         size = self.fp.seek(0, os.SEEK_END)
         segments = list(_walk(self.fp, header, size))
-        levels = tuple(name for name, payload_end, _ in segments if name in LEVELS and payload_end <= size)
+        levels = tuple(
+            name for name, payload_end, _ in segments if name in LEVELS and payload_end <= size
+        )
         self._header = header
         self._pending = True
         self._ends = {name: min(end, size) for name, _, end in segments}
@@ -110,7 +114,9 @@ class ShcImageFile(ImageFile.ImageFile):
         if max_bytes != self._max_bytes:
             self._check_pending()
         if max_bytes is not None and self._header is not None and max_bytes < self._header.size:
-            raise ValueError(f"{max_bytes} bytes cannot hold the header of {self._header.size} bytes")
+            raise ValueError(
+                f"{max_bytes} bytes cannot hold the header of {self._header.size} bytes"
+            )
         self._max_bytes = max_bytes
 
     def draft(
@@ -124,7 +130,9 @@ class ShcImageFile(ImageFile.ImageFile):
             return None
         scale = min(self.width / size[0], self.height / size[1])
         enough = next((level for least, level in DRAFT_LEVELS if scale >= least), None)
-        if enough is None or (self._level is not None and LEVELS.index(self._level) <= LEVELS.index(enough)):
+        if enough is None or (
+            self._level is not None and LEVELS.index(self._level) <= LEVELS.index(enough)
+        ):
             return None
         self._level = enough
         return self.mode, (0, 0, self.width, self.height)
@@ -165,7 +173,9 @@ class ShcImageFile(ImageFile.ImageFile):
 
     def _check_pending(self) -> None:
         if not self._pending:
-            raise ValueError("the pixels are loaded already; open the file again to choose another part of it")
+            raise ValueError(
+                "the pixels are loaded already; open the file again to choose another part of it"
+            )
 
     def _file(self) -> IO[bytes]:
         if self.fp is None or self.fp.closed:
@@ -184,7 +194,10 @@ class ShcImageFile(ImageFile.ImageFile):
         """The named model where it wrote the file, else the shipped one that did."""
         from progcodec.api import codec_for
 
-        model, device = self._own_model or settings.current().model, self._own_device or settings.current().device
+        model, device = (
+            self._own_model or settings.current().model,
+            self._own_device or settings.current().device,
+        )
         limit = settings.current().max_pixels
         if model is not None:
             codec = codec_for(data, model=model, device=device, max_pixels=limit)

@@ -21,9 +21,15 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     from progcodec.image import upright
 
     options = getattr(image, "encoderinfo", {})
-    if options.get("append_images"):  # Not every release of Pillow takes these to be a call for save_all.
+    if options.get(
+        "append_images"
+    ):  # Not every release of Pillow takes these to be a call for save_all.
         save_all(image, fp, filename)
-    limits = {name: options[name] for name in ("level", "max_bytes", "bpp") if options.get(name) is not None}
+    limits = {
+        name: options[name]
+        for name in ("level", "max_bytes", "bpp")
+        if options.get(name) is not None
+    }
     picture = upright(image)
     try:
         if limits:  # Tried on a bare header, so that wrong options do not wait for the encoder.

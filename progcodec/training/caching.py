@@ -44,7 +44,9 @@ def fill(
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{chunk:05d}.npz" for chunk in chunks]
-    missing = [(chunk, path) for chunk, path in zip(chunks, paths, strict=True) if not path.exists()]
+    missing = [
+        (chunk, path) for chunk, path in zip(chunks, paths, strict=True) if not path.exists()
+    ]
     if not missing:
         return paths
     jobs = ((str(path), sources(chunk)) for chunk, path in missing)
@@ -64,7 +66,10 @@ def read(path: Path) -> Arrays | None:
 
 
 def _run(
-    jobs: Iterator[tuple[str, list[Source]]], make: Callable[..., Worker], arguments: tuple[Any, ...], workers: int
+    jobs: Iterator[tuple[str, list[Source]]],
+    make: Callable[..., Worker],
+    arguments: tuple[Any, ...],
+    workers: int,
 ) -> Iterator[None]:
     if workers == 1:
         worker = make(*arguments)

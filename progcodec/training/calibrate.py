@@ -42,8 +42,12 @@ def calibrate(
     shares = np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64)
     share = torch.from_numpy(shares / shares.sum())
     temperatures, slopes = [], []
-    targets = [np.unique(level, return_inverse=True)[1][labels] for level in groups] + [np.asarray(labels)]
-    for (factor, parents), target in zip(factors(np.asarray(logits, np.float64), groups), targets, strict=True):
+    targets = [np.unique(level, return_inverse=True)[1][labels] for level in groups] + [
+        np.asarray(labels)
+    ]
+    for (factor, parents), target in zip(
+        factors(np.asarray(logits, np.float64), groups), targets, strict=True
+    ):
         siblings = _siblings(parents)[parents[target]]
         rows = np.take_along_axis(factor, np.maximum(siblings, 0), axis=1)
         rows[siblings < 0] = NOTHING
@@ -63,7 +67,9 @@ def _siblings(parents: Ints) -> Ints:
     return table
 
 
-def _fit(rows: Tensor, truth: Tensor, place: Tensor, size: Tensor, share: Tensor) -> tuple[Floats, float]:
+def _fit(
+    rows: Tensor, truth: Tensor, place: Tensor, size: Tensor, share: Tensor
+) -> tuple[Floats, float]:
     """Log temperature at each knot, and its slope by size, under which the truth (N,) is likeliest among rows (N, most)."""
     theta = torch.zeros(place.shape[1], dtype=torch.float64, requires_grad=True)
     slope = torch.zeros((), dtype=torch.float64, requires_grad=True)
@@ -75,8 +81,12 @@ def _fit(rows: Tensor, truth: Tensor, place: Tensor, size: Tensor, share: Tensor
         tempered = rows * torch.exp(-log_temperature)[:, None]
         chosen = tempered.gather(1, truth[:, None])[:, 0]
         value = (share * (tempered.logsumexp(1) - chosen)).sum()
-        curvature = (theta[2:] - 2 * theta[1:-1] + theta[:-2]).square().sum() if len(theta) > 2 else 0.0
-        value = value + SMOOTHNESS * (curvature + 0.1 * slope.square() + 0.01 * theta.square().mean())
+        curvature = (
+            (theta[2:] - 2 * theta[1:-1] + theta[:-2]).square().sum() if len(theta) > 2 else 0.0
+        )
+        value = value + SMOOTHNESS * (
+            curvature + 0.1 * slope.square() + 0.01 * theta.square().mean()
+        )
         value.backward()
         return value
 

@@ -37,7 +37,9 @@ def load_groups(path: str, hierarchy: Hierarchy) -> Ints:
         raise TrainingError(f"{path}: no group numbers ({type(error).__name__})") from None
     wanted = hierarchy.assignments.shape
     if groups.shape != wanted or groups.dtype.kind not in "iu" or groups.min() < 0:
-        raise TrainingError(f"{path}: must hold {wanted[0]} x {wanted[1]} group numbers, not {groups.dtype} {groups.shape}")
+        raise TrainingError(
+            f"{path}: must hold {wanted[0]} x {wanted[1]} group numbers, not {groups.dtype} {groups.shape}"
+        )
     if any(len(np.unique(level)) <= level.max() for level in groups):
         raise TrainingError(f"{path}: a group is empty")
     checked: Ints = groups
@@ -61,13 +63,17 @@ class Clusters:
 
     def log_probabilities(self, log_classes: Tensor) -> Tensor:
         """(N, classes) to (N, clusters)."""
-        padded = torch.cat((log_classes, log_classes.new_full((len(log_classes), 1), -torch.inf)), 1)
+        padded = torch.cat(
+            (log_classes, log_classes.new_full((len(log_classes), 1), -torch.inf)), 1
+        )
         return padded[:, self._members].logsumexp(2)
 
     def smoothed(self, labels: Tensor, smoothing: float) -> Tensor:
         """(N,) class indices to (N, clusters) distributions: 1 − smoothing on the label's cluster, the rest on all alike."""
         rows = torch.full((len(labels), self.count), smoothing / self.count, device=labels.device)
-        return rows.scatter_add_(1, self._cluster[labels][:, None], rows.new_full((len(labels), 1), 1 - smoothing))
+        return rows.scatter_add_(
+            1, self._cluster[labels][:, None], rows.new_full((len(labels), 1), 1 - smoothing)
+        )
 
 
 class _Capped(torch.autograd.Function):
@@ -111,12 +117,19 @@ class ClassTerm:
         Raises TrainingError unless the hierarchy groups the teacher's classes, twice.
         """
         if teacher.classes != len(hierarchy.classes):
-            raise TrainingError(f"{teacher.name} has {teacher.classes} classes, the hierarchy {len(hierarchy.classes)}")
+            raise TrainingError(
+                f"{teacher.name} has {teacher.classes} classes, the hierarchy {len(hierarchy.classes)}"
+            )
         if len(hierarchy.levels) != len(LEVELS) - 1:
-            raise TrainingError(f"the class term needs {len(LEVELS) - 1} levels of groups, not {len(hierarchy.levels)}")
+            raise TrainingError(
+                f"the class term needs {len(LEVELS) - 1} levels of groups, not {len(hierarchy.levels)}"
+            )
         self.teacher, self.weights, self.soft, self.smoothing = teacher, weights, soft, smoothing
         device = teacher.mean.device
-        assignments = [*(hierarchy.assignments if groups is None else groups).tolist(), list(range(teacher.classes))]
+        assignments = [
+            *(hierarchy.assignments if groups is None else groups).tolist(),
+            list(range(teacher.classes)),
+        ]
         self.levels = [Clusters(assignment, device) for assignment in assignments]
 
     @torch.no_grad()
@@ -153,21 +166,29 @@ class ClassTerm:
         fine = self.levels[-1].log_probabilities(classes[:n])
         seconds = [level.log_probabilities(classes[n:]) for level in self.levels]
         fine_loss = -(targets[-1] * fine).sum(1)
-        second_losses = torch.stack([-(t * s).sum(1) for t, s in zip(targets, seconds, strict=True)], 1)
+        second_losses = torch.stack(
+            [-(t * s).sum(1) for t, s in zip(targets, seconds, strict=True)], 1
+        )
 
         gamma = torch.tensor(self.weights.gamma, device=clean.device)
         shares, shortfall = cut_place(out)
         weighted = second_losses * gamma
         at_cut = self.weights.cut * shortfall.exp() * (weighted * shares).sum(1)
-        assert self.weights.second_pass is not None, "the settings rule out a class term without progressive training"
+        assert self.weights.second_pass is not None, (
+            "the settings rule out a class term without progressive training"
+        )
         second = of_kind((weighted[:, 0], weighted[:, 1], at_cut), out, self.weights.second_pass)
         scale = REFERENCE_PIXELS / (clean.shape[2] * clean.shape[3])
         loss = scale * (gamma[-1] * fine_loss + second).mean()
 
         level_of = torch.where(out.kind == 1, 1, 0)[:, None]
-        hits = torch.stack([s.argmax(1) == t.argmax(1) for s, t in zip(seconds, targets, strict=True)], 1)
+        hits = torch.stack(
+            [s.argmax(1) == t.argmax(1) for s, t in zip(seconds, targets, strict=True)], 1
+        )
         losses = torch.stack((fine_loss, second_losses.gather(1, level_of)[:, 0]), 1)
-        right = torch.stack((fine.argmax(1) == targets[-1].argmax(1), hits.gather(1, level_of)[:, 0]), 1)
+        right = torch.stack(
+            (fine.argmax(1) == targets[-1].argmax(1), hits.gather(1, level_of)[:, 0]), 1
+        )
         return Judged(loss, losses.detach(), right, known)
 
     def _log_classes(self, pictures: Tensor) -> Tensor:

@@ -119,11 +119,17 @@ def train_classifier(settings: ClassifierSettings) -> list[Measured]:
     return finish(settings, hierarchy, codec, head, metadata)
 
 
-def load_lessons(settings: ClassifierSettings, hierarchy: Hierarchy, codec: Codec) -> tuple[Lessons, list[int]]:
+def load_lessons(
+    settings: ClassifierSettings, hierarchy: Hierarchy, codec: Codec
+) -> tuple[Lessons, list[int]]:
     """Lessons from filled caches, and the classes that have labels."""
     pictures = read_pictures(settings.data, hierarchy)
     views = plan(pictures, settings.views, settings.seed)
-    count = len(views.chunks) if settings.limit is None else min(len(views.chunks), -(-settings.limit // CHUNK))
+    count = (
+        len(views.chunks)
+        if settings.limit is None
+        else min(len(views.chunks), -(-settings.limit // CHUNK))
+    )
     chunks, cache = range(count), Path(settings.cache)
     taught = teach(views, chunks, settings.teacher, len(hierarchy.classes), cache, settings.workers)
     coded = code_views(views, chunks, codec, str(find(settings.model)), cache, settings.workers)
@@ -131,7 +137,9 @@ def load_lessons(settings: ClassifierSettings, hierarchy: Hierarchy, codec: Code
     return Lessons.load(views, chunks, coded, taught), labelled
 
 
-def start_head(settings: ClassifierSettings, hierarchy: Hierarchy, codec: Codec, lessons: Lessons) -> LatentHead:
+def start_head(
+    settings: ClassifierSettings, hierarchy: Hierarchy, codec: Codec, lessons: Lessons
+) -> LatentHead:
     """A new head, or that of ``init``, which may have learned to read another codec of the same shape."""
     torch.manual_seed(settings.seed)
     if settings.init is not None:
@@ -143,14 +151,28 @@ def start_head(settings: ClassifierSettings, hierarchy: Hierarchy, codec: Codec,
         head = LatentHead(HeadConfig(**fields))
         rng = np.random.default_rng(settings.seed)
         places = rng.permutation(len(lessons.views))[:SPREAD_VIEWS]
-        squares = [latents(codec, [view], [math.inf])[0].square().mean((0, 2, 3)) for view in (lessons.views[n] for n in places)]
+        squares = [
+            latents(codec, [view], [math.inf])[0].square().mean((0, 2, 3))
+            for view in (lessons.views[n] for n in places)
+        ]
         head.spread.copy_(torch.stack(squares).mean(0).sqrt().clamp_min(1e-3))
-    if (head.config.latent_channels, head.config.classes) != (codec.config.latent_channels, len(hierarchy.classes)):
-        raise TrainingError(f"{settings.init}: a head of another shape than this codec and hierarchy need")
+    if (head.config.latent_channels, head.config.classes) != (
+        codec.config.latent_channels,
+        len(hierarchy.classes),
+    ):
+        raise TrainingError(
+            f"{settings.init}: a head of another shape than this codec and hierarchy need"
+        )
     return head.to(codec.device).train().requires_grad_(True)
 
 
-def fit(settings: ClassifierSettings, hierarchy: Hierarchy, codec: Codec, lessons: Lessons, head: LatentHead) -> int:
+def fit(
+    settings: ClassifierSettings,
+    hierarchy: Hierarchy,
+    codec: Codec,
+    lessons: Lessons,
+    head: LatentHead,
+) -> int:
     """Trains until the minutes or steps are spent, or Ctrl-C; leaves the averaged weights in the head, and returns the steps."""
     rng = np.random.default_rng(settings.seed + 1)
     groups = [torch.from_numpy(level).to(codec.device) for level in hierarchy.assignments]
@@ -177,7 +199,12 @@ def fit(settings: ClassifierSettings, hierarchy: Hierarchy, codec: Codec, lesson
             with _half(settings, codec):
                 y, bits = latents(codec, views, [draw_cut(view, rng) for view in views])
                 logits = head(_window(y, rng), bits.to(y.device))
-            loss = level_loss(logits.float(), lessons.targets(places, settings.mixing).to(y.device), groups, settings.levels)
+            loss = level_loss(
+                logits.float(),
+                lessons.targets(places, settings.mixing).to(y.device),
+                groups,
+                settings.levels,
+            )
             for optimizer in optimizers:
                 optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -194,7 +221,10 @@ def fit(settings: ClassifierSettings, hierarchy: Hierarchy, codec: Codec, lesson
             bar.update()
             if step % settings.log_steps == 0:
                 minutes = (time.monotonic() - start) / 60
-                bar.write(f"step {step}  {minutes:.1f} min  loss {np.mean(losses[-settings.log_steps :]):.4f}", file=sys.stderr)
+                bar.write(
+                    f"step {step}  {minutes:.1f} min  loss {np.mean(losses[-settings.log_steps :]):.4f}",
+                    file=sys.stderr,
+                )
     except KeyboardInterrupt:
         bar.write("interrupted: what was learned so far is calibrated and saved", file=sys.stderr)
     bar.close()
@@ -203,28 +233,49 @@ def fit(settings: ClassifierSettings, hierarchy: Hierarchy, codec: Codec, lesson
 
 
 def finish(
-    settings: ClassifierSettings, hierarchy: Hierarchy, codec: Codec, head: LatentHead, metadata: dict[str, str]
+    settings: ClassifierSettings,
+    hierarchy: Hierarchy,
+    codec: Codec,
+    head: LatentHead,
+    metadata: dict[str, str],
 ) -> list[Measured]:
     """Calibrates a trained head on half of the held-out pictures, judges it on the other half, and writes its file."""
     tensors = {name: value.detach().cpu().half() for name, value in head.state_dict().items()}
-    file = HeadFile(head.config, tensors, Calibration.neutral(hierarchy.assignments), codec.fingerprint.hex(), metadata)
+    file = HeadFile(
+        head.config,
+        tensors,
+        Calibration.neutral(hierarchy.assignments),
+        codec.fingerprint.hex(),
+        metadata,
+    )
     reader = LatentClassifier(file, codec.device)
-    judged = judge(reader.logits, codec, read_streams(settings.val, codec, hierarchy, settings.val_limit))
+    judged = judge(
+        reader.logits, codec, read_streams(settings.val, codec, hierarchy, settings.val_limit)
+    )
     chosen: Flags = np.char.startswith(judged.shard, settings.calibrate_with or "")
     if not (judged.calibrates & chosen).any():
         raise TrainingError(f"no picture to calibrate with in {settings.calibrate_with}")
     held = judged.where(judged.calibrates & chosen)
     calibration = calibrate(
-        held.logits, held.labels, held.bits, held.positions, hierarchy.assignments, weights=held.weights()
+        held.logits,
+        held.labels,
+        held.bits,
+        held.positions,
+        hierarchy.assignments,
+        weights=held.weights(),
     )
     rows = measure(judged.where(~judged.calibrates), calibration, hierarchy)
     metadata = {**metadata, "calibrated with": settings.calibrate_with or "all held-out shards"}
     metadata = {**metadata, "judged": json.dumps([row.to_dict() for row in rows])}
-    HeadFile(head.config, tensors, calibration, codec.fingerprint.hex(), metadata).save(settings.out)
+    HeadFile(head.config, tensors, calibration, codec.fingerprint.hex(), metadata).save(
+        settings.out
+    )
     return rows
 
 
-def level_loss(logits: Tensor, targets: Tensor, groups: list[Tensor], weights: tuple[float, ...]) -> Tensor:
+def level_loss(
+    logits: Tensor, targets: Tensor, groups: list[Tensor], weights: tuple[float, ...]
+) -> Tensor:
     """Σ over levels of weight · cross-entropy; a group's probability is the sum over its classes.
 
     Args:
@@ -242,7 +293,11 @@ def level_loss(logits: Tensor, targets: Tensor, groups: list[Tensor], weights: t
 
 def _optimizers(head: LatentHead, settings: ClassifierSettings) -> list[torch.optim.Optimizer]:
     """Muon on the matrices inside, AdamW on the rest; "share" is a group's learning rate relative to the schedule's."""
-    inside = [p for name, p in head.named_parameters() if p.ndim == 2 and not name.startswith(("bits.", "leave."))]
+    inside = [
+        p
+        for name, p in head.named_parameters()
+        if p.ndim == 2 and not name.startswith(("bits.", "leave."))
+    ]
     chosen = {id(p) for p in inside}
     others = [p for p in head.parameters() if id(p) not in chosen]
     decayed, free = [p for p in others if p.ndim > 1], [p for p in others if p.ndim == 1]

@@ -68,7 +68,10 @@ def _worker(model: str) -> Worker:
         coded = []
         for start in range(0, len(sources), BATCH):
             pictures = [render(data, view) for data, view in sources[start : start + BATCH]]
-            coded += [pack(trace, picture.width) for trace, picture in zip(codec.trace(pictures), pictures, strict=True)]
+            coded += [
+                pack(trace, picture.width)
+                for trace, picture in zip(codec.trace(pictures), pictures, strict=True)
+            ]
         return {
             "places": np.concatenate([view.places for view in coded]),
             "values": np.concatenate([view.values for view in coded]),
@@ -127,7 +130,9 @@ def draw_cut(view: CodedView, rng: np.random.Generator) -> float:
     return float(np.exp(rng.uniform(low, high)))
 
 
-def cut_views(views: Sequence[CodedView], budgets: Sequence[float], channels: int, hyper: int) -> tuple[Ints, Ints]:
+def cut_views(
+    views: Sequence[CodedView], budgets: Sequence[float], channels: int, hyper: int
+) -> tuple[Ints, Ints]:
     """ẑ (N, hyper, hz, wz) and q (N, channels, h, w), int32, of the prefixes of so many bits. All views of one size."""
     size = views[0].size
     hyper_size = -(-size // HYPER_STRIDE)
@@ -141,8 +146,12 @@ def cut_views(views: Sequence[CodedView], budgets: Sequence[float], channels: in
     return z.reshape(-1, hyper, hyper_size, hyper_size), q.reshape(-1, channels, size, size)
 
 
-def latents(codec: Codec, views: Sequence[CodedView], budgets: Sequence[float]) -> tuple[Tensor, Tensor]:
+def latents(
+    codec: Codec, views: Sequence[CodedView], budgets: Sequence[float]
+) -> tuple[Tensor, Tensor]:
     """ŷ (N, C, h, w) float32 of the prefixes, and their bits per latent position (N,)."""
     z, q = cut_views(views, budgets, codec.config.latent_channels, codec.config.hyper_channels)
-    bits = torch.tensor([float(budget) / view.size**2 for view, budget in zip(views, budgets, strict=True)])
+    bits = torch.tensor(
+        [float(budget) / view.size**2 for view, budget in zip(views, budgets, strict=True)]
+    )
     return codec.assemble(z, q), bits

@@ -86,7 +86,11 @@ def loose_files(path: Path) -> list[str]:
         return [str(path)]
     found = []
     for folder, _, names in os.walk(path, followlinks=True):
-        found += [os.path.join(folder, name) for name in names if os.path.splitext(name)[1].lower() in SUFFIXES]
+        found += [
+            os.path.join(folder, name)
+            for name in names
+            if os.path.splitext(name)[1].lower() in SUFFIXES
+        ]
     return sorted(found)
 
 
@@ -113,11 +117,17 @@ def _tar_records(path: Path, labels: Labels | None) -> Iterator[Record]:
                 if not member.isfile():
                     continue
                 folder, _, base = member.name.rpartition("/")
-                if f"{folder}/{base.partition('.')[0]}" != key:  # WebDataset's key ends at the first dot
+                if (
+                    f"{folder}/{base.partition('.')[0]}" != key
+                ):  # WebDataset's key ends at the first dot
                     yield from _flush(group, stored, labels)
                     key, group, stored = f"{folder}/{base.partition('.')[0]}", [], None
                 suffix = os.path.splitext(base)[1].lower()
-                stream = archive.extractfile(member) if suffix in SUFFIXES or suffix == f".{CLASS_SUFFIX}" else None
+                stream = (
+                    archive.extractfile(member)
+                    if suffix in SUFFIXES or suffix == f".{CLASS_SUFFIX}"
+                    else None
+                )
                 if stream is None:
                     continue
                 if suffix == f".{CLASS_SUFFIX}":
@@ -130,7 +140,9 @@ def _tar_records(path: Path, labels: Labels | None) -> Iterator[Record]:
         raise TrainingError(f"{path}: not a readable tar file ({reason})") from None
 
 
-def _flush(group: list[tuple[str, bytes]], stored: bytes | None, labels: Labels | None) -> Iterator[Record]:
+def _flush(
+    group: list[tuple[str, bytes]], stored: bytes | None, labels: Labels | None
+) -> Iterator[Record]:
     for name, data in group:
         if labels is None:
             yield Record(name, data, None)
@@ -172,10 +184,20 @@ def load_pictures(
     pictures: list[Picture] = []
     small = broken = size = 0
     paths = expand(patterns)
-    if memory is not None and limit is None and _stored_bytes(paths, memory / GROWTH_MIN) > memory / GROWTH_MIN:
+    if (
+        memory is not None
+        and limit is None
+        and _stored_bytes(paths, memory / GROWTH_MIN) > memory / GROWTH_MIN
+    ):
         return None
     for path in paths:
-        for record in tqdm(records(path, labels), desc=f"reading {path.name}", unit="img", disable=quiet, leave=False):
+        for record in tqdm(
+            records(path, labels),
+            desc=f"reading {path.name}",
+            unit="img",
+            disable=quiet,
+            leave=False,
+        ):
             try:
                 picture = decode(record, min_side)
             except UNREADABLE:
@@ -208,9 +230,13 @@ def _stored_bytes(paths: Sequence[Path], enough: float) -> int:
 
 
 def nothing_usable(min_side: int, small: int, broken: int) -> TrainingError:
-    return TrainingError(f"no image of at least {min_side} pixels a side ({small} smaller, {broken} unreadable)")
+    return TrainingError(
+        f"no image of at least {min_side} pixels a side ({small} smaller, {broken} unreadable)"
+    )
 
 
-def load_images(patterns: Sequence[str], min_side: int, limit: int | None = None, quiet: bool = True) -> list[Pixels]:
+def load_images(
+    patterns: Sequence[str], min_side: int, limit: int | None = None, quiet: bool = True
+) -> list[Pixels]:
     """As :func:`load_pictures`, the pixels alone."""
     return [picture.pixels for picture in load_pictures(patterns, min_side, limit, quiet) or []]

@@ -22,8 +22,15 @@ def hyper_pmf(bottleneck: Any) -> Tensor:
     medians = bottleneck.quantiles[:, 0, 1]
     edges = torch.arange(-Q_MAX, Q_MAX, device=medians.device) + 0.5
     points = (edges[None, :] + medians[:, None])[:, None, :]
-    cumulative = torch.sigmoid(bottleneck._logits_cumulative(points, stop_gradient=True))[:, 0].double().cpu()
-    zeros, ones = torch.zeros(len(medians), 1, dtype=torch.float64), torch.ones(len(medians), 1, dtype=torch.float64)
+    cumulative = (
+        torch.sigmoid(bottleneck._logits_cumulative(points, stop_gradient=True))[:, 0]
+        .double()
+        .cpu()
+    )
+    zeros, ones = (
+        torch.zeros(len(medians), 1, dtype=torch.float64),
+        torch.ones(len(medians), 1, dtype=torch.float64),
+    )
     return torch.diff(torch.cat((zeros, cumulative, ones), 1), dim=1).clamp_min(0)
 
 
@@ -40,4 +47,6 @@ def export(model: Model, bottleneck: Any, metadata: dict[str, str]) -> Checkpoin
 
 def describe_settings(settings: Any) -> str:
     """Settings as ``name=value`` pairs for the metadata."""
-    return ", ".join(f"{key}={value}" for key, value in asdict(settings).items() if value is not None)
+    return ", ".join(
+        f"{key}={value}" for key, value in asdict(settings).items() if value is not None
+    )

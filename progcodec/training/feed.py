@@ -38,7 +38,9 @@ class Feed:
         about: what it holds, for people.
     """
 
-    def __init__(self, settings: TrainSettings, parallel: Parallel, positions: list[Positions], quiet: bool) -> None:
+    def __init__(
+        self, settings: TrainSettings, parallel: Parallel, positions: list[Positions], quiet: bool
+    ) -> None:
         """Raises TrainingError: no usable images."""
         s = self._settings = settings
         workers = s.workers
@@ -50,22 +52,32 @@ class Feed:
         memory = None if s.limit is not None else s.memory_gb * 1e9
         loaded = load_pictures(s.data, least, s.limit, quiet, labels, memory)
         crops, whole = (
-            self._streams(parallel, positions, workers, labels) if loaded is None else self._in_memory(loaded)
+            self._streams(parallel, positions, workers, labels)
+            if loaded is None
+            else self._in_memory(loaded)
         )
         self.about = "streamed images" if loaded is None else f"{len(loaded)} images"
         # The passes of all processes count through: what they see together does not depend on who runs which.
         self._first_pass = parallel.rank * s.accumulate
         self._crops = CropSampler(crops, s.crop, s.batch, s.seed, workers)
-        self._whole = whole and WholeSampler(whole, s.class_side, s.class_batch, s.seed + 1, workers)
+        self._whole = whole and WholeSampler(
+            whole, s.class_side, s.class_batch, s.seed + 1, workers
+        )
         threaded = workers > 0
         self._crops_ahead = Ahead(self._crops.at, threaded)
         self._whole_ahead = Ahead(self._whole.at, threaded) if self._whole else None
         self.positions: Positions = (None, None)
 
     def _in_memory(self, pictures: list[Picture]) -> tuple[Source, Source | None]:
-        large = [picture for picture in pictures if short_side(picture) >= CLASS_MIN_SIDE] if self._settings.teacher else []
+        large = (
+            [picture for picture in pictures if short_side(picture) >= CLASS_MIN_SIDE]
+            if self._settings.teacher
+            else []
+        )
         if self._settings.teacher and not large:
-            raise TrainingError(f"the class term needs images of at least {CLASS_MIN_SIDE} pixels a side")
+            raise TrainingError(
+                f"the class term needs images of at least {CLASS_MIN_SIDE} pixels a side"
+            )
         fitting = [picture for picture in pictures if short_side(picture) >= self._settings.crop]
         if not fitting:
             raise TrainingError(f"no image of at least {self._settings.crop} pixels a side")
@@ -105,6 +117,8 @@ class Feed:
         crops = self._crops_ahead.get(key, following)
         seen: Batch | None = None
         if whole and self._whole_ahead is not None:
-            seen = self._whole_ahead.get(key, (step + s.class_every, self._first_pass, 0) if last else following)
+            seen = self._whole_ahead.get(
+                key, (step + s.class_every, self._first_pass, 0) if last else following
+            )
         self.positions = crops.position, seen.position if seen else self.positions[1]
         return Food(crops.pixels, seen.pixels if seen else None, seen.labels if seen else ())

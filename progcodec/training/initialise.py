@@ -111,7 +111,11 @@ def fill_latent(model: Model, components: Tensor, refine: bool = True) -> tuple[
         if finest[component] == number:
             enter[component, number] = 1 / gain
         value = gain * components[:, component]
-        mean = torch.zeros_like(value) if parent is None else hats[parent] * (gain / channels[parent].gain)
+        mean = (
+            torch.zeros_like(value)
+            if parent is None
+            else hats[parent] * (gain / channels[parent].gain)
+        )
         residual = value - mean
         hats.append(mean + residual.round())
         spread = value.std().clamp_min(SPREAD_MIN)
@@ -127,7 +131,9 @@ def fill_latent(model: Model, components: Tensor, refine: bool = True) -> tuple[
     return leave, enter
 
 
-def _allocation(config: ModelConfig, available: int, refine: bool = True) -> tuple[list[Channel], dict[int, int]]:
+def _allocation(
+    config: ModelConfig, available: int, refine: bool = True
+) -> tuple[list[Channel], dict[int, int]]:
     """What each latent channel starts as, and for each component the finest channel that has it.
 
     Channels beyond the available components share the last ones, and start unread by synthesis.

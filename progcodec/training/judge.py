@@ -90,11 +90,18 @@ class JudgeSettings:
     def side_at(self, progress: float) -> int:
         """Pixels a side of the squares, at a share of the run in [0, 1]."""
         grown = self.first_side + (self.side - self.first_side) * min(1.0, progress / GROWN_AT)
-        return self.side if progress >= GROWN_AT else int(grown // SIDE_STEP * SIDE_STEP) or SIDE_STEP
+        return (
+            self.side if progress >= GROWN_AT else int(grown // SIDE_STEP * SIDE_STEP) or SIDE_STEP
+        )
 
     def lr_at(self, progress: float) -> float:
         """A short linear rise, then half a cosine down to 0."""
-        return self.lr * min(1.0, progress / WARMUP_SHARE + 0.01) * (1 + math.cos(math.pi * min(1.0, progress))) / 2
+        return (
+            self.lr
+            * min(1.0, progress / WARMUP_SHARE + 0.01)
+            * (1 + math.cos(math.pi * min(1.0, progress)))
+            / 2
+        )
 
     def classifier(self, classes: int) -> str:
         """The specification that the file carries; its path takes the place of what follows an ``@``."""
@@ -128,10 +135,19 @@ def train_judge(settings: JudgeSettings) -> int:
 
     start = last_save = last_log = time.monotonic()
     minutes, logged, losses, right = before, step, [], []
-    bar = tqdm(desc=f"training on {len(pictures)} pictures", unit="step", disable=quiet, initial=step, total=settings.steps)
+    bar = tqdm(
+        desc=f"training on {len(pictures)} pictures",
+        unit="step",
+        disable=quiet,
+        initial=step,
+        total=settings.steps,
+    )
     with contextlib.closing(bar), contextlib.suppress(KeyboardInterrupt):
         while True:
-            progress = max(minutes / settings.minutes if settings.minutes else 0.0, step / settings.steps if settings.steps else 0.0)
+            progress = max(
+                minutes / settings.minutes if settings.minutes else 0.0,
+                step / settings.steps if settings.steps else 0.0,
+            )
             if progress >= 1:
                 break
             for group in optimizer.param_groups:
@@ -143,7 +159,9 @@ def train_judge(settings: JudgeSettings) -> int:
                 logits = model(x)
             allowed = rivals[torch.from_numpy(rows[squares.places]).to(device)]
             logits = logits.float().masked_fill(~allowed, FOREIGN)
-            loss = level_loss(logits, _targets(labels, allowed, settings.smoothing), groups, settings.levels)
+            loss = level_loss(
+                logits, _targets(labels, allowed, settings.smoothing), groups, settings.levels
+            )
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -159,8 +177,18 @@ def train_judge(settings: JudgeSettings) -> int:
             bar.update()
             if step % settings.log_steps == 0:
                 speed = (step - logged) * settings.batch / (now - last_log)
-                values = (step, minutes, side, settings.lr_at(progress), float(np.mean(losses)), float(np.mean(right)), speed)
-                append_row(Path(f"{settings.out}.csv"), COLUMNS, dict(zip(COLUMNS, values, strict=True)))
+                values = (
+                    step,
+                    minutes,
+                    side,
+                    settings.lr_at(progress),
+                    float(np.mean(losses)),
+                    float(np.mean(right)),
+                    speed,
+                )
+                append_row(
+                    Path(f"{settings.out}.csv"), COLUMNS, dict(zip(COLUMNS, values, strict=True))
+                )
                 logged, last_log, losses, right = step, now, [], []
             if now - last_save > 60 * settings.save_minutes:
                 _save_state(state, model, optimizer, average, step, minutes)
@@ -174,7 +202,9 @@ def _network(settings: JudgeSettings, classes: int) -> nn.Module:
     try:
         import timm
     except ImportError as error:
-        raise TrainingError(f"a judge needs an extra: pip install 'progcodec[classify]' ({error})") from None
+        raise TrainingError(
+            f"a judge needs an extra: pip install 'progcodec[classify]' ({error})"
+        ) from None
     if not timm.is_model(settings.model):
         raise TrainingError(f"timm has no network {settings.model!r}")
     network: nn.Module = timm.create_model(settings.model, num_classes=classes)
@@ -192,7 +222,10 @@ def _start_from(path: str, model: nn.Module) -> None:
 def _optimizer(model: nn.Module, settings: JudgeSettings) -> torch.optim.Optimizer:
     decayed = [p for p in model.parameters() if p.ndim > 1]
     free = [p for p in model.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": free, "weight_decay": 0.0}]
+    groups = [
+        {"params": decayed, "weight_decay": settings.weight_decay},
+        {"params": free, "weight_decay": 0.0},
+    ]
     return torch.optim.AdamW(groups, lr=settings.lr, betas=(0.9, 0.99))
 
 
@@ -217,14 +250,27 @@ def _update(average: dict[str, Tensor], model: nn.Module, decay: float) -> None:
 
 
 def _save_state(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, average: dict[str, Tensor], step: int, minutes: float
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: dict[str, Tensor],
+    step: int,
+    minutes: float,
 ) -> None:
-    state = {"weights": model.state_dict(), "average": average, "optimizer": optimizer.state_dict(), "step": step, "minutes": minutes}
+    state = {
+        "weights": model.state_dict(),
+        "average": average,
+        "optimizer": optimizer.state_dict(),
+        "step": step,
+        "minutes": minutes,
+    }
     torch.save(state, f"{path}.tmp")
     os.replace(f"{path}.tmp", path)
 
 
-def _resume(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, average: dict[str, Tensor]) -> tuple[int, float]:
+def _resume(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, average: dict[str, Tensor]
+) -> tuple[int, float]:
     """Puts a state in place and returns its steps and minutes. Raises TrainingError."""
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
@@ -236,14 +282,25 @@ def _resume(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, aver
     except FileNotFoundError:
         raise TrainingError(f"{path}: no such training state") from None
     except Exception as error:  # noqa: BLE001 torch.load and load_state_dict raise many kinds on what does not fit
-        raise TrainingError(f"{path}: not a state of this training ({type(error).__name__})") from None
+        raise TrainingError(
+            f"{path}: not a state of this training ({type(error).__name__})"
+        ) from None
 
 
 def _write(
-    settings: JudgeSettings, average: dict[str, Tensor], pictures: Sequence[Labelled], hierarchy: Hierarchy, step: int, minutes: float
+    settings: JudgeSettings,
+    average: dict[str, Tensor],
+    pictures: Sequence[Labelled],
+    hierarchy: Hierarchy,
+    step: int,
+    minutes: float,
 ) -> None:
     """Half-precision weights and all that a reader needs, whole or not at all."""
-    recipe = {name: value for name, value in asdict(settings).items() if name not in ("data", "out", "resume", "device")}
+    recipe = {
+        name: value
+        for name, value in asdict(settings).items()
+        if name not in ("data", "out", "resume", "device")
+    }
     metadata = {
         "classifier": settings.classifier(len(hierarchy.classes)),
         "classes": "ImageNet-1K, sorted by WordNet id",
@@ -255,7 +312,9 @@ def _write(
         "recipe": repr(recipe),
         "licence": LICENCE,
     }
-    tensors = {k: (v.half() if v.is_floating_point() else v).cpu().contiguous() for k, v in average.items()}
+    tensors = {
+        k: (v.half() if v.is_floating_point() else v).cpu().contiguous() for k, v in average.items()
+    }
     sibling = Path(f"{settings.out}.{os.getpid()}.tmp")
     try:
         save_file(tensors, str(sibling), metadata)

@@ -40,13 +40,17 @@ class Lessons:
         self._answer = np.where(asked, np.cumsum(asked) - 1, -1)
 
     @classmethod
-    def load(cls, views: ViewSet, chunks: Sequence[int], coded: Sequence[Path], taught: Sequence[Path]) -> "Lessons":
+    def load(
+        cls, views: ViewSet, chunks: Sequence[int], coded: Sequence[Path], taught: Sequence[Path]
+    ) -> "Lessons":
         """From the caches. Raises TrainingError on a damaged file in them."""
         found, labels, asked, answers = [], [], [], []
         for chunk, symbols, soft in zip(chunks, coded, taught, strict=True):
             arrays, answer = read(symbols), read(soft)
             if arrays is None or answer is None:
-                raise TrainingError(f"{symbols if arrays is None else soft}: damaged; delete it and start again")
+                raise TrainingError(
+                    f"{symbols if arrays is None else soft}: damaged; delete it and start again"
+                )
             found += unpack(arrays)
             labels.append(views.labels(chunk))
             asked.append(views.asked(chunk))
@@ -72,9 +76,15 @@ class Lessons:
     def targets(self, places: Ints, mixing: Mixing) -> Tensor:
         """(N, classes) float32, rows sum to 1."""
         labels, answer = self.labels[places], self._answer[places]
-        hard = np.full((len(places), self.answers.shape[1]), mixing.smoothing / self.answers.shape[1], np.float32)
+        hard = np.full(
+            (len(places), self.answers.shape[1]),
+            mixing.smoothing / self.answers.shape[1],
+            np.float32,
+        )
         hard[np.arange(len(places)), labels] += 1 - mixing.smoothing
         soft = self.answers[answer].astype(np.float32) if len(self.answers) else np.zeros_like(hard)
         soft /= np.maximum(soft.sum(1, keepdims=True), 1e-6)
-        share = np.where(answer < 0, 0.0, np.where(labels < 0, 1.0, mixing.teacher)).astype(np.float32)[:, None]
+        share = np.where(answer < 0, 0.0, np.where(labels < 0, 1.0, mixing.teacher)).astype(
+            np.float32
+        )[:, None]
         return torch.from_numpy(share * soft + (1 - share) * hard)

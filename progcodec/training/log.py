@@ -11,10 +11,17 @@ from progcodec.training.parallel import Parallel
 
 BITS = ["hyper", "block1", "block2", "block3", "total", "bpp_coarse", "bpp_inter"]
 LEVELS = ("coarse", "inter", "cut", "fine")
-MEASURED = ["loss", *BITS, *(f"{what}_{level}" for what in ("psnr", "class", "acc") for level in LEVELS)]
+MEASURED = [
+    "loss",
+    *BITS,
+    *(f"{what}_{level}" for what in ("psnr", "class", "acc") for level in LEVELS),
+]
 """Bits per pixel of each part, of all and up to each level; dB; nats and agreement with the target at each level."""
 COLUMNS = ["step", "minutes", "lr", "images_per_s", *MEASURED, "gpu_gb"]
-SOMETIMES = {"gpu_gb", *(name for name in MEASURED if name.startswith(("psnr_", "class_", "acc_")))} - {"psnr_fine"}
+SOMETIMES = {
+    "gpu_gb",
+    *(name for name in MEASURED if name.startswith(("psnr_", "class_", "acc_"))),
+} - {"psnr_fine"}
 """Columns that may be empty: no image drew that kind of prefix, there was no class term, there is no GPU."""
 
 

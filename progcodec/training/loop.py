@@ -48,9 +48,13 @@ def train(settings: TrainSettings) -> dict[str, float]:
         try:
             return _train(settings, parallel)
         except RuntimeError as error:
-            if settings.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            if settings.compile and type(error).__module__.startswith(
+                ("torch._dynamo", "torch._inductor")
+            ):
                 name = type(error).__name__
-                raise TrainingError(f"torch.compile failed on this machine ({name}); train without compile") from error
+                raise TrainingError(
+                    f"torch.compile failed on this machine ({name}); train without compile"
+                ) from error
             raise
 
 
@@ -84,7 +88,16 @@ def _train(settings: TrainSettings, parallel: Parallel) -> dict[str, float]:
         compile_networks(trainer.model)
     weights, push = settings.weights(), settings.class_push
     half, prefixes = settings.in_bfloat16(device.type), settings.prefixes()
-    step: Any = Step(trainer.model, trainer.bottleneck, weights, class_term, push, settings.accumulate, half, prefixes)
+    step: Any = Step(
+        trainer.model,
+        trainer.bottleneck,
+        weights,
+        class_term,
+        push,
+        settings.accumulate,
+        half,
+        prefixes,
+    )
     if parallel.world > 1:  # starts by giving every process the first one's weights
         places = [device] if device.type == "cuda" else None
         step = DistributedDataParallel(step, places, gradient_as_bucket_view=True)
@@ -98,7 +111,9 @@ def _train(settings: TrainSettings, parallel: Parallel) -> dict[str, float]:
     with contextlib.closing(bar), _stop_requests() as requests:
         while True:
             done = trainer.step - trainer.first
-            shares = [(minutes - trainer.first_minutes) / settings.minutes] if settings.minutes else []
+            shares = (
+                [(minutes - trainer.first_minutes) / settings.minutes] if settings.minutes else []
+            )
             shares += [done / settings.steps] if settings.steps else []
             progress = max(shares)
             if progress >= 1 or stopping:
@@ -117,10 +132,18 @@ def _train(settings: TrainSettings, parallel: Parallel) -> dict[str, float]:
             value, measured = 0.0, []
             for number in range(settings.accumulate):
                 food = feed.take(trainer.step, number, skipped, with_classes)
-                _seed(settings.seed, trainer.step, parallel.rank * settings.accumulate + number, skipped)
+                _seed(
+                    settings.seed,
+                    trainer.step,
+                    parallel.rank * settings.accumulate + number,
+                    skipped,
+                )
                 last = number + 1 == settings.accumulate
                 with contextlib.nullcontext() if last or parallel.world == 1 else step.no_sync():
-                    crops, whole = (x if x is None else x.to(device, non_blocking=True) for x in (food.crops, food.whole))
+                    crops, whole = (
+                        x if x is None else x.to(device, non_blocking=True)
+                        for x in (food.crops, food.whole)
+                    )
                     losses = step(crops, whole, food.labels, float(settings.class_every))
                     losses.total.backward()
                 value += float(losses.rate_distortion)
@@ -136,7 +159,9 @@ def _train(settings: TrainSettings, parallel: Parallel) -> dict[str, float]:
             if not (math.isfinite(value) and math.isfinite(norm)) or value > SPIKE * typical:
                 skipped += 1
                 if skipped > SKIP_MAX:
-                    raise TrainingError(f"the loss has left its range and stays away since step {trainer.step}")
+                    raise TrainingError(
+                        f"the loss has left its range and stays away since step {trainer.step}"
+                    )
                 continue
             skipped = 0
             typical = value if math.isinf(typical) else 0.98 * typical + 0.02 * value
@@ -153,12 +178,22 @@ def _train(settings: TrainSettings, parallel: Parallel) -> dict[str, float]:
                 now = time.monotonic()
                 speed = (trainer.step - logged) * passes * settings.batch / (now - last_log)
                 last_log, logged = now, trainer.step
-                row = {"step": trainer.step, "minutes": minutes, "lr": lr, "images_per_s": speed, **means.take(parallel)}
+                row = {
+                    "step": trainer.step,
+                    "minutes": minutes,
+                    "lr": lr,
+                    "images_per_s": speed,
+                    **means.take(parallel),
+                }
                 if device.type == "cuda":
                     row["gpu_gb"] = torch.cuda.max_memory_allocated(device) / 1e9
                 if parallel.leads:
                     append(Path(f"{settings.out}.csv"), row)
-                bar.set_postfix(loss=f"{row['loss']:.3f}", bpp=f"{row['total']:.3f}", psnr=f"{row['psnr_fine']:.2f}")
+                bar.set_postfix(
+                    loss=f"{row['loss']:.3f}",
+                    bpp=f"{row['total']:.3f}",
+                    psnr=f"{row['psnr_fine']:.2f}",
+                )
         _save(trainer, feed, parallel, minutes)
     return row
 
@@ -170,7 +205,9 @@ def _class_term(settings: TrainSettings, device: torch.device) -> ClassTerm | No
     groups = load_groups(settings.groups, hierarchy) if settings.groups else None
     if not settings.grouped:
         groups = np.tile(np.arange(len(hierarchy.classes)), (len(hierarchy.levels), 1))
-    return ClassTerm(teacher, hierarchy, settings.weights(), settings.soft, settings.smoothing, groups)
+    return ClassTerm(
+        teacher, hierarchy, settings.weights(), settings.soft, settings.smoothing, groups
+    )
 
 
 def _learning_rate(settings: TrainSettings, progress: float, step: int) -> float:

@@ -140,7 +140,9 @@ def _received(
     if budgets is not None:
         low, high = (torch.full_like(hyper_bits, math.log(end)) for end in budgets)
     budget = (low + (high - low) * torch.rand(n, device=bits.device)).exp()
-    in_cut = torch.empty_like(key, dtype=torch.bool).scatter_(1, order, cumulative <= budget[:, None])
+    in_cut = torch.empty_like(key, dtype=torch.bool).scatter_(
+        1, order, cumulative <= budget[:, None]
+    )
     in_level = block[None, :, None, None].expand_as(indexes).reshape(n, -1) <= kind[:, None]
     return torch.where(kind[:, None] == 2, in_cut, in_level).reshape(indexes.shape), budget
 
@@ -185,12 +187,16 @@ def code(model: Model, bottleneck: Any, y: Tensor) -> Coded:
         hat = mean + symbols[-1]
         prefix = hat if prefix is None else torch.cat((prefix, hat), 1)
     assert prefix is not None
-    return Coded(hyper_bits, torch.cat(bits, 1), torch.cat(indexes, 1), torch.cat(symbols, 1), prior, prefix)
+    return Coded(
+        hyper_bits, torch.cat(bits, 1), torch.cat(indexes, 1), torch.cat(symbols, 1), prior, prefix
+    )
 
 
 def block_bits(coded: Coded, offsets: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
     """Bits of each block, per image (N,)."""
-    coarse, intermediate, fine = (coded.bits[:, start:end].sum((1, 2, 3)) for start, end in itertools.pairwise(offsets))
+    coarse, intermediate, fine = (
+        coded.bits[:, start:end].sum((1, 2, 3)) for start, end in itertools.pairwise(offsets)
+    )
     return coarse, intermediate, fine
 
 
@@ -209,13 +215,28 @@ def forward(
     rates = block_bits(coded, offsets)
     if second_pass is None:
         kind = torch.full((n,), NONE, device=x.device)
-        return Forward(coded.hyper_bits, rates, fine, fine.detach(), kind, (coded.hyper_bits + sum(rates)).detach())
+        return Forward(
+            coded.hyper_bits,
+            rates,
+            fine,
+            fine.detach(),
+            kind,
+            (coded.hyper_bits + sum(rates)).detach(),
+        )
 
-    kind = torch.multinomial(torch.tensor(second_pass, dtype=torch.float32, device=x.device), n, replacement=True)
+    kind = torch.multinomial(
+        torch.tensor(second_pass, dtype=torch.float32, device=x.device), n, replacement=True
+    )
     with torch.no_grad():
         pixels = x.shape[2] * x.shape[3]
-        budgets = (prefixes.cut_range[0] * pixels, prefixes.cut_range[1] * pixels) if prefixes.cut_range else None
-        received, cut_bits = _received(coded.indexes, coded.bits, offsets, coded.hyper_bits, kind, prefixes.raster, budgets)
+        budgets = (
+            (prefixes.cut_range[0] * pixels, prefixes.cut_range[1] * pixels)
+            if prefixes.cut_range
+            else None
+        )
+        received, cut_bits = _received(
+            coded.indexes, coded.bits, offsets, coded.hyper_bits, kind, prefixes.raster, budgets
+        )
     kept = coded.symbols * received
     prefix: Tensor | None = None
     for k, (start, end) in enumerate(itertools.pairwise(offsets)):
@@ -240,7 +261,8 @@ def cut_place(out: Forward) -> tuple[Tensor, Tensor]:
     log_bits = out.cut_bits.log()
     log_ends = [end.detach().log() for end in ends]
     steps = [
-        ((log_bits - log_ends[k]) / (log_ends[k + 1] - log_ends[k]).clamp_min(1e-3)).clamp(0, 1) for k in (0, 1)
+        ((log_bits - log_ends[k]) / (log_ends[k + 1] - log_ends[k]).clamp_min(1e-3)).clamp(0, 1)
+        for k in (0, 1)
     ]
     upper = torch.minimum(steps[0], steps[1])
     shares = torch.stack((1 - steps[0], steps[0] - upper, upper), 1)
@@ -250,11 +272,15 @@ def cut_place(out: Forward) -> tuple[Tensor, Tensor]:
 def _cut_lambda(weights: LossWeights, out: Forward) -> Tensor:
     """λ for a random cut (N,): log-linear in the log of bits between the level ends, as a power of them below the coarse end."""
     shares, shortfall = cut_place(out)
-    log_lambda = torch.tensor([math.log(value) for value in weights.distortion], device=shares.device)
+    log_lambda = torch.tensor(
+        [math.log(value) for value in weights.distortion], device=shares.device
+    )
     return (shares @ log_lambda + weights.relief * shortfall).exp()
 
 
-def of_kind(values: tuple[Tensor, Tensor, Tensor], out: Forward, second_pass: tuple[float, float, float]) -> Tensor:
+def of_kind(
+    values: tuple[Tensor, Tensor, Tensor], out: Forward, second_pass: tuple[float, float, float]
+) -> Tensor:
     """For each image, the value (N,) of what its second decoding is, over the probability that it is that."""
     share = torch.tensor(second_pass, dtype=torch.float32, device=out.kind.device).clamp_min(1e-9)
     return (torch.stack(values, 1) / share).gather(1, out.kind[:, None])[:, 0]
@@ -262,15 +288,21 @@ def of_kind(values: tuple[Tensor, Tensor, Tensor], out: Forward, second_pass: tu
 
 def _errors(out: Forward, x: Tensor) -> Tensor:
     """Mean squared errors (N, 2) of both decodings."""
-    return torch.stack([(picture - x).square().mean((1, 2, 3)) for picture in (out.fine, out.second)], 1)
+    return torch.stack(
+        [(picture - x).square().mean((1, 2, 3)) for picture in (out.fine, out.second)], 1
+    )
 
 
 def _distortion_factors(out: Forward, weights: LossWeights) -> Tensor:
     """What an image's loss has of both errors, (N, 2)."""
-    coarse, intermediate, fine = (torch.full_like(out.hyper_bits, value) for value in weights.distortion)
+    coarse, intermediate, fine = (
+        torch.full_like(out.hyper_bits, value) for value in weights.distortion
+    )
     if weights.second_pass is None:
         return 255**2 * torch.stack((fine, torch.zeros_like(fine)), 1)
-    second = of_kind((coarse, intermediate, weights.cut * _cut_lambda(weights, out)), out, weights.second_pass)
+    second = of_kind(
+        (coarse, intermediate, weights.cut * _cut_lambda(weights, out)), out, weights.second_pass
+    )
     return 255**2 * torch.stack((fine, second), 1)
 
 
@@ -293,4 +325,8 @@ def objective(out: Forward, x: Tensor, weights: LossWeights) -> tuple[Tensor, di
     loss = (rate + (_distortion_factors(out, weights) * errors).sum(1)).mean()
     error_fine, error_second = errors.unbind(1)
     parts = {"hyper": hyper, "block1": blocks[0], "block2": blocks[1], "block3": blocks[2]}
-    return loss, {**{k: v.detach() for k, v in parts.items()}, "fine": error_fine.detach(), "second": error_second.detach()}
+    return loss, {
+        **{k: v.detach() for k, v in parts.items()},
+        "fine": error_fine.detach(),
+        "second": error_second.detach(),
+    }

@@ -44,7 +44,11 @@ class Muon(torch.optim.Optimizer):
     """Momentum, orthogonalised. The step's root mean square is 0.2·lr, as AdamW's, so both share one learning rate."""
 
     def __init__(
-        self, params: Iterable[nn.Parameter] | Iterable[dict[str, Any]], lr: float, momentum: float = 0.95, bfloat16: bool = False
+        self,
+        params: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
+        lr: float,
+        momentum: float = 0.95,
+        bfloat16: bool = False,
     ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum})
         self.bfloat16 = bfloat16
@@ -59,11 +63,15 @@ class Muon(torch.optim.Optimizer):
                 if "momentum" not in state:
                     state["momentum"] = torch.zeros_like(parameter)
                 momentum = state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
-                direction = orthogonalise(torch.lerp(parameter.grad, momentum, group["momentum"]), self.bfloat16)
+                direction = orthogonalise(
+                    torch.lerp(parameter.grad, momentum, group["momentum"]), self.bfloat16
+                )
                 parameter.add_(direction, alpha=-0.2 * group["lr"] * max(parameter.shape) ** 0.5)
 
 
-def build_optimizers(model: nn.Module, bottleneck: nn.Module, lr: float, bfloat16: bool = False) -> list[torch.optim.Optimizer]:
+def build_optimizers(
+    model: nn.Module, bottleneck: nn.Module, lr: float, bfloat16: bool = False
+) -> list[torch.optim.Optimizer]:
     """Muon on the matrices of 1×1 convolutions and Swin blocks, AdamW on everything else, Adam on the bottleneck's quantiles. ``bfloat16``: Muon iterates in it.
 
     Each group's "share" is its learning rate relative to the schedule's.
@@ -79,7 +87,9 @@ def build_optimizers(model: nn.Module, bottleneck: nn.Module, lr: float, bfloat1
             linear = transform and not any(part in name for part in residual)
             (skeleton if linear or ".skip." in name else blocks).append(parameter)
         else:
-            (edges if transform and parameter.ndim == 4 and parameter.shape[1] > 1 else others).append(parameter)
+            (
+                edges if transform and parameter.ndim == 4 and parameter.shape[1] > 1 else others
+            ).append(parameter)
     quantiles = [p for name, p in bottleneck.named_parameters() if name.endswith("quantiles")]
     densities = [p for name, p in bottleneck.named_parameters() if not name.endswith("quantiles")]
     muon = [{"params": blocks, "share": BLOCK_SHARE}, {"params": skeleton, "share": SKELETON_SHARE}]

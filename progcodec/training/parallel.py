@@ -33,13 +33,18 @@ class Parallel:
 
     def __init__(self, device: str) -> None:
         """Raises ProgcodecError: no such device; TrainingError: fewer GPUs than processes on this machine."""
-        self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+        self.rank, self.world = (
+            int(os.environ.get("RANK", "0")),
+            int(os.environ.get("WORLD_SIZE", "1")),
+        )
         self.leads = leads()
         self.device = pick_device(device)
         if self.world > 1 and self.device.type == "cuda":
             place = int(os.environ.get("LOCAL_RANK", self.rank))
             if place >= torch.cuda.device_count():
-                raise TrainingError(f"process {place + 1} on this machine finds {torch.cuda.device_count()} GPUs")
+                raise TrainingError(
+                    f"process {place + 1} on this machine finds {torch.cuda.device_count()} GPUs"
+                )
             self.device = torch.device("cuda", place)
 
     def __enter__(self) -> Self:
@@ -53,10 +58,15 @@ class Parallel:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self.world > 1:
-            if error is None:  # the first process still saves; where another ends before it, torchrun may end all of them
+            if (
+                error is None
+            ):  # the first process still saves; where another ends before it, torchrun may end all of them
                 torch.distributed.barrier()
             torch.distributed.destroy_process_group()
 

@@ -37,9 +37,13 @@ class Cut(NamedTuple):
 
     def pixels(self, side: int) -> Pixels:
         """uint8 (side, side, 3)."""
-        piece = self.picture.pixels[self.top : self.top + self.side, self.left : self.left + self.side]
+        piece = self.picture.pixels[
+            self.top : self.top + self.side, self.left : self.left + self.side
+        ]
         if self.side != side:
-            piece = np.asarray(Image.fromarray(piece).resize((side, side), Image.Resampling.LANCZOS))
+            piece = np.asarray(
+                Image.fromarray(piece).resize((side, side), Image.Resampling.LANCZOS)
+            )
         return piece[:, ::-1] if self.flipped else piece
 
 
@@ -73,7 +77,11 @@ class Sampler:
         each = self._pool.map if self._pool else map
         pixels = np.stack(list(each(lambda cut: cut.pixels(self.side), cuts)))
         position = self.source.position if isinstance(self.source, Stream) else None
-        return Batch(torch.from_numpy(pixels).permute(0, 3, 1, 2), tuple(cut.picture.label for cut in cuts), position)
+        return Batch(
+            torch.from_numpy(pixels).permute(0, 3, 1, 2),
+            tuple(cut.picture.label for cut in cuts),
+            position,
+        )
 
 
 class CropSampler(Sampler):
@@ -129,6 +137,8 @@ class Ahead:
         if self._waiting is not None and self._waiting[0] == key:
             batch = self._waiting[1].result()
         else:
-            batch = self._pool.submit(self._make, key).result()  # after the wrong one: a source serves one at a time
+            batch = self._pool.submit(
+                self._make, key
+            ).result()  # after the wrong one: a source serves one at a time
         self._waiting = following, self._pool.submit(self._make, following)
         return batch

@@ -110,7 +110,15 @@ class TrainSettings:
         for name in ("crop", "class_side"):
             if getattr(self, name) % 16 or getattr(self, name) < 16:
                 raise ValueError(f"the {name.replace('_', ' ')} must be a multiple of 16")
-        for name in ("batch", "accumulate", "class_batch", "class_every", "buffer", "log_steps", "warmup"):
+        for name in (
+            "batch",
+            "accumulate",
+            "class_batch",
+            "class_every",
+            "buffer",
+            "log_steps",
+            "warmup",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")
         for name in ("class_from", "soft", "smoothing", "decay_from"):
@@ -136,7 +144,9 @@ class TrainSettings:
 
     def weights(self) -> LossWeights:
         """The preset's, with what was given in its place."""
-        given = {name: getattr(self, name) for name in ("distortion", "gamma", "cut", "relief", "second")}
+        given = {
+            name: getattr(self, name) for name in ("distortion", "gamma", "cut", "relief", "second")
+        }
         chosen = {name: value for name, value in given.items() if value is not None}
         return replace(PRESETS[self.preset], **chosen, progressive=self.progressive)
 

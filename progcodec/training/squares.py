@@ -43,12 +43,20 @@ class Squares(NamedTuple):
     places: Ints
 
 
-def load_labelled(patterns: Sequence[str], hierarchy: Hierarchy, keep: int, quiet: bool = True) -> list[Labelled]:
+def load_labelled(
+    patterns: Sequence[str], hierarchy: Hierarchy, keep: int, quiet: bool = True
+) -> list[Labelled]:
     """Every picture with a label, shrunk where its short side exceeds ``keep`` pixels. Raises TrainingError if there is none."""
     pictures: list[Labelled] = []
     label = load_labels(FOLDERS, hierarchy)
     for path in expand(patterns):
-        for record in tqdm(records(path, label), desc=f"reading {path.name}", unit="img", disable=quiet, leave=False):
+        for record in tqdm(
+            records(path, label),
+            desc=f"reading {path.name}",
+            unit="img",
+            disable=quiet,
+            leave=False,
+        ):
             if record.label is None:
                 continue
             try:
@@ -59,7 +67,9 @@ def load_labelled(patterns: Sequence[str], hierarchy: Hierarchy, keep: int, quie
                 side = min(picture.pixels.shape[:2])
                 pictures.append(Labelled(_shrunk(picture.pixels, keep), record.label, side))
     if not pictures:
-        raise TrainingError(f"no readable picture with a known class in {', '.join(map(str, patterns))}")
+        raise TrainingError(
+            f"no readable picture with a known class in {', '.join(map(str, patterns))}"
+        )
     return pictures
 
 
@@ -88,7 +98,12 @@ def batch_at(pictures: Sequence[Labelled], step: int, batch: int, side: int, see
     """
     random = np.random.default_rng([seed, 1, step])
     count, pixels = len(pictures), np.empty((batch, side, side, 3), np.uint8)
-    places = np.array([_order(seed, n // count, count)[n % count] for n in range(step * batch, (step + 1) * batch)])
+    places = np.array(
+        [
+            _order(seed, n // count, count)[n % count]
+            for n in range(step * batch, (step + 1) * batch)
+        ]
+    )
     for row, place in enumerate(places):
         pixels[row] = crop(pictures[place].pixels, side, random)
     labels = torch.tensor([pictures[place].label for place in places])
@@ -98,7 +113,10 @@ def batch_at(pictures: Sequence[Labelled], step: int, batch: int, side: int, see
 def crop(pixels: Pixels, side: int, random: np.random.Generator) -> Pixels:
     """A random part of uint8 (H, W, 3), perhaps mirrored, perhaps blurred, as (side, side, 3)."""
     height, width = pixels.shape[:2]
-    area, aspect = random.uniform(*AREA) * height * width, np.exp(random.uniform(-1, 1) * np.log(ASPECT))
+    area, aspect = (
+        random.uniform(*AREA) * height * width,
+        np.exp(random.uniform(-1, 1) * np.log(ASPECT)),
+    )
     w, h = min(width, (area * aspect) ** 0.5), min(height, (area / aspect) ** 0.5)
     left, top = random.uniform(0, width - w), random.uniform(0, height - h)
     image = Image.fromarray(pixels)

@@ -30,8 +30,11 @@ def load_state(path: str | None) -> dict[str, Any] | None:
         medians = checkpoint.tensors["tables.hyper_medians"].float()
         ancestor = f"{checkpoint.fingerprint.hex()} ({checkpoint.metadata.get('recipe', 'recipe not recorded')})"
         return {
-            "config": checkpoint.config, "average": thaw(checkpoint), "medians": medians,
-            "recipe": [f"from {ancestor}"], "description": checkpoint.metadata.get("data", ""),
+            "config": checkpoint.config,
+            "average": thaw(checkpoint),
+            "medians": medians,
+            "recipe": [f"from {ancestor}"],
+            "description": checkpoint.metadata.get("data", ""),
         }
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -61,7 +64,10 @@ def thaw(checkpoint: Checkpoint) -> dict[str, Tensor]:
     weights = {}
     for name, module in Model(checkpoint.config).named_modules():
         if isinstance(module, IntegerConv):
-            integers = {part: checkpoint.tensors[f"{name}.{part}"].float() for part in ("weight", "bias", "multiplier")}
+            integers = {
+                part: checkpoint.tensors[f"{name}.{part}"].float()
+                for part in ("weight", "bias", "multiplier")
+            }
             scale = integers["multiplier"] * (module.unit / (ACTIVATION_STEPS * 2.0**SHIFT))
             weights[f"{name}.weight"] = integers["weight"] * scale[:, None]
             weights[f"{name}.bias"] = integers["bias"] * scale / module.unit
@@ -76,7 +82,9 @@ def fresh_bottleneck(bottleneck: nn.Module, medians: Tensor) -> dict[str, Tensor
 
     A checkpoint keeps the bottleneck's tables, not its densities: these are learned again, in some hundred steps.
     """
-    weights = {f"bottleneck.{name}": tensor.clone() for name, tensor in bottleneck.state_dict().items()}
+    weights = {
+        f"bottleneck.{name}": tensor.clone() for name, tensor in bottleneck.state_dict().items()
+    }
     quantiles = weights["bottleneck.quantiles"]
     quantiles += medians.to(quantiles)[:, None, None] - quantiles[:, :, 1:2]
     return weights

@@ -12,7 +12,15 @@ from torch import Tensor, nn
 
 from progcodec.network.model import Model
 from progcodec.training.class_term import ClassTerm, Judged
-from progcodec.training.loss import AS_SENT, Forward, LossWeights, Prefixes, distortion_pull, forward, objective
+from progcodec.training.loss import (
+    AS_SENT,
+    Forward,
+    LossWeights,
+    Prefixes,
+    distortion_pull,
+    forward,
+    objective,
+)
 
 SECOND = ("coarse", "inter", "cut")
 COMPILER = "inductor"
@@ -43,11 +51,20 @@ class Step(nn.Module):
         """``passes``: how many calls make a step; `total` is that part of the loss. ``class_push``, ``bfloat16``: see TrainSettings."""
         super().__init__()
         self.model, self.bottleneck = model, bottleneck
-        self.weights, self.class_term, self.class_push, self.passes = weights, class_term, class_push, passes
+        self.weights, self.class_term, self.class_push, self.passes = (
+            weights,
+            class_term,
+            class_push,
+            passes,
+        )
         self.in_bfloat16, self.prefixes = bfloat16, prefixes
 
     def forward(
-        self, crops: Tensor, whole: Tensor | None = None, labels: Sequence[int | None] = (), class_share: float = 1.0
+        self,
+        crops: Tensor,
+        whole: Tensor | None = None,
+        labels: Sequence[int | None] = (),
+        class_share: float = 1.0,
     ) -> Losses:
         """Crops and whole pictures are uint8 (N, 3, H, W), sides multiples of 16.
 
@@ -63,7 +80,13 @@ class Step(nn.Module):
             share = y.numel() / (x.numel() + y.numel())
             caps = None
             if self.class_push is not None:
-                caps = self.class_push * class_share * share / self.passes * distortion_pull(seen, y, self.weights)
+                caps = (
+                    self.class_push
+                    * class_share
+                    * share
+                    / self.passes
+                    * distortion_pull(seen, y, self.weights)
+                )
             with self._autocast(y):
                 judged = self.class_term(seen, y, labels, caps)
             loss = (1 - share) * loss + share * whole_loss
@@ -75,7 +98,9 @@ class Step(nn.Module):
     def _pass(self, pixels: Tensor) -> tuple[Tensor, Forward]:
         x = pixels.float().div(255).contiguous(memory_format=torch.channels_last)
         with self._autocast(x):
-            return x, forward(self.model, self.bottleneck, x, self.weights.second_pass, self.prefixes)
+            return x, forward(
+                self.model, self.bottleneck, x, self.weights.second_pass, self.prefixes
+            )
 
     def _autocast(self, x: Tensor) -> torch.autocast:
         return torch.autocast(x.device.type, torch.bfloat16, enabled=self.in_bfloat16)
@@ -94,7 +119,9 @@ def _measures(out: Forward, parts: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _judgements(out: Forward, judged: Judged) -> dict[str, Tensor]:
     values = {}
-    which = {"fine": (0, judged.known)} | {name: (1, judged.known & (out.kind == i)) for i, name in enumerate(SECOND)}
+    which = {"fine": (0, judged.known)} | {
+        name: (1, judged.known & (out.kind == i)) for i, name in enumerate(SECOND)
+    }
     for name, (column, mask) in which.items():
         values[f"class_{name}"] = judged.losses[mask, column]
         values[f"acc_{name}"] = judged.right[mask, column].float()

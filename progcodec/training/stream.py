@@ -93,13 +93,21 @@ class Stream:
 
     def _unshuffled(self, random: np.random.Generator) -> Iterator[Record]:
         names = [self._files[place] for place in random.permutation(len(self._files))]
-        units: list[Path | list[str]] = [*self._tars, *(names[i : i + CHUNK] for i in range(0, len(names), CHUNK))]
+        units: list[Path | list[str]] = [
+            *self._tars,
+            *(names[i : i + CHUNK] for i in range(0, len(names), CHUNK)),
+        ]
         for place in random.permutation(len(units)):
             unit = units[place]
             if isinstance(unit, list):
-                yield from (Record(name, None, self._labels(name) if self._labels else None) for name in unit)
+                yield from (
+                    Record(name, None, self._labels(name) if self._labels else None)
+                    for name in unit
+                )
             elif self._by_member:
-                yield from itertools.islice(records(unit, self._labels), self._share.index, None, self._share.count)
+                yield from itertools.islice(
+                    records(unit, self._labels), self._share.index, None, self._share.count
+                )
             else:
                 yield from records(unit, self._labels)
 
@@ -131,13 +139,17 @@ class Stream:
             if not used and not skipped:
                 raise nothing_usable(self._min_side, small, broken)
 
-    def _ahead(self, order: Iterator[tuple[int, Record]]) -> Iterator[tuple[int, Picture | None | Exception]]:
+    def _ahead(
+        self, order: Iterator[tuple[int, Record]]
+    ) -> Iterator[tuple[int, Picture | None | Exception]]:
         """Outcomes in order, while threads work on the next ones."""
         if not self._workers:
             yield from ((taken, self._try(record)) for taken, record in order)
             return
         with ThreadPoolExecutor(self._workers) as pool:
-            waiting: collections.deque[tuple[int, Future[Picture | Exception | None]]] = collections.deque()
+            waiting: collections.deque[tuple[int, Future[Picture | Exception | None]]] = (
+                collections.deque()
+            )
             try:
                 for taken, record in order:
                     waiting.append((taken, pool.submit(self._try, record)))

@@ -1,6 +1,6 @@
 """A frozen picture classifier that gradients pass through, on their way to the codec.
 
-    decoded picture in [0, 1] ─clamp─ resize to its input ─ (x − mean)/std ─► classifier ─► logits
+decoded picture in [0, 1] ─clamp─ resize to its input ─ (x − mean)/std ─► classifier ─► logits
 """
 
 from typing import Any, NamedTuple
@@ -42,9 +42,13 @@ class Teacher(nn.Module):
             with torch.no_grad():
                 tried = self(torch.full((1, 3, *self.size), 0.5))
         except (RuntimeError, ValueError, TypeError, AttributeError) as error:
-            raise ClassifierError(f"{name} does not take a picture ({libraries.short(error)})") from error
+            raise ClassifierError(
+                f"{name} does not take a picture ({libraries.short(error)})"
+            ) from error
         if tried.ndim != 2:
-            raise ClassifierError(f"{name} is no classifier: it gives {tuple(tried.shape)} for one picture")
+            raise ClassifierError(
+                f"{name} is no classifier: it gives {tuple(tried.shape)} for one picture"
+            )
         self.classes = tried.shape[1]
 
     @classmethod
@@ -52,7 +56,9 @@ class Teacher(nn.Module):
         """The classifier of a specification, ``timm:NAME?OPTION=VALUE@FILE`` or ``torchvision:…``. Raises ClassifierError."""
         spec = Specification.parse(text)
         if spec.library == BUILTIN:
-            raise ClassifierError("a teacher looks at pictures, and the built-in classifier does not: name another")
+            raise ClassifierError(
+                "a teacher looks at pictures, and the built-in classifier does not: name another"
+            )
         loaded = libraries.load(spec)
         return placed(cls(spec.name, loaded.model, _input(spec, loaded)), device)
 
@@ -64,7 +70,9 @@ class Teacher(nn.Module):
         x = x.clamp(0, 1)  # what a decoder would store
         if x.shape[2:] != self.size:
             x = F.interpolate(x, self.size, mode="bilinear", antialias=True, align_corners=False)
-        logits: Tensor = self.model(((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last))
+        logits: Tensor = self.model(
+            ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        )
         return logits.float()
 
 
@@ -73,14 +81,25 @@ def _input(spec: Specification, loaded: libraries.Loaded) -> Input:
     steps: list[Any] = list(getattr(loaded.preprocess, "transforms", [loaded.preprocess]))
     found: dict[str, Any] = {}
     for step in steps:
-        for name, names in (("mean", ("mean",)), ("std", ("std",)), ("size", ("crop_size", "size"))):
-            value = next((getattr(step, n) for n in names if getattr(step, n, None) is not None), None)
+        for name, names in (
+            ("mean", ("mean",)),
+            ("std", ("std",)),
+            ("size", ("crop_size", "size")),
+        ):
+            value = next(
+                (getattr(step, n) for n in names if getattr(step, n, None) is not None), None
+            )
             if value is not None:
                 found[name] = value
     try:
-        mean, std = (tuple(float(v) for v in torch.as_tensor(found[name]).flatten()) for name in ("mean", "std"))
+        mean, std = (
+            tuple(float(v) for v in torch.as_tensor(found[name]).flatten())
+            for name in ("mean", "std")
+        )
         size = found["size"]
         height, width = (size, size) if isinstance(size, int) else (tuple(size) * 2)[:2]
     except (KeyError, TypeError, ValueError) as error:
-        raise ClassifierError(f"{spec.name}: its preprocessing does not say mean, std and size ({error})") from error
+        raise ClassifierError(
+            f"{spec.name}: its preprocessing does not say mean, std and size ({error})"
+        ) from error
     return Input(int(height), int(width), mean, std)

@@ -40,7 +40,9 @@ class Trainer:
         try:
             from compressai.entropy_models import EntropyBottleneck  # 5 s to import: only here
         except ImportError as error:
-            raise TrainingError(f"training needs an extra: pip install 'progcodec[train]' ({error})") from None
+            raise TrainingError(
+                f"training needs an extra: pip install 'progcodec[train]' ({error})"
+            ) from None
 
         self.settings, self.device, self.world = settings, device, world
         torch.manual_seed(settings.seed)
@@ -53,21 +55,27 @@ class Trainer:
         if settings.synthesis_only:
             self.both.requires_grad_(False)
             self.model.synthesis.requires_grad_(True)
-        self.optimizers = build_optimizers(self.model, self.bottleneck, settings.lr, settings.in_bfloat16(device.type))
+        self.optimizers = build_optimizers(
+            self.model, self.bottleneck, settings.lr, settings.in_bfloat16(device.type)
+        )
         self.step, self.images_seen, self.minutes_before = 0, 0, 0.0
         self.first, self.first_minutes = 0, 0.0
         self.positions: list[tuple[Position | None, Position | None]] = []
         self.fresh = saved is None
         if saved and "medians" in saved:
             if settings.resume:
-                raise TrainingError(f"{path}: a checkpoint holds weights, no training state; use init")
+                raise TrainingError(
+                    f"{path}: a checkpoint holds weights, no training state; use init"
+                )
             saved["average"] |= fresh_bottleneck(self.bottleneck, saved["medians"])
         self.untrained_densities = saved is not None and "medians" in saved
         self.description = settings.description or (saved or {}).get("description", "")
         self.recipe: list[str] = list((saved or {}).get("recipe", []))
         self.objective = settings.objective()
         # Before there was a class term, a state held the preset's name alone.
-        self.saved_objective: str | None = (saved or {}).get("objective") or (saved or {}).get("preset")
+        self.saved_objective: str | None = (saved or {}).get("objective") or (saved or {}).get(
+            "preset"
+        )
         with fitting(path):
             if saved:
                 self.both.load_state_dict(saved["weights" if settings.resume else "average"])
@@ -76,16 +84,24 @@ class Trainer:
                 self._go_on(saved)
 
     def _go_on(self, saved: dict[str, Any]) -> None:
-        self.step, self.images_seen, self.minutes_before = saved["step"], saved["images"], saved["minutes"]
+        self.step, self.images_seen, self.minutes_before = (
+            saved["step"],
+            saved["images"],
+            saved["minutes"],
+        )
         self.first, self.first_minutes = self.step, self.minutes_before
         if self.settings.finish:
             self.first, self.first_minutes = saved["first"], saved["first_minutes"]
             self.recipe = self.recipe[:-1]  # its last entry is of the run that goes on
         for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
             optimizer.load_state_dict(state)
-        self.average: dict[str, Tensor] = {k: saved["average"][k].to(self.device) for k in self.average}
+        self.average: dict[str, Tensor] = {
+            k: saved["average"][k].to(self.device) for k in self.average
+        }
         pairs = saved.get("positions", [])
-        self.positions = [(crops and Position(*crops), whole and Position(*whole)) for crops, whole in pairs]
+        self.positions = [
+            (crops and Position(*crops), whole and Position(*whole)) for crops, whole in pairs
+        ]
 
     def _restart_average(self) -> None:
         self.average = {k: v.detach().clone() for k, v in self.both.state_dict().items()}
@@ -108,9 +124,15 @@ class Trainer:
         parts = [f"{self.step - self.first} steps", f"crop {s.crop}", f"batch {s.batch}"]
         parts += [f"{s.accumulate} passes a step"] if s.accumulate > 1 else []
         parts += [f"{self.world} processes"] if self.world > 1 else []
-        parts += [f"lr {s.lr:g} (warm-up {s.warmup}, decay from {s.decay_from:g})", f"seed {s.seed}", self.objective]
+        parts += [
+            f"lr {s.lr:g} (warm-up {s.warmup}, decay from {s.decay_from:g})",
+            f"seed {s.seed}",
+            self.objective,
+        ]
         if s.teacher:
-            parts.append(f"{s.class_batch} whole pictures of {s.class_side} px every {s.class_every} steps")
+            parts.append(
+                f"{s.class_batch} whole pictures of {s.class_side} px every {s.class_every} steps"
+            )
         return ", ".join(parts)
 
     def update_average(self) -> None:
@@ -153,7 +175,9 @@ class Trainer:
             "minutes": f"{minutes:.1f}",
             "data": self.description or ", ".join(Path(p).name for p in settings.data),
             "objective": self.objective,
-            "recipe": "; then ".join([*self.recipe, *([self.stage()] if self.step > self.first else [])]),
+            "recipe": "; then ".join(
+                [*self.recipe, *([self.stage()] if self.step > self.first else [])]
+            ),
             "licence": LICENCE,
         }
         export(self.model, self.bottleneck, metadata).save(settings.out)
@@ -162,7 +186,9 @@ class Trainer:
 
 def export_state(state: str, out: str, description: str = "") -> None:
     """Writes the shippable checkpoint of a training state. Raises TrainingError if it is not one."""
-    settings = TrainSettings(data=(), out=out, resume=state, steps=1, description=description, device="cpu")
+    settings = TrainSettings(
+        data=(), out=out, resume=state, steps=1, description=description, device="cpu"
+    )
     trainer = Trainer(settings, torch.device("cpu"))
     trainer.objective = trainer.saved_objective or "not recorded"
     trainer.export(trainer.minutes_before)

@@ -88,26 +88,41 @@ class Measured:
         return asdict(self)
 
 
-def read_streams(patterns: Sequence[str], codec: Codec, hierarchy: Hierarchy, limit: int) -> list[Stream]:
+def read_streams(
+    patterns: Sequence[str], codec: Codec, hierarchy: Hierarchy, limit: int
+) -> list[Stream]:
     """The first ``limit`` labelled pictures of each shard, encoded. Raises TrainingError if there are none."""
     streams = []
     for path in expand(patterns):
-        pictures = [picture for picture in read_pictures([str(path)], hierarchy) if picture.label is not None][:limit]
+        pictures = [
+            picture
+            for picture in read_pictures([str(path)], hierarchy)
+            if picture.label is not None
+        ][:limit]
         images = [Image.open(io.BytesIO(picture.data)).convert("RGB") for picture in pictures]
         encoded: dict[int, bytes] = {}
-        for places in tqdm(_by_size([image.size for image in images]), desc=f"encoding {path.name}", mininterval=5):
-            for place, data in zip(places, codec.encode_batch([images[place] for place in places]), strict=True):
+        for places in tqdm(
+            _by_size([image.size for image in images]), desc=f"encoding {path.name}", mininterval=5
+        ):
+            for place, data in zip(
+                places, codec.encode_batch([images[place] for place in places]), strict=True
+            ):
                 encoded[place] = data
         name = path.name.split(".")[0]
         labels = [picture.label for picture in pictures if picture.label is not None]
-        streams += [Stream(name, images[n].size, encoded[n], label) for n, label in enumerate(labels)]
+        streams += [
+            Stream(name, images[n].size, encoded[n], label) for n, label in enumerate(labels)
+        ]
     if not streams:
         raise TrainingError(f"no picture with a known class in {', '.join(map(str, patterns))}")
     return streams
 
 
 def judge(
-    logits: Callable[[Sequence[Latent]], Floats], codec: Codec, streams: Sequence[Stream], cuts: Sequence[int | None] = CUTS
+    logits: Callable[[Sequence[Latent]], Floats],
+    codec: Codec,
+    streams: Sequence[Stream],
+    cuts: Sequence[int | None] = CUTS,
 ) -> Judged:
     """The head's logits for every stream at every cut. Of the streams every other one calibrates."""
     parts = []
@@ -128,11 +143,19 @@ def judge(
                     positions,
                 )
             )
-    return Judged(*(np.concatenate(arrays) for arrays in zip(*(part._arrays() for part in parts), strict=True)))
+    return Judged(
+        *(
+            np.concatenate(arrays)
+            for arrays in zip(*(part._arrays() for part in parts), strict=True)
+        )
+    )
 
 
 def measure(
-    judged: Judged, calibration: Calibration, hierarchy: Hierarchy, cuts: Sequence[int | None] = SHOWN
+    judged: Judged,
+    calibration: Calibration,
+    hierarchy: Hierarchy,
+    cuts: Sequence[int | None] = SHOWN,
 ) -> list[Measured]:
     """Each shard at each of the cuts, in the order of the shards' names; then all shards together, if there are several."""
     shards = [str(shard) for shard in np.unique(judged.shard)]
@@ -146,17 +169,26 @@ def measure(
     return rows
 
 
-def _measured(shard: str, cut: int | None, part: Judged, calibration: Calibration, hierarchy: Hierarchy) -> Measured:
+def _measured(
+    shard: str, cut: int | None, part: Judged, calibration: Calibration, hierarchy: Hierarchy
+) -> Measured:
     p = calibration.probabilities(part.logits, part.bits, part.positions)
     rng = np.random.default_rng(0)
     accuracy, error, floor = [], [], []
     for level in range(len(hierarchy.sizes) + 1):
         at_level = hierarchy.aggregate(p, level)
-        truth = part.labels if level == len(hierarchy.sizes) else hierarchy.assignments[level][part.labels]
+        truth = (
+            part.labels
+            if level == len(hierarchy.sizes)
+            else hierarchy.assignments[level][part.labels]
+        )
         right, confidence = at_level.argmax(1) == truth, at_level.max(1)
         accuracy.append(float(right.mean()))
         error.append(expected_calibration_error(confidence, right))
-        drawn = [expected_calibration_error(confidence, rng.random(len(confidence)) < confidence) for _ in range(DRAWS)]
+        drawn = [
+            expected_calibration_error(confidence, rng.random(len(confidence)) < confidence)
+            for _ in range(DRAWS)
+        ]
         floor.append(float(np.mean(drawn)))
     return Measured(shard, cut, len(part.labels), tuple(accuracy), tuple(error), tuple(floor))
 
@@ -164,11 +196,17 @@ def _measured(shard: str, cut: int | None, part: Judged, calibration: Calibratio
 def table(rows: Sequence[Measured], hierarchy: Hierarchy) -> str:
     """In per cent: accuracy, expected calibration error, and in brackets the error that honest probabilities would show."""
     width = max(len(row.shard) for row in rows)
-    lines = [f"{'shard':{width}} {'bytes':>6} {'images':>6}" + "".join(f"{name:>20}" for name in hierarchy.level_names)]
+    lines = [
+        f"{'shard':{width}} {'bytes':>6} {'images':>6}"
+        + "".join(f"{name:>20}" for name in hierarchy.level_names)
+    ]
     for row in rows:
         figures = zip(row.accuracy, row.error, row.floor, strict=True)
         cells = [f"{100 * a:5.1f} {100 * e:5.1f} ({100 * f:.1f})" for a, e, f in figures]
-        lines.append(f"{row.shard:{width}} {row.cut or 'all':>6} {row.pictures:6}" + "".join(f"{cell:>20}" for cell in cells))
+        lines.append(
+            f"{row.shard:{width}} {row.cut or 'all':>6} {row.pictures:6}"
+            + "".join(f"{cell:>20}" for cell in cells)
+        )
     return "\n".join(lines)
 
 
@@ -177,4 +215,8 @@ def _by_size(sizes: Sequence[tuple[int, int]]) -> list[list[int]]:
     groups: dict[tuple[int, int], list[int]] = {}
     for place, size in enumerate(sizes):
         groups.setdefault(size, []).append(place)
-    return [places[start : start + BATCH] for places in groups.values() for start in range(0, len(places), BATCH)]
+    return [
+        places[start : start + BATCH]
+        for places in groups.values()
+        for start in range(0, len(places), BATCH)
+    ]

@@ -94,7 +94,9 @@ class ViewSet:
         return [(self.pictures[view.picture].data, view) for view in self.chunks[chunk]]
 
 
-def read_pictures(patterns: Sequence[str], hierarchy: Hierarchy, quiet: bool = True) -> list[Picture]:
+def read_pictures(
+    patterns: Sequence[str], hierarchy: Hierarchy, quiet: bool = True
+) -> list[Picture]:
     """The pictures of shards and folders. The folder that a picture lies in names its class, by WordNet id.
 
     A picture in any other folder has no label. Unreadable ones are left out. Raises TrainingError if none is left.
@@ -103,7 +105,9 @@ def read_pictures(patterns: Sequence[str], hierarchy: Hierarchy, quiet: bool = T
     pictures = []
     for path in expand(patterns):
         found = records(path, lambda name: index.get(Path(name).parent.name))
-        for record in tqdm(found, desc=f"reading {path.name}", unit="img", disable=quiet, leave=False):
+        for record in tqdm(
+            found, desc=f"reading {path.name}", unit="img", disable=quiet, leave=False
+        ):
             data = Path(record.name).read_bytes() if record.data is None else record.data
             try:
                 with Image.open(io.BytesIO(data)) as image:
@@ -141,9 +145,17 @@ def _draw(number: int, picture: Picture, rng: np.random.Generator) -> View:
     sides = [side for side in SIDES if low <= side <= high] or [SIDES[0]]
     area = picture.width * picture.height * rng.uniform(*AREA[picture.small])
     aspect = np.exp(rng.uniform(-1, 1) * np.log(ASPECT))
-    width, height = min((area * aspect) ** 0.5, picture.width), min((area / aspect) ** 0.5, picture.height)
+    width, height = (
+        min((area * aspect) ** 0.5, picture.width),
+        min((area / aspect) ** 0.5, picture.height),
+    )
     left, top = rng.uniform(0, picture.width - width), rng.uniform(0, picture.height - height)
-    return View(number, (left, top, left + width, top + height), bool(rng.random() < 0.5), int(rng.choice(sides)))
+    return View(
+        number,
+        (left, top, left + width, top + height),
+        bool(rng.random() < 0.5),
+        int(rng.choice(sides)),
+    )
 
 
 def render(data: bytes, view: View, side: int | None = None) -> Image.Image:
@@ -151,7 +163,9 @@ def render(data: bytes, view: View, side: int | None = None) -> Image.Image:
     side = side or view.side
     try:
         with Image.open(io.BytesIO(data)) as image:
-            shown = image.convert("RGB").resize((side, side), Image.Resampling.BICUBIC, box=view.box)
+            shown = image.convert("RGB").resize(
+                (side, side), Image.Resampling.BICUBIC, box=view.box
+            )
     except UNREADABLE as error:
         raise TrainingError(f"a training picture is damaged ({error})") from None
     return shown.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if view.mirrored else shown

@@ -15,11 +15,23 @@ def cuts(description: StreamInfo, count: int = COUNT) -> list[int]:
     hyperlatent on, because there is little to see in less.
     """
     first, last = description.header_bytes, description.file_bytes
-    ends = {first, last, *(segment.end for segment in description.segments if segment.end is not None and segment.end <= last)}
+    ends = {
+        first,
+        last,
+        *(
+            segment.end
+            for segment in description.segments
+            if segment.end is not None and segment.end <= last
+        ),
+    }
     hyperlatent = description.segments[0].end
     start = max(first + 1, min(last, last if hyperlatent is None else hyperlatent) // 4)
     ratio = (last / start) ** (1 / max(1, count - 1)) if last > start else 1.0
     sizes = {round(start * ratio**number) for number in range(count)} if last > first else set()
     near = ratio**NEAR
-    kept = {size for size in sizes if first < size < last and all(size > near * end or end > near * size for end in ends)}
+    kept = {
+        size
+        for size in sizes
+        if first < size < last and all(size > near * end or end > near * size for end in ends)
+    }
     return sorted(ends | kept)

@@ -84,7 +84,9 @@ def view(
     """
     description = info(data)
     if original is not None and original.size != (description.width, description.height):
-        sizes = "{} x {} pixels, and the stream's picture {} x {}".format(*original.size, description.width, description.height)
+        sizes = "{} x {} pixels, and the stream's picture {} x {}".format(
+            *original.size, description.width, description.height
+        )
         raise ImageError(f"this is not the original: it has {sizes}")
     reference = None if original is None else to_array(original)
     frames = []
@@ -93,7 +95,9 @@ def view(
         picture = decoder.picture()
         quality = None if reference is None else psnr(reference, np.asarray(picture))
         answer = None if ask is None else ask()
-        frames.append(Frame(size, progress(info(data[:size])), embedded(picture, max_side), quality, answer))
+        frames.append(
+            Frame(size, progress(info(data[:size])), embedded(picture, max_side), quality, answer)
+        )
     shown = None if original is None else embedded(original, max_side)
     return View(name, description, tuple(frames), shown, classifier)
 

@@ -20,7 +20,10 @@ DIGITS = 4
 
 def page(view: View) -> str:
     """A whole HTML document. It asks for nothing from anywhere, and its own policy would let it have nothing."""
-    template, sheet, script = (files(__package__).joinpath(f"page.{kind}").read_text("utf-8") for kind in ("html", "css", "js"))
+    template, sheet, script = (
+        files(__package__).joinpath(f"page.{kind}").read_text("utf-8")
+        for kind in ("html", "css", "js")
+    )
     described = view.description
     last = view.frames[-1]
     alt = f"{view.name}, decoded from its first {last.bytes:,} bytes"
@@ -40,7 +43,9 @@ def page(view: View) -> str:
     }
     # Each value is put in once, and never searched for further placeholders.
     parts = template.split("{{")
-    return parts[0] + "".join(filled[name] + rest for name, _, rest in (part.partition("}}") for part in parts[1:]))
+    return parts[0] + "".join(
+        filled[name] + rest for name, _, rest in (part.partition("}}") for part in parts[1:])
+    )
 
 
 def _facts(described: StreamInfo) -> str:
@@ -52,7 +57,12 @@ def _data(view: View) -> dict[str, Any]:
     described = view.description
     segments = [{"name": "header", "start": 0, "end": described.header_bytes, "whole": True}]
     segments += [
-        {"name": segment.name, "start": segment.start, "end": segment.end, "whole": segment.complete}
+        {
+            "name": segment.name,
+            "start": segment.start,
+            "end": segment.end,
+            "whole": segment.complete,
+        }
         for segment in described.segments
     ]
     first = next((frame.answer for frame in view.frames if frame.answer is not None), None)
@@ -74,7 +84,9 @@ def _frame(frame: Frame) -> dict[str, Any]:
         "bytes": frame.bytes,
         "reached": frame.reached,
         "picture": _uri(frame.picture),
-        "psnr": (f"{frame.psnr:.2f} dB" if math.isfinite(frame.psnr) else "exact") if known else None,  # type: ignore[arg-type]
+        "psnr": (f"{frame.psnr:.2f} dB" if math.isfinite(frame.psnr) else "exact")  # type: ignore[arg-type]
+        if known
+        else None,
         "answer": frame.answer and _answer(frame.answer),
     }
 

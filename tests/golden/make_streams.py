@@ -1,6 +1,6 @@
 """How the golden streams of format 1 were made with `tiny.safetensors`. Adds what is missing; what is there is frozen.
 
-    python -m tests.golden.make_streams
+python -m tests.golden.make_streams
 """
 
 import json
@@ -38,5 +38,9 @@ if __name__ == "__main__":
         sys.exit(f"{index} is frozen: it says what format 1 means")
     for name, data in missing.items():
         (HERE / f"{name}.shc").write_bytes(data)
-        facts[name] = {"bytes": len(data), "integers": digest(codec.decode_latent(data)), "written by": __version__}
+        facts[name] = {
+            "bytes": len(data),
+            "integers": digest(codec.decode_latent(data)),
+            "written by": __version__,
+        }
     index.write_text(json.dumps(facts, indent=1) + "\n")

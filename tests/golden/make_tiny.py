@@ -1,6 +1,6 @@
 """How `tiny.safetensors` was made: a few hundred steps on the photograph that the package brings. Refuses to overwrite.
 
-    python -m tests.golden.make_tiny
+python -m tests.golden.make_tiny
 """
 
 import sys

@@ -79,4 +79,7 @@ def _codestream(picture: Image.Image, rates: list[float] | tuple[float, ...]) ->
     comment = data.find(COMMENT, 0, data.find(TILE_PART))
     if comment < 0:
         return data
-    return data[:comment] + data[comment + 2 + int.from_bytes(data[comment + 2 : comment + 4], "big") :]
+    return (
+        data[:comment]
+        + data[comment + 2 + int.from_bytes(data[comment + 2 : comment + 4], "big") :]
+    )

@@ -54,7 +54,9 @@ class JpegXl(Coder):
         import imagecodecs
 
         pixels, distance = np.asarray(picture), float(setting)
-        data = imagecodecs.jpegxl_encode(pixels, distance=distance, effort=EFFORT, usecontainer=False, numthreads=1)
+        data = imagecodecs.jpegxl_encode(
+            pixels, distance=distance, effort=EFFORT, usecontainer=False, numthreads=1
+        )
         return bytes(data)
 
     def decode(self, data: bytes) -> Image.Image:
@@ -70,7 +72,12 @@ class JpegXl(Coder):
 
 
 class _PixelFormat(c.Structure):
-    _fields_ = (("channels", c.c_uint32), ("type", c.c_int), ("endianness", c.c_int), ("align", c.c_size_t))
+    _fields_ = (
+        ("channels", c.c_uint32),
+        ("type", c.c_int),
+        ("endianness", c.c_int),
+        ("align", c.c_size_t),
+    )
 
 
 _RGB8 = _PixelFormat(3, 2, 0, 0)
@@ -118,9 +125,12 @@ def decode_start(data: bytes) -> Pixels:
             elif event == _NEED_BUFFER:
                 pixels = np.zeros((info[_WORD_HEIGHT], info[_WORD_WIDTH], 3), np.uint8)
                 place = pixels.ctypes.data_as(c.c_void_p)
-                library.JxlDecoderSetImageOutBuffer(decoder, c.byref(_RGB8), place, c.c_size_t(pixels.nbytes))
+                library.JxlDecoderSetImageOutBuffer(
+                    decoder, c.byref(_RGB8), place, c.c_size_t(pixels.nbytes)
+                )
             elif pixels is not None and (
-                event == _FULL_IMAGE or (event == _NEED_MORE_INPUT and library.JxlDecoderFlushImage(decoder) == 0)
+                event == _FULL_IMAGE
+                or (event == _NEED_MORE_INPUT and library.JxlDecoderFlushImage(decoder) == 0)
             ):
                 return pixels
             elif event != _PROGRESSION:

@@ -37,7 +37,9 @@ MODELS = {
     "cheng2020-attn": "Cheng2020Attention",
 }
 """By the names of compressai's zoo: the classes of ``compressai.models``."""
-QUALITY_IN_NAME = re.compile(r"(?:quality|q)[-_=]?(\d+)(?!\d)|-(\d+)-[0-9a-f]{8}(?![0-9a-f])", re.IGNORECASE)
+QUALITY_IN_NAME = re.compile(
+    r"(?:quality|q)[-_=]?(\d+)(?!\d)|-(\d+)-[0-9a-f]{8}(?![0-9a-f])", re.IGNORECASE
+)
 """``…-q3.pth``, ``quality_3.safetensors``, or as compressai publishes them: ``bmshj2018-hyperprior-3-6d87be32.pth.tar``."""
 NOT_KNOWN = 1
 
@@ -118,7 +120,9 @@ class Learned(Coder):
         pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
         right, bottom = (padded(side, network) - side for side in picture.size)
         with torch.inference_mode():
-            coded = network.compress(torch.nn.functional.pad(pixels, (0, right, 0, bottom), mode="replicate"))
+            coded = network.compress(
+                torch.nn.functional.pad(pixels, (0, right, 0, bottom), mode="replicate")
+            )
         strings = [string for (string,) in coded["strings"]]
         numbers = (int(setting), *picture.size, *map(len, strings[:-1]))
         return b"".join((*map(varint, numbers), *strings))
@@ -129,13 +133,17 @@ class Learned(Coder):
 
         (quality, width, height), place = _numbers(data, 0, 3)
         network = self._network(float(quality))
-        lengths, place = _numbers(data, place, 0 if self.name.startswith("bmshj2018-factorized") else 1)
+        lengths, place = _numbers(
+            data, place, 0 if self.name.startswith("bmshj2018-factorized") else 1
+        )
         strings = []
         for length in (*lengths, None):
             end = len(data) if length is None else place + length
             strings.append([data[place:end]])
             place = end
-        shape = tuple(padded(side, network) // network.downsampling_factor for side in (height, width))
+        shape = tuple(
+            padded(side, network) // network.downsampling_factor for side in (height, width)
+        )
         with torch.inference_mode():
             shown = network.decompress(strings, shape)["x_hat"][0, :, :height, :width]
         return Image.fromarray((shown.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy())
@@ -173,13 +181,19 @@ def _parse(spec: str) -> tuple[str, list[Weights]]:
     front, _, file = spec.partition("@")
     model, asked, option = front.removeprefix(PREFIX).partition("?")
     if model not in MODELS:
-        raise EvaluationError(f"{spec!r}: compressai has no model {model!r} here; there are: {', '.join(MODELS)}")
+        raise EvaluationError(
+            f"{spec!r}: compressai has no model {model!r} here; there are: {', '.join(MODELS)}"
+        )
     if not file:
         raise EvaluationError(f"{spec!r} needs a file of weights: {PREFIX}{model}@FILE")
     name, _, number = option.partition("=")
     if asked and (name != "quality" or not re.fullmatch(r"\d{1,3}", number)):
         raise EvaluationError(f"{spec!r}: the one option is ?quality=N, not {option!r}")
-    files = [file] if Path(file).is_file() else sorted(match for match in glob.glob(file) if Path(match).is_file())
+    files = (
+        [file]
+        if Path(file).is_file()
+        else sorted(match for match in glob.glob(file) if Path(match).is_file())
+    )
     if not files:
         raise EvaluationError(f"{file}: no such file of weights, nor a match")
     if asked and len(files) > 1:
@@ -218,7 +232,9 @@ def _load(model: str, file: str) -> Any:
     try:
         network = getattr(_compressai().models, MODELS[model]).from_state_dict(state)
     except (KeyError, IndexError, RuntimeError, ValueError) as error:
-        raise EvaluationError(f"{file}: no weights of {model}: {str(error).splitlines()[0]}") from None
+        raise EvaluationError(
+            f"{file}: no weights of {model}: {str(error).splitlines()[0]}"
+        ) from None
     network.update()  # the coder's tables, where the file holds none
     return network.eval()
 
@@ -241,7 +257,9 @@ def _state(file: str) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001  the refusals of two formats have many shapes, some without words
         raise EvaluationError(f"{file}: not a file of weights ({type(error).__name__})") from None
     state = state.get("state_dict", state) if isinstance(state, dict) else None
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(value, torch.Tensor) for value in state.values()
+    ):
         raise EvaluationError(f"{file}: not a state dict")
     renamed: dict[str, Any] = load_state_dict(state)
     return renamed

@@ -45,7 +45,9 @@ def open_torn(data: bytes) -> Image.Image:
     with _tolerant():
         try:
             return open_whole(data)
-        except Exception as error:  # Pillow's readers let many kinds of error escape from torn files.
+        except (
+            Exception
+        ) as error:  # Pillow's readers let many kinds of error escape from torn files.
             raise UndecodableError(str(error)) from error
 
 
@@ -76,7 +78,9 @@ class Jpeg(Coder):
 
     def encode(self, picture: Image.Image, setting: float, scale: float) -> bytes:
         quality = {"quality": int(setting), "subsampling": "4:2:0"}
-        return without_jfif(save(picture, format="JPEG", optimize=True, progressive=self.progressive, **quality))
+        return without_jfif(
+            save(picture, format="JPEG", optimize=True, progressive=self.progressive, **quality)
+        )
 
     def decode(self, data: bytes) -> Image.Image:
         return open_whole(data)
@@ -137,7 +141,14 @@ class Avif(Coder):
         return "speed 5", "4:2:0", self.settings[-1]
 
     def encode(self, picture: Image.Image, setting: float, scale: float) -> bytes:
-        return save(picture, format="AVIF", quality=int(setting), speed=5, subsampling="4:2:0", max_threads=1)
+        return save(
+            picture,
+            format="AVIF",
+            quality=int(setting),
+            speed=5,
+            subsampling="4:2:0",
+            max_threads=1,
+        )
 
     def decode(self, data: bytes) -> Image.Image:
         return open_whole(data)

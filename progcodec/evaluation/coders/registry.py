@@ -30,7 +30,9 @@ def choose(names: str) -> Choice:
     if names == NONE:
         return Choice((), ())
     asked = [name.strip() for name in names.split(",") if name.strip()]
-    keys = [key for name in asked if not is_learned(name) for key in (CODERS if name == ALL else [name])]
+    keys = [
+        key for name in asked if not is_learned(name) for key in (CODERS if name == ALL else [name])
+    ]
     keys += grouped([name for name in asked if is_learned(name)])
     there: list[Coder] = []
     missing: list[str] = []
@@ -51,5 +53,7 @@ def coder_of(key: str) -> Coder:
     if is_learned(key):
         return learned(key)
     if key not in CODERS:
-        raise EvaluationError(f"there is no peer {key!r}; there are: {', '.join(CODERS)}, {ALL}, {NONE}, {PREFIX}MODEL@FILE")
+        raise EvaluationError(
+            f"there is no peer {key!r}; there are: {', '.join(CODERS)}, {ALL}, {NONE}, {PREFIX}MODEL@FILE"
+        )
     return CODERS[key]

@@ -41,7 +41,9 @@ def enlarged(pixels: Pixels, megapixels: float) -> Pixels:
     return np.ascontiguousarray(np.tile(tile, (down, right, 1))[:height, :width])
 
 
-def grow(model: str | None, pixels: Pixels, threads: int, sizes: tuple[float, ...] = MEGAPIXELS) -> list[Grown]:
+def grow(
+    model: str | None, pixels: Pixels, threads: int, sizes: tuple[float, ...] = MEGAPIXELS
+) -> list[Grown]:
     """A row for each size, smallest first; it ends before the first that this machine's memory does not hold."""
     found = []
     for size in sizes:
@@ -58,7 +60,9 @@ def exponent(rows: list[Grown], values: list[float]) -> float:
     """How a value grows with the pixels from one megapixel on: 1 is in proportion. From the last and the first such rows."""
     large = [place for place, row in enumerate(rows) if row.pixels >= 0.7e6]
     first, last = large[0], large[-1]
-    return float(np.log(values[last] / values[first]) / np.log(rows[last].pixels / rows[first].pixels))
+    return float(
+        np.log(values[last] / values[first]) / np.log(rows[last].pixels / rows[first].pixels)
+    )
 
 
 def _measure(model: str | None, pixels: Pixels, megapixels: float, threads: int) -> Grown:
@@ -95,4 +99,6 @@ def peak_memory() -> float:
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
     except (OSError, StopIteration):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (MIB if sys.platform == "darwin" else 1024)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+            MIB if sys.platform == "darwin" else 1024
+        )

@@ -16,13 +16,21 @@ def growth_plot(folder: Path, rows: list[Grown]) -> list[Path]:
         matplotlib.use("Agg")
         from matplotlib import pyplot
     except ImportError as error:
-        raise EvaluationError(f"plots need an extra: pip install 'progcodec[evaluate]' ({error})") from None
+        raise EvaluationError(
+            f"plots need an extra: pip install 'progcodec[evaluate]' ({error})"
+        ) from None
     megapixels = [row.pixels / 1e6 for row in rows]
     with pyplot.rc_context({"svg.hashsalt": "progcodec", "font.size": 9}):
         figure, (left, right) = pyplot.subplots(1, 2, figsize=(8, 3.6))
         left.plot(megapixels, [row.encode_s for row in rows], "o-", color=ENCODE, label="encode")
         left.plot(megapixels, [row.decode_s for row in rows], "s-", color=DECODE, label="decode")
-        left.plot(megapixels, [rows[-1].encode_s * m / megapixels[-1] for m in megapixels], ":", color="#888888", label="in proportion")
+        left.plot(
+            megapixels,
+            [rows[-1].encode_s * m / megapixels[-1] for m in megapixels],
+            ":",
+            color="#888888",
+            label="in proportion",
+        )
         left.set_ylabel("seconds")
         left.legend()
         right.plot(megapixels, [row.peak - row.base for row in rows], "o-", color=MEMORY)

@@ -91,7 +91,9 @@ def learned() -> dict[str, Callable[[], torch.nn.Module]]:
             from compressai.models import Elic2022Official
             from compressai.zoo import bmshj2018_hyperprior, mbt2018_mean
     except ImportError as error:
-        raise EvaluationError(f"comparing speed needs an extra: pip install 'progcodec[evaluate]' ({error})") from None
+        raise EvaluationError(
+            f"comparing speed needs an extra: pip install 'progcodec[evaluate]' ({error})"
+        ) from None
     return {
         "bmshj2018_hyperprior(quality=8)": lambda: bmshj2018_hyperprior(quality=8),
         "mbt2018_mean(quality=8)": lambda: mbt2018_mean(quality=8),

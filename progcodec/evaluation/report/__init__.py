@@ -1,9 +1,9 @@
 """Plots and one self-contained HTML page of what was measured.
 
-    measurements.csv ─ reading ─► studies ─┬─ verdict ─► who wins, in words ─┐
-                                           ├─ tables ────────────────────────┼─ page ─► report.html
-                                           └─ plots ─► plots/*.png, *.svg ───┤
-    images, codecs, a classifier ─ senders ─► pictures at equal bytes ───────┘
+measurements.csv ─ reading ─► studies ─┬─ verdict ─► who wins, in words ─┐
+                                       ├─ tables ────────────────────────┼─ page ─► report.html
+                                       └─ plots ─► plots/*.png, *.svg ───┤
+images, codecs, a classifier ─ senders ─► pictures at equal bytes ───────┘
 """
 
 from collections.abc import Sequence
@@ -48,7 +48,9 @@ def write_report(directory: Path, pictures: "Sequence[Comparison] | None" = None
         names += [*(one.name for one in study.series), *(one.name for one in study.quoted)]
     table = looks([*names, *paper.names(found)], [OURS])
     plots = {
-        study.classifier: draw_all(study, table, directory / PLOTS, f"-judge{number}" if number > 1 else "")
+        study.classifier: draw_all(
+            study, table, directory / PLOTS, f"-judge{number}" if number > 1 else ""
+        )
         for number, study in enumerate(found, 1)
     }
     known = paper.teachers(rows)

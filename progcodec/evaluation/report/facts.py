@@ -20,13 +20,28 @@ def facts(rows: Sequence[Measurement]) -> Facts:
     codecs = {row.codec: row.weights for row in rows if row.codec != CLEAN}
     checkpoint = [codecs[OURS]] if OURS in codecs else []
     lines = [
-        ("Images", f"{len(images):,}, {_sizes(sizes)}; {labelled:,} with a label, of {classes:,} classes"),
+        (
+            "Images",
+            f"{len(images):,}, {_sizes(sizes)}; {labelled:,} with a label, of {classes:,} classes",
+        ),
         ("Judged by", ", ".join(dict.fromkeys(row.classifier for row in rows))),
-        ("Levels", f"accuracy of the free argmax at each level of the hierarchy {', '.join(sorted({row.hierarchy for row in rows}))}"),
+        (
+            "Levels",
+            f"accuracy of the free argmax at each level of the hierarchy {', '.join(sorted({row.hierarchy for row in rows}))}",
+        ),
         *(("Our weights", f"checkpoint {mark}") for mark in checkpoint),
         ("Bytes", "of the real file, with its header; ours with its checksums, cut anywhere"),
-        ("Budgets", ", ".join(f"{size:,}" for size in sorted({row.budget for row in rows if row.budget is not None}))),
-        ("Cuts", "one file of each codec, cut at the budget; what a tolerant decoder cannot show counts as no answer")
+        (
+            "Budgets",
+            ", ".join(
+                f"{size:,}"
+                for size in sorted({row.budget for row in rows if row.budget is not None})
+            ),
+        ),
+        (
+            "Cuts",
+            "one file of each codec, cut at the budget; what a tolerant decoder cannot show counts as no answer",
+        )
         if any(row.mode == CUT and row.codec != OURS for row in rows)
         else ("Cuts", "ours alone"),
         ("Codecs", "; ".join(f"{name} ({mark})" for name, mark in codecs.items())),

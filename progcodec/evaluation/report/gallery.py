@@ -36,7 +36,9 @@ def gallery(
     chosen = sorted({sizes[len(sizes) * part // 6] for part in (2, 3, 4)})
     answers = None
     if spec is not None:
-        answers = senders.answers(PixelClassifier.load(Specification.parse(spec), device), hierarchy)
+        answers = senders.answers(
+            PixelClassifier.load(Specification.parse(spec), device), hierarchy
+        )
     ours = [] if codec is None else [senders.ours(codec)]
     subjects = senders.subjects(samples, hierarchy, count, seed)
     return compare(subjects, [*ours, *map(senders.peer, coders)], chosen, answers)

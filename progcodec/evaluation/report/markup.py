@@ -18,7 +18,12 @@ class Cell(NamedTuple):
     best: bool = False
 
 
-def table(caption: str, head: Sequence[str], rows: Iterable[tuple[str, Sequence[Cell], bool]], empty: str = "") -> str:
+def table(
+    caption: str,
+    head: Sequence[str],
+    rows: Iterable[tuple[str, Sequence[Cell], bool]],
+    empty: str = "",
+) -> str:
     """A table in a box of its own that scrolls sideways. A row is its name, its cells, and whether it is ours."""
     body = "".join(
         f'<tr{css_class("ours" if ours else "")}><th scope="row">{escape(name)}</th>{"".join(map(_cell, cells))}</tr>'
@@ -45,12 +50,19 @@ def css_class(name: str) -> str:
 
 
 def sentences(items: Iterable[Sentence]) -> str:
-    lines = "".join(f'<li class="{item.standing}"><b>{escape(item.head)}</b> {escape(item.text)}</li>' for item in items)
+    lines = "".join(
+        f'<li class="{item.standing}"><b>{escape(item.head)}</b> {escape(item.text)}</li>'
+        for item in items
+    )
     return f'<ul class="verdict">{lines}</ul>' if lines else ""
 
 
 def terms(items: Iterable[tuple[str, str]]) -> str:
-    return "<dl>" + "".join(f"<dt>{escape(term)}</dt><dd>{escape(value)}</dd>" for term, value in items) + "</dl>"
+    return (
+        "<dl>"
+        + "".join(f"<dt>{escape(term)}</dt><dd>{escape(value)}</dd>" for term, value in items)
+        + "</dl>"
+    )
 
 
 def figure(title: str, svg: str) -> str:

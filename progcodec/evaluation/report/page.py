@@ -31,14 +31,22 @@ def page(
     sections = [
         ("result", "Result", _result(first)),
         ("measured", "What was measured", markup.terms(facts.lines)),
-        ("curves", "Best setting within the budget", _curves(first, plots[first.classifier], looks)),
+        (
+            "curves",
+            "Best setting within the budget",
+            _curves(first, plots[first.classifier], looks),
+        ),
         ("torn", "Cut at the budget", _torn(first, plots[first.classifier], looks)),
         ("pictures", "Pictures at equal bytes", _pictures(comparisons)),
         ("time", "Time", _time(first, plots[first.classifier], looks)),
         ("tables", "Every budget", _every_budget(first)),
         ("rivals", "Rivals on our own transform", _rivals(first, plots[first.classifier], looks)),
         *(
-            (f"judge-{number}", f"Judged by {study.classifier}", _other(study, plots[study.classifier], looks))
+            (
+                f"judge-{number}",
+                f"Judged by {study.classifier}",
+                _other(study, plots[study.classifier], looks),
+            )
             for number, study in enumerate(others, 2)
         ),
         ("paper", "As in the paper", _paper(studies, teachers, plots.get(paper.PREFIX, ()), looks)),
@@ -46,7 +54,10 @@ def page(
     ]
     sections = [section for section in sections if section[2]]
     links = "".join(f'<a href="#{name}">{escape(title)}</a> ' for name, title, _ in sections)
-    body = "".join(f'<section id="{name}"><h2>{escape(title)}</h2>{html}</section>' for name, title, html in sections)
+    body = "".join(
+        f'<section id="{name}"><h2>{escape(title)}</h2>{html}</section>'
+        for name, title, html in sections
+    )
     body = body.replace(" %", "\N{NO-BREAK SPACE}%")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -58,7 +69,12 @@ def page(
     )
 
 
-def _paper(studies: Sequence[Study], teachers: frozenset[str] | None, plots: Sequence[Plot], looks: dict[str, Look]) -> str:
+def _paper(
+    studies: Sequence[Study],
+    teachers: frozenset[str] | None,
+    plots: Sequence[Plot],
+    looks: dict[str, Look],
+) -> str:
     drawn = "".join(markup.figure(plot.title, follow_scheme(plot.svg, looks)) for plot in plots)
     return paper.section(studies, teachers, f'<div class="figures">{drawn}</div>' if drawn else "")
 
@@ -75,12 +91,16 @@ def lead(study: Study) -> str:
     if not study.labelled:
         start += "No image has a label: agreement with the classifier's answer on the uncompressed image stands for accuracy. "
     if not study.sees_clean:
-        start += "This classifier never saw the uncompressed images: our whole files stand for them. "
+        start += (
+            "This classifier never saw the uncompressed images: our whole files stand for them. "
+        )
     if len(found) == 1:
         return f"{start}{found[0].head} {found[0].text}"
     won, lost = standings.count(AHEAD), standings.count(BEHIND)
-    return start + f"Of {len(found)} levels, progcodec wins at {won} and a peer wins at {lost}" + (
-        "." if won + lost == len(found) else f"; at {len(found) - won - lost} neither does."
+    return (
+        start
+        + f"Of {len(found)} levels, progcodec wins at {won} and a peer wins at {lost}"
+        + ("." if won + lost == len(found) else f"; at {len(found) - won - lost} neither does.")
     )
 
 
@@ -97,7 +117,10 @@ def _clean(study: Study) -> str:
 
 def _figures(plots: Sequence[Plot], mode: str, looks: dict[str, Look]) -> str:
     chosen = [plot for plot in plots if f"-{mode}" in plot.name]
-    figures = "".join(markup.figure(plot.title.rsplit(", ", 1)[0], follow_scheme(plot.svg, looks)) for plot in chosen)
+    figures = "".join(
+        markup.figure(plot.title.rsplit(", ", 1)[0], follow_scheme(plot.svg, looks))
+        for plot in chosen
+    )
     return f'<div class="figures">{figures}</div>' if figures else ""
 
 
@@ -124,7 +147,9 @@ def _torn(study: Study, plots: Sequence[Plot], looks: dict[str, Look]) -> str:
 
 
 def _time(study: Study, plots: Sequence[Plot], looks: dict[str, Look]) -> str:
-    figures = _figures([plot._replace(name="time-x") for plot in plots if plot.name.startswith("time")], "x", looks)
+    figures = _figures(
+        [plot._replace(name="time-x") for plot in plots if plot.name.startswith("time")], "x", looks
+    )
     note = '<p class="soft">Whole files at full size, of peers in the middle of their settings. Of the machine that measured: compare within this table only.</p>'
     return figures + tables.times(study) + note if figures else ""
 
@@ -155,7 +180,12 @@ def _rivals(study: Study, plots: Sequence[Plot], looks: dict[str, Look]) -> str:
 
 def _other(study: Study, plots: Sequence[Plot], looks: dict[str, Look]) -> str:
     tail = _every_budget(study).replace("<details open>", "<details>")
-    return _result(study) + markup.sentences(at_equal_bytes(study)) + _figures(plots, BEST, looks) + tail
+    return (
+        _result(study)
+        + markup.sentences(at_equal_bytes(study))
+        + _figures(plots, BEST, looks)
+        + tail
+    )
 
 
 # --- pictures -------------------------------------------------------------------------------------------------------------
@@ -180,7 +210,11 @@ def _comparison(one: Comparison) -> str:
         f'<div class="tiles">{original}{"".join(_tile(tile, one, budget) for tile in tiles)}</div>'
         for budget, tiles in one.rows
     )
-    title = f'{escape(one.label)} <span class="soft">{escape(one.subject)}</span>' if one.label else escape(one.subject)
+    title = (
+        f'{escape(one.label)} <span class="soft">{escape(one.subject)}</span>'
+        if one.label
+        else escape(one.subject)
+    )
     return f"<h3>{title}</h3>{rows}"
 
 
@@ -190,13 +224,20 @@ def _tile(tile: Tile, one: Comparison, budget: int | None) -> str:
         picture = '<div class="none">no answer</div>'
     else:
         place = f" at {budget:,} bytes" if budget is not None else ""
-        picture = f'<img src="{tile.uri}" alt="{escape(f"{what}, {tile.codec}{place}")}" loading="lazy">'
+        picture = (
+            f'<img src="{tile.uri}" alt="{escape(f"{what}, {tile.codec}{place}")}" loading="lazy">'
+        )
     marks = {True: "right", False: "wrong", None: "said"}
-    answers = "".join(f'<span class="{marks[answer.right]}">{escape(answer.text)}</span>' for answer in tile.answers)
-    parts = [*([f"{tile.bytes:,} B"] if tile.bytes is not None else []), *([tile.setting] if tile.setting else [])]
+    answers = "".join(
+        f'<span class="{marks[answer.right]}">{escape(answer.text)}</span>'
+        for answer in tile.answers
+    )
+    parts = [
+        *([f"{tile.bytes:,} B"] if tile.bytes is not None else []),
+        *([tile.setting] if tile.setting else []),
+    ]
     if tile.uri is None:
         parts = ["no file of it is this small"]
     spent = f'<span class="soft">{escape(", ".join(parts))}</span>' if parts else ""
     kind = "tile ours" if tile.ours else "tile"
     return f'<div class="{kind}">{picture}<b>{escape(tile.codec)}</b>{answers}{spent}</div>'
-

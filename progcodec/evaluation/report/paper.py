@@ -1,7 +1,7 @@
 """The paper's own figures, as far as the data at hand allow: its Fig. 4 and Fig. 5, for our codec alone.
 
-    Fig. 4   accuracy at each level against rate, judged by the classifier that took part in training
-    Fig. 5   Wu-Palmer similarity against rate, judged by classifiers that did not
+Fig. 4   accuracy at each level against rate, judged by the classifier that took part in training
+Fig. 5   Wu-Palmer similarity against rate, judged by classifiers that did not
 """
 
 import re
@@ -30,23 +30,42 @@ def teachers(rows: Sequence[Measurement]) -> frozenset[str] | None:
 
     marks = {row.weights for row in rows if row.codec == OURS}
     try:
-        metadata = [Checkpoint.load(find(fingerprint=bytes.fromhex(mark[:8]))).metadata for mark in marks]
+        metadata = [
+            Checkpoint.load(find(fingerprint=bytes.fromhex(mark[:8]))).metadata for mark in marks
+        ]
     except (CheckpointError, WrongModelError, ValueError):
         return None
-    return frozenset(name for each in metadata for text in each.values() for name in TRAINED_WITH.findall(text)) if marks else None
+    return (
+        frozenset(
+            name
+            for each in metadata
+            for text in each.values()
+            for name in TRAINED_WITH.findall(text)
+        )
+        if marks
+        else None
+    )
 
 
 def used_in_training(study: Study, known: frozenset[str] | None) -> bool:
     return known is not None and study.classifier.partition("#")[0].partition("?")[0] in known
 
 
-def chosen(studies: Sequence[Study], known: frozenset[str] | None) -> tuple[Study | None, list[Study]]:
+def chosen(
+    studies: Sequence[Study], known: frozenset[str] | None
+) -> tuple[Study | None, list[Study]]:
     """The study of Fig. 4, which is the first one where nothing is known, and those of Fig. 5."""
     able = [study for study in studies if study.of("ours", CUT)]
     fourth = next((study for study in able if used_in_training(study, known)), None)
     if fourth is None and known is None and able:
         fourth = able[0]
-    return fourth, [study for study in able if study is not fourth and not used_in_training(study, known) and study.clean_wup is not None]
+    return fourth, [
+        study
+        for study in able
+        if study is not fourth
+        and not used_in_training(study, known)
+        and study.clean_wup is not None
+    ]
 
 
 def names(studies: Sequence[Study]) -> list[str]:
@@ -54,7 +73,9 @@ def names(studies: Sequence[Study]) -> list[str]:
     return [*LEVELS, *(study.classifier for study in studies)]
 
 
-def draw(studies: Sequence[Study], known: frozenset[str] | None, looks: Mapping[str, Look], folder: Path) -> list[Plot]:
+def draw(
+    studies: Sequence[Study], known: frozenset[str] | None, looks: Mapping[str, Look], folder: Path
+) -> list[Plot]:
     """Both figures, written to ``folder`` as PNG and SVG; fewer where there is nothing to draw."""
     folder.mkdir(parents=True, exist_ok=True)
     fourth, fifth = chosen(studies, known)
@@ -62,14 +83,41 @@ def draw(studies: Sequence[Study], known: frozenset[str] | None, looks: Mapping[
     if fourth is not None:
         points = {level: [p for p in _cuts(fourth) if level in p.accuracy] for level in LEVELS}
         lines = [
-            Series(level, CUT, "level", tuple(replace(p, accuracy={"it": p.accuracy[level]}) for p in points[level]))
+            Series(
+                level,
+                CUT,
+                "level",
+                tuple(replace(p, accuracy={"it": p.accuracy[level]}) for p in points[level]),
+            )
             for level in LEVELS
         ]
         title = f"Accuracy at each level, judged by {fourth.classifier.partition('#')[0]}"
-        found.append(plots.lines(folder, f"{PREFIX}-4", title, lines, looks, lambda point: point.accuracy.get("it"), "accuracy (%)", 100))
+        found.append(
+            plots.lines(
+                folder,
+                f"{PREFIX}-4",
+                title,
+                lines,
+                looks,
+                lambda point: point.accuracy.get("it"),
+                "accuracy (%)",
+                100,
+            )
+        )
     lines = [Series(study.classifier, CUT, "judge", _cuts(study)) for study in fifth]
     title = "Wu-Palmer similarity, judged by classifiers that took no part in training"
-    found.append(plots.lines(folder, f"{PREFIX}-5", title, lines, looks, lambda point: point.wup, "similarity to the true class", 1))
+    found.append(
+        plots.lines(
+            folder,
+            f"{PREFIX}-5",
+            title,
+            lines,
+            looks,
+            lambda point: point.wup,
+            "similarity to the true class",
+            1,
+        )
+    )
     return [plot for plot in found if plot is not None]
 
 
@@ -78,7 +126,11 @@ def section(studies: Sequence[Study], known: frozenset[str] | None, figures: str
     fourth, fifth = chosen(studies, known)
     if fourth is None and not fifth:
         return ""
-    return f"<p>{escape(_differences(studies[0], known))}</p>{figures}" + _fourth(fourth) + _fifth(fifth)
+    return (
+        f"<p>{escape(_differences(studies[0], known))}</p>{figures}"
+        + _fourth(fourth)
+        + _fifth(fifth)
+    )
 
 
 def _differences(study: Study, known: frozenset[str] | None) -> str:
@@ -99,10 +151,17 @@ def _differences(study: Study, known: frozenset[str] | None) -> str:
 def _fourth(study: Study | None) -> str:
     if study is None:
         return ""
-    rows = [(name, [Cell(count(p.bytes)), *(_share(p, level) for level in LEVELS)], False) for name, p in _places(study)]
+    rows = [
+        (name, [Cell(count(p.bytes)), *(_share(p, level) for level in LEVELS)], False)
+        for name, p in _places(study)
+    ]
     clean = [Cell(percent(study.clean.get(level))) for level in LEVELS]
     rows.append(("uncompressed" if study.sees_clean else "whole files", [Cell("–"), *clean], False))
-    return table(f"As the paper's Fig. 4: accuracy against rate, judged by {study.classifier}", ["", "bytes", *LEVELS], rows)
+    return table(
+        f"As the paper's Fig. 4: accuracy against rate, judged by {study.classifier}",
+        ["", "bytes", *LEVELS],
+        rows,
+    )
 
 
 def _fifth(studies: Sequence[Study]) -> str:
@@ -115,7 +174,13 @@ def _fifth(studies: Sequence[Study]) -> str:
         points = [each.get(name) for each in by_judge]
         sizes = [point.bytes for point in points if point is not None]
         rows.append((name, [Cell(count(sizes[0])), *(_wup(point) for point in points)], False))
-    rows.append(("uncompressed", [Cell("–"), *(Cell(decimal(study.clean_wup, 3)) for study in studies)], False))
+    rows.append(
+        (
+            "uncompressed",
+            [Cell("–"), *(Cell(decimal(study.clean_wup, 3)) for study in studies)],
+            False,
+        )
+    )
     caption = "As the paper's Fig. 5: Wu-Palmer similarity against rate, judged by classifiers that took no part in training"
     return table(caption, ["", "bytes", *(study.classifier for study in studies)], rows)
 
@@ -133,7 +198,11 @@ def _places(study: Study) -> list[tuple[str, Point]]:
 
 def _share(point: Point, level: str) -> Cell:
     interval = point.accuracy.get(level)
-    return Cell("–") if interval is None else Cell(percent(interval.value), f"{100 * interval.low:.1f}–{100 * interval.high:.1f}")
+    return (
+        Cell("–")
+        if interval is None
+        else Cell(percent(interval.value), f"{100 * interval.low:.1f}–{100 * interval.high:.1f}")
+    )
 
 
 def _wup(point: Point | None) -> Cell:

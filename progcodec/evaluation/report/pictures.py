@@ -79,23 +79,33 @@ class Comparison(NamedTuple):
 
 
 def compare(
-    subjects: Iterable[Subject], senders: Sequence[Sender], budgets: Sequence[int], answers: Answers | None = None
+    subjects: Iterable[Subject],
+    senders: Sequence[Sender],
+    budgets: Sequence[int],
+    answers: Answers | None = None,
 ) -> list[Comparison]:
     """Every subject through every codec at every budget. Raises ValueError where a codec spends more than the budget."""
     return [_compare_one(subject, senders, sorted(budgets), answers) for subject in subjects]
 
 
-def _compare_one(subject: Subject, senders: Sequence[Sender], budgets: Sequence[int], answers: Answers | None) -> Comparison:
+def _compare_one(
+    subject: Subject, senders: Sequence[Sender], budgets: Sequence[int], answers: Answers | None
+) -> Comparison:
     sent = [list(sender.send(subject.pixels, budgets)) for sender in senders]
     for sender, column in zip(senders, sent, strict=True):
         for budget, shown in zip(budgets, column, strict=True):
             if shown is not None and shown.bytes > budget:
-                raise ValueError(f"{sender.name} sends {shown.bytes} bytes of {subject.name} where {budget} are allowed")
+                raise ValueError(
+                    f"{sender.name} sends {shown.bytes} bytes of {subject.name} where {budget} are allowed"
+                )
     # one call to the classifier for everything that shows this subject
     made = [shown.pixels for column in sent for shown in column if shown is not None]
     replies = iter(answers([subject.pixels, *made], subject) if answers else [()] * (1 + len(made)))
     original = Tile("original", False, data_uri(subject.pixels), None, "", next(replies))
-    tiles = [[_tile(sender, shown, replies) for shown in column] for sender, column in zip(senders, sent, strict=True)]
+    tiles = [
+        [_tile(sender, shown, replies) for shown in column]
+        for sender, column in zip(senders, sent, strict=True)
+    ]
     rows = [(budget, [column[index] for column in tiles]) for index, budget in enumerate(budgets)]
     return Comparison(subject.name, subject.label, original, rows)
 
@@ -103,7 +113,9 @@ def _compare_one(subject: Subject, senders: Sequence[Sender], budgets: Sequence[
 def _tile(sender: Sender, shown: Shown | None, replies: Iterator[Sequence[Answer]]) -> Tile:
     if shown is None:
         return Tile(sender.name, sender.ours, None)
-    return Tile(sender.name, sender.ours, data_uri(shown.pixels), shown.bytes, shown.setting, next(replies))
+    return Tile(
+        sender.name, sender.ours, data_uri(shown.pixels), shown.bytes, shown.setting, next(replies)
+    )
 
 
 def data_uri(pixels: Pixels) -> str:

@@ -63,7 +63,16 @@ def draw_all(study: Study, looks: Mapping[str, Look], folder: Path, suffix: str 
                    "similarity to the true class", 1, study.clean_wup)
         )  # fmt: skip
         plots.append(
-            lines(folder, f"psnr-{mode}{suffix}", f"PSNR, {words}", [*shown, *quoted], looks, _psnr, "PSNR (dB)", 1)
+            lines(
+                folder,
+                f"psnr-{mode}{suffix}",
+                f"PSNR, {words}",
+                [*shown, *quoted],
+                looks,
+                _psnr,
+                "PSNR (dB)",
+                1,
+            )
         )
     plots += _times(folder, f"time{suffix}", study, looks)
     return [plot for plot in plots if plot is not None]
@@ -80,10 +89,16 @@ def _groups(study: Study) -> Iterator[tuple[str, str, list[Series]]]:
 
 def published(curve: Quoted, budgets: Sequence[int]) -> Series:
     """The part of a published curve that lies between the least and the largest budget."""
-    inside = {size for size, _ in curve.points if budgets[0] < size < budgets[-1]} | {budgets[0], budgets[-1]}
+    inside = {size for size, _ in curve.points if budgets[0] < size < budgets[-1]} | {
+        budgets[0],
+        budgets[-1],
+    }
     found = [(size, curve.at(size)) for size in sorted(inside)]
     return Series(
-        curve.shown, BEST, PUBLISHED, tuple(Point(round(size), size, "", 1.0, {}, None, value) for size, value in found if value)
+        curve.shown,
+        BEST,
+        PUBLISHED,
+        tuple(Point(round(size), size, "", 1.0, {}, None, value) for size, value in found if value),
     )
 
 
@@ -128,9 +143,24 @@ def lines(
             )  # fmt: skip
             ends.append((budgets[-1], middle[-1], one.name, look.light, own))
         # margins by hand: panels side by side align, and no layout engine draws everything twice
-        figure.subplots_adjust(left=0.125, right=1 - _width(one.name for one, _ in curves) - 0.06, bottom=0.135, top=TOP)
-        _bytes_axis(axes, sorted({budget for one, curve in curves if one.kind != PUBLISHED for budget, *_ in curve}))
-        _limits(axes, [m for _, curve in curves for _, m, *_ in curve], None if clean is None else clean * scale, scale)
+        figure.subplots_adjust(
+            left=0.125,
+            right=1 - _width(one.name for one, _ in curves) - 0.06,
+            bottom=0.135,
+            top=TOP,
+        )
+        _bytes_axis(
+            axes,
+            sorted(
+                {budget for one, curve in curves if one.kind != PUBLISHED for budget, *_ in curve}
+            ),
+        )
+        _limits(
+            axes,
+            [m for _, curve in curves for _, m, *_ in curve],
+            None if clean is None else clean * scale,
+            scale,
+        )
         if clean is not None:
             _rule(axes, clean * scale, "uncompressed")
             if target is not None:
@@ -149,7 +179,9 @@ def _curve(one: Series, value: Value, scale: float) -> list[tuple[int, float, fl
         found = value(point)
         if found is not None:
             low_high = found if isinstance(found, Interval) else Interval(found, found, found)
-            rows.append((point.budget, scale * low_high[0], scale * low_high[1], scale * low_high[2]))
+            rows.append(
+                (point.budget, scale * low_high[0], scale * low_high[1], scale * low_high[2])
+            )
     return rows
 
 
@@ -165,7 +197,9 @@ def _bytes_axis(axes: Any, budgets: list[int]) -> None:
             ticks.append(budget)
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}k" if value >= 10000 else f"{value:,.0f}")
+    axes.xaxis.set_major_formatter(
+        lambda value, _: f"{value / 1000:g}k" if value >= 10000 else f"{value:,.0f}"
+    )
     axes.set_xlabel("bytes of the file")
 
 
@@ -179,7 +213,14 @@ def _limits(axes: Any, values: list[float], clean: float | None, scale: float) -
 
 def _rule(axes: Any, height: float, text: str) -> None:
     axes.axhline(height, color=INK, lw=0.7, ls=(0, (1, 2)), zorder=1)
-    axes.annotate(text, (0, height), xycoords=("axes fraction", "data"), xytext=(2, 2), textcoords="offset points", fontsize=8)
+    axes.annotate(
+        text,
+        (0, height),
+        xycoords=("axes fraction", "data"),
+        xytext=(2, 2),
+        textcoords="offset points",
+        fontsize=8,
+    )
 
 
 def end_labels(axes: Any, ends: Sequence[tuple[float, float, str, str, bool]]) -> None:
@@ -193,7 +234,9 @@ def end_labels(axes: Any, ends: Sequence[tuple[float, float, str, str, bool]]) -
     # the files' drawing is the lower one, for its title
     gap = LINE_POINTS / (72 * SIZE[1] * (box.height - TOP + TOP_TITLED)) * (high - low)
     right = 1 + LEADER_POINTS / (72 * SIZE[0] * box.width)
-    heights = spread([value for _, value, *_ in ends], gap, low, high - gap / 2)  # not into the title
+    heights = spread(
+        [value for _, value, *_ in ends], gap, low, high - gap / 2
+    )  # not into the title
     for (budget, value, name, colour, own), height in zip(ends, heights, strict=True):
         axes.annotate(
             name, (budget, value), xytext=(right, height), textcoords=("axes fraction", "data"), va="center", fontsize=9,
@@ -223,8 +266,12 @@ def _times(folder: Path, name: str, study: Study, looks: Mapping[str, Look]) -> 
             look = looks[one.name]
             axes.plot([encode, decode], [height, height], "-", color=look.light, lw=1.2, zorder=2)
             axes.plot(encode, height, "o", color=PAPER, mec=look.light, mew=1.6, ms=7, zorder=3)
-            axes.plot(decode, height, "o", color=look.light, mec=look.light, mew=1.6, ms=7, zorder=3)
-        figure.subplots_adjust(left=_width(one.name for one, _, _ in order) + 0.02, right=0.97, bottom=0.135, top=TOP)
+            axes.plot(
+                decode, height, "o", color=look.light, mec=look.light, mew=1.6, ms=7, zorder=3
+            )
+        figure.subplots_adjust(
+            left=_width(one.name for one, _, _ in order) + 0.02, right=0.97, bottom=0.135, top=TOP
+        )
         axes.set_yticks(range(len(order)), [one.name for one, _, _ in order])
         for text, (one, _, _) in zip(axes.get_yticklabels(), order, strict=True):
             text.set_weight("bold" if one.kind == "ours" else "normal")
@@ -235,7 +282,10 @@ def _times(folder: Path, name: str, study: Study, looks: Mapping[str, Look]) -> 
         axes.set_ylim(-0.6, len(order) - 0.4)
         axes.grid(False, axis="y")
         axes.set_xlabel("milliseconds an image: ○ encode, ● decode")
-        spoken = "; ".join(f"{one.name} {encode:.1f} and {decode:.1f} ms" for one, encode, decode in reversed(order))
+        spoken = "; ".join(
+            f"{one.name} {encode:.1f} and {decode:.1f} ms"
+            for one, encode, decode in reversed(order)
+        )
         title = "Time to encode and to decode one image"
         return [_write(figure, folder, name, title, f"{title}: {spoken}.")]
 
@@ -248,7 +298,9 @@ def _figure(salt: str) -> Iterator[tuple[Any, Any]]:
         matplotlib.use("Agg")  # no display is needed, and none is looked for
         from matplotlib import pyplot
     except ImportError as error:
-        raise ProgcodecError(f"plots need an extra: pip install 'progcodec[evaluate]' ({error})") from None
+        raise ProgcodecError(
+            f"plots need an extra: pip install 'progcodec[evaluate]' ({error})"
+        ) from None
     settings = {
         "svg.hashsalt": salt, "svg.fonttype": "none", "font.family": "DejaVu Sans", "font.size": 9.5, "text.color": INK,
         "axes.edgecolor": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "axes.linewidth": 0.7,
@@ -288,7 +340,12 @@ def _for_page(svg: str, name: str, spoken: str) -> str:
     return svg.replace("<svg", f'<svg role="img" aria-label="{escape(spoken)}"', 1)
 
 
-def _spoken(title: str, curves: Sequence[tuple[Series, list[tuple[int, float, float, float]]]]) -> str:
+def _spoken(
+    title: str, curves: Sequence[tuple[Series, list[tuple[int, float, float, float]]]]
+) -> str:
     """The drawing in words: where each line starts and ends."""
-    parts = [f"{one.name} from {c[0][1]:.3g} at {c[0][0]:,} bytes to {c[-1][1]:.3g} at {c[-1][0]:,}" for one, c in curves]
+    parts = [
+        f"{one.name} from {c[0][1]:.3g} at {c[0][0]:,} bytes to {c[-1][1]:.3g} at {c[-1][0]:,}"
+        for one, c in curves
+    ]
     return f"{title}: {'; '.join(parts)}."

@@ -13,14 +13,23 @@ from progcodec.evaluation.rivals.table import is_rival
 from progcodec.evaluation.summary import TARGET, Summary, summarise
 from progcodec.evaluation.targets import Delta, Reach, deltas, in_bytes, reaches
 
-SPELLINGS = {"plonq": "PLONQ", "progdtd": "ProgDTD", "efficientpic": "EfficientPIC", "tritplanes": "trit-planes"}
+SPELLINGS = {
+    "plonq": "PLONQ",
+    "progdtd": "ProgDTD",
+    "efficientpic": "EfficientPIC",
+    "tritplanes": "trit-planes",
+}
 
 
 def studies(rows: Sequence[Measurement], seed: int = 0) -> list[Study]:
     """One for each classifier; those first that judge more codecs."""
     summary = summarise(rows, seed)
     reached, differences = reaches(summary, TARGET), deltas(summary)
-    pixels = float(np.mean([width * height for _, width, height in {(r.digest, r.width, r.height) for r in rows}]))
+    pixels = float(
+        np.mean(
+            [width * height for _, width, height in {(r.digest, r.width, r.height) for r in rows}]
+        )
+    )
     names = dict.fromkeys(point.classifier for point in summary.points)
     found = [
         _study(
@@ -31,15 +40,25 @@ def studies(rows: Sequence[Measurement], seed: int = 0) -> list[Study]:
     return sorted(found, key=lambda study: -len(study.series))
 
 
-def _study(summary: Summary, reached: list[Reach], differences: list[Delta], classifier: str, pixels: float) -> Study:
+def _study(
+    summary: Summary, reached: list[Reach], differences: list[Delta], classifier: str, pixels: float
+) -> Study:
     own = [point for point in summary.points if point.classifier == classifier]
     # a classifier that never sees clean pictures is measured against its answers to our whole files, as targets are
-    clean = [p for p in own if p.mode == CLEAN] + [p for p in own if (p.codec, p.setting) == (OURS, LEVELS[-1])]
+    clean = [p for p in own if p.mode == CLEAN] + [
+        p for p in own if (p.codec, p.setting) == (OURS, LEVELS[-1])
+    ]
     shares = _shares(clean[0]) if clean else {}
     series = []
-    for codec, mode in dict.fromkeys((point.codec, point.mode) for point in own if point.mode in (BEST, CUT)):
-        targets = {reach.level: reach for reach in reached if (reach.codec, reach.mode) == (codec, mode)}
-        points = tuple(_point(group.point, pixels) for group in summary.main_curve(codec, mode, classifier))
+    for codec, mode in dict.fromkeys(
+        (point.codec, point.mode) for point in own if point.mode in (BEST, CUT)
+    ):
+        targets = {
+            reach.level: reach for reach in reached if (reach.codec, reach.mode) == (codec, mode)
+        }
+        points = tuple(
+            _point(group.point, pixels) for group in summary.main_curve(codec, mode, classifier)
+        )
         encode_s, decode_s = _times(own, codec)
         made = Series(
             SPELLINGS.get(codec, codec), mode, _kind(codec), points,
@@ -77,7 +96,9 @@ def _point(point: statistics.Point, pixels: float) -> Point:
     if point.mode == BEST and point.scale:
         setting = "full size" if point.scale == 1 else f"1/{1 / point.scale:g} size"
     wup = Interval(*point.wup) if point.wup else None
-    return Point(budget, point.bytes, setting, point.answered, _shares(point), wup, point.psnr, point.ms_ssim)
+    return Point(
+        budget, point.bytes, setting, point.answered, _shares(point), wup, point.psnr, point.ms_ssim
+    )
 
 
 def _times(points: Sequence[statistics.Point], codec: str) -> tuple[float | None, float | None]:
@@ -86,4 +107,6 @@ def _times(points: Sequence[statistics.Point], codec: str) -> tuple[float | None
     whole = [p for p in whole if p.setting == LEVELS[-1]] if codec == OURS else whole
     encode = [p.encode_s for p in whole if p.encode_s is not None]
     decode = [p.decode_s for p in whole if p.decode_s is not None]
-    return float(np.median(encode)) if encode else None, float(np.median(decode)) if decode else None
+    return float(np.median(encode)) if encode else None, float(
+        np.median(decode)
+    ) if decode else None

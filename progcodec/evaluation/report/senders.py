@@ -71,13 +71,18 @@ def answers(classifier: "PixelClassifier", hierarchy: Hierarchy) -> Answers:
     def reply(pictures: Sequence[Pixels], subject: Subject) -> list[list[Answer]]:
         probabilities = classifier.predict([Image.fromarray(pixels) for pixels in pictures])
         levels = range(len(hierarchy.levels) + 1)
-        columns = [_level(hierarchy, level, hierarchy.aggregate(probabilities, level), subject.index) for level in levels]
+        columns = [
+            _level(hierarchy, level, hierarchy.aggregate(probabilities, level), subject.index)
+            for level in levels
+        ]
         return [list(row) for row in zip(*columns, strict=True)]
 
     return reply
 
 
-def _level(hierarchy: Hierarchy, level: int, probabilities: Floats, truth: int | None) -> list[Answer]:
+def _level(
+    hierarchy: Hierarchy, level: int, probabilities: Floats, truth: int | None
+) -> list[Answer]:
     """The answers to all pictures at one level."""
     last = level == len(hierarchy.levels)
     names = [leaf.name for leaf in (hierarchy.classes if last else hierarchy.levels[level])]
@@ -89,12 +94,16 @@ def _level(hierarchy: Hierarchy, level: int, probabilities: Floats, truth: int |
     ]
 
 
-def subjects(samples: Sequence[Sample], hierarchy: Hierarchy, count: int = 5, seed: int = 0) -> list[Subject]:
+def subjects(
+    samples: Sequence[Sample], hierarchy: Hierarchy, count: int = 5, seed: int = 0
+) -> list[Subject]:
     """``count`` images with a class, drawn by lot: never picked for how they turn out."""
     labelled = [sample for sample in samples if sample.label is not None]
     drawn = sorted(random.Random(seed).sample(range(len(labelled)), min(count, len(labelled))))
     return [
-        Subject(one.name.rsplit("/", 1)[-1], one.pixels, hierarchy.classes[one.label].name, one.label)
+        Subject(
+            one.name.rsplit("/", 1)[-1], one.pixels, hierarchy.classes[one.label].name, one.label
+        )
         for one in (labelled[index] for index in drawn)
         if one.label is not None
     ]

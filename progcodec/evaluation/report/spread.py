@@ -21,7 +21,9 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
             other, others = heaps.pop()
             mean, size = (mean * size + other * others) / (size + others), size + others
         heaps.append((mean, size))
-    level = [min(max(mean, low), high - (count - 1) * gap) for mean, size in heaps for _ in range(size)]
+    level = [
+        min(max(mean, low), high - (count - 1) * gap) for mean, size in heaps for _ in range(size)
+    ]
     places = [0.0] * count
     for rank, index in enumerate(order):
         places[index] = level[rank] + rank * gap

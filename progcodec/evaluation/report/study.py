@@ -108,7 +108,9 @@ class Study:
         return sorted({point.budget for series in self.series for point in series.points})
 
     def of(self, kind: str, mode: str | None = None) -> list[Series]:
-        return [series for series in self.series if series.kind == kind and mode in (None, series.mode)]
+        return [
+            series for series in self.series if series.kind == kind and mode in (None, series.mode)
+        ]
 
     def shown(self, mode: str) -> list[Series]:
         """Ours and the peers, the peers in this mode. Ours is one file that is cut anywhere, whatever the others do."""
@@ -130,4 +132,6 @@ class Facts:
 
 def level_title(level: str) -> str:
     """A level as a heading: with its count of classes."""
-    return f"{level.capitalize()} ({dict(zip(LEVELS, (10, 100, 1000), strict=True))[level]:,} classes)"
+    return (
+        f"{level.capitalize()} ({dict(zip(LEVELS, (10, 100, 1000), strict=True))[level]:,} classes)"
+    )

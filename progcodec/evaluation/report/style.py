@@ -44,9 +44,13 @@ def looks(names: Iterable[str], ours: Iterable[str]) -> dict[str, Look]:
     """A look for every codec: ours, the known ones theirs, and the others one each, in the order of their names."""
     own, result = sorted(set(ours)), {}
     for index, name in enumerate(own):
-        result[name] = _OURS if index == 0 else _OTHERS[(index - 1) % len(_OTHERS)]._replace(dash="-")
+        result[name] = (
+            _OURS if index == 0 else _OTHERS[(index - 1) % len(_OTHERS)]._replace(dash="-")
+        )
     unknown = sorted(set(names) - set(_KNOWN) - set(own))
-    result |= {name: _OTHERS[(index + len(own) - 1) % len(_OTHERS)] for index, name in enumerate(unknown)}
+    result |= {
+        name: _OTHERS[(index + len(own) - 1) % len(_OTHERS)] for index, name in enumerate(unknown)
+    }
     return {**_KNOWN, **result}
 
 

@@ -35,9 +35,17 @@ def headline(study: Study, mode: str = BEST) -> list[Sentence]:
     shown = study.shown(mode)
     own, peers = ([s for s in shown if s.kind == kind] for kind in ("ours", "peer"))
     if not own:
-        return [Sentence(OPEN, "Ours is missing.", "There is nothing here to compare the peers with.")]
+        return [
+            Sentence(OPEN, "Ours is missing.", "There is nothing here to compare the peers with.")
+        ]
     if not peers:
-        return [Sentence(OPEN, "No peer was measured.", "Nothing here says whether progcodec is better than another codec.")]
+        return [
+            Sentence(
+                OPEN,
+                "No peer was measured.",
+                "Nothing here says whether progcodec is better than another codec.",
+            )
+        ]
     return [_on_target(study, level, own, peers) for level in LEVELS]
 
 
@@ -46,7 +54,9 @@ def _on_target(study: Study, level: str, own: list[Series], peers: list[Series])
     goal = f"{100 * study.target:.0f} % of clean accuracy"
     start = f"{level.capitalize()}:"
     if mine is None and other is None:
-        return Sentence(OPEN, f"{start} nobody wins.", f"No codec reaches {goal} at any measured budget.")
+        return Sentence(
+            OPEN, f"{start} nobody wins.", f"No codec reaches {goal} at any measured budget."
+        )
     if mine is None:
         assert other is not None
         text = f"progcodec does not reach {goal} at any measured budget; {other[0].name} does with {_size(*other, level)} bytes."
@@ -57,9 +67,17 @@ def _on_target(study: Study, level: str, own: list[Series], peers: list[Series])
     numbers = f"progcodec needs {_size(*mine, level)} bytes to reach {goal}, the best peer, {other[0].name}, {_size(*other, level)}"
     if abs(mine[1] / other[1] - 1) <= EVEN:
         return Sentence(OPEN, f"{start} level.", f"{numbers}.")
-    doubt = " The intervals overlap." if _overlap(mine[0].spans.get(level), other[0].spans.get(level)) else ""
+    doubt = (
+        " The intervals overlap."
+        if _overlap(mine[0].spans.get(level), other[0].spans.get(level))
+        else ""
+    )
     if mine[1] < other[1]:
-        return Sentence(AHEAD, f"{start} progcodec wins.", f"{numbers}: {other[1] / mine[1]:.2f} times as many.{doubt}")
+        return Sentence(
+            AHEAD,
+            f"{start} progcodec wins.",
+            f"{numbers}: {other[1] / mine[1]:.2f} times as many.{doubt}",
+        )
     text = f"{numbers}: ours is {mine[1] / other[1]:.2f} times as many.{doubt}"
     return Sentence(BEHIND, f"{start} {other[0].name} wins.", text)
 
@@ -68,7 +86,9 @@ def _overlap(first: Span | None, second: Span | None) -> bool:
     """Whether two intervals of bytes share a value; an end that is not reached is infinite."""
     if first is None or second is None:
         return False
-    (low, high), (other_low, other_high) = ([inf if end is None else end for end in span] for span in (first, second))
+    (low, high), (other_low, other_high) = (
+        [inf if end is None else end for end in span] for span in (first, second)
+    )
     return low <= other_high and other_low <= high
 
 
@@ -89,12 +109,18 @@ def at_equal_bytes(study: Study, mode: str = BEST) -> list[Sentence]:
             mine, other = _best(own, budget, level), _best(peers, budget, level)
             if mine and other and other[1].value > mine[1].value:
                 doubt = ", within the intervals" if other[1].low <= mine[1].high else ""
-                lost.append(f"{budget:,} bytes ({other[0].name} {_percent(other[1])} against {_percent(mine[1])}{doubt})")
+                lost.append(
+                    f"{budget:,} bytes ({other[0].name} {_percent(other[1])} against {_percent(mine[1])}{doubt})"
+                )
         if lost:
-            sentences.append(Sentence(BEHIND, f"{level.capitalize()}: a peer is ahead", f"at {_listed(lost)}."))
+            sentences.append(
+                Sentence(BEHIND, f"{level.capitalize()}: a peer is ahead", f"at {_listed(lost)}.")
+            )
         else:
             text = "No peer is more accurate at any measured budget."
-            sentences.append(Sentence(AHEAD, f"{level.capitalize()}: progcodec is never behind.", text))
+            sentences.append(
+                Sentence(AHEAD, f"{level.capitalize()}: progcodec is never behind.", text)
+            )
     return [*sentences, *_on_psnr(study, own, peers)]
 
 
@@ -102,7 +128,9 @@ def _on_psnr(study: Study, own: list[Series], peers: list[Series]) -> list[Sente
     lost, most, where, count = [], 0.0, "", 0
     for budget in study.budgets:
         mine = max((p.psnr for p in _points(own, budget) if p.psnr is not None), default=None)
-        others = [(value, s.name) for s in peers if (value := _whole_psnr(s.at(budget))) is not None]
+        others = [
+            (value, s.name) for s in peers if (value := _whole_psnr(s.at(budget))) is not None
+        ]
         if mine is None or not others:
             continue
         count += 1
@@ -114,7 +142,17 @@ def _on_psnr(study: Study, own: list[Series], peers: list[Series]) -> list[Sente
     if lost:
         text = f"at {_listed(lost)} bytes, by up to {most:.1f} dB ({where})."
         return [Sentence(BEHIND, "PSNR: a peer is ahead", text)]
-    return [Sentence(AHEAD, "PSNR: progcodec is never behind.", "No peer is ahead at any measured budget.")] if count else []
+    return (
+        [
+            Sentence(
+                AHEAD,
+                "PSNR: progcodec is never behind.",
+                "No peer is ahead at any measured budget.",
+            )
+        ]
+        if count
+        else []
+    )
 
 
 def _whole_psnr(point: Point | None) -> float | None:
@@ -127,7 +165,11 @@ def _points(series: list[Series], budget: int) -> list[Point]:
 
 
 def _best(series: list[Series], budget: int, level: str) -> tuple[Series, Interval] | None:
-    found = [(one, point.accuracy[level]) for one in series if (point := one.at(budget)) and level in point.accuracy]
+    found = [
+        (one, point.accuracy[level])
+        for one in series
+        if (point := one.at(budget)) and level in point.accuracy
+    ]
     return max(found, key=lambda pair: pair[1].value) if found else None
 
 

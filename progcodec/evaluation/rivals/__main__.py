@@ -23,18 +23,45 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
 
 @click.command()
 @click.option(
-    "--images", multiple=True, required=True, metavar="PATH", help="Shard, folder, picture or glob; repeatable."
+    "--images",
+    multiple=True,
+    required=True,
+    metavar="PATH",
+    help="Shard, folder, picture or glob; repeatable.",
 )
-@click.option("--limit", type=click.IntRange(min=1), default=6, show_default=True, help="At most so many pictures.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=6,
+    show_default=True,
+    help="At most so many pictures.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the choice of pictures.")
 @click.option(
-    "--budgets", default="200,400,800,1600,3200,6400", show_default=True, callback=_numbers, help="Bytes of a cut."
+    "--budgets",
+    default="200,400,800,1600,3200,6400",
+    show_default=True,
+    callback=_numbers,
+    help="Bytes of a cut.",
 )
-@click.option("--rivals", default=",".join(RIVALS), show_default=True, metavar="NAME,…", help="Which ones.")
-@click.option("--model", metavar="NAME|FILE", help="A shipped checkpoint's name, or a checkpoint file.")
-@click.option("--classifier", metavar="C", help="timm:NAME[@FILE] or torchvision:NAME[@FILE]: accuracy as well.")
+@click.option(
+    "--rivals", default=",".join(RIVALS), show_default=True, metavar="NAME,…", help="Which ones."
+)
+@click.option(
+    "--model", metavar="NAME|FILE", help="A shipped checkpoint's name, or a checkpoint file."
+)
+@click.option(
+    "--classifier",
+    metavar="C",
+    help="timm:NAME[@FILE] or torchvision:NAME[@FILE]: accuracy as well.",
+)
 def command(
-    images: tuple[str, ...], limit: int, seed: int, budgets: list[int], classifier: str | None, **given: Any
+    images: tuple[str, ...],
+    limit: int,
+    seed: int,
+    budgets: list[int],
+    classifier: str | None,
+    **given: Any,
 ) -> None:
     """Code the latents of one checkpoint by several progressive schemes, and compare them at equal bytes.
 
@@ -55,7 +82,9 @@ def command(
     predict, truth = _classifier(classifier, hierarchy, samples) if classifier else (None, None)
     codec = Codec.load(given["model"])
     results = list(compare(codec, chosen, samples, budgets, predict, truth))
-    print(f"{len(samples)} pictures, model {codec.fingerprint.hex()}; bytes with header, without checksums\n")
+    print(
+        f"{len(samples)} pictures, model {codec.fingerprint.hex()}; bytes with header, without checksums\n"
+    )
     print(psnr_table(results))
     if classifier:
         for level in range(len(hierarchy.levels) + 1):
@@ -72,7 +101,9 @@ def _classifier(name: str, hierarchy: Any, samples: Any) -> tuple[Any, Any]:
     from progcodec.errors import EvaluationError
 
     if unknown := [sample.name for sample in samples if sample.label is None]:
-        raise EvaluationError(f"accuracy needs each picture's class; there is none for {unknown[0]}")
+        raise EvaluationError(
+            f"accuracy needs each picture's class; there is none for {unknown[0]}"
+        )
     classifier = PixelClassifier.load(Specification.parse(name))
     check_fit(classifier, hierarchy)
     labels = np.array([sample.label for sample in samples])

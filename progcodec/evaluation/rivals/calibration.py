@@ -72,7 +72,9 @@ def cheapest_maps(indexes: Ints, q: Ints, counted: Flags, tables: Tables) -> Int
     histogram = np.bincount(cell[counted], minlength=channels * SCALE_COUNT * ALPHABET).reshape(
         channels, SCALE_COUNT, -1
     )
-    costs = histogram @ tables.bits.T  # [c, i, j]: bits of channel c's symbols of index i, coded as if it were j
+    costs = (
+        histogram @ tables.bits.T
+    )  # [c, i, j]: bits of channel c's symbols of index i, coded as if it were j
     seen = histogram.sum(2)
     index = np.arange(SCALE_COUNT)
     pivot = (seen @ index // np.maximum(seen.sum(1), 1))[:, None]
@@ -91,7 +93,10 @@ def cheapest_maps(indexes: Ints, q: Ints, counted: Flags, tables: Tables) -> Int
 def _first_maps(codec: "Codec") -> Ints:
     source, scales = example(codec)
     return cheapest_maps(
-        foreseen(scales, nothing(scales.shape)), source.q, np.ones(source.q.shape, bool), scales.tables
+        foreseen(scales, nothing(scales.shape)),
+        source.q,
+        np.ones(source.q.shape, bool),
+        scales.tables,
     )
 
 
@@ -110,7 +115,9 @@ def gains(codec: "Codec") -> Floats:
 def gain_shifts(codec: "Codec") -> Ints:
     """log of each channel's gain in steps of a σ-index, int64 (C,): what to add to an index to get its element's priority."""
     logarithms = 0.5 * np.log(np.maximum(gains(codec) / gains(codec).mean(), 1e-6))
-    steps: Ints = np.rint(logarithms * (SCALE_COUNT - 1) / math.log(SCALE_MAX / SCALE_MIN)).astype(np.int64)
+    steps: Ints = np.rint(logarithms * (SCALE_COUNT - 1) / math.log(SCALE_MAX / SCALE_MIN)).astype(
+        np.int64
+    )
     return steps
 
 

@@ -63,7 +63,8 @@ def compare(
             cuts = [stream[:budget] for stream in streams]
             pictures = [rival.decode(codec, cut) for cut in cuts]
             quality = [
-                psnr(sample.pixels, np.array(picture)) for sample, picture in zip(samples, pictures, strict=True)
+                psnr(sample.pixels, np.array(picture))
+                for sample, picture in zip(samples, pictures, strict=True)
             ]
             accuracy = None
             if predict is not None and truth is not None:
@@ -77,19 +78,26 @@ def psnr_table(results: Sequence[Result]) -> str:
     """Rivals by budgets: mean PSNR in dB; then the bytes of whole streams."""
     head, rows = _grid(results, lambda result: f"{result.psnr:.2f}")
     whole = {result.rival: result.bytes for result in results if result.budget is None}
-    return markdown([*head, "whole stream, bytes"], [[*row, f"{whole[row[0]]:,.0f}"] for row in rows])
+    return markdown(
+        [*head, "whole stream, bytes"], [[*row, f"{whole[row[0]]:,.0f}"] for row in rows]
+    )
 
 
 def accuracy_table(results: Sequence[Result], level: int) -> str:
     """Rivals by budgets: accuracy at a level, in percent."""
-    head, rows = _grid(results, lambda r: NOTHING if r.accuracy is None else f"{100 * r.accuracy[level]:.0f}")
+    head, rows = _grid(
+        results, lambda r: NOTHING if r.accuracy is None else f"{100 * r.accuracy[level]:.0f}"
+    )
     return markdown([f"{LEVELS[level]}, %", *head[1:]], rows)
 
 
-def _grid(results: Sequence[Result], cell: Callable[[Result], str]) -> tuple[list[str], list[list[str]]]:
+def _grid(
+    results: Sequence[Result], cell: Callable[[Result], str]
+) -> tuple[list[str], list[list[str]]]:
     budgets = list(dict.fromkeys(result.budget for result in results))
     found = {(result.rival, result.budget): cell(result) for result in results}
     head = ["PSNR (dB) at", *("whole" if budget is None else f"{budget:,} B" for budget in budgets)]
     return head, [
-        [name, *(found[name, budget] for budget in budgets)] for name in dict.fromkeys(r.rival for r in results)
+        [name, *(found[name, budget] for budget in budgets)]
+        for name in dict.fromkeys(r.rival for r in results)
     ]

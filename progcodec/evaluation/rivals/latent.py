@@ -76,7 +76,9 @@ class Scales:
     @torch.inference_mode()
     def block(self, k: int, earlier: Ints | None) -> Ints:
         """σ-indices of block k, uint8 (channels, h, w); ``earlier``: integers (offsets[k], h, w), or None for Δ off."""
-        index = self.codec.walker.scale_path.index(k, self._features, None if earlier is None else exact(earlier)[None])
+        index = self.codec.walker.scale_path.index(
+            k, self._features, None if earlier is None else exact(earlier)[None]
+        )
         return index[0].to(torch.uint8).numpy()
 
     def base(self) -> Ints:
@@ -86,7 +88,9 @@ class Scales:
     def given(self, q: Ints) -> Ints:
         """σ-indices of all blocks, uint8 (C, h, w), with q (C, h, w) as what is known of each block's earlier ones."""
         blocks = len(self.offsets) - 1
-        return np.concatenate([self.block(k, q[: self.offsets[k]] if k else None) for k in range(blocks)])
+        return np.concatenate(
+            [self.block(k, q[: self.offsets[k]] if k else None) for k in range(blocks)]
+        )
 
 
 @torch.inference_mode()
@@ -101,9 +105,13 @@ def reconstruct(codec: "Codec", z: Ints, q: Ints, kept: Flags | None = None) -> 
     return _reconstruct(codec, z, values, None if kept is None else torch.from_numpy(kept))
 
 
-def _reconstruct(codec: "Codec", z: Ints, q: torch.Tensor, kept: torch.Tensor | None = None) -> torch.Tensor:
+def _reconstruct(
+    codec: "Codec", z: Ints, q: torch.Tensor, kept: torch.Tensor | None = None
+) -> torch.Tensor:
     z_hat = torch.from_numpy(z)[None].to(codec.device).float() + codec.walker.medians
-    prior = codec.walker.mean_path.prior(z_hat.contiguous(memory_format=torch.channels_last), *q.shape[1:])
+    prior = codec.walker.mean_path.prior(
+        z_hat.contiguous(memory_format=torch.channels_last), *q.shape[1:]
+    )
     offsets = codec.config.offsets
     prefix: torch.Tensor | None = None
     for k, (start, end) in enumerate(pairwise(offsets)):

@@ -36,7 +36,9 @@ class ProgDtd(Scheme):
             indexes = np.zeros(scales.shape, np.uint8)
             earlier = received.q[:start].astype(np.int32) if k else None
             indexes[start : scales.offsets[k + 1]] = scales.block(k, earlier)
-            order = np.concatenate([channel * size + coding_order(indexes[channel]) for channel in ranks[k]])
+            order = np.concatenate(
+                [channel * size + coding_order(indexes[channel]) for channel in ranks[k]]
+            )
             if not place(received, order, (yield elements(order, indexes, scales.tables))):
                 break
         return received

@@ -83,7 +83,10 @@ class Scheme(ABC):
         source = analyse(codec, image)
         header = container.Header(source.width, source.height, codec.fingerprint, checksums=False)
         hyper = hyperlatent(codec, source.width, source.height)
-        parts = [header.to_bytes(), _segment(encode_segment(gather(source.z, hyper.order), hyper.runs, hyper.tables))]
+        parts = [
+            header.to_bytes(),
+            _segment(encode_segment(gather(source.z, hyper.order), hyper.runs, hyper.tables)),
+        ]
 
         def reply(step: Pass) -> Ints:
             symbols = step.symbols(source.q)
@@ -110,13 +113,20 @@ class Scheme(ABC):
         """The integers that a stream, whole or cut after its header, holds. Raises as :meth:`decode`."""
         header = container.parse_header(data)
         if header.fingerprint != codec.fingerprint:
-            raise WrongModelError(f"the stream was written with another model than {codec.fingerprint.hex()}")
+            raise WrongModelError(
+                f"the stream was written with another model than {codec.fingerprint.hex()}"
+            )
         segments = _segments(data, header.size)
         hyper = hyperlatent(codec, header.width, header.height)
         symbols = _arrived(segments, hyper.runs, hyper.tables)
         z, there = scatter(symbols, hyper.order, hyper.shape)
         if not there.all():
-            return Decoded(z, nothing(latent_shape(codec, header.width, header.height)), header.width, header.height)
+            return Decoded(
+                z,
+                nothing(latent_shape(codec, header.width, header.height)),
+                header.width,
+                header.height,
+            )
         walk = self.walk(Scales(codec, z, header.width, header.height))
         received = drive(walk, lambda step: _arrived(segments, step.runs, step.tables))
         if segments:

@@ -33,27 +33,43 @@ def is_rival(codec: str) -> bool:
 
 def orderings(summary: Summary, classifier: str) -> list[Point]:
     """Ours, then the rivals in the order of the rows; each by rising budget, bytes before bits per pixel."""
-    own = [group.point for group in summary.groups if group.point.classifier == classifier and group.point.mode == CUT]
+    own = [
+        group.point
+        for group in summary.groups
+        if group.point.classifier == classifier and group.point.mode == CUT
+    ]
     names = dict.fromkeys(point.codec for point in own if is_rival(point.codec))
     if not names:
         return []
     order = {name: place for place, name in enumerate((OURS, *names))}
     chosen = [point for point in own if point.codec in order]
-    return sorted(chosen, key=lambda point: (order[point.codec], point.budget_bpp is not None, point.nominal))
+    return sorted(
+        chosen, key=lambda point: (order[point.codec], point.budget_bpp is not None, point.nominal)
+    )
 
 
 def write_orderings(folder: Path, summary: Summary) -> None:
     """``rivals.csv`` and ``rivals.md``; nothing if no rival was measured."""
-    found = {name: orderings(summary, name) for name in dict.fromkeys(point.classifier for point in summary.points)}
+    found = {
+        name: orderings(summary, name)
+        for name in dict.fromkeys(point.classifier for point in summary.points)
+    }
     found = {name: points for name, points in found.items() if points}
     if not found:
         return
-    lines = [{"scheme": title(point.codec)} | flat(point) for points in found.values() for point in points]
+    lines = [
+        {"scheme": title(point.codec)} | flat(point)
+        for points in found.values()
+        for point in points
+    ]
     with (folder / ORDERINGS_CSV).open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(lines[0]))
         writer.writeheader()
         writer.writerows(lines)
-    parts = [f"Judged by {name}, {points[0].images} images:\n\n{text(points)}" for name, points in found.items()]
+    parts = [
+        f"Judged by {name}, {points[0].images} images:\n\n{text(points)}"
+        for name, points in found.items()
+    ]
     (folder / ORDERINGS_MD).write_text("\n\n".join((*parts, listed())) + "\n", encoding="utf-8")
 
 
@@ -101,7 +117,9 @@ def _accuracy(place: int, points: Sequence[Point]) -> _Column:
     )
 
 
-def _table(points: Sequence[Point], budgets: Sequence[float], unit: str, columns: Sequence[_Column]) -> str:
+def _table(
+    points: Sequence[Point], budgets: Sequence[float], unit: str, columns: Sequence[_Column]
+) -> str:
     """A line for each ordering. In bold what is best of its column, if one alone is as it is written."""
     head, names = [""], list(dict.fromkeys(point.codec for point in points))
     lines = {name: [title(name)] for name in names}
@@ -110,8 +128,13 @@ def _table(points: Sequence[Point], budgets: Sequence[float], unit: str, columns
         for place, budget in enumerate(budgets):
             start = f"{heading} at " if place == 0 else ""
             head.append(f"{start}{budget:,g}{f' {unit}' if place == len(budgets) - 1 else ''}")
-            values = {name: value(at[name, budget]) if (name, budget) in at else None for name in names}
-            cells = {name: NOTHING if found is None else f"{found:{form}}" for name, found in values.items()}
+            values = {
+                name: value(at[name, budget]) if (name, budget) in at else None for name in names
+            }
+            cells = {
+                name: NOTHING if found is None else f"{found:{form}}"
+                for name, found in values.items()
+            }
             best = f"{max((found for found in values.values() if found is not None), default=0):{form}}"
             alone = list(cells.values()).count(best) == 1
             for name, cell in cells.items():

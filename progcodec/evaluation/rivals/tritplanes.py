@@ -69,7 +69,9 @@ class TritPlanes(Scheme):
         for number, plane in enumerate(ladder := planes(scales.codec)):
             context = plane.context(indexes, known)
             order = np.lexsort((context, -(plane.priority[context] + weights)))
-            digits = yield Pass(runs_of(context[order]), plane.tables, partial(_ordered_digits, plane, order))
+            digits = yield Pass(
+                runs_of(context[order]), plane.tables, partial(_ordered_digits, plane, order)
+            )
             there = order[: len(digits)]
             received.there.reshape(-1)[there] = True
             known[there] += digits.astype(np.int64) * (plane.span // 3)
@@ -103,7 +105,10 @@ def _ordered_digits(plane: Plane, order: Ints, q: Ints) -> Ints:
 @lru_cache(maxsize=4)
 def planes(codec: "Codec") -> tuple[Plane, ...]:
     """The planes, the most significant first."""
-    return tuple(_plane(codec.walker.tables.frequencies.astype(np.int64), 3 ** (PLANES - n)) for n in range(PLANES))
+    return tuple(
+        _plane(codec.walker.tables.frequencies.astype(np.int64), 3 ** (PLANES - n))
+        for n in range(PLANES)
+    )
 
 
 def _plane(frequencies: Ints, span: int) -> Plane:
@@ -116,7 +121,9 @@ def _plane(frequencies: Ints, span: int) -> Plane:
 
     def thirds(weights: Ints) -> Ints:
         """Sums of (64, 255) over the thirds of each node: (64 · nodes, 3)."""
-        sums = np.concatenate((np.zeros((len(weights), 1), weights.dtype), weights.cumsum(1)), 1)[:, columns]
+        sums = np.concatenate((np.zeros((len(weights), 1), weights.dtype), weights.cumsum(1)), 1)[
+            :, columns
+        ]
         return np.diff(sums, axis=1).reshape(-1, 3)
 
     counts = thirds(frequencies)

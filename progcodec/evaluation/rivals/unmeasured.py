@@ -46,5 +46,6 @@ def listed() -> str:
     from progcodec.evaluation.tables import markdown
 
     return markdown(
-        ["not measured", "source", "what of it is measured", "what is not, and why"], [list(row) for row in UNMEASURED]
+        ["not measured", "source", "what of it is measured", "what is not, and why"],
+        [list(row) for row in UNMEASURED],
     )

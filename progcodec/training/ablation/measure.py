@@ -48,7 +48,10 @@ class Measured:
     def from_json(cls, text: str) -> "Measured":
         """Raises ValueError, KeyError or TypeError on anything else."""
         content: dict[str, Any] = json.loads(text)
-        pairs = {name: [(float(rate), float(value)) for rate, value in content[name]] for name in ("cuts", "ends")}
+        pairs = {
+            name: [(float(rate), float(value)) for rate, value in content[name]]
+            for name in ("cuts", "ends")
+        }
         return cls(**pairs, accuracy=dict(content["accuracy"]))
 
 
@@ -61,17 +64,27 @@ def load_judges(specs: Sequence[str], hierarchy: Hierarchy, device: str) -> list
 
 
 def measure(
-    checkpoint: str | Path, scheme: str, samples: Sequence[Sample], judges: Sequence[PixelClassifier], hierarchy: Hierarchy, device: str
+    checkpoint: str | Path,
+    scheme: str,
+    samples: Sequence[Sample],
+    judges: Sequence[PixelClassifier],
+    hierarchy: Hierarchy,
+    device: str,
 ) -> Measured:
     """``scheme``: one of ``evaluation.rivals``."""
     codec, (rival,) = Codec.load(checkpoint, device), rivals([scheme])
     cuts, ends = [], []
     right: dict[str, list[bool]] = {}
     for sample in tqdm(samples, desc="measuring", unit="img", disable=None, leave=False):
-        data, pixels = rival.encode(codec, sample.pixels), sample.pixels.shape[0] * sample.pixels.shape[1]
+        data, pixels = (
+            rival.encode(codec, sample.pixels),
+            sample.pixels.shape[0] * sample.pixels.shape[1],
+        )
         decoded: dict[int, Image.Image] = {}
 
-        def at(size: int, data: bytes = data, decoded: dict[int, Image.Image] = decoded) -> Image.Image:
+        def at(
+            size: int, data: bytes = data, decoded: dict[int, Image.Image] = decoded
+        ) -> Image.Image:
             if size not in decoded:
                 decoded[size] = rival.decode(codec, data[:size])
             return decoded[size]
@@ -85,16 +98,28 @@ def measure(
         ends.append([point(size) for size in sizes])
         if sample.label is None or not judges:
             continue
-        budgets = [min(len(data), max(described.header_bytes, round(bpp * pixels / 8))) for bpp in BUDGETS]
-        places = [(f"{name} at its end", level, size) for level, (name, size) in enumerate(zip(LEVELS, sizes, strict=True))]
-        places += [(f"{LEVELS[0]} at {bpp:g} bpp", 0, size) for bpp, size in zip(BUDGETS, budgets, strict=True)]
+        budgets = [
+            min(len(data), max(described.header_bytes, round(bpp * pixels / 8))) for bpp in BUDGETS
+        ]
+        places = [
+            (f"{name} at its end", level, size)
+            for level, (name, size) in enumerate(zip(LEVELS, sizes, strict=True))
+        ]
+        places += [
+            (f"{LEVELS[0]} at {bpp:g} bpp", 0, size)
+            for bpp, size in zip(BUDGETS, budgets, strict=True)
+        ]
         truth = (*hierarchy.ancestors(sample.label), sample.label)
         pictures = [at(size) for _, _, size in places]
         for judge in judges:
             best = predictions(judge.predict(pictures), hierarchy)
             for row, (place, level, _) in zip(best, places, strict=True):
-                right.setdefault(f"{judge.name}, {place}", []).append(bool(row[level] == truth[level]))
-    return Measured(_mean(cuts), _mean(ends), {name: float(np.mean(hits)) for name, hits in right.items()})
+                right.setdefault(f"{judge.name}, {place}", []).append(
+                    bool(row[level] == truth[level])
+                )
+    return Measured(
+        _mean(cuts), _mean(ends), {name: float(np.mean(hits)) for name, hits in right.items()}
+    )
 
 
 def _mean(points: list[list[tuple[float, float]]]) -> list[tuple[float, float]]:

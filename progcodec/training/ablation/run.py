@@ -67,10 +67,22 @@ class AblationSettings:
 
     def budget(self) -> str:
         """In words."""
-        spans = [f"{self.steps} steps" if self.steps else "", f"{self.minutes:g} minutes" if self.minutes else ""]
-        parts = [" or ".join(filter(None, spans)), *(f"{name} {value}" for name, value in self.train.items())]
-        model = ", ".join(f"{name} {value}" for name, value in self.config.to_dict().items() if name != "family")
-        start = f"from {Path(self.base_init).name} where the shape allows" if self.base_init else "from nothing"
+        spans = [
+            f"{self.steps} steps" if self.steps else "",
+            f"{self.minutes:g} minutes" if self.minutes else "",
+        ]
+        parts = [
+            " or ".join(filter(None, spans)),
+            *(f"{name} {value}" for name, value in self.train.items()),
+        ]
+        model = ", ".join(
+            f"{name} {value}" for name, value in self.config.to_dict().items() if name != "family"
+        )
+        start = (
+            f"from {Path(self.base_init).name} where the shape allows"
+            if self.base_init
+            else "from nothing"
+        )
         seeds = f"seeds {', '.join(map(str, self.seeds))}"
         return f"{', '.join(parts)} for each run, {start}, {seeds}; model: {model}; at most {self.pictures} held-out pictures"
 
@@ -92,26 +104,37 @@ def ablate(settings: AblationSettings, say: Callable[[str], None] = print) -> li
         TrainingError, EvaluationError, ClassifierError, CheckpointError: what the runs need is missing or does not fit.
             All settings are checked before the first run begins.
     """
-    variants, left_out = chosen(settings.only, settings.teacher is not None, settings.embeddings is not None)
+    variants, left_out = chosen(
+        settings.only, settings.teacher is not None, settings.embeddings is not None
+    )
     for name, why in left_out.items():
         say(f"{name}: left out, {why}")
     folder, hierarchy = Path(settings.out), Hierarchy.load()
     folder.mkdir(parents=True, exist_ok=True)
     samples = load_samples(settings.val, hierarchy, limit=settings.pictures)
     judges = load_judges(settings.classifiers, hierarchy, settings.device)
-    asked = hashlib.sha256(repr((fingerprint(samples), settings.classifiers)).encode()).hexdigest()[:8]
+    asked = hashlib.sha256(repr((fingerprint(samples), settings.classifiers)).encode()).hexdigest()[
+        :8
+    ]
     jobs, against = plan(settings, variants, _flat_groups(settings, variants, hierarchy, folder))
     shown = {job.name: job.variant for job in jobs}
     results: dict[str, list[Measured]] = {job.name: [] for job in jobs}
     for number, seed in enumerate(settings.seeds):
         for place, job in enumerate(jobs):
-            where = folder / f"{job.weights_of or job.name}-seed{seed}-{_key(job.settings)}".replace(SCRATCH, "-scratch")
+            where = (
+                folder
+                / f"{job.weights_of or job.name}-seed{seed}-{_key(job.settings)}".replace(
+                    SCRATCH, "-scratch"
+                )
+            )
             say(f"seed {seed}, {place + 1} of {len(jobs)}: {job.name}")
             checkpoint = _trained(job, seed, where)
             kept = where / f"{job.variant.scheme}-{asked}.json"
             found = _read(kept)
             if found is None:
-                found = measure(checkpoint, job.variant.scheme, samples, judges, hierarchy, settings.device)
+                found = measure(
+                    checkpoint, job.variant.scheme, samples, judges, hierarchy, settings.device
+                )
                 _write(kept, found.to_json())
             results[job.name].append(found)
         found_so_far = differences(results, shown, against)
@@ -121,7 +144,9 @@ def ablate(settings: AblationSettings, say: Callable[[str], None] = print) -> li
     return found_so_far
 
 
-def plan(settings: AblationSettings, variants: dict[str, Variant], groups: str | None) -> tuple[list[Job], dict[str, str]]:
+def plan(
+    settings: AblationSettings, variants: dict[str, Variant], groups: str | None
+) -> tuple[list[Job], dict[str, str]]:
     """The jobs, each after what it is compared with, and what each is compared with, by name."""
     jobs: list[Job] = []
     against: dict[str, str] = {}
@@ -138,7 +163,9 @@ def plan(settings: AblationSettings, variants: dict[str, Variant], groups: str |
             add(other, VARIANTS[variant.against], None)
         if not variant.trained:
             base = VARIANTS[variant.against]
-            jobs.append(Job(name, variant, _settings(settings, base, init, groups), variant.against))
+            jobs.append(
+                Job(name, variant, _settings(settings, base, init, groups), variant.against)
+            )
         else:
             add(name, variant, init)
         if name != other:
@@ -146,7 +173,9 @@ def plan(settings: AblationSettings, variants: dict[str, Variant], groups: str |
     return jobs, against
 
 
-def _settings(settings: AblationSettings, variant: Variant, init: str | None, groups: str | None) -> TrainSettings:
+def _settings(
+    settings: AblationSettings, variant: Variant, init: str | None, groups: str | None
+) -> TrainSettings:
     given = {**settings.train, **variant.train}
     if variant.teacher:
         given["teacher"] = settings.teacher
@@ -164,7 +193,9 @@ def _settings(settings: AblationSettings, variant: Variant, init: str | None, gr
 
 def _key(settings: TrainSettings) -> str:
     """Names exactly these settings: other ones get another folder, and nothing is overwritten."""
-    start = Path(settings.init).read_bytes() if settings.init and Path(settings.init).exists() else b""
+    start = (
+        Path(settings.init).read_bytes() if settings.init and Path(settings.init).exists() else b""
+    )
     text = json.dumps(asdict(settings), sort_keys=True, default=str)
     return hashlib.sha256(text.encode() + hashlib.sha256(start).digest()).hexdigest()[:8]
 
@@ -176,7 +207,9 @@ def _trained(job: Job, seed: int, where: Path) -> Path:
         return out
     where.mkdir(parents=True, exist_ok=True)
     state = Path(f"{running}.state.pt")
-    again: dict[str, Any] = {"resume": str(state), "init": None, "finish": True} if state.exists() else {}
+    again: dict[str, Any] = (
+        {"resume": str(state), "init": None, "finish": True} if state.exists() else {}
+    )
     train(replace(job.settings, out=str(running), seed=seed, **again))
     if not _finished(state, job.settings):
         raise KeyboardInterrupt  # the loop caught it, saved, and returned
@@ -188,10 +221,14 @@ def _trained(job: Job, seed: int, where: Path) -> Path:
 def _finished(state: Path, settings: TrainSettings) -> bool:
     saved = torch.load(state, map_location="cpu", weights_only=True)
     steps, minutes = saved["step"] - saved["first"], saved["minutes"] - saved["first_minutes"]
-    return bool(settings.steps and steps >= settings.steps) or bool(settings.minutes and minutes >= settings.minutes)
+    return bool(settings.steps and steps >= settings.steps) or bool(
+        settings.minutes and minutes >= settings.minutes
+    )
 
 
-def _flat_groups(settings: AblationSettings, variants: dict[str, Variant], hierarchy: Hierarchy, folder: Path) -> str | None:
+def _flat_groups(
+    settings: AblationSettings, variants: dict[str, Variant], hierarchy: Hierarchy, folder: Path
+) -> str | None:
     """A file with groups of the hierarchy's sizes, each level by a k-means of its own, as in the paper; None if not needed."""
     if settings.embeddings is None or not any(variant.groups for variant in variants.values()):
         return None
@@ -202,7 +239,9 @@ def _flat_groups(settings: AblationSettings, variants: dict[str, Variant], hiera
     path = folder / f"groups-{hashlib.sha256(rows.tobytes()).hexdigest()[:8]}.npy"
     if not path.exists():
         levels = [hierarchy.assignments[0]]  # one k-means over all classes in either case
-        levels += [nested(rows, [size], seed=0, restarts=GROUP_RESTARTS)[0] for size in hierarchy.sizes[1:]]
+        levels += [
+            nested(rows, [size], seed=0, restarts=GROUP_RESTARTS)[0] for size in hierarchy.sizes[1:]
+        ]
         np.save(path, np.stack(levels))
     return str(path)
 
@@ -213,11 +252,12 @@ def _read(path: Path) -> Measured | None:
     except FileNotFoundError:
         return None
     except (KeyError, TypeError, ValueError) as error:
-        raise TrainingError(f"{path}: no measurement of this program ({type(error).__name__})") from None
+        raise TrainingError(
+            f"{path}: no measurement of this program ({type(error).__name__})"
+        ) from None
 
 
 def _write(path: Path, text: str) -> None:
     sibling = Path(f"{path}.{os.getpid()}.tmp")
     sibling.write_text(text, encoding="utf-8")
     os.replace(sibling, path)
-

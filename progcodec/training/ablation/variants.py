@@ -8,7 +8,15 @@ from typing import Any
 from progcodec.errors import TrainingError
 
 BASE = "base"
-SMALL = {"width": 64, "depth": 1, "inner_width": 320, "inner_depth": 1, "hyper_channels": 48, "mean_width": 64, "scale_width": 48}
+SMALL = {
+    "width": 64,
+    "depth": 1,
+    "inner_width": 320,
+    "inner_depth": 1,
+    "hyper_channels": 48,
+    "mean_width": 64,
+    "scale_width": 48,
+}
 """A model that a CPU core trains some ten times as fast as the shipped one; its latent channels are as many."""
 CLASS_TERM = {"class_from": 0.0}
 """The class term from the first step on: a short run has no room for a part without it."""
@@ -63,7 +71,9 @@ VARIANTS = MappingProxyType({
 })  # fmt: skip
 
 
-def chosen(only: Sequence[str], teacher: bool, groups: bool) -> tuple[dict[str, Variant], dict[str, str]]:
+def chosen(
+    only: Sequence[str], teacher: bool, groups: bool
+) -> tuple[dict[str, Variant], dict[str, str]]:
     """The variants to run, with those that they are compared with, in the list's order; and why others are left out, by name.
 
     Args:
@@ -77,7 +87,13 @@ def chosen(only: Sequence[str], teacher: bool, groups: bool) -> tuple[dict[str, 
     left_out = {}
     for name in [name for name in VARIANTS if name in wanted]:
         variant = VARIANTS[name]
-        lacks = "a teacher" if variant.teacher and not teacher else "embeddings" if variant.groups and not groups else None
+        lacks = (
+            "a teacher"
+            if variant.teacher and not teacher
+            else "embeddings"
+            if variant.groups and not groups
+            else None
+        )
         if lacks and only:
             raise TrainingError(f"the variant {name} needs {lacks}")
         if lacks:
@@ -85,4 +101,6 @@ def chosen(only: Sequence[str], teacher: bool, groups: bool) -> tuple[dict[str, 
             wanted.discard(name)
     while missing := {VARIANTS[name].against for name in wanted} - wanted:
         wanted |= missing
-    return {name: variant for name, variant in VARIANTS.items() if name in wanted | {BASE}}, left_out
+    return {
+        name: variant for name, variant in VARIANTS.items() if name in wanted | {BASE}
+    }, left_out
