@@ -1,0 +1,125 @@
+"""EfficientNet-Lite0 (Tan & Le, 2019; Google's variant for weak machines): a classifier of pictures, 0.4 GMAC.
+
+    picture 224×224 ─ 3×3, halves ─ inverted bottlenecks (1/2 to 1/32) ─ 1×1 ─ mean ─ linear ─► logits
+
+Batch normalisation is folded into the convolutions: its statistics are those of the pretraining and stay as they are. Methods
+are named as timm's, so that what trains one network trains any of theirs.
+"""
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from progcodec.network.depthwise import Depthwise
+
+NAME = "tf_efficientnet_lite0"
+"""What timm calls it."""
+SIDE = 224
+"""Pixels a side of its input."""
+STEM, HEAD = 32, 1280
+STAGES = (
+    (1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112), (4, 5, 2, 6, 192), (1, 3, 1, 6, 320),
+)  # fmt: skip
+"""Blocks, kernel, stride of the first block, expansion and channels of each stage."""
+NORM_EPSILON = 1e-3
+
+
+class Conv(nn.Conv2d):
+    """Convolution whose padding is TensorFlow's "same": what is odd goes to the right and the bottom. Halves with stride 2."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1
+    ) -> None:
+        super().__init__(inputs, outputs, kernel, stride, groups=groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        (kernel, _), (stride, _) = self.kernel_size, self.stride
+        height, width = (
+            max(0, (-(-side // stride) - 1) * stride + kernel - side) for side in x.shape[2:]
+        )
+        edges = (width // 2, width - width // 2, height // 2, height - height // 2)
+        return super().forward(F.pad(x, edges) if any(edges) else x)
+
+
+class Bottleneck(nn.Module):
+    """Expand, filter each channel, project; what comes in is added where shapes agree."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        inner = expansion * inputs
+        self.expand = Conv(inputs, inner) if expansion > 1 else None
+        self.spatial = (
+            Depthwise(inner, kernel) if stride == 1 else Conv(inner, inner, kernel, stride, inner)
+        )
+        self.project = Conv(inner, outputs)
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x if self.expand is None else F.relu6(self.expand(x))
+        y = self.project(F.relu6(self.spatial(y)))
+        return x + y if self.residual else y
+
+
+class EfficientNetLite(nn.Module):
+    """Logits (N, classes) of (N, 3, H, W) in about [-1, 1], see ``normalised``; made for H = W = 224."""
+
+    def __init__(self, classes: int = 1000) -> None:
+        super().__init__()
+        self.stem = Conv(3, STEM, 3, 2)
+        blocks, inputs = [], STEM
+        for count, kernel, stride, expansion, outputs in STAGES:
+            for number in range(count):
+                blocks.append(
+                    Bottleneck(inputs, outputs, kernel, 1 if number else stride, expansion)
+                )
+                inputs = outputs
+        self.blocks = nn.Sequential(*blocks)
+        self.head = Conv(inputs, HEAD)
+        self.classifier = nn.Linear(HEAD, classes)
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """(N, 1280, H/32, W/32)."""
+        return F.relu6(self.head(self.blocks(F.relu6(self.stem(x)))))
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """Logits (N, classes) of what ``forward_features`` gives, or the features (N, 1280) before them."""
+        x = x.mean((2, 3))
+        return x if pre_logits else self.classifier(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.forward_head(self.forward_features(x))
+
+
+def normalised(pictures: Tensor) -> Tensor:
+    """Colours in [0, 1] as the network takes them."""
+    return (pictures * 255 - 127) / 128
+
+
+def folded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of an EfficientNetLite from a state dict with batch normalisation.
+
+    Names do not count, the order does: so the same network comes from any library.
+    Raises ValueError if the tensors are not, one after the other, those of such a network.
+    """
+    given = [value.double() for key, value in state.items() if not key.endswith("tracked")]
+    classes = given[-1].numel() if given else 0
+    with torch.device("meta"):
+        wanted = EfficientNetLite(max(1, classes)).state_dict()
+    names = list(wanted)
+    expected = [
+        wanted[name].shape
+        for place, name in enumerate(names)
+        for _ in range(4 if place % 2 and place < len(names) - 2 else 1)
+    ]
+    if [tensor.shape for tensor in given] != expected:
+        raise ValueError(f"these {len(given)} tensors are not those of {NAME}")
+    weights = dict(zip(names[-2:], given[-2:], strict=True))
+    for place in range(len(names) // 2 - 1):
+        weight, scale, shift, mean, variance = given[5 * place : 5 * place + 5]
+        scale = scale / (variance + NORM_EPSILON).sqrt()
+        weights[names[2 * place]] = weight * scale[:, None, None, None]
+        weights[names[2 * place + 1]] = shift - mean * scale
+    return {name: tensor.float() for name, tensor in weights.items()}
