@@ -289,11 +289,14 @@ class Codec:
         self, streams: Sequence[bytes], level: str | None, max_bytes: int | None, max_pixels: int
     ) -> list[container.Stream]:
         with stage("container"):
+            # The model before the segments, as where the header finds it or a stream arrives in pieces.
+            for data in streams:
+                found = container.parse_header(data, max_pixels).fingerprint
+                if found != self.fingerprint:
+                    raise WrongModelError(
+                        f"the stream was written with model {found.hex()}, not {self.fingerprint.hex()}"
+                    )
             parsed = [container.parse(cut(data, level, max_bytes), max_pixels) for data in streams]
-        for fingerprint in {stream.header.fingerprint for stream in parsed} - {self.fingerprint}:
-            raise WrongModelError(
-                f"the stream was written with model {fingerprint.hex()}, not {self.fingerprint.hex()}"
-            )
         if len({(stream.header.width, stream.header.height) for stream in parsed}) > 1:
             raise ImageError("the streams of a batch must hold images of one size")
         return parsed

@@ -7,7 +7,7 @@
 All numbers are big-endian. A *varint* is an unsigned base-128 number, high group first: 7 bits a byte, 0x80 set on
 every byte but the last, minimal length only (the first byte is never 0x80), at most 5 bytes.
 
-Header, 13 bytes for the smallest pictures, 16 up to 16,383 pixels a side::
+Header, 14 bytes for the smallest pictures, 16 up to 16,383 pixels a side::
 
     bytes  field         meaning; what is refused
     4      magic         93 53 48 43 ("\\x93SHC"): the first byte is no ASCII, so no text file starts like this
