@@ -42,7 +42,6 @@ def test_every_command_explains_itself_with_an_example():
         "train",
         "export",
         "train-classifier",
-        "train-judge",
         "ablate",
         "evaluate",
     ]

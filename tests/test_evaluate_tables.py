@@ -11,7 +11,6 @@ from progcodec.evaluation.report import plots, style, tables
 from progcodec.evaluation.report.reading import studies
 from progcodec.evaluation.rivals import RIVALS
 from progcodec.evaluation.rivals.table import TITLES, is_rival, orderings, shown_budgets, text
-from progcodec.evaluation.rivals.unmeasured import UNMEASURED
 from progcodec.evaluation.summary import BEST, summarise
 from progcodec.evaluation.targets import deltas, reaches
 from tests.test_evaluate_summary import clean, cuts, row
@@ -72,8 +71,6 @@ def test_the_files_of_orderings(tmp_path):
     )
     written = (tmp_path / "rivals.md").read_text()
     assert written.startswith("Judged by judge, 4 images:\n\n|  | PSNR (dB) at 100 |")
-    assert all(f"| {one.name} | {one.source} |" in written for one in UNMEASURED)
-    assert {"LimitNet", "DeepHQ", "PICM-Net"} <= {one.name for one in UNMEASURED}
 
 
 def test_without_rivals_there_is_no_such_table(tmp_path):
@@ -104,10 +101,10 @@ def test_of_many_budgets_some_are_shown():
     ]
 
 
-def test_the_report_has_both_tables():
+def test_the_report_has_the_table():
     (study,) = studies(RIVAL_ROWS)
-    page = tables.rivals(study) + tables.unmeasured()
-    for words in ("PLONQ", "Coarse (10 classes)", "PSNR (dB)", "LimitNet", "DeepHQ", "PICM-Net"):
+    page = tables.rivals(study)
+    for words in ("PLONQ", "Coarse (10 classes)", "PSNR (dB)"):
         assert words in page
 
 

@@ -4,12 +4,10 @@ builtin                                      the head that comes with the packag
 timm:resnet50                                any classifier of timm, on the decoded picture; timm fetches its weights
 torchvision:resnet50@weights.pth             any classifier of torchvision, with weights from a file
 timm:mobilenetv2_100?pad_type=same&mean=0.5&std=0.5@weights.safetensors
-judge.safetensors                            a file that says itself what it is for, as ``train-judge`` writes it
 """
 
 import ast
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from progcodec.arrays import Floats
@@ -24,9 +22,6 @@ if TYPE_CHECKING:
 
 BUILTIN = "builtin"
 LIBRARIES = ("timm", "torchvision")
-FILE = "file"
-"""What stands for the library where a file says itself what its weights are for."""
-SUFFIX = ".safetensors"
 PREPROCESSING = ("mean", "std", "input_size", "crop_pct", "interpolation")
 """Options of a specification that say how the picture reaches the model, by timm's names; all others are the model's own."""
 
@@ -61,8 +56,6 @@ class Specification(NamedTuple):
     def parse(cls, text: str) -> "Specification":
         """Raises ClassifierError if the text names no classifier."""
         front, at, file = text.partition("@")
-        if text.endswith(SUFFIX) and front.partition(":")[0] not in (BUILTIN, *LIBRARIES):
-            return cls(FILE, Path(text).stem, {}, {}, text)
         front, _, tail = front.partition("?")
         library, _, model = front.partition(":")
         if at and not file:
@@ -71,9 +64,8 @@ class Specification(NamedTuple):
             return cls(BUILTIN, "", {}, {}, file or None)
         if library not in LIBRARIES or not model:
             known = f"{BUILTIN}, " + ", ".join(f"{library}:NAME" for library in LIBRARIES)
-            files = "or a .safetensors file of train-judge"
             raise ClassifierError(
-                f"unknown classifier {text!r}; there are: {known}, each with or without @FILE, {files}"
+                f"unknown classifier {text!r}; there are: {known}, each with or without @FILE"
             )
         options = dict(_option(text, part) for part in tail.split("&") if part)
         preprocessing = {name: options.pop(name) for name in PREPROCESSING if name in options}
@@ -81,39 +73,8 @@ class Specification(NamedTuple):
 
     @property
     def name(self) -> str:
-        """``timm:resnet50``; of a file that stands alone, its name without folder and suffix."""
-        if self.library == FILE:
-            return self.model
+        """Without options and file, as ``timm:resnet50``."""
         return f"{self.library}:{self.model}" if self.model else self.library
-
-
-def described(path: str) -> dict[str, str]:
-    """What a .safetensors file says about itself. Raises ClassifierError."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {})
-    except FileNotFoundError:
-        raise ClassifierError(f"{path}: no such file") from None
-    except (SafetensorError, OSError) as error:
-        raise ClassifierError(f"{path}: cannot be read as a classifier ({error})") from None
-
-
-def resolve(spec: Specification) -> Specification:
-    """The specification in full: a file's own words ("classifier" in its metadata) and its weights. Raises ClassifierError."""
-    if spec.library != FILE or spec.file is None:
-        return spec
-    metadata = described(spec.file)
-    if "codec" in metadata:
-        raise ClassifierError(
-            f"{spec.file} is a built-in classifier's: name it {BUILTIN}@{spec.file}"
-        )
-    if not (said := metadata.get("classifier", "")).startswith("timm:") or "@" in said:
-        raise ClassifierError(
-            f"{spec.file} does not say what its weights are for: name it timm:MODEL@{spec.file}"
-        )
-    return Specification.parse(f"{said}@{spec.file}")
 
 
 def reads_pictures(spec: str | None) -> bool:

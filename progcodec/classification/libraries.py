@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from progcodec.classification.classifier import Specification, resolve
+from progcodec.classification.classifier import Specification
 from progcodec.errors import ClassifierError, in_one_line
 
 REASON_MAX = 160
@@ -41,7 +41,6 @@ def load(spec: Specification) -> Loaded:
         ClassifierError: the library is not installed or has no such model, options or weights do not fit, or a
             download failed.
     """
-    spec = resolve(spec)
     return _load_timm(spec) if spec.library == "timm" else _load_torchvision(spec)
 
 

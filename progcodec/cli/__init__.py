@@ -15,7 +15,7 @@
     evaluate.py  evaluate
     hierarchy.py hierarchy show, hierarchy build
     training.py  train, export
-    train_classifier.py  train-classifier; train_judge.py  train-judge; ablate.py  ablate
+    train_classifier.py  train-classifier; ablate.py  ablate
 
 Nothing here imports torch, numpy or Pillow before a command that needs them runs.
 """
@@ -35,7 +35,6 @@ from progcodec.cli.evaluate import evaluate_command
 from progcodec.cli.hierarchy import hierarchy_command
 from progcodec.cli.streams import info_command, truncate_command
 from progcodec.cli.train_classifier import train_classifier_command
-from progcodec.cli.train_judge import train_judge_command
 from progcodec.cli.training import export_command, train_command
 from progcodec.cli.view import view_command
 
@@ -99,7 +98,6 @@ for _command in (
     train_command,
     export_command,
     train_classifier_command,
-    train_judge_command,
     ablate_command,
     evaluate_command,
 ):

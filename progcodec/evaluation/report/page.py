@@ -175,7 +175,7 @@ def _rivals(study: Study, plots: Sequence[Plot], looks: dict[str, Look]) -> str:
         "differs is the scheme, not the training. Their streams carry no checksums; our file has up to 16 bytes of them. The "
         "best of each column is underlined."
     )
-    return f"<p>{escape(note)}</p>{_figures(plots, RIVALS, looks)}{tables.rivals(study)}{tables.unmeasured()}"
+    return f"<p>{escape(note)}</p>{_figures(plots, RIVALS, looks)}{tables.rivals(study)}"
 
 
 def _other(study: Study, plots: Sequence[Plot], looks: dict[str, Look]) -> str:

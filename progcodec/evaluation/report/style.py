@@ -105,7 +105,6 @@ thead th{color:var(--soft);font-weight:600;vertical-align:bottom}
 tbody th{font-weight:400}
 tr.ours th,tr.ours td{font-weight:650}
 tr.ours th::before{content:"";display:inline-block;width:.6em;height:.6em;border-radius:50%;background:var(--ours);margin-right:.45em}
-.words td,.words thead th{white-space:normal;text-align:left;vertical-align:top;min-width:14rem}
 td .note{display:block;color:var(--soft);font-size:.78rem;font-weight:400}
 td.best{background:var(--tint)}
 td.best>.value{text-decoration:underline;text-decoration-thickness:2px;text-underline-offset:.2em}

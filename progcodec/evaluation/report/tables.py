@@ -15,7 +15,6 @@ from progcodec.evaluation.report.markup import (
 )
 from progcodec.evaluation.report.study import BEST, CUT, Point, Series, Study, level_title
 from progcodec.evaluation.report.verdict import best_to_target
-from progcodec.evaluation.rivals.unmeasured import UNMEASURED
 from progcodec.evaluation.targets import Delta
 
 MODES = {BEST: "best setting within the budget", CUT: "cut at the budget"}
@@ -154,20 +153,6 @@ def deltas(study: Study) -> str:
 
 def _signed(value: float | None) -> str:
     return NOTHING if value is None else f"{value:+.1f} %"
-
-
-def unmeasured() -> str:
-    """Progressive codecs that are not measured as they are, and why."""
-    rows = [
-        (one.name, [Cell(one.source), Cell(one.measured), Cell(one.missing)], False)
-        for one in UNMEASURED
-    ]
-    words = table(
-        "Not measured as they are",
-        ["codec", "source", "what of it is measured", "what is not, and why"],
-        rows,
-    )
-    return f'<div class="words">{words}</div>'
 
 
 def rivals(study: Study) -> str:

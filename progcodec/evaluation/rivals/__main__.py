@@ -72,7 +72,6 @@ def command(
     from progcodec.codec import Codec
     from progcodec.evaluation import rivals
     from progcodec.evaluation.rivals.compare import accuracy_table, compare, psnr_table
-    from progcodec.evaluation.rivals.unmeasured import listed
     from progcodec.evaluation.workload import load_samples
     from progcodec.hierarchy import Hierarchy
 
@@ -89,7 +88,6 @@ def command(
     if classifier:
         for level in range(len(hierarchy.levels) + 1):
             print("\n" + accuracy_table(results, level))
-    print("\n" + listed())
 
 
 def _classifier(name: str, hierarchy: Any, samples: Any) -> tuple[Any, Any]:

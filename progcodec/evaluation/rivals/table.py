@@ -7,7 +7,6 @@ from pathlib import Path
 from progcodec.config import LEVELS
 from progcodec.evaluation.measurements import CUT, OURS
 from progcodec.evaluation.rivals import RIVALS
-from progcodec.evaluation.rivals.unmeasured import listed
 from progcodec.evaluation.summary import Point, Summary, flat
 from progcodec.evaluation.tables import NOTHING, markdown
 
@@ -70,7 +69,7 @@ def write_orderings(folder: Path, summary: Summary) -> None:
         f"Judged by {name}, {points[0].images} images:\n\n{text(points)}"
         for name, points in found.items()
     ]
-    (folder / ORDERINGS_MD).write_text("\n\n".join((*parts, listed())) + "\n", encoding="utf-8")
+    (folder / ORDERINGS_MD).write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
 def text(points: Sequence[Point]) -> str:
