@@ -14,7 +14,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 import progcodec.pillow
-from progcodec.demo import photograph
+from progcodec.viewer.demo import photograph
 
 
 class ShcFolder(Dataset):

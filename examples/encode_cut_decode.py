@@ -6,9 +6,9 @@ python examples/encode_cut_decode.py [PHOTO] [BYTES]
 import sys
 
 import progcodec
-from progcodec.demo import photograph
-from progcodec.evaluation.metrics import psnr
 from progcodec.image import open_image, to_array
+from progcodec.metrics import psnr
+from progcodec.viewer.demo import photograph
 
 picture = open_image(sys.argv[1]) if len(sys.argv) > 1 else photograph()
 budget = int(sys.argv[2]) if len(sys.argv) > 2 else 4000

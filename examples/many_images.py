@@ -6,8 +6,8 @@ python examples/many_images.py [PHOTO]
 import sys
 
 from progcodec import Codec, truncate
-from progcodec.demo import photograph
 from progcodec.image import open_image
+from progcodec.viewer.demo import photograph
 
 picture = open_image(sys.argv[1]) if len(sys.argv) > 1 else photograph()
 codec = Codec.load(device="auto")

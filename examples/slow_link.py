@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 
 import progcodec
-from progcodec.demo import photograph
+from progcodec.api import StreamDecoder
+from progcodec.codec.incremental import LevelComplete
 from progcodec.image import open_image
-from progcodec.streaming import LevelComplete, StreamDecoder
+from progcodec.viewer.demo import photograph
 
 
 def play(data: bytes, rate: float, chunk: int, level: str, confidence: float, **options) -> int:

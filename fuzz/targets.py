@@ -16,23 +16,23 @@ import numpy as np
 import torch
 from safetensors.torch import save
 
+from progcodec.api import StreamDecoder
 from progcodec.bitstream import container
 from progcodec.bitstream.incremental import SegmentReader
 from progcodec.bitstream.rangecoder import decode_segment, encode_segment
+from progcodec.bitstream.stream import info, last_level, progress, truncate
 from progcodec.bitstream.tables import Tables, gaussian_frequencies, quantise_pmf
 from progcodec.classification import head_file
 from progcodec.classification.calibration import Calibration
 from progcodec.classification.head_file import HeadFile
-from progcodec.codec import Codec
+from progcodec.codec.codec import Codec
 from progcodec.config import ALPHABET, Q_MAX, ModelConfig
 from progcodec.errors import ProgcodecError
-from progcodec.hierarchy import Hierarchy
+from progcodec.hierarchy.hierarchy import Hierarchy
 from progcodec.network import checkpoint
 from progcodec.network.checkpoint import Checkpoint
 from progcodec.network.head import HeadConfig, LatentHead
 from progcodec.network.model import Model
-from progcodec.stream import info, last_level, progress, truncate
-from progcodec.streaming import StreamDecoder
 
 PIXELS_MAX = 64 * 64
 MESSAGE_MAX = 1000

@@ -27,27 +27,26 @@ from progcodec.errors import (
 )
 
 if TYPE_CHECKING:
-    from progcodec.api import decode, encode
+    from progcodec.api import StreamDecoder, decode, encode
+    from progcodec.bitstream.stream import StreamInfo, info, truncate
     from progcodec.classification.answer import Answer
     from progcodec.classification.api import classify
-    from progcodec.codec import Codec
-    from progcodec.hierarchy import Hierarchy
-    from progcodec.stream import StreamInfo, info, truncate
-    from progcodec.streaming import StreamDecoder
+    from progcodec.codec.codec import Codec
+    from progcodec.hierarchy.hierarchy import Hierarchy
 
 __version__ = "0.1.0"
 
 _LAZY = {
     "Answer": "progcodec.classification.answer",
     "classify": "progcodec.classification.api",
-    "Codec": "progcodec.codec",
+    "Codec": "progcodec.codec.codec",
     "decode": "progcodec.api",
     "encode": "progcodec.api",
-    "Hierarchy": "progcodec.hierarchy",
-    "StreamDecoder": "progcodec.streaming",
-    "StreamInfo": "progcodec.stream",
-    "info": "progcodec.stream",
-    "truncate": "progcodec.stream",
+    "Hierarchy": "progcodec.hierarchy.hierarchy",
+    "StreamDecoder": "progcodec.api",
+    "StreamInfo": "progcodec.bitstream.stream",
+    "info": "progcodec.bitstream.stream",
+    "truncate": "progcodec.bitstream.stream",
 }
 """Public names that come with heavier imports, and the module that defines each."""
 

@@ -1,16 +1,18 @@
-"""One call for one image or stream: the codec that it needs is found, loaded once and kept."""
+"""The calls of a user. The codec that an image or a stream needs is found, loaded once and kept."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from progcodec.bitstream import container
-from progcodec.codec import Codec
+from progcodec.bitstream.stream import cut
+from progcodec.codec.incremental import IncrementalDecoder
+from progcodec.codec.loaded import codec_for, codec_named
 from progcodec.config import DEFAULT_PIXEL_LIMIT
-from progcodec.network.checkpoint import find
-from progcodec.stream import cut
+
+if TYPE_CHECKING:
+    from progcodec.classification.answer import Answer
 
 
 def encode(
@@ -25,7 +27,7 @@ def encode(
     max_pixels: int = DEFAULT_PIXEL_LIMIT,
 ) -> bytes:
     """One image to a ``.shc`` stream, cut after a level or to a byte budget if asked. See :meth:`Codec.encode`."""
-    codec = _loaded(find(model), device)
+    codec = codec_named(model, device)
     return cut(
         codec.encode(image, checksums=checksums, quality=quality, max_pixels=max_pixels),
         level,
@@ -50,20 +52,13 @@ def decode(
     )
 
 
-def codec_for(
-    data: bytes,
-    *,
-    model: str | Path | None = None,
-    device: str = "auto",
-    max_pixels: int = DEFAULT_PIXEL_LIMIT,
-) -> Codec:
-    """The codec that a stream needs, by the fingerprint in its header unless one is named; it stays loaded.
+class StreamDecoder(IncrementalDecoder):
+    """Decodes one ``.shc`` stream piece by piece, and says what the part that is there shows."""
 
-    Raises NotShcError, UnsupportedVersionError, LimitError, WrongModelError, CheckpointError.
-    """
-    return _loaded(find(model, container.parse_header(data, max_pixels).fingerprint), device)
+    def classify(self, **options: Any) -> "Answer":
+        """The answer of what has arrived. Options (classifier, hierarchy, level, confidence, top) as of :func:`progcodec.classify`."""
+        from progcodec.classification.api import classify_latent
 
-
-@lru_cache(maxsize=4)
-def _loaded(path: Path, device: str) -> Codec:
-    return Codec.load(path, device)
+        latent = self.latent()
+        assert self.codec is not None
+        return classify_latent(latent, self.codec, **options)

@@ -18,7 +18,7 @@ def tiny_checkpoint() -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_codec(tiny_checkpoint):
-    from progcodec.codec import Codec
+    from progcodec.codec.codec import Codec
 
     return Codec.load(tiny_checkpoint, device="cpu")
 
@@ -26,7 +26,7 @@ def tiny_codec(tiny_checkpoint):
 @pytest.fixture(scope="session")
 def photograph() -> Image.Image:
     """The photograph that the package brings, RGB."""
-    from progcodec.demo import photograph
+    from progcodec.viewer.demo import photograph
 
     return photograph()
 
@@ -43,7 +43,7 @@ def kodak() -> list[Image.Image]:
     source = os.environ.get("PROGCODEC_KODAK")
     if not source:
         pytest.skip("name the Kodak images' tar file or folder in PROGCODEC_KODAK")
-    from progcodec.evaluation.sources import read_pictures
+    from progcodec.lab.evaluate.sources import read_pictures
 
     return [Image.fromarray(picture.pixels) for picture in read_pictures(source)]
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from progcodec.arrays import Floats, Ints
 from progcodec.errors import ClassifierError
-from progcodec.hierarchy import Hierarchy
+from progcodec.hierarchy.hierarchy import Hierarchy
 from progcodec.markup import table
 
 ARROW = " › "

@@ -3,7 +3,6 @@
 from functools import lru_cache
 from pathlib import Path
 
-from progcodec.api import codec_for
 from progcodec.classification.answer import CONFIDENCE, Answer, answers
 from progcodec.classification.classifier import (
     Classifier,
@@ -12,10 +11,11 @@ from progcodec.classification.classifier import (
     load_classifier,
     reads_pictures,
 )
-from progcodec.codec import Codec
+from progcodec.codec.codec import Codec
+from progcodec.codec.latent import Latent
+from progcodec.codec.loaded import codec_for
 from progcodec.config import DEFAULT_PIXEL_LIMIT
-from progcodec.hierarchy import Hierarchy
-from progcodec.latent import Latent
+from progcodec.hierarchy.hierarchy import Hierarchy
 
 
 def classify(

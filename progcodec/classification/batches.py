@@ -6,7 +6,7 @@ from typing import TypeAlias
 from progcodec.arrays import Floats
 from progcodec.bitstream.container import parse_header
 from progcodec.classification.classifier import Classifier
-from progcodec.codec import Codec
+from progcodec.codec.codec import Codec
 from progcodec.errors import ProgcodecError
 
 BATCH_PIXELS = 4_000_000

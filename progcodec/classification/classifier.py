@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from progcodec.arrays import Floats
 from progcodec.errors import ClassifierError, HierarchyError
-from progcodec.hierarchy import Hierarchy
+from progcodec.hierarchy.hierarchy import Hierarchy
 
 if TYPE_CHECKING:
     import torch
 
-    from progcodec.codec import Codec
-    from progcodec.latent import Latent
+    from progcodec.codec.codec import Codec
+    from progcodec.codec.latent import Latent
 
 BUILTIN = "builtin"
 LIBRARIES = ("timm", "torchvision")

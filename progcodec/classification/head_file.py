@@ -12,13 +12,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from progcodec import assets
 from progcodec.classification.calibration import Calibration
 from progcodec.errors import ClassifierError
 from progcodec.network.fitting import check_fit, one_line
 from progcodec.network.head import HeadConfig, LatentHead
 
 FORMAT = "progcodec-latent-head-1"
-FOLDER = Path(__file__).resolve().parent.parent / "classifiers"
+FOLDER = assets.FOLDER / "classifiers"
 """The heads that come with the package."""
 PREFIX = "calibration."
 OWN = ("format", "config", "codec", "digest")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from progcodec.errors import HierarchyError
-from progcodec.hierarchy import Hierarchy
+from progcodec.hierarchy.hierarchy import Hierarchy
 
 FOLDERS = "folders"
 Labels = Callable[[str], int | None]

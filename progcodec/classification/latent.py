@@ -8,9 +8,9 @@ import torch
 
 from progcodec.arrays import Floats
 from progcodec.classification.head_file import HeadFile, shipped
-from progcodec.codec import Codec
+from progcodec.codec.codec import Codec
+from progcodec.codec.latent import Latent
 from progcodec.errors import ClassifierError
-from progcodec.latent import Latent
 
 BATCH = 64
 """Latents that go through the head together."""

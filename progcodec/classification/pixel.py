@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from progcodec.arrays import Floats
 from progcodec.classification import libraries
 from progcodec.classification.classifier import Specification
-from progcodec.codec import Codec
+from progcodec.codec.codec import Codec
+from progcodec.codec.latent import Latent
 from progcodec.errors import ClassifierError
-from progcodec.latent import Latent
 from progcodec.network.device import pick_device, placed
 
 BATCH = 32

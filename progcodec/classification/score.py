@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from progcodec.arrays import Floats, Ints
-from progcodec.hierarchy import Hierarchy
+from progcodec.hierarchy.hierarchy import Hierarchy
 
 
 class Score(NamedTuple):

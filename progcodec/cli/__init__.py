@@ -9,13 +9,11 @@
     coding.py    encode, decode
     streams.py   truncate, info
     classify.py  classify; models.py finds what it needs, answers.py prints what it finds
-    arriving.py  standard input while it arrives
+    stdin.py     standard input while it arrives
     view.py      view
     demo.py      demo
-    evaluate.py  evaluate
-    hierarchy.py hierarchy show, hierarchy build
-    training.py  train, export
-    train_classifier.py  train-classifier; ablate.py  ablate
+    hierarchy.py hierarchy show
+    laboratory.py  finds the commands of ``lab/``: train, export, train-classifier, ablate, evaluate, hierarchy build
 
 Nothing here imports torch, numpy or Pillow before a command that needs them runs.
 """
@@ -26,23 +24,20 @@ from typing import Any
 import click
 
 from progcodec import __version__
-from progcodec.cli.ablate import ablate_command
 from progcodec.cli.batch import EXPECTED_ERRORS, complain, reason
 from progcodec.cli.classify import classify_command
 from progcodec.cli.coding import decode_command, encode_command
 from progcodec.cli.demo import demo_command
-from progcodec.cli.evaluate import evaluate_command
 from progcodec.cli.hierarchy import hierarchy_command
+from progcodec.cli.laboratory import WithLaboratory
 from progcodec.cli.streams import info_command, truncate_command
-from progcodec.cli.train_classifier import train_classifier_command
-from progcodec.cli.training import export_command, train_command
 from progcodec.cli.view import view_command
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as shells report it."""
 
 
-class Program(click.Group):
+class Program(WithLaboratory):
     """A group whose expected errors end in one line on stderr and exit code 1, never in a traceback."""
 
     def invoke(self, context: click.Context) -> object:
@@ -61,9 +56,6 @@ class Program(click.Group):
         except OSError as error:  # Help and usage messages are printed outside of invoke().
             complain(None, reason(error))
             sys.exit(1)
-
-    def list_commands(self, context: click.Context) -> list[str]:
-        return list(self.commands)  # In the order of use, not of the alphabet.
 
 
 @click.group(
@@ -95,10 +87,5 @@ for _command in (
     view_command,
     demo_command,
     hierarchy_command,
-    train_command,
-    export_command,
-    train_classifier_command,
-    ablate_command,
-    evaluate_command,
 ):
     main.add_command(_command)

@@ -14,7 +14,7 @@ from progcodec.cli.files import show
 if TYPE_CHECKING:
     from progcodec.classification.answer import Answer, Guess
     from progcodec.classification.score import Score
-    from progcodec.hierarchy import Hierarchy
+    from progcodec.hierarchy.hierarchy import Hierarchy
 
 NAME_WIDTHS = (14, 28)
 """Fewest and most columns for file names in the table, if they need as many; of longer ones the end is shown."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from progcodec.arrays import Floats, Ints
     from progcodec.classification.answer import Answer
     from progcodec.classification.labels import Labels
-    from progcodec.hierarchy import Hierarchy
+    from progcodec.hierarchy.hierarchy import Hierarchy
 
 ALL = "all"
 """The budget that a file's own length is."""
@@ -167,7 +167,7 @@ def classify_command(
       head -c 300 photo.shc | progcodec classify -
       curl -s https://example.org/photo.shc | progcodec classify - --until coarse --confidence 0.8
     """
-    from progcodec.hierarchy import Hierarchy
+    from progcodec.hierarchy.hierarchy import Hierarchy
 
     tree = Hierarchy.load(hierarchy)
     if level is not None:

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from progcodec.cli import arriving, options
+from progcodec.bitstream.stream import info
+from progcodec.cli import options
+from progcodec.cli import stdin as arriving
 from progcodec.cli.batch import run, say
 from progcodec.cli.cluster import LOCAL, convert_shards
 from progcodec.cli.files import (
@@ -23,7 +25,6 @@ from progcodec.cli.many import FileStages, work_through
 from progcodec.cli.streams import summary
 from progcodec.fleet.cluster import Terms
 from progcodec.fleet.operation import Decode, Encode, Product
-from progcodec.stream import info
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -195,8 +196,8 @@ def decode_command(
         return
 
     def decode_arriving(job: Job) -> None:
+        from progcodec.api import StreamDecoder
         from progcodec.image import picture_file
-        from progcodec.streaming import StreamDecoder
 
         check_writable(job.target, force)
         form = picture_format(job.target)

@@ -38,9 +38,9 @@ def demo_command(
       progcodec demo holiday.jpg -o holiday-sheet.png
     """
     check_writable(output, force)
-    from progcodec import demo
-    from progcodec.codec import Codec
+    from progcodec.codec.codec import Codec
     from progcodec.image import open_image
+    from progcodec.viewer import demo
 
     if image is None:
         picture = demo.photograph()

@@ -11,7 +11,7 @@ import click
 
 from progcodec.bitstream.container import HEADER_ROOM, parse_header
 from progcodec.errors import ProgcodecError
-from progcodec.fleet.whole_file import write_whole
+from progcodec.files import write_whole
 
 STANDARD_STREAM = "-"
 STREAM_SUFFIX = ".shc"

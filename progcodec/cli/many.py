@@ -13,10 +13,10 @@ import click
 from progcodec.cli.batch import complain, expected, reason, say
 from progcodec.cli.files import STANDARD_STREAM, Job, StdoutError, check_writable, write_bytes
 from progcodec.errors import ProgcodecError
+from progcodec.files import remove_leftovers
 from progcodec.fleet.flow import Loaded, Outcome, Settled, Share, flow
 from progcodec.fleet.journal import Journal, made_of
 from progcodec.fleet.operation import Operation, Product
-from progcodec.fleet.whole_file import remove_leftovers
 
 if TYPE_CHECKING:
     from tqdm import tqdm

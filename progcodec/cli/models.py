@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from progcodec.cli import arriving
+from progcodec.cli import stdin as arriving
 from progcodec.cli.batch import EXPECTED_ERRORS
 from progcodec.cli.files import STANDARD_STREAM
 from progcodec.errors import BudgetError, CheckpointError, HierarchyError
@@ -11,8 +11,8 @@ from progcodec.errors import BudgetError, CheckpointError, HierarchyError
 if TYPE_CHECKING:
     from progcodec.classification.answer import Answer
     from progcodec.classification.classifier import Classifier
-    from progcodec.codec import Codec
-    from progcodec.hierarchy import Hierarchy
+    from progcodec.codec.codec import Codec
+    from progcodec.hierarchy.hierarchy import Hierarchy
 
 Fail = Callable[[str, Exception, int | None], None]
 """Told of what goes wrong: with which input, how, and at which budget."""
@@ -40,7 +40,7 @@ class Models:
             self._check(self._find(spec, None, device), tree)
 
     def of(self, data: bytes) -> "tuple[Codec, Classifier]":
-        from progcodec.api import codec_for
+        from progcodec.codec.loaded import codec_for
 
         codec = codec_for(data, model=self._model, device=self._device, max_pixels=self._max_pixels)
         return codec, self._judge(codec)
@@ -54,7 +54,7 @@ class Models:
             options: level, confidence and top of the answers, as of :func:`progcodec.classify`.
         Raises CheckpointError, HierarchyError; all else that can be expected goes to `fail`.
         """
-        from progcodec.streaming import StreamDecoder
+        from progcodec.api import StreamDecoder
 
         decoder = StreamDecoder(model=self._model, device=self._device, max_pixels=self._max_pixels)
 

@@ -7,6 +7,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from progcodec import assets
 from progcodec.config import DEFAULT_PIXEL_LIMIT, LEVELS, QUALITY_MAX
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -23,10 +24,7 @@ def _checkpoints(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Names of the shipped checkpoints, or else files."""
-    from importlib.resources import files  # Slow to import, and only needed when Tab is pressed.
-
-    shipped = sorted(item.name for item in files("progcodec").joinpath("checkpoints").iterdir())
-    names = [name.removesuffix(".safetensors") for name in shipped if name.endswith(".safetensors")]
+    names = sorted(path.stem for path in (assets.FOLDER / "checkpoints").glob("*.safetensors"))
     return [CompletionItem(name) for name in names if name.startswith(incomplete)] or file_names(
         context, parameter, incomplete
     )

@@ -6,13 +6,13 @@ import json
 
 import click
 
+from progcodec.bitstream.stream import SegmentInfo, StreamInfo, info, progress
 from progcodec.cli import options
 from progcodec.cli.batch import run, say
 from progcodec.cli.files import STANDARD_STREAM, STREAM_SUFFIX, Job, read_stream, show
 from progcodec.cli.inputs import gather, plan, stem
 from progcodec.cli.many import FileStages, work_through
 from progcodec.fleet.operation import Product, Truncate
-from progcodec.stream import SegmentInfo, StreamInfo, info, progress
 
 TRUNCATED_AT_ONCE = 16
 

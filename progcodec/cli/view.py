@@ -15,8 +15,8 @@ from progcodec.errors import ClassifierError, ProgcodecError
 if TYPE_CHECKING:
     from progcodec.classification.answer import Answer
     from progcodec.classification.classifier import Classifier
-    from progcodec.codec import Codec
-    from progcodec.hierarchy import Hierarchy
+    from progcodec.codec.codec import Codec
+    from progcodec.hierarchy.hierarchy import Hierarchy
 
 ANY_PORT = -1
 """What --serve means without a number."""
@@ -143,9 +143,9 @@ def view_command(
         raise click.UsageError("--open needs a file or --serve.")
     data = read_stream(file)
 
-    from progcodec.api import codec_for
-    from progcodec.hierarchy import Hierarchy
-    from progcodec.streaming import StreamDecoder
+    from progcodec.api import StreamDecoder
+    from progcodec.codec.loaded import codec_for
+    from progcodec.hierarchy.hierarchy import Hierarchy
     from progcodec.viewer.frames import view
     from progcodec.viewer.page import page
 

@@ -14,9 +14,9 @@ from progcodec.fleet.operation import Product, pace_on
 if TYPE_CHECKING:
     from progcodec.classification.answer import Guess
     from progcodec.classification.classifier import Classifier
-    from progcodec.codec import Codec
+    from progcodec.codec.codec import Codec
     from progcodec.fleet.classifying import Classified, Classify, Prefix
-    from progcodec.hierarchy import Hierarchy
+    from progcodec.hierarchy.hierarchy import Hierarchy
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Answer:
 
     @cached_property
     def _tree(self) -> "Hierarchy":
-        from progcodec.hierarchy import Hierarchy
+        from progcodec.hierarchy.hierarchy import Hierarchy
 
         return Hierarchy.load() if self.hierarchy is None else self.hierarchy
 
@@ -105,9 +105,9 @@ class Answer:
         return Product(json.dumps(records, ensure_ascii=False).encode(), 0, 0)
 
     def _models(self, data: bytes) -> "tuple[Codec, Classifier]":
-        from progcodec.api import codec_for
         from progcodec.classification.api import cached_classifier
         from progcodec.classification.classifier import check_fit
+        from progcodec.codec.loaded import codec_for
 
         codec = codec_for(data, model=self.model, device=self.device, max_pixels=self.max_pixels)
         classifier = cached_classifier(self.classifier, codec, self.device)

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from progcodec.arrays import Floats
 from progcodec.bitstream.container import parse_header
+from progcodec.bitstream.stream import truncate
 from progcodec.classification.batches import Models, classify_streams
 from progcodec.errors import ProgcodecError
 from progcodec.fleet.flow import Loaded, Share
 from progcodec.fleet.operation import threads
-from progcodec.stream import truncate
 
 if TYPE_CHECKING:
     from progcodec.classification.classifier import Classifier
-    from progcodec.codec import Codec
+    from progcodec.codec.codec import Codec
 
 
 class Prefix(NamedTuple):

@@ -21,7 +21,7 @@ import json
 import os
 import threading
 
-from progcodec.fleet.whole_file import append_line
+from progcodec.files import append_line
 
 NAME = ".progcodec-journal"
 

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from progcodec.bitstream.stream import truncate
 from progcodec.config import DEFAULT_PIXEL_LIMIT
 from progcodec.fleet.flow import Loaded, Pace, Share
-from progcodec.stream import truncate
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from progcodec.codec import Codec
+    from progcodec.codec.codec import Codec
 
 WORKERS_MAX = 8
 """More batches beside each other than that only wait for Python's lock."""
@@ -90,7 +90,7 @@ class Encode:
 
     @cached_property
     def codec(self) -> "Codec":
-        from progcodec.codec import Codec
+        from progcodec.codec.codec import Codec
 
         return Codec.load(self.model, self.device)
 
@@ -132,7 +132,7 @@ class Decode:
 
     Attributes:
         model: None: the shipped one that each stream names.
-        cut: which prefix to decode, as keywords of :func:`progcodec.stream.cut`; empty is all.
+        cut: which prefix to decode, as keywords of :func:`progcodec.bitstream.stream.cut`; empty is all.
         form: Pillow's name of the pictures' format, and ``suffix`` its suffix.
         region: the part of each picture that is wanted, as for :meth:`Codec.decode`; None is all.
     """
@@ -164,7 +164,7 @@ class Decode:
         )
 
     def run(self, contents: Sequence[Any], share: Share) -> "list[Image]":
-        from progcodec.api import codec_for
+        from progcodec.codec.loaded import codec_for
 
         with _LOADING:
             codec = codec_for(

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from progcodec.errors import ShardError
-from progcodec.fleet.whole_file import write_whole
+from progcodec.files import write_whole
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem

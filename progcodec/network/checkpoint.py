@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from progcodec import assets
 from progcodec.config import ALPHABET, SCALE_COUNT, ModelConfig
 from progcodec.errors import CheckpointError, WrongModelError
 from progcodec.network.fitting import check_fit, one_line
@@ -23,7 +24,7 @@ from progcodec.network.model import Model
 from progcodec.network.scale import FrozenConv, IntegerConv
 
 FORMAT = "progcodec-checkpoint-1"
-FOLDER = Path(__file__).resolve().parent.parent / "checkpoints"
+FOLDER = assets.FOLDER / "checkpoints"
 DEFAULT = "lite"
 TABLES = ("tables.gaussian", "tables.hyper", "tables.hyper_order", "tables.hyper_medians")
 

@@ -25,7 +25,7 @@ from progcodec.pillow import settings
 from progcodec.pillow.settings import FORMAT
 
 if TYPE_CHECKING:
-    from progcodec.codec import Codec
+    from progcodec.codec.codec import Codec
 
 DRAFT_LEVELS = ((16, "coarse"), (4, "intermediate"))
 """From how many times fewer pixels a side on which level is enough for a draft.
@@ -192,7 +192,7 @@ class ShcImageFile(ImageFile.ImageFile):
 
     def _codec(self, data: bytes) -> "Codec":
         """The named model where it wrote the file, else the shipped one that did."""
-        from progcodec.api import codec_for
+        from progcodec.codec.loaded import codec_for
 
         model, device = (
             self._own_model or settings.current().model,

@@ -5,9 +5,9 @@ from typing import IO
 from PIL import Image
 
 from progcodec.bitstream.container import FINGERPRINT_SIZE, Header
+from progcodec.bitstream.stream import truncate
 from progcodec.errors import BudgetError, ProgcodecError
 from progcodec.pillow import settings
-from progcodec.stream import truncate
 
 
 def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from PIL import Image, features
 
+from progcodec.api import StreamDecoder
 from progcodec.bitstream.description import StreamInfo
+from progcodec.bitstream.stream import info, progress
 from progcodec.errors import ImageError
-from progcodec.evaluation.metrics import psnr
 from progcodec.image import to_array
-from progcodec.stream import info, progress
-from progcodec.streaming import StreamDecoder
+from progcodec.metrics import psnr
 from progcodec.viewer.cuts import COUNT, cuts
 
 if TYPE_CHECKING:

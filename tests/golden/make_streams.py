@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 from progcodec import __version__
-from progcodec.codec import Codec
-from progcodec.demo import photograph
-from tests.test_golden import digest
+from progcodec.codec.codec import Codec
+from progcodec.viewer.demo import photograph
+from tests.product.test_golden import digest
 
 HERE = Path(__file__).parent
 

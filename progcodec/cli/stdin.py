@@ -1,0 +1,197 @@
+"""Standard input while it arrives: answers and pictures before the pipe is closed, none of them later than it must be.
+
+    pieces()    what is there, as soon as it is there; never waits for a buffer to fill
+    opening()   pieces from the one that completes the header on
+    answers()   what classify prints: a change of words, a size that was asked for, the end
+    picture()   what decode writes: once at the end, and, if asked, again and again before
+
+A pipe that ends early is a cut file. Torch is imported by whoever makes the StreamDecoder.
+"""
+
+import os
+import select
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from progcodec.bitstream.container import HEADER_ROOM, MAGIC, parse_header
+from progcodec.bitstream.stream import truncate
+from progcodec.errors import BudgetError, NotShcError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from progcodec.api import StreamDecoder
+    from progcodec.classification.answer import Answer
+
+CHUNK = 1 << 16
+
+
+class Piece(NamedTuple):
+    """Bytes that have arrived, and whether more, or the end, wait already."""
+
+    data: bytes
+    more: bool
+
+
+class Arrival(NamedTuple):
+    """What the first ``bytes`` bytes show; ``budget`` is the size that was asked for, None for what came by itself."""
+
+    budget: int | None
+    bytes: int
+    answer: "Answer"
+
+
+def pieces(patience: float | None = None) -> Iterator[Piece]:
+    """Standard input until its end, in pieces of what is there; an empty one whenever nothing came for `patience` seconds.
+
+    Raises OSError if it is closed.
+    """
+    if sys.stdin is None:
+        raise OSError("standard input is closed")
+    stream: Any = sys.stdin.buffer
+    try:
+        descriptor = stream.fileno()
+    except OSError:  # in memory: all of it is there
+        while data := stream.read1(CHUNK):
+            yield Piece(data, True)
+        return
+    while True:
+        while patience is not None and not _ready(descriptor, patience, unknown=True):
+            yield Piece(b"", False)
+        if not (data := os.read(descriptor, CHUNK)):
+            return
+        yield Piece(data, _ready(descriptor, 0, unknown=False))
+
+
+def opening(source: Iterator[Piece]) -> Iterator[Piece]:
+    """The same bytes, but the first piece holds the header entirely. Raises what :func:`parse_header` raises, as soon as it is sure."""
+    start = b""
+    for data, more in source:
+        start += data
+        try:
+            parse_header(start[:HEADER_ROOM], max_pixels=None)
+        except NotShcError:
+            if len(start) >= HEADER_ROOM or not MAGIC.startswith(start[: len(MAGIC)]):
+                raise
+            continue
+        return chain([Piece(start, more)], source)
+    parse_header(start, max_pixels=None)
+    raise AssertionError("a header that is not complete was read")
+
+
+def answers(
+    source: Iterator[Piece],
+    decoder: "StreamDecoder",
+    ask: Callable[[], "Answer"],
+    budgets: Iterable[int | None] = (None,),
+    *,
+    until: Callable[["Answer"], bool] | None = None,
+    refuse: Callable[[int, BudgetError], None] | None = None,
+) -> Iterator[Arrival]:
+    """Answers as they come.
+
+    With no other budget than None (all): one whenever the words of the answer change, and one of all bytes at the end.
+    Otherwise one as each size is reached, in rising order; sizes beyond the end are answered with all there is.
+
+    Args:
+        source: the bytes. Answers wait while more bytes do, so a file that is there entirely gets one.
+        ask: the answer of what `decoder` has been fed.
+        until: enough; the answer that fulfils it is the last, and no more is read. Reading also ends with the last budget.
+        refuse: told of each budget that cannot hold the header.
+    """
+    source = opening(source)
+    first = next(source)
+    marks = _marks(first.data, budgets, refuse)
+    changes, to_end = set(budgets) == {None}, None in budgets
+    last: Arrival | None = None
+    for data, more in chain([first], source):
+        while marks and decoder.size + len(data) >= marks[0]:
+            room = marks[0] - decoder.size
+            decoder.feed(data[:room])
+            data = data[room:]
+            yield Arrival(marks.pop(0), decoder.size, ask())
+        if not marks and not to_end:
+            return
+        decoder.feed(data)
+        if changes and not more:
+            now = Arrival(None, decoder.size, ask())
+            enough = until is not None and until(now.answer)
+            if last is None or enough or _words(now.answer) != _words(last.answer):
+                last = now
+                yield now
+            if enough:
+                return
+    for mark in (*marks, None) if to_end else marks:
+        if last is None or last.bytes < decoder.size:
+            last = Arrival(None, decoder.size, ask())
+        elif changes:
+            return
+        yield last._replace(budget=mark)
+
+
+def picture(
+    source: Iterator[Piece],
+    decoder: "StreamDecoder",
+    *,
+    max_bytes: int | None = None,
+    every: float | None = None,
+    show: "Callable[[Image], None]" = lambda image: None,
+) -> "Image":
+    """The picture of all that arrives, or of the first `max_bytes` bytes; reads no further than `decoder` has use for.
+
+    Args:
+        every: also call `show` with the picture so far, at most once in so many seconds, while no more bytes wait. `source`
+            should give an empty piece now and then, or the last picture before a pause may be withheld.
+    Raises BudgetError if `max_bytes` cannot hold the header.
+    """
+    due, shown = time.monotonic(), 0
+    for data, more in opening(source):
+        if max_bytes is not None:
+            data = (
+                data[: max_bytes - decoder.size]
+                if decoder.size
+                else truncate(data, max_bytes=max_bytes)
+            )
+        decoder.feed(data)
+        if decoder.finished or decoder.size == max_bytes:
+            break
+        if every is not None and not more and shown < decoder.size and time.monotonic() >= due:
+            show(decoder.picture())
+            due, shown = time.monotonic() + every, decoder.size
+    return decoder.picture()
+
+
+def _ready(descriptor: int, seconds: float, unknown: bool) -> bool:
+    """Whether bytes, or the end, are there within so many seconds; `unknown` where the system does not tell."""
+    try:
+        return bool(select.select([descriptor], [], [], seconds)[0])
+    except (OSError, ValueError):  # Windows has it for sockets only.
+        return unknown
+
+
+def _marks(
+    start: bytes, budgets: Iterable[int | None], refuse: Callable[[int, BudgetError], None] | None
+) -> list[int]:
+    """The sizes that hold the header, rising."""
+    marks = []
+    for budget in sorted(budget for budget in budgets if budget is not None):
+        try:
+            truncate(start, max_bytes=budget)
+            marks.append(budget)
+        except BudgetError as error:
+            if refuse is None:
+                raise
+            refuse(budget, error)
+    return marks
+
+
+def _words(answer: "Answer") -> tuple[object, ...]:
+    """All of an answer but its numbers."""
+    return (
+        answer.stated,
+        answer.sure,
+        *(guess.name for guess in answer.path[: max(1, answer.stated)]),
+    )

@@ -1,0 +1,79 @@
+"""The decoder's side of the walk: parsed streams to symbols and ŷ."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from progcodec.arrays import Ints
+from progcodec.bitstream import ordering
+from progcodec.bitstream.container import Stream
+from progcodec.bitstream.rangecoder import decode_segment
+from progcodec.codec.driving import drive
+from progcodec.codec.latent import Latent
+from progcodec.codec.timing import stage
+from progcodec.codec.walk import Reply, Step, Walker
+from progcodec.config import LATENT_STRIDE
+from progcodec.network.tiles import Box
+
+
+class Received(NamedTuple):
+    """What the streams of a batch, all of one size, hold.
+
+    Attributes:
+        y: ŷ, float32 (N, 320, h, w), or of a box of it; q = 0 where nothing arrived.
+        symbols: of each segment, int8 (N, C, h, w); 0 where nothing arrived.
+        counts: symbols of each segment that arrived, for each stream.
+        bits: of the payload bytes that arrived, for each stream.
+    """
+
+    y: Tensor
+    symbols: list[Ints]
+    counts: list[list[int]]
+    bits: list[int]
+
+    def latents(self, streams: Sequence[Stream]) -> list[Latent]:
+        """One latent for each of these streams."""
+        totals = tuple(part[0].size for part in self.symbols)
+        found = []
+        for n, header in enumerate(stream.header for stream in streams):
+            z = self.symbols[0][n].astype(np.int32)
+            q = np.concatenate([part[n] for part in self.symbols[1:]], dtype=np.int32)
+            size = header.width, header.height
+            counts = tuple(self.counts[n])
+            found.append(
+                Latent(self.y[n : n + 1], z, q, counts, totals, *size, self.bits[n], header.quality)
+            )
+        return found
+
+
+def receive(walker: Walker, streams: Sequence[Stream], box: Box | None = None) -> Received:
+    """Every symbol that the streams hold, and ŷ; ``box`` is where ŷ is wanted, as for :meth:`Walker.steps`. Raises CorruptError."""
+    headers = [stream.header for stream in streams]
+    height, width = (-(-side // LATENT_STRIDE) for side in (headers[0].height, headers[0].width))
+    counts = [[0] * headers[0].segments for _ in streams]
+    bits = [0] * len(streams)
+    symbols: list[Ints] = []
+
+    def reply(step: Step) -> Reply:
+        values = np.zeros((len(streams), *step.shape), np.int8)
+        complete = [False] * len(streams)
+        for position, n in enumerate(step.items):
+            if step.segment >= len(streams[n].segments):
+                continue
+            segment = streams[n].segments[step.segment]
+            order, runs, tables = walker.order(step, position)
+            with stage("range coding"):
+                part = decode_segment(
+                    segment.payload, segment.declared, runs, tables, segment.verified
+                )
+            ordering.place(part.symbols, order, values[n])
+            counts[n][step.segment] = len(part.symbols)
+            bits[n] += 8 * len(segment.payload)
+            complete[n] = part.complete
+        symbols.append(values)
+        return values, complete
+
+    y = drive(walker.steps([header.quality for header in headers], height, width, box), reply)
+    return Received(y, symbols, counts, bits)

@@ -1,0 +1,284 @@
+"""A stream decoded while it arrives: events as soon as the bytes allow them, the picture at any time.
+
+    feed(chunk) ─► header known ─► symbols of a segment … ─► level complete ─► …
+                       latent(), picture(): what has arrived so far, when asked
+
+Every symbol is range-decoded once, however small the chunks are. Pictures are made only when somebody asks; what
+the coder itself needs of the networks runs whenever a segment is complete.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Generator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+from PIL import Image
+
+from progcodec.arrays import Ints
+from progcodec.bitstream import container, ordering
+from progcodec.bitstream.incremental import SegmentReader
+from progcodec.codec.codec import Codec
+from progcodec.codec.latent import Latent
+from progcodec.codec.loaded import codec_for
+from progcodec.codec.timing import stage
+from progcodec.codec.walk import Reply, Step
+from progcodec.config import DEFAULT_PIXEL_LIMIT, HYPER_STRIDE, LATENT_STRIDE, LEVELS
+from progcodec.errors import CorruptError, NotShcError, WrongModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+CHUNK = 4096
+
+
+class HeaderKnown(NamedTuple):
+    """The header has arrived: what the picture is, before anything of it."""
+
+    header: container.Header
+
+
+class SymbolsArrived(NamedTuple):
+    """More symbols of a segment ("hyperlatent" or a level) are certain: ``received`` of ``total`` by now."""
+
+    segment: str
+    received: int
+    total: int
+
+
+class LevelComplete(NamedTuple):
+    """All symbols of a level have arrived: "coarse", "intermediate" or "fine"."""
+
+    level: str
+
+
+Event: TypeAlias = HeaderKnown | SymbolsArrived | LevelComplete
+
+
+class Reader(Protocol):
+    """What :meth:`IncrementalDecoder.events` reads from, such as an ``asyncio.StreamReader``."""
+
+    async def read(self, size: int) -> bytes: ...
+
+
+class IncrementalDecoder:
+    """Decodes one ``.shc`` stream piece by piece.
+
+    Args:
+        codec: a loaded codec; None finds the one that wrote the stream, once its header is there.
+        model: a checkpoint's name or file, instead.
+        device: where the networks run, as for :meth:`Codec.load`.
+        level: take nothing beyond this level's end; what follows is dropped unread.
+        max_pixels: larger pictures are refused as soon as the header is known.
+
+    Attributes:
+        size: bytes taken so far.
+        header: None until it has arrived.
+        codec: None until the header has arrived, unless it was given.
+    """
+
+    def __init__(
+        self,
+        *,
+        codec: Codec | None = None,
+        model: str | Path | None = None,
+        device: str = "auto",
+        level: str | None = None,
+        max_pixels: int = DEFAULT_PIXEL_LIMIT,
+    ) -> None:
+        if level is not None and level not in LEVELS:
+            raise ValueError(f"unknown level {level!r}; there are: {', '.join(LEVELS)}")
+        self.codec = codec
+        self.header: container.Header | None = None
+        self.size = 0
+        self._model, self._device, self._max_pixels = model, device, max_pixels
+        self._last_segment = container.SEGMENT_NAMES.index(LEVELS[-1] if level is None else level)
+        self._buffer = (
+            bytearray()
+        )  # from the start of the current segment (first of all, of the header)
+        self._payload_bytes = 0
+        self._walk: Generator[Step, Reply, Tensor] | None = None
+        self._step: Step | None = None
+        self._reader: SegmentReader | None = None
+        self._order: Ints | None = None
+        self._whole: list[Ints] = []
+        self._failed: Exception | None = None
+        self._latent: Latent | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.size} bytes, {self.received_level or 'no level yet'})"
+
+    @property
+    def received_level(self) -> str | None:
+        """The finest level that is complete, None before the first."""
+        return LEVELS[len(self._whole) - 2] if len(self._whole) > 1 else None
+
+    @property
+    def complete(self) -> bool:
+        """All four segments have arrived."""
+        return len(self._whole) == len(container.SEGMENT_NAMES)
+
+    @property
+    def finished(self) -> bool:
+        """All that is wanted has arrived, its checksums included: nothing more has to be read."""
+        return self.header is not None and self._step is None
+
+    def feed(self, chunk: bytes) -> list[Event]:
+        """Takes the next bytes of the stream and says what they brought; often nothing.
+
+        Raises:
+            NotShcError, UnsupportedVersionError, WrongModelError, CorruptError, LimitError: as soon as the bytes show it, and
+                again at every later call: nothing can be made of what follows damage.
+        """
+        if self._failed:
+            raise self._failed
+        if self.finished and self._ends_early:
+            return []
+        self.size += len(chunk)
+        self._buffer += chunk
+        try:
+            events = self._read_header() if self.header is None else []
+            while self._step is not None and self._read_segment(events):
+                pass
+            if self.finished and self._buffer:
+                if not self._ends_early:
+                    raise CorruptError(f"{len(self._buffer)} bytes follow the last segment")
+                self.size -= len(self._buffer)
+                self._buffer.clear()
+        except Exception as error:
+            self._failed = error
+            raise
+        return events
+
+    async def events(self, reader: Reader) -> AsyncIterator[Event]:
+        """Reads until the end, or that of ``level``, and gives events as they come; the work runs in a thread: the loop stays free."""
+        while not (self.finished and self._ends_early) and (chunk := await reader.read(CHUNK)):
+            for event in await asyncio.to_thread(self.feed, chunk):
+                yield event
+
+    # --- what has arrived so far ------------------------------------------------------------------------------------------
+
+    def latent(self) -> Latent:
+        """ŷ of what has arrived, as :meth:`Codec.decode_latent` gives it for the same bytes. Raises NotShcError without a header."""
+        if self.header is None or self.codec is None:
+            raise NotShcError(f"the .shc stream is cut inside its header ({self.size} bytes)")
+        bits = 8 * (self._payload_bytes + self._torn_payload())
+        if self._latent is None:
+            self._latent = self._assembled(self.codec, self.header, bits)
+        elif self._latent.bits != bits:  # bytes that made no further symbol certain
+            self._latent = replace(self._latent, bits=bits)
+        return self._latent
+
+    def picture(self) -> Image.Image:
+        """The picture of what has arrived."""
+        latent = self.latent()
+        assert self.codec is not None
+        return self.codec.synthesise([latent])[0]
+
+    # --- bytes to symbols -------------------------------------------------------------------------------------------------
+
+    def _read_header(self) -> list[Event]:
+        try:
+            header = container.parse_header(
+                bytes(self._buffer[: container.HEADER_ROOM]), self._max_pixels
+            )
+        except NotShcError:
+            if len(self._buffer) >= container.HEADER_ROOM or not container.MAGIC.startswith(
+                bytes(self._buffer[:4])
+            ):
+                raise
+            return []
+        codec = self.codec or codec_for(
+            bytes(self._buffer), model=self._model, device=self._device, max_pixels=self._max_pixels
+        )
+        if header.fingerprint != codec.fingerprint:
+            raise WrongModelError(
+                f"the stream was written with model {header.fingerprint.hex()}, not {codec.fingerprint.hex()}"
+            )
+        self.header, self.codec = header, codec
+        del self._buffer[: header.size]
+        self._walk = codec.walker.steps([header.quality], *_latent_size(header))
+        self._step = next(self._walk)
+        return [HeaderKnown(header)]
+
+    def _read_segment(self, events: list[Event]) -> bool:
+        """Takes what there is of the current segment; True when it was the end of one, and the next may follow."""
+        assert (
+            self.header is not None
+            and self.codec is not None
+            and self._step is not None
+            and self._walk is not None
+        )
+        index = self._step.segment
+        segment = container.read_segment(self._buffer, 0, index, self.header)
+        if segment is None:
+            return False
+        if self._reader is None:
+            self._order, runs, tables = self.codec.walker.order(self._step, 0)
+            self._reader = SegmentReader(segment.declared, runs, tables)
+        with stage("range coding"):
+            fresh = self._reader.extend(segment.payload, segment.verified)
+        name = container.SEGMENT_NAMES[index]
+        if len(fresh):
+            self._latent = None
+            events.append(SymbolsArrived(name, self._reader.count, self._reader.total))
+        if self._reader.complete and len(self._whole) == index:
+            self._whole.append(self._scattered())
+            if index:
+                events.append(LevelComplete(name))
+        if len(self._buffer) < segment.end:
+            return False
+        self._payload_bytes += segment.declared
+        del self._buffer[: segment.end]
+        self._reader = None
+        if index == self._last_segment:
+            self._step = self._walk = None
+            return True
+        self._step = self._walk.send((self._whole[index], [True]))
+        return True
+
+    @property
+    def _ends_early(self) -> bool:
+        return self._last_segment < len(container.SEGMENT_NAMES) - 1
+
+    def _scattered(self) -> Ints:
+        """The certain symbols of the current segment in place, zero elsewhere: int8 (1, C, h, w)."""
+        assert self._step is not None and self._reader is not None and self._order is not None
+        values = np.zeros((1, *self._step.shape), np.int8)
+        ordering.place(self._reader.symbols, self._order, values)
+        return values
+
+    def _assembled(self, codec: Codec, header: container.Header, bits: int) -> Latent:
+        """What is there: whole segments, the torn one, zeros."""
+        (height, width), offsets = _latent_size(header), codec.config.offsets
+        z = np.zeros(
+            (codec.config.hyper_channels, -(-height // HYPER_STRIDE), -(-width // HYPER_STRIDE)),
+            np.int32,
+        )
+        q = np.zeros((codec.config.latent_channels, height, width), np.int32)
+        parts = [z, *(q[start:end] for start, end in pairwise(offsets))]
+        there, received = list(self._whole), [values.size for values in self._whole]
+        if self._reader is not None and not self._reader.complete:
+            there.append(self._scattered())
+            received.append(self._reader.count)
+        for part, values in zip(parts, there, strict=False):
+            part[:] = values[0]
+        received += [0] * (len(parts) - len(received))
+        y = codec.assemble(z[None], q[None], header.quality)
+        totals = tuple(part.size for part in parts)
+        return Latent(
+            y, z, q, tuple(received), totals, header.width, header.height, bits, header.quality
+        )
+
+    def _torn_payload(self) -> int:
+        if self.header is None or self._step is None:
+            return 0
+        segment = container.read_segment(self._buffer, 0, self._step.segment, self.header)
+        return len(segment.payload) if segment else 0
+
+
+def _latent_size(header: container.Header) -> tuple[int, int]:
+    return -(-header.height // LATENT_STRIDE), -(-header.width // LATENT_STRIDE)

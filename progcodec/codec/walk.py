@@ -1,0 +1,173 @@
+"""The walk: where networks and bitstream meet. Encoding and decoding are two short users of one generator of coding steps.
+
+    step 0          ẑ                      ─► features of the scale path, prior of the mean path
+    step 1, 2, 3    block k: σ-indices (integers, CPU), μ (floats, device)
+                    encoder: q = round((y − μ) / step), coded      decoder: q from the bytes; 0 where none arrived
+                    both:    ŷ of block k = μ + step·q             ─► context of the next block
+
+Bits come from integers that both sides hold; the float side only decides pixels. The step is 1 unless a stream's quality says
+otherwise (``network/quality.py``).
+"""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from progcodec.arrays import Ints
+from progcodec.bitstream import ordering
+from progcodec.bitstream.rangecoder import Runs
+from progcodec.bitstream.tables import Tables
+from progcodec.codec import passes
+from progcodec.codec.timing import stage
+from progcodec.config import HYPER_STRIDE
+from progcodec.network.checkpoint import Checkpoint
+from progcodec.network.device import placed
+from progcodec.network.quality import step_size
+from progcodec.network.tiles import Box, Tiling
+
+
+@dataclass(frozen=True)
+class Step:
+    """One segment of a batch: what encoder and decoder need to code it.
+
+    Attributes:
+        segment: 0 for ẑ, k + 1 for block k.
+        items: the images of the batch whose earlier segments are whole; only these can be coded.
+        shape: (C, h, w) of the segment's symbols.
+        indexes: σ-indices of those images, uint8 (len(items), C, h, w); None for ẑ.
+        mean: μ of the block, (N, C, h, w) or of the walk's box alone, on the device; None for ẑ.
+    """
+
+    segment: int
+    items: tuple[int, ...]
+    shape: tuple[int, int, int]
+    indexes: Ints | None
+    mean: Tensor | None
+
+
+Reply: TypeAlias = tuple[Ints, Sequence[bool]]
+"""What a user of the walk answers to a step: symbols, int8 or int32 (N, C, h, w), and which images got all of theirs."""
+
+
+class Walker:
+    """The networks and tables of a checkpoint, and the steps in which they code a batch of images.
+
+    Attributes:
+        config: shape of the model.
+        device: where the float networks run; the integer path always runs on the CPU.
+        tiling: how large pictures are cut.
+        analysis, synthesis, hyper_analysis, mean_path: float networks, on the device.
+        scale_path: the integer path, on the CPU.
+        medians: of ẑ, float32 (hyper channels, 1, 1), on the device.
+        hyper_order: channels of ẑ in coding order.
+        hyper_tables, tables: integer tables of ẑ, one for each channel, and of q, one for each σ-index.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, device: torch.device, tiling: Tiling) -> None:
+        self.config = checkpoint.config
+        self.device = device
+        self.tiling = tiling
+        model = checkpoint.build()
+        self.scale_path = model.scale_path
+        self.analysis = placed(model.analysis, device)
+        self.synthesis = placed(model.synthesis, device)
+        self.hyper_analysis = placed(model.hyper_analysis, device)
+        self.mean_path = placed(model.mean_path, device)
+        self.medians = (
+            checkpoint.tensors["tables.hyper_medians"].float().clone().to(device)[:, None, None]
+        )
+        self.hyper_order = checkpoint.tensors["tables.hyper_order"].numpy().copy()
+        self.hyper_tables = Tables(checkpoint.tensors["tables.hyper"].numpy())
+        self.tables = Tables(checkpoint.tensors["tables.gaussian"].numpy())
+
+    def steps(
+        self, qualities: Sequence[int], height: int, width: int, box: Box | None = None
+    ) -> Generator[Step, Reply, Tensor]:
+        """Yields the steps of one image a quality, of ``height`` × ``width`` latent positions; returns ŷ, float32 (N, 320, h, w).
+
+        Args:
+            box: where μ and ŷ are wanted; edges are multiples of HYPER_STRIDE, or the latent's. There alone the mean path runs,
+                and near the box's edges (``tiles.region_halo``) its results are not those of the whole latent.
+        """
+        box = box or Box(0, 0, height, width)
+        n = len(qualities)
+        sizes = torch.tensor(
+            [step_size(quality) for quality in qualities], dtype=torch.float32, device=self.device
+        )[:, None, None, None]
+        hyper_shape = (
+            self.config.hyper_channels,
+            -(-height // HYPER_STRIDE),
+            -(-width // HYPER_STRIDE),
+        )
+        z, complete = yield Step(0, tuple(range(n)), hyper_shape, None, None)
+        whole = tuple(i for i in range(n) if complete[i])
+        with stage("scale path"):
+            features = (
+                passes.features(self.scale_path, z[list(whole)], height, width, self.tiling)
+                if whole
+                else None
+            )
+        with stage("mean path"):
+            z_box = np.ascontiguousarray(box.over(HYPER_STRIDE).cut(z))
+            z_hat = torch.from_numpy(z_box).to(self.device).float() + self.medians
+            prior = passes.prior(self.mean_path, z_hat, box.height, box.width, self.tiling)
+            size = n, self.config.latent_channels, box.height, box.width
+            y_hat = torch.empty(
+                size, dtype=prior.dtype, device=prior.device, memory_format=torch.channels_last
+            )
+        earlier: Ints | None = None
+        for k, channels in enumerate(self.config.blocks):
+            start, end = self.config.offsets[k : k + 2]
+            with stage("mean path"):
+                mean = passes.mean(
+                    self.mean_path, k, prior, y_hat[:, :start] if k else None, self.tiling
+                )
+            with stage("scale path"):
+                indexes = None
+                if whole:
+                    # Only blocks that arrived whole come here: the integer path never sees a partly received one.
+                    known = None if earlier is None else earlier[list(whole)]
+                    assert features is not None
+                    indexes = passes.index(
+                        self.scale_path,
+                        k,
+                        features,
+                        known,
+                        [qualities[i] for i in whole],
+                        self.tiling,
+                    )
+            q, complete = yield Step(k + 1, whole, (channels, height, width), indexes, mean)
+            assert all(index in whole for index in range(n) if complete[index]), (
+                "a block cannot precede its context"
+            )
+            still = tuple(i for i in whole if complete[i])
+            if features is not None:
+                features = features[[position for position, i in enumerate(whole) if i in still]]
+            whole = still
+            q = q.astype(
+                np.int8, copy=False
+            )  # all there is of a large picture's: four bytes each would be felt
+            earlier = q if earlier is None else np.concatenate((earlier, q), axis=1)
+            with stage("mean path"):
+                rest = (
+                    torch.from_numpy(np.ascontiguousarray(box.cut(q)))
+                    .to(self.device)
+                    .float()
+                    .mul_(sizes)
+                )
+                torch.add(mean, rest, out=y_hat[:, start:end])
+        return y_hat
+
+    def order(self, step: Step, position: int) -> tuple[Ints, Runs, Tables]:
+        """Coding order, runs and tables of one image's symbols in a step; ``position`` counts within ``step.items``."""
+        with stage("ordering"):
+            if step.indexes is None:
+                size = step.shape[1:]
+                order = ordering.hyper_coding_order(self.hyper_order, *size)
+                return order, ordering.hyper_runs(self.hyper_order, *size), self.hyper_tables
+            indexes = step.indexes[position]
+            return ordering.coding_order(indexes), ordering.runs(indexes), self.tables

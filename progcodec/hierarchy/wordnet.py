@@ -1,0 +1,189 @@
+"""What WordNet knows about a set of classes: their ancestors, and from these how alike two classes are.
+
+The facts come from a small JSON of our own (the 1000 ImageNet classes and all their ancestors are shipped), or from the
+dictionary files of an installed WordNet 3.0. Synsets are named as ImageNet names them: "n" and the 8-digit offset.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from progcodec import assets
+from progcodec.arrays import Floats, Ints
+from progcodec.errors import HierarchyError
+
+SHIPPED = assets.FOLDER / "hierarchy" / "wordnet_imagenet1k.json"
+NOTICE = "WordNet 3.0 Copyright 2006 by Princeton University. All rights reserved."
+
+
+class Synset(NamedTuple):
+    """One meaning: its words, the most usual first, and its direct hypernyms (instance hypernyms included)."""
+
+    lemmas: tuple[str, ...]
+    hypernyms: tuple[str, ...]
+
+
+class Taxonomy:
+    """A part of WordNet's noun hierarchy, closed upwards: with a synset it holds all ancestors."""
+
+    def __init__(self, synsets: dict[str, Synset]) -> None:
+        for wnid, synset in synsets.items():
+            for parent in synset.hypernyms:
+                if parent not in synsets:
+                    raise HierarchyError(f"synset {wnid} has the unknown hypernym {parent}")
+        self.synsets = synsets
+        self._above: dict[str, dict[str, int]] = {}
+
+    @classmethod
+    def load(cls, path: str | Path | None = None) -> "Taxonomy":
+        """From a JSON file {"synsets": {id: {"lemmas": [...], "hypernyms": [...]}}}; the shipped one if None."""
+        path = SHIPPED if path is None else Path(path)
+        content = read_json(path)
+        try:
+            rows = content["synsets"].items()
+            return cls(
+                {wnid: Synset(tuple(row["lemmas"]), tuple(row["hypernyms"])) for wnid, row in rows}
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise HierarchyError(f"{path} is no file of WordNet facts") from error
+
+    @classmethod
+    def from_dictionary(cls, folder: str | Path, wnids: Iterable[str]) -> "Taxonomy":
+        """The `wnids` and all their ancestors, out of ``data.noun`` in a folder of WordNet's dictionary files."""
+        lines: dict[str, Synset] = {}
+        with open(Path(folder) / "data.noun", encoding="utf-8") as file:
+            for line in file:
+                if not line.startswith("  "):  # the licence at its head is indented
+                    lines["n" + line[:8]] = _parse(line)
+        found: dict[str, Synset] = {}
+        todo = list(wnids)
+        while todo:
+            wnid = todo.pop()
+            if wnid not in lines:
+                raise HierarchyError(f"{wnid} is no noun of the WordNet in {folder}")
+            if wnid not in found:
+                found[wnid] = lines[wnid]
+                todo += lines[wnid].hypernyms
+        return cls(dict(sorted(found.items())))
+
+    def above(self, wnid: str) -> dict[str, int]:
+        """Each ancestor of a synset, itself included, with the fewest steps up to it."""
+        if wnid not in self.synsets:
+            raise HierarchyError(f"the WordNet facts at hand do not know {wnid}")
+        if wnid not in self._above:
+            steps = {wnid: 0}
+            for parent in self.synsets[wnid].hypernyms:
+                for ancestor, more in self.above(parent).items():
+                    steps[ancestor] = min(steps.get(ancestor, more + 1), more + 1)
+            self._above[wnid] = steps
+        return self._above[wnid]
+
+    @cached_property
+    def _depths(self) -> dict[str, tuple[int, int]]:
+        """Nodes on the shortest and on the longest way from the root down to a synset, both ends counted."""
+        depths: dict[str, tuple[int, int]] = {}
+
+        def visit(wnid: str) -> tuple[int, int]:
+            if wnid not in depths:
+                parents = [visit(parent) for parent in self.synsets[wnid].hypernyms] or [(0, 0)]
+                depths[wnid] = (
+                    1 + min(low for low, _ in parents),
+                    1 + max(high for _, high in parents),
+                )
+            return depths[wnid]
+
+        for wnid in self.synsets:
+            visit(wnid)
+        return depths
+
+    def path(self, wnid: str) -> list[str]:
+        """The shortest way from the root to a synset; of equally short ones the one with the smallest offsets."""
+        way = [wnid]
+        while self.synsets[way[-1]].hypernyms:
+            way.append(
+                min(
+                    self.synsets[way[-1]].hypernyms,
+                    key=lambda parent: (self._depths[parent][0], parent),
+                )
+            )
+        return way[::-1]
+
+    def wu_palmer(self, wnids: Sequence[str]) -> Floats:
+        """(n, n) float64 similarities in (0, 1], 1 on the diagonal: 2 depth(lcs) / (depth(a) + depth(b)).
+
+        A synset has several ways to the root, so depth needs a convention, and it is that of nltk's `wup_similarity`:
+        the lowest common subsumer (lcs) is the one with the greatest *shortest* way to the root (of equals a itself,
+        then the first by name); its depth is the *longest* way, the root counting 1; the depths of a and b are that
+        depth plus the fewest steps, up and down, between it and them. One difference: a is always 1 to itself, while
+        nltk gives less where a second, shorter way to the root makes one of its ancestors pass for the lowest.
+        """
+        depths = self._depths
+        order = sorted(
+            self.synsets,
+            key=lambda wnid: (-depths[wnid][0], self.synsets[wnid].lemmas[0].lower(), wnid),
+        )
+        column = {wnid: place for place, wnid in enumerate(order)}
+        steps = np.full((len(wnids), len(order)), -1, dtype=np.int64)
+        for row, wnid in enumerate(wnids):
+            for ancestor, count in self.above(wnid).items():
+                steps[row, column[ancestor]] = count
+        longest = np.array([self._depths[wnid][1] for wnid in order])
+        shortest = np.array([self._depths[wnid][0] for wnid in order])
+
+        apart: dict[int, Ints] = {}
+        """Fewest steps between a synset, by column, and each of the `wnids`: up to a shared ancestor, then down."""
+
+        def distances(place: int) -> Ints:
+            if place not in apart:
+                up = self.above(order[place])
+                reached = steps[:, [column[ancestor] for ancestor in up]]
+                apart[place] = np.where(reached >= 0, reached + list(up.values()), len(order)).min(
+                    axis=1
+                )
+            return apart[place]
+
+        similarity = np.empty((len(wnids), len(wnids)))
+        for row, wnid in enumerate(wnids):
+            own = np.flatnonzero(steps[row] >= 0)
+            own = own[
+                np.lexsort((own != column[wnid], -shortest[own]))
+            ]  # stable: names stay in order
+            shared = steps[:, own] >= 0
+            if not shared.any(axis=1).all():
+                raise HierarchyError("the WordNet facts at hand have no common root")
+            common = own[shared.argmax(axis=1)]
+            depth = longest[common]
+            both = 2 * depth
+            for place in np.unique(common):
+                here = common == place
+                both[here] += distances(place)[row] + distances(place)[here]
+            similarity[row] = 2 * depth / both
+            similarity[row, [other == wnid for other in wnids]] = 1.0
+        return similarity
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object. Raises HierarchyError if the file holds anything else, OSError if it cannot be read."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise HierarchyError(f"{path} is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise HierarchyError(f"{path} is not a JSON object")
+    return content
+
+
+def _parse(line: str) -> Synset:
+    # offset file-number type word-count(hex) [word lexical-id]... pointer-count [symbol offset type source/target]...
+    fields = line.partition("|")[0].split()
+    words = int(fields[3], 16)
+    lemmas = tuple(word.replace("_", " ") for word in fields[4 : 4 + 2 * words : 2])
+    pointers = fields[5 + 2 * words :]
+    hypernyms = tuple(
+        f"n{pointers[i + 1]}" for i in range(0, len(pointers) - 3, 4) if pointers[i] in ("@", "@i")
+    )
+    return Synset(lemmas, hypernyms)

@@ -1,0 +1,1 @@
+"""Commands of the laboratory: each parses, calls the laboratory, prints."""

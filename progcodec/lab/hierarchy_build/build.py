@@ -1,0 +1,86 @@
+"""From embeddings to a finished hierarchy: clusters, names, quality, provenance."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from progcodec.arrays import Floats, Ints
+from progcodec.hierarchy.hierarchy import Cluster, Hierarchy, Leaf
+from progcodec.hierarchy.wordnet import NOTICE, Taxonomy
+from progcodec.lab.hierarchy_build import quality
+from progcodec.lab.hierarchy_build.clustering import RESTARTS, nested, unit_rows
+from progcodec.lab.hierarchy_build.naming import names
+
+
+def build(
+    embeddings: Floats,
+    classes: Sequence[Leaf],
+    sizes: Sequence[int],
+    seed: int,
+    source: str,
+    taxonomy: Taxonomy | None,
+    restarts: int = RESTARTS,
+) -> Hierarchy:
+    """A hierarchy of the classes (whose `parent` is ignored); equal arguments give equal bytes.
+
+    `taxonomy` holds the WordNet facts of the classes; with None, groups are named after their own classes, and
+    nothing is said about Wu-Palmer similarity.
+    """
+    rows = unit_rows(embeddings)
+    levels = nested(rows, sizes, seed, restarts)
+    named = names(levels, rows, classes, taxonomy)
+    groups = []
+    for number, labels in enumerate(levels):
+        first = [int(np.flatnonzero(labels == group)[0]) for group in range(sizes[number])]
+        parents = [int(levels[number - 1][index]) if number else None for index in first]
+        groups.append(
+            tuple(Cluster(name, parent) for (name, _), parent in zip(named[number], parents))
+        )
+    leaves = tuple(
+        Leaf(leaf.name, leaf.wnid, int(group)) for leaf, group in zip(classes, levels[-1])
+    )
+    about: dict[str, Any] = {
+        "provenance": {
+            "embeddings": source,
+            "method": "k-means with single moves, from the top down, on each group's centred rows in their leading "
+            "directions; shares of the next level by largest remainder",
+            "names": f"best-matching WordNet ancestors; {NOTICE}"
+            if taxonomy
+            else "most central classes",
+        },
+        "seed": seed,
+        "restarts": restarts,
+        "sizes": list(sizes),
+        "quality": _quality(rows, levels, named, classes, sizes, seed, restarts, taxonomy),
+    }
+    return Hierarchy(tuple(groups), leaves, about)
+
+
+def _quality(
+    rows: Floats,
+    levels: Sequence[Ints],
+    named: Sequence[Sequence[tuple[str, float]]],
+    classes: Sequence[Leaf],
+    sizes: Sequence[int],
+    seed: int,
+    restarts: int,
+    taxonomy: Taxonomy | None,
+) -> dict[str, Any]:
+    wnids = [leaf.wnid for leaf in classes if leaf.wnid]
+    similarity = taxonomy.wu_palmer(wnids) if taxonomy else None
+    stable = quality.stability(rows, levels, sizes, seed, restarts)
+    result = []
+    for size, labels, level_names, rand in zip(sizes, levels, named, stable):
+        row: dict[str, Any] = {"size": size, "clusters": quality.balance(labels), "stability": rand}
+        row["name_match_mean"] = round(float(np.mean([score for _, score in level_names])), 4)
+        if taxonomy and similarity is not None:
+            row["clusters"] |= quality.agreement(labels, similarity)
+            depth, cut = quality.depth_cut(taxonomy, wnids, size)
+            row["wordnet_depth_cut"] = {
+                "depth": depth,
+                **quality.balance(cut),
+                **quality.agreement(cut, similarity),
+            }
+        result.append(row)
+    return {"levels": result, "stability_seeds": quality.STABILITY_SEEDS, "paper": quality.PAPER}

@@ -1,0 +1,263 @@
+"""Trains and measures every variant with every seed. A run that is done is not done again; one that broke off goes on."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from progcodec.config import ModelConfig
+from progcodec.errors import TrainingError
+from progcodec.hierarchy.hierarchy import Hierarchy
+from progcodec.lab.evaluate.workload import fingerprint, load_samples
+from progcodec.lab.train.ablation.measure import Measured, load_judges, measure
+from progcodec.lab.train.ablation.table import Difference, as_markdown, differences, write_csv
+from progcodec.lab.train.ablation.variants import VARIANTS, Variant, chosen
+from progcodec.lab.train.loop import train
+from progcodec.lab.train.settings import TrainSettings
+
+SCRATCH = " (from nothing)"
+"""Ends the name of a base for variants that cannot start from the weights that the others start from."""
+CSV, MARKDOWN = "ablations.csv", "ablations.md"
+GROUP_RESTARTS = 20
+"""Starts of the k-means of flat groups, fewer than for a hierarchy: they need not be the very best."""
+
+
+@dataclass(frozen=True)
+class AblationSettings:
+    """Everything that the runs depend on.
+
+    Attributes:
+        data, val: training pictures, and held-out ones, as shards, folders or globs.
+        out: folder of all runs and of the tables.
+        minutes, steps: of each run, the first that is spent.
+        config: of the base's model. train: other settings of all runs, as in TrainSettings.
+        only: variants by name; none: all that can be run.
+        base_init: checkpoint that variants of its shape start from; those of another, and a base for these, from nothing.
+        teacher: classifier of the class term. embeddings: .npy file of the classes' embeddings, for groups that need not nest.
+        classifiers: who judges. pictures: how many held-out pictures, at most.
+    """
+
+    data: tuple[str, ...]
+    val: tuple[str, ...]
+    out: str
+    minutes: float | None = None
+    steps: int | None = None
+    config: ModelConfig = ModelConfig()
+    train: dict[str, Any] = field(default_factory=dict)
+    only: tuple[str, ...] = ()
+    base_init: str | None = None
+    teacher: str | None = None
+    embeddings: str | None = None
+    classifiers: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (0, 1)
+    pictures: int = 60
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.minutes is None and self.steps is None:
+            raise ValueError("say how long each run is: minutes or steps")
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("seeds must be one or more different numbers")
+
+    def budget(self) -> str:
+        """In words."""
+        spans = [
+            f"{self.steps} steps" if self.steps else "",
+            f"{self.minutes:g} minutes" if self.minutes else "",
+        ]
+        parts = [
+            " or ".join(filter(None, spans)),
+            *(f"{name} {value}" for name, value in self.train.items()),
+        ]
+        model = ", ".join(
+            f"{name} {value}" for name, value in self.config.to_dict().items() if name != "family"
+        )
+        start = (
+            f"from {Path(self.base_init).name} where the shape allows"
+            if self.base_init
+            else "from nothing"
+        )
+        seeds = f"seeds {', '.join(map(str, self.seeds))}"
+        return f"{', '.join(parts)} for each run, {start}, {seeds}; model: {model}; at most {self.pictures} held-out pictures"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A variant as it is run: its settings but for the seed and the file."""
+
+    name: str
+    variant: Variant
+    settings: TrainSettings
+    weights_of: str | None = None  # of another job, where the decoder alone differs
+
+
+def ablate(settings: AblationSettings, say: Callable[[str], None] = print) -> list[Difference]:
+    """Runs what is not done yet, writes both tables after each seed's round, and returns the differences.
+
+    Raises:
+        TrainingError, EvaluationError, ClassifierError, CheckpointError: what the runs need is missing or does not fit.
+            All settings are checked before the first run begins.
+    """
+    variants, left_out = chosen(
+        settings.only, settings.teacher is not None, settings.embeddings is not None
+    )
+    for name, why in left_out.items():
+        say(f"{name}: left out, {why}")
+    folder, hierarchy = Path(settings.out), Hierarchy.load()
+    folder.mkdir(parents=True, exist_ok=True)
+    samples = load_samples(settings.val, hierarchy, limit=settings.pictures)
+    judges = load_judges(settings.classifiers, hierarchy, settings.device)
+    asked = hashlib.sha256(repr((fingerprint(samples), settings.classifiers)).encode()).hexdigest()[
+        :8
+    ]
+    jobs, against = plan(settings, variants, _flat_groups(settings, variants, hierarchy, folder))
+    shown = {job.name: job.variant for job in jobs}
+    results: dict[str, list[Measured]] = {job.name: [] for job in jobs}
+    for number, seed in enumerate(settings.seeds):
+        for place, job in enumerate(jobs):
+            where = (
+                folder
+                / f"{job.weights_of or job.name}-seed{seed}-{_key(job.settings)}".replace(
+                    SCRATCH, "-scratch"
+                )
+            )
+            say(f"seed {seed}, {place + 1} of {len(jobs)}: {job.name}")
+            checkpoint = _trained(job, seed, where)
+            kept = where / f"{job.variant.scheme}-{asked}.json"
+            found = _read(kept)
+            if found is None:
+                found = measure(
+                    checkpoint, job.variant.scheme, samples, judges, hierarchy, settings.device
+                )
+                _write(kept, found.to_json())
+            results[job.name].append(found)
+        found_so_far = differences(results, shown, against)
+        write_csv(folder / CSV, found_so_far, shown, against)
+        budget = replace(settings, seeds=settings.seeds[: number + 1]).budget()
+        _write(folder / MARKDOWN, as_markdown(found_so_far, results, shown, against, budget))
+    return found_so_far
+
+
+def plan(
+    settings: AblationSettings, variants: dict[str, Variant], groups: str | None
+) -> tuple[list[Job], dict[str, str]]:
+    """The jobs, each after what it is compared with, and what each is compared with, by name."""
+    jobs: list[Job] = []
+    against: dict[str, str] = {}
+
+    def add(name: str, variant: Variant, init: str | None, weights_of: str | None = None) -> None:
+        if all(job.name != name for job in jobs):
+            jobs.append(Job(name, variant, _settings(settings, variant, init, groups), weights_of))
+
+    for name, variant in variants.items():
+        init = settings.base_init if variant.from_weights else None
+        other = variant.against
+        if settings.base_init and init is None:
+            other += SCRATCH
+            add(other, VARIANTS[variant.against], None)
+        if not variant.trained:
+            base = VARIANTS[variant.against]
+            jobs.append(
+                Job(name, variant, _settings(settings, base, init, groups), variant.against)
+            )
+        else:
+            add(name, variant, init)
+        if name != other:
+            against[name] = other
+    return jobs, against
+
+
+def _settings(
+    settings: AblationSettings, variant: Variant, init: str | None, groups: str | None
+) -> TrainSettings:
+    given = {**settings.train, **variant.train}
+    if variant.teacher:
+        given["teacher"] = settings.teacher
+    if variant.groups:
+        given["groups"] = groups
+    try:
+        config = ModelConfig.from_dict({**settings.config.to_dict(), **variant.config})
+        return TrainSettings(
+            data=settings.data, out="", minutes=settings.minutes, steps=settings.steps, device=settings.device, init=init, config=config,
+            **given,
+        )  # fmt: skip
+    except (TypeError, ValueError) as error:
+        raise TrainingError(f"a variant cannot be run with these settings: {error}") from error
+
+
+def _key(settings: TrainSettings) -> str:
+    """Names exactly these settings: other ones get another folder, and nothing is overwritten."""
+    start = (
+        Path(settings.init).read_bytes() if settings.init and Path(settings.init).exists() else b""
+    )
+    text = json.dumps(asdict(settings), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode() + hashlib.sha256(start).digest()).hexdigest()[:8]
+
+
+def _trained(job: Job, seed: int, where: Path) -> Path:
+    """The checkpoint of a job, trained now if it is not yet there."""
+    out, running = where / "model.safetensors", where / "running.safetensors"
+    if out.exists():
+        return out
+    where.mkdir(parents=True, exist_ok=True)
+    state = Path(f"{running}.state.pt")
+    again: dict[str, Any] = (
+        {"resume": str(state), "init": None, "finish": True} if state.exists() else {}
+    )
+    train(replace(job.settings, out=str(running), seed=seed, **again))
+    if not _finished(state, job.settings):
+        raise KeyboardInterrupt  # the loop caught it, saved, and returned
+    os.replace(running, out)
+    state.unlink()  # several times as large as the checkpoint, and of no more use
+    return out
+
+
+def _finished(state: Path, settings: TrainSettings) -> bool:
+    saved = torch.load(state, map_location="cpu", weights_only=True)
+    steps, minutes = saved["step"] - saved["first"], saved["minutes"] - saved["first_minutes"]
+    return bool(settings.steps and steps >= settings.steps) or bool(
+        settings.minutes and minutes >= settings.minutes
+    )
+
+
+def _flat_groups(
+    settings: AblationSettings, variants: dict[str, Variant], hierarchy: Hierarchy, folder: Path
+) -> str | None:
+    """A file with groups of the hierarchy's sizes, each level by a k-means of its own, as in the paper; None if not needed."""
+    if settings.embeddings is None or not any(variant.groups for variant in variants.values()):
+        return None
+    from progcodec.lab.hierarchy_build.clustering import nested, unit_rows
+    from progcodec.lab.hierarchy_build.sources import read_embeddings
+
+    rows = unit_rows(read_embeddings(settings.embeddings, len(hierarchy.classes)))
+    path = folder / f"groups-{hashlib.sha256(rows.tobytes()).hexdigest()[:8]}.npy"
+    if not path.exists():
+        levels = [hierarchy.assignments[0]]  # one k-means over all classes in either case
+        levels += [
+            nested(rows, [size], seed=0, restarts=GROUP_RESTARTS)[0] for size in hierarchy.sizes[1:]
+        ]
+        np.save(path, np.stack(levels))
+    return str(path)
+
+
+def _read(path: Path) -> Measured | None:
+    try:
+        return Measured.from_json(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (KeyError, TypeError, ValueError) as error:
+        raise TrainingError(
+            f"{path}: no measurement of this program ({type(error).__name__})"
+        ) from None
+
+
+def _write(path: Path, text: str) -> None:
+    sibling = Path(f"{path}.{os.getpid()}.tmp")
+    sibling.write_text(text, encoding="utf-8")
+    os.replace(sibling, path)

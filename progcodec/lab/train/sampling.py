@@ -1,0 +1,144 @@
+"""Batches: random crops for rate and distortion, whole pictures for the class term.
+
+What a batch is follows from the seed and a key (step, pass, …) alone, and from where the source stands, so a run that is
+resumed sees what it would have seen.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from progcodec.arrays import Pixels
+from progcodec.lab.train.dataset import Picture, Source
+from progcodec.lab.train.stream import Position, Stream
+
+SHRINK_SHARE = 0.25
+"""Share of the crops that are taken larger and shrunk."""
+WHOLE_SHARE = 7 / 8
+"""Smallest share of a short side that a whole picture's square shows: the customary 224 of 256 pixels."""
+
+Key: TypeAlias = tuple[int, ...]
+"""What a batch's randomness hangs on."""
+
+
+class Cut(NamedTuple):
+    """A square of a picture, to be shrunk or enlarged to the side that is wanted."""
+
+    picture: Picture
+    top: int
+    left: int
+    side: int
+    flipped: bool
+
+    def pixels(self, side: int) -> Pixels:
+        """uint8 (side, side, 3)."""
+        piece = self.picture.pixels[
+            self.top : self.top + self.side, self.left : self.left + self.side
+        ]
+        if self.side != side:
+            piece = np.asarray(
+                Image.fromarray(piece).resize((side, side), Image.Resampling.LANCZOS)
+            )
+        return piece[:, ::-1] if self.flipped else piece
+
+
+class Batch(NamedTuple):
+    """`pixels` are uint8 (N, 3, side, side), channels-last in memory."""
+
+    pixels: Tensor
+    labels: tuple[int | None, ...]
+    position: Position | None  # of a streamed source, after this batch
+
+
+class Sampler:
+    """Batches of squares of one side, cut from a source's pictures.
+
+    Args:
+        side: pixels, a multiple of 16.
+        workers: threads that cut them.
+    """
+
+    def __init__(self, source: Source, side: int, batch: int, seed: int, workers: int = 0) -> None:
+        self.source, self.side, self.batch, self.seed = source, side, batch, seed
+        self._pool = ThreadPoolExecutor(workers) if workers else None
+
+    def _cut(self, picture: Picture, random: np.random.Generator) -> Cut:
+        raise NotImplementedError
+
+    def at(self, key: Key) -> Batch:
+        """The batch of a key."""
+        random = np.random.default_rng([self.seed, *key])
+        cuts = [self._cut(self.source.draw(random), random) for _ in range(self.batch)]
+        each = self._pool.map if self._pool else map
+        pixels = np.stack(list(each(lambda cut: cut.pixels(self.side), cuts)))
+        position = self.source.position if isinstance(self.source, Stream) else None
+        return Batch(
+            torch.from_numpy(pixels).permute(0, 3, 1, 2),
+            tuple(cut.picture.label for cut in cuts),
+            position,
+        )
+
+
+class CropSampler(Sampler):
+    """Random crops, flipped, some from a shrunken image. Each picture must be at least ``side`` a side.
+
+    Shrinking (by up to 0.5) shows the network scales that it will meet in photographs of
+    other sizes, and averages the artefacts of the training JPEGs away.
+    """
+
+    def _cut(self, picture: Picture, random: np.random.Generator) -> Cut:
+        height, width = picture.pixels.shape[:2]
+        side = self.side
+        if random.random() < SHRINK_SHARE:
+            side = min(round(self.side / random.uniform(0.5, 1.0)), height, width)
+        return _place(picture, side, random)
+
+
+class WholeSampler(Sampler):
+    """Nearly whole pictures: a square of at least 7/8 of the short side, in the middle third of a long one's play, flipped."""
+
+    def _cut(self, picture: Picture, random: np.random.Generator) -> Cut:
+        short = min(picture.pixels.shape[:2])
+        side = short
+        if short > self.side:
+            side = round(random.uniform(max(WHOLE_SHARE * short, self.side), short))
+        return _place(picture, side, random, play=1 / 3)
+
+
+def _place(picture: Picture, side: int, random: np.random.Generator, play: float = 1.0) -> Cut:
+    """A square anywhere, or within the middle `play` of where it could be."""
+
+    def offset(length: int) -> int:
+        room = length - side
+        margin = int(room * (1 - play) / 2)
+        return int(margin + random.integers(room - 2 * margin + 1))
+
+    height, width = picture.pixels.shape[:2]
+    return Cut(picture, offset(height), offset(width), side, bool(random.random() < 0.5))
+
+
+class Ahead:
+    """Makes the batch that will most likely be asked for next in a thread of its own."""
+
+    def __init__(self, make: Callable[[Key], Batch], threaded: bool) -> None:
+        self._make = make
+        self._pool = ThreadPoolExecutor(1) if threaded else None
+        self._waiting: tuple[Key, Future[Batch]] | None = None
+
+    def get(self, key: Key, following: Key) -> Batch:
+        """The batch of `key`, while that of `following` is begun."""
+        if self._pool is None:
+            return self._make(key)
+        if self._waiting is not None and self._waiting[0] == key:
+            batch = self._waiting[1].result()
+        else:
+            batch = self._pool.submit(
+                self._make, key
+            ).result()  # after the wrong one: a source serves one at a time
+        self._waiting = following, self._pool.submit(self._make, following)
+        return batch

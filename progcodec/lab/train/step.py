@@ -1,0 +1,140 @@
+"""All of a step's loss in one module, which DistributedDataParallel can wrap: every parameter takes part in every call.
+
+The objective leaves the bottleneck's quantiles alone, and their own loss touches nothing else, so that one backward pass
+serves both.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from progcodec.lab.train.class_term import ClassTerm, Judged
+from progcodec.lab.train.loss import (
+    AS_SENT,
+    Forward,
+    LossWeights,
+    Prefixes,
+    distortion_pull,
+    forward,
+    objective,
+)
+from progcodec.network.model import Model
+
+SECOND = ("coarse", "inter", "cut")
+COMPILER = "inductor"
+
+
+class Losses(NamedTuple):
+    """`total` is what gradients are taken of; `rate_distortion`, without gradient, tells a freak batch. Both scalars."""
+
+    total: Tensor
+    rate_distortion: Tensor
+    measured: dict[str, Tensor]  # values of images (n,), by column of the log
+
+
+class Step(nn.Module):
+    """Crops, and whole pictures for the class term, to a loss."""
+
+    def __init__(
+        self,
+        model: Model,
+        bottleneck: Any,
+        weights: LossWeights,
+        class_term: ClassTerm | None = None,
+        class_push: float | None = None,
+        passes: int = 1,
+        bfloat16: bool = False,
+        prefixes: Prefixes = AS_SENT,
+    ) -> None:
+        """``passes``: how many calls make a step; `total` is that part of the loss. ``class_push``, ``bfloat16``: see TrainSettings."""
+        super().__init__()
+        self.model, self.bottleneck = model, bottleneck
+        self.weights, self.class_term, self.class_push, self.passes = (
+            weights,
+            class_term,
+            class_push,
+            passes,
+        )
+        self.in_bfloat16, self.prefixes = bfloat16, prefixes
+
+    def forward(
+        self,
+        crops: Tensor,
+        whole: Tensor | None = None,
+        labels: Sequence[int | None] = (),
+        class_share: float = 1.0,
+    ) -> Losses:
+        """Crops and whole pictures are uint8 (N, 3, H, W), sides multiples of 16.
+
+        Rate and distortion are means over all pixels of both; the class term, `class_share` times, is of the whole ones.
+        """
+        x, out = self._pass(crops)
+        loss, parts = objective(out, x, self.weights)
+        measured = _measures(out, parts)
+        term = torch.zeros_like(loss)
+        if whole is not None and self.class_term is not None:
+            y, seen = self._pass(whole)
+            whole_loss, _ = objective(seen, y, self.weights)
+            share = y.numel() / (x.numel() + y.numel())
+            caps = None
+            if self.class_push is not None:
+                caps = (
+                    self.class_push
+                    * class_share
+                    * share
+                    / self.passes
+                    * distortion_pull(seen, y, self.weights)
+                )
+            with self._autocast(y):
+                judged = self.class_term(seen, y, labels, caps)
+            loss = (1 - share) * loss + share * whole_loss
+            term = class_share * judged.loss
+            measured |= _judgements(seen, judged)
+        measured["loss"] = (loss + term).detach()
+        return Losses((loss + term + self.bottleneck.loss()) / self.passes, loss.detach(), measured)
+
+    def _pass(self, pixels: Tensor) -> tuple[Tensor, Forward]:
+        x = pixels.float().div(255).contiguous(memory_format=torch.channels_last)
+        with self._autocast(x):
+            return x, forward(
+                self.model, self.bottleneck, x, self.weights.second_pass, self.prefixes
+            )
+
+    def _autocast(self, x: Tensor) -> torch.autocast:
+        return torch.autocast(x.device.type, torch.bfloat16, enabled=self.in_bfloat16)
+
+
+def _measures(out: Forward, parts: dict[str, Tensor]) -> dict[str, Tensor]:
+    values = {name: parts[name] for name in ("hyper", "block1", "block2", "block3")}
+    values["bpp_coarse"] = values["hyper"] + values["block1"]
+    values["bpp_inter"] = values["bpp_coarse"] + values["block2"]
+    values["total"] = values["bpp_inter"] + values["block3"]
+    values["psnr_fine"] = -10 * parts["fine"].log10()
+    for kind, name in enumerate(SECOND):
+        values[f"psnr_{name}"] = -10 * parts["second"][out.kind == kind].log10()
+    return values
+
+
+def _judgements(out: Forward, judged: Judged) -> dict[str, Tensor]:
+    values = {}
+    which = {"fine": (0, judged.known)} | {
+        name: (1, judged.known & (out.kind == i)) for i, name in enumerate(SECOND)
+    }
+    for name, (column, mask) in which.items():
+        values[f"class_{name}"] = judged.losses[mask, column]
+        values[f"acc_{name}"] = judged.right[mask, column].float()
+    return values
+
+
+def compile_networks(model: Model) -> None:
+    """Has torch.compile fuse the float networks that take most of the time.
+
+    The integer path stays as it is: it must be exact. So does h_a: torch 2.15 expects the gradient of its replicating padding
+    in another memory layout than it comes in.
+    """
+    for network in (model.analysis, model.synthesis):
+        network.compile(backend=COMPILER)
+    model.mean_path.mean = torch.compile(model.mean_path.mean, backend=COMPILER)  # type: ignore[method-assign]
+    model.mean_path.prior = torch.compile(model.mean_path.prior, backend=COMPILER)  # type: ignore[method-assign]

@@ -1,0 +1,82 @@
+"""What a reader may cost: bounded by the limits, whatever a file declares; under hard limits of the system, in processes of their own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.nightly import nightly
+
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="address space is limited as Linux does it"
+)
+ROOT = Path(__file__).parents[2]
+HEADROOM_MB = 256
+CASE_SECONDS = 1.0
+BYTES_PER_PIXEL = 80
+"""Peak of decoding with the tiny model; about 40 measured, from 1 to 40 megapixels."""
+
+LIGHT = """
+import resource, sys, time
+from progcodec.bitstream import container
+from progcodec.errors import CorruptError
+from progcodec.bitstream.stream import info, progress, truncate
+assert not {"torch", "numpy"} & set(sys.modules)
+pages = int(open("/proc/self/statm").read().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (8 << 20),) * 2)
+resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
+for side in (1, 16_383, container.MAX_SIDE):
+    head = container.Header(side, side, b"abcd").to_bytes()
+    for tail in (b"", b"\\x81", b"\\x8f\\xff", b"\\x00" * 4, b"\\x05hello", bytes(1000)):
+        try:
+            description = info(head + tail)
+        except CorruptError:
+            continue
+        assert description.width == side and progress(description)
+        assert truncate(head + tail, level="coarse").startswith(head) and truncate(head + tail, max_bytes=len(head)) == head
+    for length in (b"\\xff\\xff\\xff\\xff\\x7f", b"\\x8f\\xff\\xff\\xff\\x7f", b"\\xff" * 50, b"\\x80" * 50):
+        try:
+            info(head + length + bytes(100))
+        except CorruptError:
+            continue
+        assert side > 1, "4 GB declared for a picture of one pixel"
+print("sound")
+"""
+
+
+def python(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **more}
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(
+        command,
+        check=False,
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=nightly(120, 600),
+    )
+
+
+def test_hostile_files_are_refused_within_a_little_memory_and_time(tmp_path):
+    """Headers of vast pictures, tensors of terabytes, models of thousands of layers, endless nesting: 256 MB are plenty."""
+    done = python("-m", "tests.support.hostile", tmp_path, HEADROOM_MB)
+    assert done.returncode == 0, done.stderr[-2000:]
+    report = json.loads(done.stdout)
+    assert {name: told for name, (told, _) in report["results"].items()} == report["wanted"]
+    assert max(seconds for _, seconds in report["results"].values()) < CASE_SECONDS, report[
+        "results"
+    ]
+    assert report["bare"][0] < BYTES_PER_PIXEL, "a bare header costs more than its picture"
+    code, told = report["starved"]
+    assert code == 1 and told.endswith("bare.shc: not enough memory\n") and told.count("\n") == 1, (
+        told
+    )
+
+
+def test_cutting_and_describing_take_next_to_nothing_whatever_is_declared():
+    done = python("-c", LIGHT)
+    assert done.stdout == "sound\n", done.stderr[-2000:]

@@ -1,0 +1,337 @@
+"""Ablations: what each variant switches, the runs, and the table of differences."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+pytest.importorskip("compressai")
+
+from progcodec.codec.codec import Codec
+from progcodec.config import ModelConfig
+from progcodec.errors import TrainingError
+from progcodec.hierarchy.hierarchy import Hierarchy
+from progcodec.lab.train import loss
+from progcodec.lab.train.ablation.measure import Measured
+from progcodec.lab.train.ablation.run import AblationSettings, ablate, plan
+from progcodec.lab.train.ablation.table import (
+    BD,
+    END_RATE,
+    Difference,
+    as_markdown,
+    differences,
+    write_csv,
+)
+from progcodec.lab.train.ablation.variants import BASE, VARIANTS, chosen
+from progcodec.lab.train.class_term import load_groups
+from progcodec.lab.train.loop import train
+from progcodec.lab.train.settings import TrainSettings
+from progcodec.lab.train.trainer import Trainer
+from progcodec.network.model import Model
+from tests.support.command import run
+from tests.support.tiny_training import CROP, PHOTOGRAPH, TINY, few_start_crops, settings  # noqa: F401
+
+TRAIN = {"crop": CROP, "batch": 2, "warmup": 2, "log_steps": 2}
+
+
+@pytest.fixture(scope="module")
+def held_out(tmp_path_factory, photograph) -> Path:
+    """Three pictures of 96 × 80 pixels, two of them with a class."""
+    root = tmp_path_factory.mktemp("held-out")
+    for n, name in enumerate(("n01440764", "n01443537", "unlabelled")):
+        (root / name).mkdir()
+        photograph.crop((100 * n, 50, 100 * n + 96, 130)).save(root / name / f"{n}.png")
+    return root
+
+
+def asked(held_out: Path, out: Path, **more: object) -> AblationSettings:
+    given = {"steps": 2, "config": TINY, "train": TRAIN, "device": "cpu", **more}
+    return AblationSettings(
+        **{"data": (PHOTOGRAPH,), "val": (str(held_out),), "out": str(out), **given}
+    )
+
+
+@pytest.fixture
+def trainer(tmp_path) -> Trainer:
+    return Trainer(settings(tmp_path / "new.safetensors"), torch.device("cpu"))
+
+
+@pytest.fixture
+def crops() -> torch.Tensor:
+    with Image.open(PHOTOGRAPH) as image:
+        pixels = np.asarray(image.convert("RGB"))[100:164, 50:114]
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
+
+
+def test_a_config_with_delta_is_stored_as_ever():
+    assert "delta" not in ModelConfig().to_dict()
+    without = ModelConfig(delta=False)
+    assert (
+        without.to_dict()["delta"] is False and ModelConfig.from_dict(without.to_dict()) == without
+    )
+    with pytest.raises(ValueError, match="delta"):
+        ModelConfig(delta=0)
+
+
+def test_without_delta_a_block_still_has_what_refines_it():
+    with_delta, without = (Model(replace(TINY, delta=delta)) for delta in (True, False))
+    names = {name for name, _ in with_delta.named_parameters()} - {
+        name for name, _ in without.named_parameters()
+    }
+    assert names and all("path.delta." in name and ".skip." not in name for name in names)
+    assert any(name.startswith("mean_path.delta.0.skip") for name, _ in without.named_parameters())
+    features = torch.randint(0, 255, (1, TINY.scale_width, 4, 4)).float()
+    small, large = (torch.full((1, TINY.offsets[1], 4, 4), value) for value in (0.0, 100.0))
+    with torch.no_grad():
+        assert torch.equal(*(without.scale_path.index(1, features, q) for q in (small, large)))
+        assert not torch.equal(
+            *(with_delta.scale_path.index(1, features, q) for q in (small, large))
+        )
+
+
+def test_zero_missing_drops_the_means_too(trainer, crops):
+    """Coarse alone: what is missing of ŷ is 0, and synthesis sees just that."""
+    seen = []
+    model = trainer.model
+    model.synthesis.register_forward_hook(lambda _, given, __: seen.append(given[0].detach()))
+    for prefixes in (loss.AS_SENT, loss.Prefixes(zero_missing=True)):
+        torch.manual_seed(0)
+        loss.forward(model, trainer.bottleneck, crops, (1.0, 0.0, 0.0), prefixes)
+    first = TINY.offsets[1]
+    means, zeros = seen[1], seen[3]
+    assert (
+        torch.equal(means[:, :first], zeros[:, :first])
+        and bool(means[:, first:].any())
+        and not zeros[:, first:].any()
+    )
+
+
+def test_raster_cuts_come_in_raster_order():
+    generator = torch.Generator().manual_seed(0)
+    indexes = torch.randint(0, 64, (8, 6, 3, 3), generator=generator).float()
+    bits = torch.rand(8, 6, 3, 3, generator=generator) + 0.1
+    kind, hyper = torch.full((8,), 2), torch.full((8,), 2.0)
+    mask, budget = loss._received(indexes, bits, (0, 2, 4, 6), hyper, kind, True)
+    flat = mask.reshape(8, -1)
+    counts = flat.sum(1)
+    assert all(bool(row[:count].all()) for row, count in zip(flat, counts, strict=True)), (
+        "a prefix in raster order"
+    )
+    spent = (bits.reshape(8, -1) * flat).sum(1) + hyper
+    assert bool((spent <= budget + 1e-4).all()) and 0 < int(counts.sum()) < flat.numel()
+
+
+def test_one_level_is_rate_and_distortion_alone(trainer, crops):
+    weights = replace(loss.PRESETS["shipped"], progressive=False)
+    out = loss.forward(trainer.model, trainer.bottleneck, crops, weights.second_pass)
+    value, _ = loss.objective(out, crops, weights)
+    bits = (out.hyper_bits + sum(out.block_bits)) / crops[0, 0].numel()
+    expected = bits + weights.distortion[-1] * 255**2 * (out.fine - crops).square().mean()
+    assert torch.allclose(value, expected.mean())
+    with pytest.raises(ValueError, match="without a class term"):
+        TrainSettings(data=(), out="", steps=1, progressive=False, teacher="timm:resnet10t")
+
+
+def test_one_level_starts_without_refinement(tmp_path):
+    out = tmp_path / "one.safetensors"
+    train(settings(out, steps=1, progressive=False))
+    assert (
+        Codec.load(out, "cpu").config == TINY
+        and "fine level alone" in Codec.load(out, "cpu").metadata["objective"]
+    )
+    skip = (
+        Trainer(settings(out, resume=f"{out}.state.pt"), torch.device("cpu"))
+        .model.mean_path.delta[0]
+        .skip.weight
+    )
+    assert (
+        float(skip.detach().abs().max()) < 0.1
+    )  # one step of the optimiser, no predicted channels
+
+
+def test_groups_of_a_file_are_checked(tmp_path):
+    hierarchy = Hierarchy.load()
+    good = hierarchy.assignments
+    np.save(tmp_path / "good.npy", good)
+    assert np.array_equal(load_groups(str(tmp_path / "good.npy"), hierarchy), good)
+    for name, groups in (("shape", good[:, 1:]), ("float", good.astype(float)), ("gap", good * 2)):
+        np.save(tmp_path / f"{name}.npy", groups)
+        with pytest.raises(TrainingError, match=name):
+            load_groups(str(tmp_path / f"{name}.npy"), hierarchy)
+    with pytest.raises(TrainingError, match="no group numbers"):
+        load_groups(str(tmp_path / "none.npy"), hierarchy)
+
+
+def test_every_variant_is_a_valid_run():
+    for variant in VARIANTS.values():
+        TrainSettings(
+            data=(),
+            out="",
+            steps=1,
+            teacher="timm:resnet10t" if variant.teacher else None,
+            **variant.train,
+        )
+        assert sum(ModelConfig(**variant.config).blocks) == 320 and variant.against in VARIANTS
+
+
+def test_what_is_chosen_comes_with_what_it_is_compared_with():
+    names, left_out = chosen((), False, False)
+    assert set(left_out) == {"class-term", "flat-groups"} and set(names) == set(VARIANTS) - set(
+        left_out
+    )
+    assert list(chosen(("flat-groups",), True, True)[0]) == [BASE, "class-term", "flat-groups"]
+    for only, teacher, message in (
+        (("nonsense",), True, "nonsense"),
+        (("class-term",), False, "a teacher"),
+        (("flat-groups",), True, "embeddings"),
+    ):
+        with pytest.raises(TrainingError, match=message):
+            chosen(only, teacher, False)
+
+
+def test_given_weights_start_what_has_their_shape_only(tmp_path, tiny_checkpoint):
+    config = Codec.load(tiny_checkpoint, "cpu").config
+    given = asked(tmp_path, tmp_path, base_init=str(tiny_checkpoint), config=config)
+    jobs, against = plan(given, chosen(("no-cut", "no-delta", "one-level"), False, False)[0], None)
+    assert [job.name for job in jobs] == [
+        BASE,
+        "base (from nothing)",
+        "no-delta",
+        "no-cut",
+        "one-level",
+    ]
+    assert [bool(job.settings.init) for job in jobs] == [True, False, False, True, False]
+    assert against == {
+        "no-delta": "base (from nothing)",
+        "no-cut": BASE,
+        "one-level": "base (from nothing)",
+    }
+
+
+def test_runs_are_measured_once_and_kept(held_out, tmp_path, monkeypatch):
+    only = ("no-delta", "raster-coder", "zero-masked-decoder")
+    given = asked(held_out, tmp_path / "runs", only=only)
+    found = ablate(given, say=lambda line: None)
+    models = sorted((tmp_path / "runs").glob("*/model.safetensors"))
+    assert len(models) == 4 and not list(
+        (tmp_path / "runs").glob("*/*.state.pt")
+    )  # base and no-delta, two seeds each
+    assert not Codec.load(next(m for m in models if "no-delta" in str(m)), "cpu").config.delta
+    assert {row.variant for row in found} == set(only)
+    for row in found:
+        assert len(row.by_seed) == 2 and row.noise is not None
+    whole = [
+        row
+        for row in found
+        if row.variant == "raster-coder" and row.measure == "PSNR at the fine end"
+    ]
+    assert whole[0].by_seed == (0.0, 0.0)  # the order of whole segments changes nothing
+    ends = {row.measure: row.mean for row in found if row.variant == "zero-masked-decoder"}
+    assert ends["PSNR at the fine end"] == 0 and ends["bits at the fine end"] == 0
+
+    text = (tmp_path / "runs" / "ablations.md").read_text()
+    assert "2 steps" in text and "no Δ-networks" in text and "What “base” itself reaches" in text
+    monkeypatch.setattr(
+        "progcodec.lab.train.ablation.run.train", lambda settings: pytest.fail("trained again")
+    )
+    monkeypatch.setattr(
+        "progcodec.lab.train.ablation.run.measure", lambda *given: pytest.fail("measured again")
+    )
+    assert ablate(given, say=lambda line: None) == found
+    with pytest.raises(
+        pytest.fail.Exception, match="trained again"
+    ):  # other settings are other runs
+        ablate(replace(given, steps=3), say=lambda line: None)
+
+
+def test_a_run_that_broke_off_goes_on(held_out, tmp_path, monkeypatch):
+    from progcodec.lab.train.ablation import run as module
+
+    given = asked(held_out, tmp_path, only=(BASE,), seeds=(0,), steps=6)
+    original = module.train
+    monkeypatch.setattr(module, "train", lambda s: original(replace(s, steps=2)))
+    with pytest.raises(KeyboardInterrupt):
+        ablate(given, say=lambda line: None)
+    assert list(tmp_path.glob("*/running.safetensors.state.pt"))
+    monkeypatch.setattr(module, "train", original)
+    ablate(given, say=lambda line: None)
+    model = next(tmp_path.glob("*/model.safetensors"))
+    assert Codec.load(model, "cpu").metadata["steps"] == "6"
+
+
+def measured(shift: float, rate: float = 1.0, hit: float = 0.5) -> Measured:
+    cuts = [(rate * 0.1 * 2**n, 24 + 2 * n + shift) for n in range(5)]
+    return Measured(cuts, cuts[2:], {"judge, coarse at its end": hit})
+
+
+def test_differences_are_paired_by_seed_and_told_from_noise(tmp_path):
+    results = {
+        BASE: [measured(0), measured(0.1)],
+        "no-cut": [measured(0, rate=1.1), measured(0.1, rate=1.12)],
+        "raster": [measured(0.02, hit=0.6), measured(0.05, hit=0.4)],
+        "one-level": [measured(-1), measured(-0.9)],
+    }
+    against = dict.fromkeys(("no-cut", "raster", "one-level"), BASE)
+    found = differences(results, VARIANTS, against)
+    by_name = {(row.variant, row.measure): row for row in found}
+    slower = by_name["no-cut", BD]
+    assert slower.by_seed == pytest.approx((10, 12)) and slower.within_noise is False
+    assert by_name["raster", "PSNR at the fine end"].within_noise is True
+    assert by_name["raster", "accuracy, judge, coarse at its end"].by_seed == pytest.approx(
+        (10, -10)
+    )
+    assert by_name["one-level", END_RATE].by_seed == pytest.approx(
+        (2**0.5 * 100 - 100,) * 2, rel=1e-2
+    )
+    assert (
+        differences({name: rows[:1] for name, rows in results.items()}, VARIANTS, against)[
+            0
+        ].within_noise
+        is None
+    )
+
+    text = as_markdown(found, results, VARIANTS, against, "6 steps")
+    assert "**+11.0** (+10.0, +12.0)" in text and "6 steps" in text
+    write_csv(tmp_path / "a.csv", found, VARIANTS, against)
+    with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
+        rows = {(row["variant"], row["measure"]): row for row in csv.DictReader(file)}
+    assert len(rows) == len(found) and rows["no-cut", BD]["mean difference"] == "+11.0000"
+    assert (
+        rows["no-cut", BD]["within noise"] == "no"
+        and rows["raster", "PSNR at the fine end"]["within noise"] == "yes"
+    )
+
+
+def test_measurements_survive_their_file(tmp_path):
+    one = measured(0.3)
+    assert Measured.from_json(one.to_json()) == one
+    with pytest.raises(KeyError):
+        Measured.from_json(json.dumps({"cuts": []}))
+    assert Difference("a", "b", "%", (1.0, 3.0), 2.0).mean == 2
+
+
+def test_the_command(held_out, tmp_path):
+    assert "split-128-96-96" in run("ablate", "--list").output
+    arguments = [
+        "ablate",
+        "--data",
+        PHOTOGRAPH,
+        "--val",
+        str(held_out),
+        "-o",
+        str(tmp_path / "runs"),
+        "--device",
+        "cpu",
+    ]
+    assert "--steps or --minutes" in run(*arguments, code=2).output
+    options = [part for name, value in {**TRAIN, **{f"config.{k}": v for k, v in TINY.to_dict().items()}}.items()
+               for part in ("--set", f"{name}={value}")]  # fmt: skip
+    done = run(*arguments, "--steps", "1", "--seeds", "0", "--only", "no-cut", *options)
+    assert "no random cuts" in done.output
+    assert "nonsense" in run(*arguments, "--steps", "1", "--only", "nonsense", code=1).output
+    run(*arguments, "--steps", "1", "--small", "--base-init", "lite", code=2)

@@ -1,0 +1,306 @@
+"""Building a hierarchy: clusters, names, quality, the command."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from progcodec import HierarchyError
+from progcodec.hierarchy.hierarchy import Hierarchy, Leaf
+from progcodec.hierarchy.wordnet import Synset, Taxonomy
+from tests.support.command import errors, run
+
+ROOT = Path(__file__).parents[2]
+DICTIONARY = Path("/usr/share/wordnet")
+CLASSES = ROOT / "progcodec" / "lab" / "hierarchy_build" / "imagenet1k_classes.csv"
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Hierarchy:
+    return Hierarchy.load()
+
+
+@pytest.fixture(scope="module")
+def facts() -> Taxonomy:
+    return Taxonomy.load()
+
+
+@pytest.fixture
+def inputs(tmp_path, monkeypatch) -> Path:
+    """60 classes and embeddings for them, in an empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    lines = CLASSES.read_text(encoding="utf-8").splitlines()[::16][:60]
+    Path("classes.csv").write_text("\n".join(lines), encoding="utf-8")
+    Path("names.csv").write_text(
+        "\n".join(line.rpartition(",")[0] for line in lines), encoding="utf-8"
+    )
+    np.save("rows.npy", np.random.default_rng(0).normal(size=(60, 8)).astype(np.float16))
+    return tmp_path
+
+
+def build(*arguments: object, classes: str = "classes.csv", code: int = 0):
+    pytest.importorskip("sklearn")
+    return run(
+        "hierarchy",
+        "build",
+        "--classes",
+        classes,
+        "--embeddings",
+        "rows.npy",
+        "--restarts",
+        2,
+        *arguments,
+        code=code,
+    )
+
+
+def test_the_shipped_quality_is_what_the_shipped_facts_give(shipped, facts):
+    from progcodec.lab.hierarchy_build.quality import agreement, balance, depth_cut
+
+    similarity = shipped.wu_palmer(facts)
+    assert np.array_equal(similarity, similarity.T) and (np.diag(similarity) == 1).all()
+    for row, labels in zip(shipped.about["quality"]["levels"], shipped.assignments, strict=True):
+        expected = {**balance(labels), **agreement(labels, similarity)}
+        assert row["clusters"] == expected
+        assert expected["intra"] >= 0.55 and expected["inter"] <= 0.45
+    depth, cut = depth_cut(facts, [leaf.wnid for leaf in shipped.classes], 10)
+    assert depth == 4
+    paper = shipped.about["quality"]["paper"]["wordnet_depth_cut"]
+    assert agreement(cut, similarity) == pytest.approx(paper, abs=0.005)
+
+
+# --- clusters and names, on cases small enough to know the answer -----------------------------------------------------
+
+
+def test_single_moves_end_where_no_move_helps():
+    from progcodec.lab.hierarchy_build.clustering import polish
+
+    rows = np.random.default_rng(0).normal(size=(40, 3))
+    start = np.arange(40) % 4
+
+    def squares(labels):
+        return sum(
+            ((rows[labels == g] - rows[labels == g].mean(axis=0)) ** 2).sum() for g in range(4)
+        )
+
+    labels, total = polish(rows, start, 4)
+    assert total == pytest.approx(squares(labels)) and total < squares(start)
+    for row in range(40):
+        for group in range(4):
+            moved = labels.copy()
+            moved[row] = group
+            assert squares(moved) >= total - 1e-6
+    assert len(set(polish(np.eye(4), np.arange(4), 4)[0])) == 4  # nobody's last row is taken
+
+
+def test_what_all_embeddings_share_does_not_matter():
+    pytest.importorskip("sklearn")
+    from progcodec.lab.hierarchy_build.clustering import nested, spread, unit_rows
+
+    generator = np.random.default_rng(0)
+    centres = np.repeat(generator.normal(size=(5, 16)), 12, axis=0)
+    rows = unit_rows(40 * np.ones(16) + centres + 0.1 * generator.normal(size=(60, 16)))
+    assert rows.mean(axis=0) @ rows.mean(axis=0) > 0.99
+    assert np.array_equal(nested(rows, [5], 0, 8)[0], np.repeat(np.arange(5), 12))
+    assert spread(rows, 3).shape == (60, 3)
+    assert np.allclose(np.linalg.norm(spread(rows, 3), axis=1), 1)
+    assert not spread(np.ones((4, 6)), 3).any()
+
+
+def _tree(text: str) -> Taxonomy:
+    """ "name>parent" words, a tree whose synsets are called by their only lemma."""
+    pairs = [word.partition(">")[::2] for word in text.split()]
+    return Taxonomy({name: Synset((name,), (parent,) if parent else ()) for name, parent in pairs})
+
+
+def test_names_cover_the_members_and_admit_what_they_miss():
+    from progcodec.lab.hierarchy_build.naming import names
+
+    finches, birds = ["f1", "f2", "f3", "f4"], ["b1", "b2", "b3", "b4"]
+    fish, rest = ["p1", "p2", "p3", "p4"], ["x1", "x2", "x3", "x4", "x5", "x6"]
+    links = [(finches, "finch"), (birds, "bird"), (fish, "fish"), (rest, "entity")]
+    leaves = " ".join(f"{leaf}>{above}" for members, above in links for leaf in members)
+    taxonomy = _tree("entity finch>bird bird>entity fish>entity " + leaves)
+    classes = [Leaf(name, name, 0) for name in [*finches, *birds, *fish, *rest]]
+    rows = np.eye(len(classes))
+
+    def named(*levels):
+        levels = [np.array([int(number) for number in level]) for level in levels]
+        return [[name for name, _ in level] for level in names(levels, rows, classes, taxonomy)]
+
+    assert named("000000001111222222")[0][:2] == ["bird", "fish"]
+    assert named("000000000000111111")[0][0] == "bird or fish"  # the larger part first
+    assert named("000000001111222222", "000011112222333333")[1][0] == "finch"
+    # inside "bird", "bird" tells nothing, and a group of two of four fish and x1 is not simply "fish"
+    assert named("000000001111222222", "001111112233444444")[1][0] == "finch"
+    half = named("000000001100111111")[0]
+    assert half[1].endswith(" or the like") and "bird" in half[0]
+    assert len(set(named("011111112222333333")[0])) == 4
+
+
+def test_a_name_is_not_given_again_with_or_the_like():
+    names = {cluster.name for level in Hierarchy.load().levels for cluster in level}
+    assert not any(f"{name} or the like" in names for name in names)
+
+
+def test_the_shipped_names_hold_for_their_members(shipped, facts):
+    """What a person would expect of an answer, over the classes that WordNet has no doubt about."""
+    coarse = shipped.assignments[0]
+    wnids = {leaf.wnid: number for number, leaf in enumerate(shipped.classes)}
+
+    def below(word):
+        return [
+            n
+            for wnid, n in wnids.items()
+            if any(facts.synsets[up].lemmas[0] == word for up in facts.above(wnid))
+        ]
+
+    for word, name in (
+        ("dog", "dog"),
+        ("bird", "bird"),
+        ("reptile", "reptile"),
+        ("insect", "invertebrate"),
+    ):
+        shares = np.bincount(coarse[below(word)], minlength=10) / len(below(word))
+        assert shares.max() > 0.9, word
+        assert name in shipped.levels[0][int(shares.argmax())].name
+    for level in shipped.about["quality"]["levels"]:
+        assert level["stability"]["mean"] > {10: 0.9, 100: 0.7}[level["size"]]
+
+
+def test_the_help_names_the_default_restarts():
+    from progcodec.lab.hierarchy_build.clustering import RESTARTS
+
+    assert f"default: {RESTARTS}" in " ".join(run("hierarchy", "build", "--help").stdout.split())
+
+
+# --- building ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_run_gives_the_same_bytes(inputs):
+    build("--sizes", "4,11,30", "-o", "a.json")
+    build("--sizes", "4,11,30", "-o", "b.json")
+    assert Path("a.json").read_bytes() == Path("b.json").read_bytes()
+    made = Hierarchy.load("a.json")
+    assert made.sizes == (4, 11, 30) and made.level_names[-1] == "classes"
+    assert min(np.bincount(made.assignments[0])) > 0
+    build("--sizes", "4,11,30", "--seed", 1, "-o", "c.json")
+    assert Hierarchy.load("c.json") != made
+    assert "K=11" in run("hierarchy", "show", "--file", "a.json").stdout
+    assert build("-o", "a.json", "--sizes", "2", code=1).stderr.endswith(
+        "a.json exists; --force overwrites it\n"
+    )
+
+
+def test_classes_without_wordnet_and_equal_embeddings(inputs):
+    np.save("rows.npy", np.ones((60, 8)))
+    build("--sizes", "3,60", "-o", "a.json", classes="names.csv")
+    made = Hierarchy.load("a.json")
+    assert made.sizes == (3, 60) and all(leaf.wnid is None for leaf in made.classes)
+    assert "intra" not in made.about["quality"]["levels"][0]["clusters"]
+    assert "tench" in run("hierarchy", "show", "--file", "a.json", "tench").stdout
+    with pytest.raises(HierarchyError, match="WordNet id for every class"):
+        made.wu_palmer()
+
+
+def test_shares_by_largest_remainder():
+    from progcodec.lab.hierarchy_build.clustering import shares
+
+    assert shares([50, 30, 20], 10) == [5, 3, 2]
+    assert shares([55, 25, 20], 10) == [6, 2, 2]  # of equal remainders the first
+    assert shares([998, 1, 1], 100) == [98, 1, 1]
+    assert shares([2, 2, 6], 10) == [2, 2, 6]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--sizes", "10,5"], "sizes must grow"),
+        (["--sizes", "0,5"], "sizes must grow"),
+        (["--sizes", "10,61"], "at most the 60 classes"),
+        (["--classes", "missing.csv"], "missing.csv: No such file"),
+        (["--classes", "rows.npy"], "rows.npy is no list of classes"),
+        (["--classes", "half.csv"], "at every class or at none"),
+        (["--classes", "one.csv"], "one row for each of the 1 classes"),
+        (["--classes", "three.csv"], "is not NAME or NAME,WNID"),
+        (["--classes", "empty.csv"], "lists no classes"),
+        (["--classes", "unknown.csv"], "do not know n99999999"),
+        (["--embeddings", "missing.npy"], "missing.npy: No such file"),
+        (["--embeddings", "classes.csv"], "no .npy file"),
+        (["--embeddings", "nan.npy"], "finite"),
+        (["--wordnet", "nowhere"], "nowhere/data.noun: No such file"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(inputs, change, message):
+    texts = {
+        "half": "a,n01440764\nb",
+        "one": "a",
+        "three": "a,b,c",
+        "empty": "",
+        "unknown": "a,n99999999",
+    }
+    for name, text in texts.items():
+        Path(f"{name}.csv").write_text(text)
+    np.save("nan.npy", np.full((60, 8), np.nan))
+    if change == ["--classes", "one.csv"] or change[1] == "unknown.csv":
+        change = [*change, "--sizes", "1"]
+    (line,) = errors(build("-o", "out.json", "--sizes", "5", *change, code=1))
+    assert message in line and not Path("out.json").exists()
+
+
+def test_wrong_usage(inputs):
+    run("hierarchy", "build", "--classes", "classes.csv", "-o", "a.json", code=2)
+    build("-o", "a.json", "--clip", "ViT-B-32", code=2)
+    build("-o", "a.json", "--sizes", "ten", code=2)
+
+
+def test_clip_embeds_the_names_with_any_open_clip_model(inputs):
+    open_clip = pytest.importorskip("open_clip")
+    pytest.importorskip("sklearn")
+    import torch
+
+    vision = {"image_size": 32, "layers": 1, "width": 16, "patch_size": 16, "head_width": 8}
+    text = {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}
+    Path("tiny-clip.json").write_text(
+        json.dumps({"embed_dim": 8, "vision_cfg": vision, "text_cfg": text})
+    )
+    open_clip.add_model_config(Path("tiny-clip.json"))
+    arguments = [
+        "--clip",
+        "tiny-clip",
+        "--pretrained",
+        "none",
+        "--template",
+        "a photo of a {}",
+        "--template",
+        "a {}",
+    ]
+    for name in ("a.json", "b.json"):
+        torch.manual_seed(0)
+        command = [
+            "hierarchy",
+            "build",
+            "--classes",
+            "classes.csv",
+            "--sizes",
+            "3,9",
+            "--restarts",
+            2,
+            "-o",
+            name,
+        ]
+        run(*command, *arguments)
+    made = Hierarchy.load("a.json")
+    assert Path("a.json").read_bytes() == Path("b.json").read_bytes() and made.sizes == (3, 9)
+    assert (
+        made.about["provenance"]["embeddings"]
+        == "CLIP tiny-clip (none), text: a photo of a {}; a {}"
+    )
+    base = ["hierarchy", "build", "--classes", "classes.csv", "-o", "c.json", "--sizes", "3"]
+    (line,) = errors(run(*base, "--clip", "tiny-clip", "--template", "no place", code=1))
+    assert "'no place' has no {}" in line
+    assert (
+        "cannot load CLIP no-such-model"
+        in errors(run(*base, "--clip", "no-such-model", code=1))[-1]
+    )

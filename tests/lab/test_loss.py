@@ -1,0 +1,201 @@
+"""The training forward is the codec, and its objective trains all of it."""
+
+import copy
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+pytest.importorskip("compressai")
+
+from progcodec.bitstream.ordering import coding_order
+from progcodec.codec.codec import Codec
+from progcodec.lab.train import loss
+from progcodec.lab.train.loop import train
+from progcodec.lab.train.trainer import Trainer
+from progcodec.network.checkpoint import Checkpoint
+from tests.support.tiny_training import PHOTOGRAPH, TINY, few_start_crops, read_state, settings  # noqa: F401
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """The same after sixty steps at a high learning rate, so that no part of the model is as it began."""
+    out = tmp_path_factory.mktemp("trained") / "trained.safetensors"
+    train(settings(out, steps=60, warmup=5, ema=0.9, log_steps=30))
+    return out
+
+
+@pytest.fixture
+def trainer(trained) -> Trainer:
+    return Trainer(settings(trained, resume=f"{trained}.state.pt"), torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def crops() -> torch.Tensor:
+    """Float (4, 3, 64, 96) in [0, 1]."""
+    with Image.open(PHOTOGRAPH) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    pieces = [
+        pixels[top : top + 64, left : left + 96]
+        for top, left in ((100, 50), (200, 300), (300, 500), (30, 400))
+    ]
+    return torch.from_numpy(np.stack(pieces)).permute(0, 3, 1, 2).float() / 255
+
+
+def mean_loss(path: Path, crops: torch.Tensor, which: str = "weights") -> float:
+    """A state's objective, the mean over fixed draws of cuts and noise, which vary more than it falls in few steps."""
+    model = Trainer(settings(path, resume=f"{path}.state.pt"), torch.device("cpu"))
+    model.both.load_state_dict(read_state(path)[which])
+    torch.manual_seed(5)
+    with torch.no_grad():
+        draws = [loss.forward(model.model, model.bottleneck, crops) for _ in range(12)]
+        return float(
+            np.mean(
+                [float(loss.objective(out, crops, loss.PRESETS["shipped"])[0]) for out in draws]
+            )
+        )
+
+
+def test_the_loss_falls(trained, crops, tmp_path):
+    start = tmp_path / "start.safetensors"
+    train(settings(start, steps=1, warmup=10**6))  # the start, and one step that is none
+    assert mean_loss(trained, crops) < 0.99 * mean_loss(start, crops)
+
+
+def test_the_trained_codec_is_the_exported_one(trainer, trained, crops, monkeypatch):
+    """Hard symbols and σ-indices of the training forward, on the exported weights, against those of the codec."""
+    checkpoint = Checkpoint.load(trained)
+    codec = Codec.load(trained, "cpu")
+    trainer.both.load_state_dict(trainer.average)
+    model = copy.deepcopy(trainer.model)
+    exported = {
+        k: v.float()
+        for k, v in checkpoint.tensors.items()
+        if not k.startswith(("tables.", "scale_path."))
+    }
+    missing, unexpected = model.load_state_dict(exported, strict=False)
+    assert not unexpected and all(name.startswith("scale_path.") for name in missing)
+
+    rounded, indexes = [], []
+    original_round, original_received = loss._round, loss._received
+    monkeypatch.setattr(loss, "_round", lambda x: rounded.append(original_round(x)) or rounded[-1])
+    monkeypatch.setattr(
+        loss, "_received", lambda i, *rest: indexes.append(i) or original_received(i, *rest)
+    )
+    with torch.no_grad():
+        loss.forward(model, trainer.bottleneck, crops)
+    z, symbols = rounded[0], torch.cat(rounded[1:], 1)
+    latents = codec.decode_latents(codec.encode_batch(list(crops)))
+    decoded = np.stack([latent.q for latent in latents])
+    assert (symbols != 0).float().mean() > 0.01 and len(
+        z.unique()
+    ) > 2  # equality of zeros would prove nothing
+    # Floats within rounding of a tie may fall on either side, as the two forwards order their sums differently.
+    assert (np.stack([latent.z for latent in latents]) != z.numpy()).mean() < 0.005
+    assert (decoded != symbols.numpy()).mean() < 0.005
+
+    offsets = TINY.offsets
+    with torch.inference_mode():
+        features = codec.walker.scale_path.features(z.float(), *symbols.shape[2:])
+        for k in range(3):
+            earlier = symbols[:, : offsets[k]].float() if k else None
+            frozen = codec.walker.scale_path.index(k, features, earlier)
+            assert torch.equal(frozen, indexes[0][:, offsets[k] : offsets[k + 1]].float())
+    assert len(indexes[0].unique()) > 5
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_received_symbols_are_prefixes_of_the_coding_order(seed):
+    generator = torch.Generator().manual_seed(seed)
+    torch.manual_seed(seed)
+    n, offsets, size = 30, TINY.offsets, (3, 4)
+    indexes = torch.randint(0, 64, (n, offsets[-1], *size), generator=generator).float()
+    bits = torch.rand(indexes.shape, generator=generator) * 3
+    hyper = torch.rand(n, generator=generator) * 40
+    kind = torch.arange(n) % 3
+    mask, budget = loss._received(indexes, bits, offsets, hyper, kind)
+    assert mask.shape == indexes.shape and mask.dtype == torch.bool
+    assert mask[kind == 0, : offsets[1]].all() and not mask[kind == 0, offsets[1] :].any()
+    assert mask[kind == 1, : offsets[2]].all() and not mask[kind == 1, offsets[2] :].any()
+    lengths = []
+    for i in (kind == 2).nonzero()[:, 0].tolist():
+        order = [
+            coding_order(indexes[i, a:b].numpy().astype(np.uint8)) + a * 12
+            for a, b in itertools.pairwise(offsets)
+        ]
+        order = torch.from_numpy(np.concatenate(order))
+        there = mask[i].reshape(-1)[order]
+        count = int(there.sum())
+        assert there[:count].all()
+        spent = hyper[i] + bits[i].reshape(-1)[order].cumsum(0)
+        assert count == 0 or spent[count - 1] <= budget[i] * (1 + 1e-5)
+        assert count == len(order) or spent[count] > budget[i] * (1 - 1e-5)
+        lengths.append(count)
+    assert len(set(lengths)) > 3
+
+
+def test_cuts_can_be_drawn_from_a_range(trainer, crops):
+    """Of bits per pixel, log-uniform; λ below the coarse end falls as fast as it is told."""
+    torch.manual_seed(0)
+    pixels, rates = crops.shape[2] * crops.shape[3], []
+    for _ in range(25):
+        with torch.no_grad():
+            out = loss.forward(
+                trainer.model,
+                trainer.bottleneck,
+                crops,
+                (0, 0, 1),
+                loss.Prefixes(cut_range=(0.5, 2.0)),
+            )
+        rates += (out.cut_bits / pixels).tolist()
+    assert min(rates) >= 0.5 and max(rates) <= 2.0
+    assert np.log2(rates).mean() == pytest.approx(0, abs=0.2) and np.log2(
+        rates
+    ).std() == pytest.approx(12**-0.5 * 2, abs=0.1)
+
+    shares, shortfall = loss.cut_place(out._replace(cut_bits=out.hyper_bits / 4))
+    assert (shares[:, 0] == 1).all() and (shortfall < 0).all()
+    for relief in (0.0, 0.5, 2.0):
+        falling = loss._cut_lambda(
+            loss.LossWeights(relief=relief), out._replace(cut_bits=out.hyper_bits / 4)
+        )
+        torch.testing.assert_close(
+            falling, loss.PRESETS["shipped"].distortion[0] * (relief * shortfall).exp()
+        )
+
+
+def test_the_objective_is_finite_and_trains_everything(trainer, crops):
+    torch.manual_seed(0)
+    trainer.both.zero_grad()
+    seen = {name: 0.0 for name, _ in trainer.both.named_parameters()}
+    for _ in range(3):  # so that each kind of prefix is drawn
+        out = loss.forward(trainer.model, trainer.bottleneck, crops)
+        value, parts = loss.objective(out, crops, loss.PRESETS["shipped"])
+        assert value.ndim == 0 and torch.isfinite(value)
+        assert all(torch.isfinite(part).all() and part.shape == (4,) for part in parts.values())
+        value.backward()
+    for name, parameter in trainer.both.named_parameters():
+        if parameter.grad is not None:
+            assert torch.isfinite(parameter.grad).all(), name
+            seen[name] = float(parameter.grad.abs().max())
+    # The medians follow a loss of the bottleneck's own; the objective takes them as they are.
+    assert {name for name, size in seen.items() if size == 0} == {"bottleneck.quantiles"}
+    trainer.bottleneck.loss().backward()
+    assert trainer.bottleneck.quantiles.grad.abs().max() > 0
+
+
+def test_more_weight_on_distortion_costs_more(trainer, crops):
+    torch.manual_seed(0)
+    with torch.no_grad():
+        out = loss.forward(trainer.model, trainer.bottleneck, crops)
+        paper, shipped = (
+            loss.objective(out, crops, loss.PRESETS[name])[0] for name in ("paper", "shipped")
+        )
+    assert loss.PRESETS["paper"].distortion == (1e-4, 1e-3, 1e-2)
+    assert paper < shipped
+    with pytest.raises(ValueError):
+        replace(loss.PRESETS["shipped"], distortion=(1e-4, 0.0, 1e-2))

@@ -1,0 +1,462 @@
+"""Training runs: what they leave, how they go on and stop, what they refuse."""
+
+import csv
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("compressai")
+
+from progcodec.bitstream.description import describe
+from progcodec.codec.codec import Codec
+from progcodec.config import ModelConfig
+from progcodec.errors import TrainingError
+from progcodec.lab.commands.train import typed
+from progcodec.lab.train import log as log_module
+from progcodec.lab.train import loss, step
+from progcodec.lab.train.log import COLUMNS, SOMETIMES
+from progcodec.lab.train.loop import flushed_denormals, train
+from progcodec.lab.train.settings import TrainSettings
+from progcodec.lab.train.trainer import Trainer, export_state
+from progcodec.network.checkpoint import Checkpoint
+from tests.support.command import STREAM, errors, run
+from tests.support.tiny_training import (
+    CROP,
+    PHOTOGRAPH,
+    TINY,
+    TINY_OPTIONS,
+    read_state,
+    settings,
+)
+
+
+def log(out: Path) -> list[dict[str, str]]:
+    with Path(f"{out}.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory) -> Path:
+    """The checkpoint of a run of six steps; its state and log lie beside it. Tests must not change them."""
+    out = tmp_path_factory.mktemp("short") / "short.safetensors"
+    last = train(settings(out, description="one photograph"))
+    assert set(last) <= set(COLUMNS) and last["step"] == 6
+    return out
+
+
+# --- runs -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_leaves_checkpoint_state_and_log(short, small_photograph):
+    assert sorted(os.listdir(short.parent)) == [
+        short.name,
+        f"{short.name}.csv",
+        f"{short.name}.state.pt",
+    ]
+    checkpoint = Checkpoint.load(short)
+    assert (
+        checkpoint.config == TINY
+        and checkpoint.metadata["steps"] == "6"
+        and checkpoint.metadata["images"] == "12"
+    )
+    assert (
+        checkpoint.metadata["data"] == "one photograph"
+        and "ImageNet" in checkpoint.metadata["licence"]
+    )
+    codec = Codec.load(short, "cpu")
+    data = codec.encode(small_photograph)
+    assert codec.decode(data).size == small_photograph.size
+    assert codec.decode(data[: len(data) // 2]).size == small_photograph.size
+
+
+def test_a_run_leaves_the_processor_as_it_was(short):
+    """Denormal numbers are flushed in training alone: the whole process would count them as 0 from there on."""
+    assert float(torch.tensor(1e-310, dtype=torch.float64) * 1.0) != 0.0
+    with flushed_denormals():
+        assert float(torch.tensor(1e-310, dtype=torch.float64) * 1.0) == 0.0
+
+
+def test_log_has_the_documented_columns(short):
+    rows = log(short)
+    assert list(rows[0]) == COLUMNS
+    assert [int(row["step"]) for row in rows] == [2, 4, 6]
+    for row in rows:
+        for name in COLUMNS:
+            assert (name in SOMETIMES and row[name] == "") or np.isfinite(float(row[name]))
+        assert row["acc_fine"] == row["gpu_gb"] == ""
+        total = sum(float(row[name]) for name in ("hyper", "block1", "block2", "block3"))
+        assert float(row["total"]) == pytest.approx(total, rel=1e-3)
+
+
+def test_a_run_goes_on_from_its_state(short, tmp_path):
+    out = tmp_path / "more.safetensors"
+    train(settings(out, steps=4, resume=f"{short}.state.pt", config=ModelConfig()))
+    state = read_state(out)
+    assert (
+        state["step"] == 10
+        and state["images"] == 20
+        and state["minutes"] > read_state(short)["minutes"]
+    )
+    assert state["config"] == TINY.to_dict()  # the state's model wins over the settings'
+    assert [int(row["step"]) for row in log(out)] == [8, 10]
+    assert Checkpoint.load(out).metadata["steps"] == "10"
+    assert Checkpoint.load(out).fingerprint != Checkpoint.load(short).fingerprint
+
+
+def test_the_command_resumes_its_own_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    base = [
+        "train",
+        "--data",
+        PHOTOGRAPH,
+        "--out",
+        "m.safetensors",
+        "--crop",
+        CROP,
+        "--batch",
+        2,
+        "--device",
+        "cpu",
+    ]
+    assert run(*base, "--steps", 2, *TINY_OPTIONS).stdout.startswith("wrote m.safetensors")
+    run(*base, "--steps", 2, code=1)  # it exists
+    run(*base, "--steps", 3, "--resume", "m.safetensors.state.pt")
+    assert read_state(Path("m.safetensors"))["step"] == 5
+
+
+def test_a_run_that_is_finished_is_the_run_uninterrupted(tmp_path, monkeypatch):
+    """The same weights, to the bit: crops, noise, learning rates and momenta go on from the step."""
+    whole, cut = tmp_path / "whole.safetensors", tmp_path / "cut.safetensors"
+    train(settings(whole, steps=8, warmup=3))
+    calls = []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return loss.objective(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(step, "objective", interrupted)
+        train(settings(cut, steps=8, warmup=3))
+    assert read_state(cut)["step"] == 5
+    train(settings(cut, steps=8, warmup=3, resume=f"{cut}.state.pt", finish=True))
+    one, other = read_state(whole), read_state(cut)
+    for part in ("weights", "average"):
+        assert all(torch.equal(one[part][name], other[part][name]) for name in one[part])
+    assert (
+        one["step"] == other["step"] == 8
+        and one["recipe"] == other["recipe"]
+        and len(one["recipe"]) == 1
+    )
+    assert Checkpoint.load(whole).fingerprint == Checkpoint.load(cut).fingerprint
+    train(
+        settings(cut, steps=2, warmup=3, resume=f"{cut}.state.pt")
+    )  # without finish: a stage of its own
+    assert [entry.split(",")[0] for entry in read_state(cut)["recipe"]] == ["8 steps", "2 steps"]
+    with pytest.raises(ValueError, match="resumed"):
+        settings(cut, finish=True)
+
+
+def test_a_log_of_an_earlier_version_goes_on(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("step,loss,gone\n1,0.5,7\n")
+    log_module.append(path, {"step": 2, "loss": 0.25, "gpu_gb": 1.0})
+    log_module.append(path, {"step": 3, "loss": 0.125})
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == COLUMNS
+    assert [(row["step"], row["loss"], row["gpu_gb"]) for row in rows] == [
+        ("1", "0.5", ""),
+        ("2", "0.25", "1"),
+        ("3", "0.125", ""),
+    ]
+
+
+def test_compiled_networks_train_the_same(tmp_path, monkeypatch):
+    """Traced as the compiler would see them, without the wait for a compiler; names in the state stay the same."""
+    monkeypatch.setattr(step, "COMPILER", "aot_eager")
+    plain, compiled = tmp_path / "plain.safetensors", tmp_path / "compiled.safetensors"
+    train(settings(plain, steps=3))
+    train(settings(compiled, steps=3, compile=True))
+    one, other = read_state(plain)["weights"], read_state(compiled)["weights"]
+    assert one.keys() == other.keys()
+    for name in one:
+        torch.testing.assert_close(other[name], one[name], rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_init_from_a_checkpoint_fits_the_densities(tiny_checkpoint, tmp_path):
+    """A checkpoint keeps no densities: fitted ones start cheaper than a bottleneck's own, far too wide, and say so."""
+    out = tmp_path / "m.safetensors"
+    trainer = Trainer(settings(out, init=str(tiny_checkpoint)), torch.device("cpu"))
+    crops = torch.from_numpy(
+        np.random.default_rng(0).integers(0, 256, (8, 3, CROP, CROP), np.uint8)
+    )
+    assert trainer.untrained_densities and not trainer.fresh
+
+    def hyper_bits() -> float:
+        torch.manual_seed(0)
+        with torch.no_grad():
+            return float(
+                loss.forward(
+                    trainer.model, trainer.bottleneck, crops.float() / 255
+                ).hyper_bits.mean()
+            )
+
+    wide = hyper_bits()
+    trainer.fit_densities(crops)
+    assert hyper_bits() < 0.9 * wide
+    assert all(
+        torch.equal(trainer.average[name], value)
+        for name, value in trainer.both.state_dict().items()
+    )
+    train(settings(out, init=str(tiny_checkpoint), steps=2))
+    recipe = Checkpoint.load(out).metadata["recipe"]
+    assert (
+        recipe.startswith(f"from {Checkpoint.load(tiny_checkpoint).fingerprint.hex()} (")
+        and "; then 2 steps" in recipe
+    )
+
+
+def test_a_compiler_that_fails_is_one_line(tmp_path, monkeypatch):
+    from torch._inductor.exc import InductorError
+
+    def broken(graph, inputs):
+        raise InductorError(RuntimeError("no compiler"), None)
+
+    monkeypatch.setattr(step, "COMPILER", broken)
+    torch.compiler.reset()
+    with pytest.raises(TrainingError, match="torch.compile failed"):
+        train(settings(tmp_path / "m.safetensors", compile=True))
+    assert not os.listdir(tmp_path)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here")
+def test_a_run_on_a_gpu(tmp_path):
+    out = tmp_path / "m.safetensors"
+    last = train(settings(out, device="cuda", steps=4, compile=True, accumulate=2))
+    assert 0 < last["gpu_gb"] < 10 and np.isfinite(last["loss"])
+    train(settings(out, device="cuda", steps=6, resume=f"{out}.state.pt", finish=True))
+    assert read_state(out)["step"] == 6 and Checkpoint.load(out).metadata["steps"] == "6"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--finish"],
+        ["--preset", "best"],
+        ["--seed", "-1"],
+        ["--set", "gamma=(1,2)"],
+        ["--set", "accumulate=0"],
+        ["--set", "bfloat16=maybe"],
+    ],
+)
+def test_options_that_make_no_sense(tmp_path, wrong):
+    run(
+        "train",
+        "--data",
+        PHOTOGRAPH,
+        "--out",
+        tmp_path / "m.safetensors",
+        "--steps",
+        1,
+        *wrong,
+        code=2,
+    )
+    assert not os.listdir(tmp_path)
+
+
+def test_coded_latents_are_what_the_forward_decodes(tmp_path):
+    trainer = Trainer(settings(tmp_path / "m"), torch.device("cpu"))
+    x = torch.rand(2, 3, 64, 80, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.manual_seed(1)
+        coded = loss.code(trainer.model, trainer.bottleneck, trainer.model.analysis(x).float())
+        torch.manual_seed(1)
+        out = loss.forward(trainer.model, trainer.bottleneck, x)
+        torch.testing.assert_close(trainer.model.synthesis(coded.hat), out.fine)
+    assert torch.equal(coded.symbols, coded.symbols.round()) and coded.indexes.max() <= 63
+    per_block = loss.block_bits(coded, TINY.offsets)
+    torch.testing.assert_close(sum(per_block), coded.bits.sum((1, 2, 3)))
+    for mine, theirs in zip(per_block, out.block_bits, strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
+def test_init_takes_the_averaged_weights_alone(short, tmp_path):
+    state = read_state(short)
+    fresh = Trainer(
+        settings(tmp_path / "m", init=f"{short}.state.pt", config=ModelConfig()),
+        torch.device("cpu"),
+    )
+    assert fresh.step == fresh.images_seen == 0 and fresh.minutes_before == 0 and not fresh.fresh
+    assert not any(optimizer.state for optimizer in fresh.optimizers)
+    for name, value in fresh.both.state_dict().items():
+        assert torch.equal(value, state["average"][name]) and torch.equal(
+            value, fresh.average[name]
+        )
+    out = tmp_path / "init.safetensors"
+    train(settings(out, init=f"{short}.state.pt", steps=2))
+    assert read_state(out)["step"] == 2 and read_state(out)["config"] == TINY.to_dict()
+
+
+def test_synthesis_alone_keeps_streams(short, small_photograph, tmp_path):
+    """Symbols, rates and what predicts them stay; the picture changes."""
+    out = tmp_path / "m.safetensors"
+    train(settings(out, init=f"{short}.state.pt", synthesis_only=True, steps=3))
+    codecs = [Codec.load(path, "cpu") for path in (short, out)]
+    streams = [codec.encode(small_photograph) for codec in codecs]
+    start = describe(streams[0]).header_bytes
+    assert (
+        streams[0][start:] == streams[1][start:] and streams[0] != streams[1]
+    )  # the model's name differs
+    pictures = [np.asarray(codec.decode(data)) for codec, data in zip(codecs, streams, strict=True)]
+    assert not np.array_equal(*pictures)
+    assert "g_s alone" in Checkpoint.load(out).metadata["recipe"]
+
+
+def test_export_writes_what_the_run_exported(short, tmp_path):
+    for name, export in (
+        ("a", lambda out: export_state(f"{short}.state.pt", out, "one photograph")),
+        (
+            "b",
+            lambda out: run(
+                "export", f"{short}.state.pt", "-o", out, "--description", "one photograph"
+            ),
+        ),
+    ):
+        out = str(tmp_path / f"{name}.safetensors")
+        export(out)
+        again, first = Checkpoint.load(out), Checkpoint.load(short)
+        assert again.fingerprint == first.fingerprint and again.config == first.config
+        assert {
+            k: again.metadata[k] for k in ("steps", "images", "minutes", "data", "licence")
+        } == {k: first.metadata[k] for k in ("steps", "images", "minutes", "data", "licence")}
+    assert len(os.listdir(tmp_path)) == 2  # an export changes no state and writes no log
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_the_run_and_saves_it(tmp_path, monkeypatch, number):
+    out, before = tmp_path / "m.safetensors", signal.getsignal(number)
+    calls = []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == 3:
+            os.kill(os.getpid(), number)
+        return loss.objective(*arguments)
+
+    monkeypatch.setattr(step, "objective", interrupted)
+    train(settings(out, steps=1000))
+    assert (
+        read_state(out)["step"] == len(calls) == 3 and Checkpoint.load(out).metadata["steps"] == "3"
+    )
+    assert signal.getsignal(number) is before
+
+
+def test_a_loss_that_stays_infinite_ends_the_run(tmp_path, monkeypatch):
+    def broken(*arguments):
+        value, parts = loss.objective(*arguments)
+        return value * float("nan"), parts
+
+    monkeypatch.setattr(step, "objective", broken)
+    with pytest.raises(TrainingError, match="loss"):
+        train(settings(tmp_path / "m.safetensors", steps=1000))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": None},
+        {"crop": 70},
+        {"crop": 0},
+        {"preset": "best"},
+        {"synthesis_only": True},
+        {"groups": "g.npy", "grouped": False},
+    ],
+)
+def test_settings_that_make_no_sense(tmp_path, wrong):
+    with pytest.raises(ValueError):
+        settings(tmp_path / "m", **wrong)
+
+
+def test_a_state_that_is_none(short, tmp_path):
+    state = read_state(short)
+    bad = tmp_path / "bad.pt"
+
+    def refusal() -> str:
+        for kind in ("resume", "init"):
+            with pytest.raises(TrainingError) as caught:
+                train(settings(tmp_path / "m.safetensors", **{kind: str(bad)}))
+        assert "\n" not in str(caught.value) and "bad.pt" in str(caught.value)
+        return str(caught.value)
+
+    assert "no such" in refusal()
+    for content in (
+        b"",
+        b"nonsense",
+        Path(f"{short}.state.pt").read_bytes()[:2000],
+        short.read_bytes(),
+    ):
+        bad.write_bytes(content)
+        assert "not a training state" in refusal()
+    for other in (
+        {},
+        [1, 2],
+        {"config": state["config"]},
+        {k: v for k, v in state.items() if k != "average"},
+        object,
+    ):
+        torch.save(other, bad)
+        assert "not a training state" in refusal()
+    lacking = {k: v for k, v in state["weights"].items() if not k.endswith("spread")}
+    for change in ({"config": {"width": "wide"}}, {"config": {**TINY.to_dict(), "width": 24}},
+                   {"weights": lacking, "average": lacking}):  # fmt: skip
+        torch.save({**state, **change}, bad)
+        assert "does not fit" in refusal()
+    (line,) = errors(run("export", bad, "-o", tmp_path / "m.safetensors", code=1))
+    assert "does not fit" in line
+    assert os.listdir(tmp_path) == ["bad.pt"]
+
+
+def test_init_from_a_checkpoint(tiny_checkpoint, tmp_path):
+    """Weights come back from half precision and integers; freezing them again gives nearly the same integers."""
+    from progcodec.network.checkpoint import Checkpoint, freeze
+
+    checkpoint = Checkpoint.load(tiny_checkpoint)
+    trainer = Trainer(
+        settings(tmp_path / "m.safetensors", init=str(tiny_checkpoint)), torch.device("cpu")
+    )
+    assert not trainer.fresh and trainer.config == checkpoint.config
+    medians = trainer.bottleneck.quantiles[:, 0, 1].detach()
+    torch.testing.assert_close(medians, checkpoint.tensors["tables.hyper_medians"])
+    for name, tensor in freeze(trainer.model).items():
+        stored = checkpoint.tensors[name]
+        if stored.is_floating_point():
+            assert torch.equal(tensor, stored), name
+        elif name.endswith(".weight"):
+            assert int((tensor.int() - stored.int()).abs().max()) <= 1, name
+    with pytest.raises(TrainingError, match="no training state"):
+        Trainer(
+            settings(tmp_path / "m.safetensors", resume=str(tiny_checkpoint)), torch.device("cpu")
+        )
+
+
+def test_settings_are_typed():
+    given = typed({"lr": "0.5", "config.width": "32", "preset": "shipped"}, TrainSettings)
+    assert given["lr"] == 0.5 and given["preset"] == "shipped" and given["config"].width == 32
+    for unknown in ("nonsense", "data", "config.nonsense"):
+        with pytest.raises(ValueError, match="nonsense|data"):
+            typed({unknown: "1"}, TrainSettings)
+
+
+def test_export_refuses_what_is_no_state(tmp_path):
+    state = tmp_path / "a.shc"
+    state.write_bytes(STREAM)
+    (line,) = errors(run("export", state, "-o", tmp_path / "m.safetensors", code=1))
+    assert "not a training state" in line
+    (line,) = errors(run("export", state, "-o", state, code=1))
+    assert "--force" in line

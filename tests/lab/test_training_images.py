@@ -1,0 +1,117 @@
+"""Where training images come from, and the crops taken of them."""
+
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+pytest.importorskip("compressai")
+
+from progcodec.errors import TrainingError
+from progcodec.lab.train.dataset import InMemory, Picture, load_images
+from progcodec.lab.train.loop import train
+from progcodec.lab.train.sampling import CropSampler
+from tests.support.tiny_training import CROP, PHOTOGRAPH, settings
+
+
+@pytest.fixture
+def shards(tmp_path) -> Path:
+    """A folder of five readable pictures, one of them in a folder below, and a .tar.gz and a .tar of the same."""
+    (tmp_path / "photos" / "deep").mkdir(parents=True)
+    names = ["a.png", "b.jpg", "grey.png", "deep/c.WEBP", "small.png"]
+    for number, name in enumerate(names):
+        noise = np.random.default_rng(number).integers(
+            0, 256, (20, 20 if "small" in name else 70, 3), np.uint8
+        )
+        image = Image.fromarray(noise).resize((20, 20) if "small" in name else (90, 70))
+        image.convert("L" if "grey" in name else "RGB").save(tmp_path / "photos" / name)
+    (tmp_path / "photos" / "notes.txt").write_text("no picture")
+    (tmp_path / "photos" / "broken.jpg").write_bytes(
+        (tmp_path / "photos" / "b.jpg").read_bytes()[:200]
+    )
+    for suffix, mode in (("tar.gz", "w:gz"), ("tar", "w")):
+        with tarfile.open(tmp_path / f"all.{suffix}", mode) as archive:
+            archive.add(tmp_path / "photos", "photos")
+    return tmp_path
+
+
+def test_images_from_folders_shards_globs_and_files(shards):
+    def count(*patterns: str, **more: int) -> int:
+        images = load_images(
+            [str(shards / pattern) for pattern in patterns], more.pop("min_side", 64), **more
+        )
+        assert all(
+            image.dtype == np.uint8 and image.shape in ((70, 90, 3), (20, 20, 3))
+            for image in images
+        )
+        return len(images)
+
+    assert count("photos") == count("all.tar.gz") == count("all.tar") == 4
+    assert count("photos", min_side=16) == 5
+    assert count("all.*") == 8 and count("photos/*.png") == 2 and count("photos/**/*.WEBP") == 1
+    assert count("photos/a.png", "all.tar") == 5
+    assert count("photos", limit=2) == 2
+    folder, shard = (load_images([str(shards / name)], 64) for name in ("photos", "all.tar.gz"))
+    assert sorted(image.tobytes() for image in folder) == sorted(image.tobytes() for image in shard)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["nothing", "no/*.jpg", "photos/notes.txt", "photos/broken.jpg", "photos/sm*"]
+)
+def test_no_usable_images(shards, pattern):
+    with pytest.raises(TrainingError):
+        train(settings(shards / "m.safetensors", data=(str(shards / pattern),)))
+    assert not (shards / "m.safetensors").exists()
+
+
+@pytest.mark.parametrize("name", ["all.tar.gz", "all.tar"])
+def test_a_damaged_shard(shards, name):
+    data = (shards / name).read_bytes()
+    for content in (
+        b"",
+        b"nonsense" * 200,
+        data[: len(data) // 2],
+        data[:100] + bytes(500) + data[600:],
+    ):
+        (shards / name).write_bytes(content)
+        try:
+            assert (
+                1 <= len(load_images([str(shards / name)], 64)) <= 4
+            )  # what lies before the damage may be used
+        except TrainingError as error:
+            assert "\n" not in str(error)
+
+
+def test_a_picture_of_absurd_size_is_one_unreadable_picture(shards, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(TrainingError, match="unreadable"):
+        load_images([str(shards / "photos")], 64)
+
+
+def in_memory(images: list[np.ndarray]) -> InMemory:
+    return InMemory([Picture(image) for image in images])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_crops_depend_on_seed_and_key_alone(workers):
+    source = in_memory(load_images([PHOTOGRAPH], CROP))
+    one, same, other = (CropSampler(source, CROP, 5, seed, workers) for seed in (3, 3, 4))
+    first = [one.at((step, 0)).pixels for step in range(4)]
+    for crop in first:
+        assert crop.shape == (5, 3, CROP, CROP) and crop.dtype == torch.uint8
+        assert crop.is_contiguous(memory_format=torch.channels_last)
+    assert all(torch.equal(first[step], same.at((step, 0)).pixels) for step in (2, 0, 3, 1))
+    assert not torch.equal(first[0], other.at((0, 0)).pixels) and not torch.equal(
+        first[0], one.at((0, 1)).pixels
+    )
+    assert len({crop.numpy().tobytes() for batch in first for crop in batch}) == 20
+
+
+def test_crops_fit_images_of_just_their_size():
+    image = np.arange(CROP * CROP * 3, dtype=np.uint32).reshape(CROP, CROP, 3).astype(np.uint8)
+    for crop in CropSampler(in_memory([image]), CROP, 20, 0).at((0,)).pixels:
+        pixels = crop.permute(1, 2, 0).numpy()
+        assert np.array_equal(pixels, image) or np.array_equal(pixels, image[:, ::-1])

@@ -1,0 +1,344 @@
+"""Checkpoints: what a fingerprint depends on, what loading refuses, and what the package ships."""
+
+import json
+import os
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from progcodec.codec.codec import Codec
+from progcodec.config import ModelConfig
+from progcodec.errors import CheckpointError, WrongModelError
+from progcodec.network import checkpoint as module
+from progcodec.network.checkpoint import FORMAT, TABLES, Checkpoint, available, find
+
+ONE_MAX, ALL_MAX = 16_000_000, 24_000_000
+"""Bytes of one shipped checkpoint, and of all: what a download of the package may cost."""
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_checkpoint) -> Checkpoint:
+    return Checkpoint.load(tiny_checkpoint)
+
+
+def changed(checkpoint: Checkpoint, **tensors: torch.Tensor | None) -> Checkpoint:
+    """With tensors replaced, or dropped where None; "__" in a name stands for "."."""
+    new = {name.replace("__", "."): tensor for name, tensor in tensors.items()}
+    kept = {**checkpoint.tensors, **new}
+    return replace(
+        checkpoint, tensors={name: tensor for name, tensor in kept.items() if tensor is not None}
+    )
+
+
+def refusal(path, loader=Codec.load) -> str:
+    """The one line with which a file is refused."""
+    with pytest.raises(CheckpointError) as caught:
+        loader(path)
+    text = str(caught.value)
+    assert text and "\n" not in text
+    return text
+
+
+def rewritten(tiny: Checkpoint, path, **metadata: str) -> None:
+    """A file with the right tensors and other metadata, as no `save` of ours would write it."""
+    own = {
+        "format": FORMAT,
+        "config": json.dumps(tiny.config.to_dict()),
+        "fingerprint": tiny.fingerprint.hex(),
+    }
+    save_file(
+        tiny.tensors, path, {name: value for name, value in {**own, **metadata}.items() if value}
+    )
+
+
+# --- round trip -------------------------------------------------------------------------------------------------------
+
+
+def test_round_trip(tiny, tmp_path):
+    path = tmp_path / "copy.safetensors"
+    replace(tiny, metadata={"data": "none", "licence": "any"}).save(path)
+    back = Checkpoint.load(path)
+    assert back.config == tiny.config and back.fingerprint == tiny.fingerprint
+    assert back.metadata == {"data": "none", "licence": "any"}
+    assert set(back.tensors) == set(tiny.tensors)
+    for name, tensor in tiny.tensors.items():
+        assert back.tensors[name].dtype == tensor.dtype and torch.equal(back.tensors[name], tensor)
+    assert os.listdir(tmp_path) == ["copy.safetensors"]
+
+
+def test_build_is_the_file_in_float32_and_takes_no_gradient(tiny):
+    model = tiny.build()
+    state = model.state_dict()
+    assert set(state) == set(tiny.tensors) - set(TABLES)
+    for name, tensor in state.items():
+        assert torch.equal(tensor, tiny.tensors[name].to(tensor.dtype))
+        assert tensor.dtype == torch.float32 or name.startswith("scale_path.")
+    assert not model.training and not any(
+        parameter.requires_grad for parameter in model.parameters()
+    )
+
+
+def test_the_same_picture_is_the_same_stream(tiny, tiny_codec, tmp_path, small_photograph):
+    tiny.save(tmp_path / "copy.safetensors")
+    copy = Codec.load(tmp_path / "copy.safetensors", "cpu")
+    assert copy.encode(small_photograph) == tiny_codec.encode(small_photograph)
+
+
+@pytest.mark.parametrize("mask, mode", [(0o077, 0o600), (0o022, 0o644), (0o027, 0o640)])
+def test_file_mode_honours_the_umask(tiny, tmp_path, mask, mode):
+    before = os.umask(mask)
+    try:
+        tiny.save(tmp_path / "copy.safetensors")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "copy.safetensors").stat().st_mode & 0o777 == mode
+
+
+def test_a_failed_save_leaves_the_old_file_and_nothing_else(tiny, tmp_path, monkeypatch):
+    path = tmp_path / "copy.safetensors"
+    path.write_bytes(b"old")
+
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module.os, "replace", refuse)
+    with pytest.raises(OSError):
+        tiny.save(path)
+    assert os.listdir(tmp_path) == [path.name] and path.read_bytes() == b"old"
+
+
+# --- fingerprint ------------------------------------------------------------------------------------------------------
+
+
+def test_the_fingerprint_depends_on_every_tensor(tiny):
+    for name, tensor in tiny.tensors.items():
+        other = tensor.clone()
+        other.view(torch.uint8).view(-1)[-1] ^= 1  # one bit
+        assert (
+            replace(tiny, tensors={**tiny.tensors, name: other}).fingerprint != tiny.fingerprint
+        ), name
+
+
+def test_the_fingerprint_depends_on_names_shapes_types_and_config_alone(tiny):
+    name = "analysis.layers.1.bias"
+    tensor = tiny.tensors[name]
+    rest = {key: value for key, value in tiny.tensors.items() if key != name}
+    others = [
+        replace(tiny, tensors={**rest, name + "x": tensor}),
+        replace(tiny, tensors={**rest, name: tensor[None]}),
+        replace(tiny, tensors={**rest, name: tensor.view(torch.int16)}),
+        replace(tiny, tensors=rest),
+        replace(tiny, config=replace(tiny.config, depth=2)),
+        replace(tiny, config=replace(tiny.config, blocks=tiny.config.blocks[::-1])),
+    ]
+    prints = {checkpoint.fingerprint for checkpoint in [tiny, *others]}
+    assert len(prints) == len(others) + 1 and {len(value) for value in prints} == {4}
+    assert replace(tiny, metadata={"licence": "another"}).fingerprint == tiny.fingerprint
+    backwards = dict(reversed(tiny.tensors.items()))
+    assert replace(tiny, tensors=backwards).fingerprint == tiny.fingerprint
+    strided = {
+        key: value.mT.contiguous().mT if value.ndim == 2 else value
+        for key, value in tiny.tensors.items()
+    }
+    assert (
+        replace(tiny, tensors=strided).fingerprint == tiny.fingerprint
+    )  # layout in memory is no content
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"nonsense", b"\xff" * 100, bytes(8) + b"{}", b"PK\x03\x04" + bytes(50)]
+)
+def test_not_a_safetensors_file(tmp_path, content):
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(content)
+    assert "cannot be read" in refusal(path)
+
+
+def test_no_file_and_a_folder(tmp_path):
+    assert "no such checkpoint" in refusal(tmp_path / "m.safetensors")
+    assert "cannot be read" in refusal(tmp_path)
+
+
+def test_a_safetensors_file_of_someone_else(tiny, tmp_path):
+    path = tmp_path / "m.safetensors"
+    save_file({"weight": torch.zeros(3)}, path)
+    assert "not a checkpoint of this package" in refusal(path)
+    rewritten(tiny, path, format="progcodec-checkpoint-9")
+    assert "not a checkpoint of this package" in refusal(path)
+
+
+def test_a_damaged_file(tiny_checkpoint, tmp_path):
+    data = tiny_checkpoint.read_bytes()
+    path = tmp_path / "m.safetensors"
+    for at in (len(data) // 3, len(data) // 2, len(data) - 1):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        assert "damaged" in refusal(path)
+    for size in (4, 8, 500, len(data) // 2, len(data) - 1):
+        path.write_bytes(data[:size])
+        refusal(path)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "",
+        "{",
+        "[]",
+        "5",
+        "null",
+        '{"width": 0}',
+        '{"width": "wide"}',
+        '{"width": 16.5}',
+        '{"depth": 5000}',
+        '{"family": "heavy"}',
+        '{"blocks": [1, 2]}',
+        '{"blocks": 7}',
+        '{"blocks": [12.5, 8, 8]}',
+        '{"blocks": [100000000, 8, 8]}',
+        '{"blocks": [4000, 4000, 8]}',
+        '{"colour": 1}',
+    ],
+)
+def test_a_wrong_config(tiny, tmp_path, config):
+    rewritten(tiny, tmp_path / "m.safetensors", config=config)
+    assert "unusable config" in refusal(tmp_path / "m.safetensors")
+
+
+def test_a_config_of_another_model(tiny, tmp_path):
+    replace(tiny, config=ModelConfig.from_dict({**tiny.config.to_dict(), "width": 24})).save(
+        tmp_path / "m.safetensors"
+    )
+    assert "do not fit" in refusal(tmp_path / "m.safetensors")
+
+
+@pytest.mark.parametrize(
+    "name", ["synthesis.layers.0.weight", "scale_path.body.multiplier", "mean_path.spread"]
+)
+def test_a_tensor_missing_or_too_many_or_of_the_wrong_shape(tiny, tmp_path, name):
+    """The line names the tensor, or nobody could tell what is wrong with the file."""
+    path = tmp_path / "m.safetensors"
+    rest = {key: tensor for key, tensor in tiny.tensors.items() if key != name}
+    for tensors in (
+        rest,
+        {**rest, name: tiny.tensors[name][:-1]},
+        {**tiny.tensors, f"{name}.more": torch.zeros(1)},
+    ):
+        replace(tiny, tensors=tensors).save(path)
+        assert name in refusal(path)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_missing_or_of_the_wrong_shape_or_type(tiny, tmp_path, name):
+    path = tmp_path / "m.safetensors"
+    key = name.replace(".", "__")
+    for tensor in (None, tiny.tensors[name][:-1].clone(), tiny.tensors[name].to(torch.bfloat16)):
+        changed(tiny, **{key: tensor}).save(path)
+        assert name in refusal(path)
+
+
+@pytest.mark.parametrize("name", ["tables.gaussian", "tables.hyper"])
+def test_unsound_frequencies(tiny, tmp_path, name):
+    path = tmp_path / "m.safetensors"
+    good = tiny.tensors[name].to(torch.int64)
+    raised, floored = good.clone(), good.clone()
+    raised[0, 127] += 1
+    floored[0, 127] += good[0, 0]
+    floored[0, 0] = 0
+    for bad in (raised, floored):
+        changed(tiny, **{name.replace(".", "__"): bad.to(torch.uint32)}).save(path)
+        assert "frequency" in refusal(path)
+
+
+def test_an_order_that_is_no_permutation(tiny, tmp_path):
+    zeros = torch.zeros_like(tiny.tensors["tables.hyper_order"])
+    changed(tiny, tables__hyper_order=zeros).save(tmp_path / "m.safetensors")
+    assert "permutation" in refusal(tmp_path / "m.safetensors")
+
+
+def test_a_scale_path_over_the_accumulator_limit(tiny, tmp_path):
+    """Beyond 2^24, sums are no longer exact in every arithmetic, and streams would depend on the machine."""
+    path = tmp_path / "m.safetensors"
+    weight = tiny.tensors["scale_path.body.weight"]
+    room = 2**24 - 1 - int(weight[0].long().abs().sum() * 255)
+    bias = tiny.tensors["scale_path.body.bias"].clone()
+    for value in (room, -room):
+        bias[0] = value
+        changed(tiny, scale_path__body__bias=bias).save(path)
+        Codec.load(path, "cpu")
+    for value in (room + 1, -room - 1, -(2**31)):
+        bias[0] = value
+        changed(tiny, scale_path__body__bias=bias).save(path)
+        assert "2^24" in refusal(path)
+    for value in (0, -1, 2**24 + 1):
+        multiplier = tiny.tensors["scale_path.body.multiplier"].clone()
+        multiplier[-1] = value
+        changed(tiny, scale_path__body__multiplier=multiplier).save(path)
+        assert "multiplier" in refusal(path)
+
+
+# --- finding ----------------------------------------------------------------------------------------------------------
+
+
+def test_find():
+    with pytest.raises(CheckpointError, match="nobody"):
+        find("nobody")
+    with pytest.raises(WrongModelError, match="00000000"):
+        find(None, bytes(4))
+    assert str(find("some/where")) == "some/where" and str(find("a.safetensors")) == "a.safetensors"
+    assert (
+        str(find("a.safetensors", bytes(4))) == "a.safetensors"
+    )  # a name that is given wins over the fingerprint
+
+
+def test_find_by_name_and_fingerprint_among_several(tiny, tmp_path, monkeypatch):
+    tiny.save(tmp_path / "first.safetensors")
+    other = changed(tiny, tables__hyper_medians=tiny.tensors["tables.hyper_medians"] + 1)
+    other.save(tmp_path / "second.safetensors")
+    monkeypatch.setattr(module, "FOLDER", tmp_path)
+    assert find("second") == tmp_path / "second.safetensors"
+    assert (
+        find(None, tiny.fingerprint).stem == "first"
+        and find(None, other.fingerprint).stem == "second"
+    )
+    with pytest.raises(CheckpointError, match="first, second"):
+        find()  # the default is not among them
+
+
+# --- what the package ships -------------------------------------------------------------------------------------------
+
+
+def test_shipped_checkpoints_are_there_and_small():
+    shipped = available()
+    assert "lite" in [checkpoint.name for checkpoint in shipped], (
+        "a package without weights cannot encode"
+    )
+    assert find().stem == "lite"
+    sizes = [checkpoint.path.stat().st_size for checkpoint in shipped]
+    assert max(sizes) <= ONE_MAX and sum(sizes) <= ALL_MAX
+    assert len({checkpoint.fingerprint for checkpoint in shipped}) == len(shipped)
+
+
+def test_shipped_checkpoints_load_and_say_what_they_came_from():
+    for shipped in available():
+        codec = Codec.load(shipped.path, "cpu")
+        assert codec.fingerprint.hex() == shipped.fingerprint
+        assert codec.metadata["data"].strip() and codec.metadata["licence"].strip()
+        assert int(codec.metadata["steps"]) > 0
+        assert find(None, codec.fingerprint) == shipped.path
+
+
+def test_a_loaded_codec_does_not_change_with_its_file(tiny_checkpoint, tmp_path, photograph):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(tiny_checkpoint.read_bytes())
+    codec = Codec.load(path, "cpu")
+    small = photograph.resize((64, 48))
+    before = codec.encode(small)
+    with path.open("r+b") as file:  # in place, as cp does: whatever is mapped from the file changes
+        file.seek(2000)
+        file.write(bytes(range(256)) * ((path.stat().st_size - 2000) // 256))
+    assert codec.encode(small) == before

@@ -1,0 +1,286 @@
+"""Many files: whole ones, the journal, and how the commands use them. No model and no torch needed."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import progcodec
+from progcodec import files as whole_files
+from progcodec.bitstream.container import Header, write
+from progcodec.cli import main
+from progcodec.files import remove_leftovers, write_whole
+from progcodec.fleet import operation
+from progcodec.fleet.journal import NAME, Journal, made_of
+from tests.support.command import STREAM, errors, run
+
+OTHER = write(Header(64, 48, b"abcd"), [bytes(range(n))[::-1] for n in (20, 40, 60, 80)])
+"""Another stream of the same size."""
+
+
+# --- whole files ------------------------------------------------------------------------------------------------------
+
+
+def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
+    (tmp_path / ".progcodec-0123456789ab.tmp").write_bytes(b"half")
+    (tmp_path / "kept.tmp").write_bytes(b"")
+    seen = []
+
+    def look() -> None:
+        seen.extend(sorted(os.listdir(tmp_path)))
+        assert remove_leftovers(str(tmp_path)) == 1
+
+    write_whole(str(tmp_path / "a"), b"whole", before_rename=look)
+    assert len(seen) == 3 and "a" not in seen
+    assert sorted(os.listdir(tmp_path)) == ["a", "kept.tmp"]
+    assert (tmp_path / "a").read_bytes() == b"whole"
+    assert remove_leftovers(str(tmp_path / "missing")) == 0
+
+
+def test_a_sibling_that_was_taken_for_a_leftover_is_made_again(tmp_path, monkeypatch):
+    lock, taken = whole_files.fcntl.flock, []
+
+    def slow_lock(file, how) -> None:
+        if not taken:
+            taken.append(os.unlink(file.name))
+        lock(file, how)
+
+    monkeypatch.setattr(whole_files.fcntl, "flock", slow_lock)
+    write_whole(str(tmp_path / "a"), b"whole")
+    assert taken and os.listdir(tmp_path) == ["a"]
+
+
+def test_what_ends_the_writing_leaves_nothing(tmp_path):
+    def refuse() -> None:
+        raise KeyboardInterrupt
+
+    (tmp_path / "a").write_bytes(b"before")
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(str(tmp_path / "a"), b"after", before_rename=refuse)
+    assert os.listdir(tmp_path) == ["a"] and (tmp_path / "a").read_bytes() == b"before"
+
+
+# --- the journal ------------------------------------------------------------------------------------------------------
+
+
+def test_the_journal_proves_by_content_alone(tmp_path):
+    output = str(tmp_path / "a.shc")
+    source = made_of({"operation": "x", "cut": [["level", "coarse"]]}, b"input")
+    assert source == made_of({"cut": [["level", "coarse"]], "operation": "x"}, b"input")
+    assert (
+        len(
+            {
+                source,
+                made_of({"operation": "x"}, b"input"),
+                made_of({"operation": "x", "cut": [["level", "coarse"]]}, b"inpuT"),
+            }
+        )
+        == 3
+    )
+    journal = Journal(str(tmp_path))
+    journal.note(output, source, b"output")
+    assert not journal.finished(output, source) and not journal.wrote(
+        output
+    )  # killed before the rename
+    Path(output).write_bytes(b"output")
+    for known in (journal, Journal(str(tmp_path))):
+        assert known.finished(output, source) and known.wrote(output)
+        assert not known.finished(output, "another") and not known.finished(
+            str(tmp_path / "b.shc"), source
+        )
+    os.utime(output, (0, 0))
+    assert journal.finished(output, source)
+    Path(output).write_bytes(b"outpu")
+    assert not journal.finished(output, source) and not journal.wrote(output)
+
+
+def test_a_torn_or_damaged_journal_loses_no_more_than_its_damaged_lines(tmp_path):
+    first, second = str(tmp_path / "a"), str(tmp_path / "b")
+    Journal(str(tmp_path)).note(first, "1", b"one")
+    path = tmp_path / NAME
+    path.write_bytes(path.read_bytes() + b'[1]\nnull\n\xff\xfe\n{"output": "c"')
+    Journal(str(tmp_path)).note(second, "2", b"two")
+    Path(first).write_bytes(b"one")
+    Path(second).write_bytes(b"two")
+    journal = Journal(str(tmp_path))
+    assert journal.finished(first, "1") and journal.finished(second, "2")
+
+
+# --- the commands -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    """A working folder with streams in a tree."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("in/a.shc", "in/sub/a.shc", "in/sub/deep/b.shc", "in/.hidden/c.shc"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_bytes(STREAM)
+    return tmp_path
+
+
+def files(folder: str) -> list[str]:
+    return sorted(
+        str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file()
+    )
+
+
+TREE = ["a.60B.shc", "sub/a.60B.shc", "sub/deep/b.60B.shc"]
+
+
+def truncate(*arguments: object, code: int = 0, stdin: bytes = b""):
+    return run("truncate", "--bytes", 60, *arguments, code=code, stdin=stdin)
+
+
+def test_recursive_keeps_the_tree(here):
+    truncate("in", "-o", "flat")
+    assert files("flat") == ["a.60B.shc"]
+    truncate("in", "--recursive", "-o", "out")
+    assert files("out") == TREE
+    truncate("in/**/*.shc", "--recursive", "-o", "globbed")
+    assert files("globbed") == TREE
+    assert "both be written" in truncate("in/**/*.shc", "-o", "flat", code=2).stderr
+    truncate("in", "--recursive")
+    assert [name for name in files("in") if "60B" in name] == TREE
+
+
+def test_lists_of_files(here):
+    Path("list").write_text("in/a.shc\n\nin/sub/deep/b.shc\nin/a.shc\n", encoding="utf-8")
+    truncate("--from-list", "list", "-o", "flat")
+    assert files("flat") == ["a.60B.shc", "b.60B.shc"]
+    truncate("--from-list", "list", "--recursive", "-o", "tree")
+    assert files("tree") == ["in/a.60B.shc", "in/sub/deep/b.60B.shc"]
+    truncate("--from-list", "-", "-o", "zero", stdin=b"in/a.shc\0in/sub/deep/b.shc\0")
+    assert files("zero") == ["a.60B.shc", "b.60B.shc"]
+    absolute = str(here / "in/a.shc")
+    truncate(
+        "--from-list",
+        "-",
+        "--recursive",
+        "-o",
+        "outside",
+        stdin=f"{absolute}\nin/../../x.shc\n".encode(),
+        code=1,
+    )
+    assert files("outside") == ["a.60B.shc"]
+    assert "at least one input" in truncate(code=2).stderr
+    assert "cannot be an input and the list" in truncate("-", "--from-list", "-", code=2).stderr
+    assert errors(truncate("--from-list", "missing", "-o", "x", code=1)) == [
+        "progcodec: missing: No such file or directory"
+    ]
+
+
+def test_failures_are_listed_at_the_end(here):
+    Path("in/0.shc").write_bytes(b"nonsense")
+    Path("in/sub/x.shc").write_bytes(STREAM[:5])
+    result = truncate("in", "--recursive", "-o", "out", code=1)
+    assert files("out") == TREE
+    assert [line.split(": ")[1] for line in errors(result)] == ["in/0.shc", "in/sub/x.shc"]
+    assert result.output.index("deep/b.shc ->") < result.output.index("progcodec: in/0.shc")
+
+
+def test_an_error_that_nobody_expected_stops_no_other_input_and_is_raised_at_the_end(
+    here, monkeypatch
+):
+    cut = operation.truncate
+
+    def surprising(data, **options):
+        if data == OTHER:
+            raise KeyError("surprise")
+        return cut(data, **options)
+
+    Path("in/0.shc").write_bytes(OTHER)
+    monkeypatch.setattr(operation, "truncate", surprising)
+    result = CliRunner().invoke(
+        main, ["truncate", "in", "--recursive", "--bytes", "60", "-o", "out"]
+    )
+    assert files("out") == TREE
+    assert isinstance(result.exception, KeyError)
+    assert errors(result) == ["progcodec: in/0.shc: KeyError: 'surprise'"]
+
+
+def test_resume_goes_by_content(here):
+    arguments = ("in", "--recursive", "-o", "out", "--resume")
+    truncate(*arguments)
+    assert [name for name in files("out") if not name.endswith(NAME)] == TREE
+
+    def told(code: int = 0) -> list[str]:
+        result = truncate(*arguments, code=code)
+        return [line.split(" -> ")[0] for line in result.stdout.splitlines()] + errors(result)
+
+    assert told() == ["finished before: 3 of 3"]
+    for name in TREE:
+        os.utime(f"out/{name}", (0, 0))
+        Path("in/a.shc").touch()
+    assert told() == ["finished before: 3 of 3"]
+    Path("in/sub/a.shc").write_bytes(
+        OTHER
+    )  # a changed input of the same size: its output may be replaced
+    assert told() == ["in/sub/a.shc", "finished before: 2 of 3"]
+    Path("out/a.60B.shc").unlink()
+    assert told() == ["in/a.shc", "finished before: 2 of 3"]
+    Path("out/a.60B.shc").write_bytes(b"mine")  # not of this program
+    assert told(1) == [
+        "finished before: 2 of 3",
+        "progcodec: in/a.shc: out/a.60B.shc exists; --force overwrites it",
+    ]
+    assert Path("out/a.60B.shc").read_bytes() == b"mine"
+    truncate(*arguments, "--force")
+    assert told() == ["finished before: 3 of 3"]
+    changed = run(
+        "truncate", *arguments, "--level", "coarse"
+    )  # another cut has other names, and is other work
+    assert len(changed.stdout.splitlines()) == 3
+
+
+KILLED_AT = (0.02, 0.05, 0.1, 0.2)
+"""Seconds after the first output at which a batch is killed."""
+
+
+def test_a_kill_at_any_moment_leaves_whole_files_and_resume_ends_the_work(here):
+    """SIGKILL in the middle of a batch: every output is whole or absent; the last run does what is missing and cleans up."""
+    count = 400
+    for place in range(count):
+        Path(f"many/{place:03d}.shc").parent.mkdir(exist_ok=True)
+        Path(f"many/{place:03d}.shc").write_bytes(STREAM)
+    env = {**os.environ, "PYTHONPATH": str(Path(progcodec.__file__).parents[1])}
+    command = [
+        sys.executable,
+        "-m",
+        "progcodec",
+        "truncate",
+        "many",
+        "--level",
+        "fine",
+        "-o",
+        "out",
+        "--resume",
+    ]
+    seen, midway = 0, 0
+    for wait in KILLED_AT:
+        with subprocess.Popen(
+            command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as program:
+            while program.poll() is None and len(list(Path("out").glob("*.shc"))) <= seen:
+                time.sleep(0.005)
+            time.sleep(wait)
+            program.kill()
+        outputs = list(Path("out").glob("*.shc"))
+        assert len(outputs) > seen or len(outputs) == count
+        seen = len(outputs)
+        midway += seen < count
+        assert {path.read_bytes() for path in outputs} == {STREAM}
+    assert midway
+    result = run("truncate", "many", "--level", "fine", "-o", "out", "--resume")
+    assert len(
+        result.stdout.splitlines()
+    ) + seen == count and f"finished before: {seen} of {count}" in errors(result)
+    assert [path.name for path in Path("out").iterdir() if path.suffix == ".tmp"] == []
+    assert len(list(Path("out").glob("*.shc"))) == count
+    lines = [json.loads(line) for line in Path("out", NAME).read_text().splitlines() if line]
+    assert len({line["output"] for line in lines}) == count

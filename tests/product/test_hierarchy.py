@@ -1,0 +1,240 @@
+"""The class hierarchy: the shipped one, its scores, and what is refused."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from progcodec import HierarchyError, assets
+from progcodec.hierarchy.hierarchy import Hierarchy, Leaf, Node
+from progcodec.hierarchy.wordnet import Synset, Taxonomy
+from tests.support.command import errors, run
+
+ROOT = Path(__file__).parents[2]
+DICTIONARY = Path("/usr/share/wordnet")
+CLASSES = ROOT / "progcodec" / "lab" / "hierarchy_build" / "imagenet1k_classes.csv"
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Hierarchy:
+    return Hierarchy.load()
+
+
+@pytest.fixture(scope="module")
+def facts() -> Taxonomy:
+    return Taxonomy.load()
+
+
+# --- the shipped hierarchy --------------------------------------------------------------------------------------------
+
+
+def test_the_shipped_levels_nest_and_have_their_sizes(shipped):
+    assert shipped.sizes == (10, 100) and len(shipped.classes) == 1000
+    assert shipped.level_names == ("coarse", "intermediate", "fine")
+    assert [leaf.wnid for leaf in shipped.classes] == sorted(leaf.wnid for leaf in shipped.classes)
+    coarse, intermediate = shipped.assignments
+    for group in range(100):
+        assert len(set(coarse[intermediate == group])) == 1
+    for index in range(0, 1000, 37):
+        one, two = shipped.ancestors(index)
+        assert shipped.path(index) == (*shipped.path(Node(1, two)), shipped.classes[index].name)
+        assert shipped.path(Node(1, two))[0] == shipped.name(Node(0, one))
+        assert index in shipped.members(Node(0, one)) and index in shipped.members(Node(1, two))
+        assert Node(2, index) in shipped.children(Node(1, two)) and not shipped.children(
+            Node(2, index)
+        )
+
+
+def test_the_shipped_names_are_unique_and_short(shipped):
+    names = [cluster.name for level in shipped.levels for cluster in level]
+    assert len({name.casefold() for name in names}) == 110
+    assert all(name.strip() and len(name) <= 45 for name in names)
+
+
+def test_a_round_trip_keeps_the_bytes(shipped, tmp_path):
+    path = tmp_path / "copy.json"
+    path.write_text(shipped.to_json(), encoding="utf-8")
+    assert Hierarchy.load(path) == shipped
+    assert path.read_bytes() == (assets.FOLDER / "hierarchy" / "imagenet1k.json").read_bytes()
+
+
+def test_aggregate_sums_and_never_exceeds_the_parent(shipped):
+    values = np.random.default_rng(0).dirichlet(np.ones(1000), size=(2, 3))
+    coarse, intermediate = (shipped.aggregate(values, level) for level in ("coarse", 1))
+    assert coarse.shape == (2, 3, 10) and intermediate.shape == (2, 3, 100)
+    assert np.allclose(coarse.sum(-1), 1)
+    assert np.allclose(coarse[..., 4], values[..., shipped.assignments[0] == 4].sum(-1))
+    parents = [cluster.parent for cluster in shipped.levels[1]]
+    assert (intermediate <= coarse[..., parents] + 1e-12).all()
+    assert np.array_equal(shipped.aggregate(values, "fine"), values)
+    assert shipped.aggregate(values[0, 0], 0).shape == (10,)
+    with pytest.raises(HierarchyError, match="do not end in the 1000 classes"):
+        shipped.aggregate(values[..., :999], 0)
+    with pytest.raises(HierarchyError, match="no level 'best'"):
+        shipped.aggregate(values, "best")
+
+
+# --- Wu-Palmer --------------------------------------------------------------------------------------------------------
+
+
+def test_wu_palmer_by_hand():
+    #      r        r has depth 1; x 2; a 3 by x (the longest way), 2 directly
+    #     / \
+    #    x   |      lcs(b, c) = a: 2·3 / ((3+1) + (3+1));   lcs(a, b) = a: 2·3 / (3 + 4);   lcs(b, y) = r: 2·1 / (3 + 2)
+    #     \ /  \
+    #      a    y
+    #     / \
+    #    b   c
+    tree = {"r": "", "x": "r", "a": "xr", "b": "a", "c": "a", "y": "r"}
+    small = Taxonomy({name: Synset((name,), tuple(above)) for name, above in tree.items()})
+    values = small.wu_palmer(["a", "b", "c", "y"])
+    expected = [
+        [1, 6 / 7, 6 / 7, 2 / 4],
+        [6 / 7, 1, 6 / 8, 2 / 5],
+        [6 / 7, 6 / 8, 1, 2 / 5],
+        [2 / 4, 2 / 5, 2 / 5, 1],
+    ]
+    assert np.allclose(values, expected)
+    assert small.path("b") == ["r", "a", "b"]
+    with pytest.raises(HierarchyError, match="do not know z"):
+        small.wu_palmer(["a", "z"])
+    with pytest.raises(HierarchyError, match="unknown hypernym q"):
+        Taxonomy({"a": Synset(("a",), ("q",))})
+
+
+@pytest.mark.skipif(
+    not (DICTIONARY / "data.noun").is_file(), reason="WordNet's dictionary files are not here"
+)
+def test_the_shipped_facts_are_wordnets_and_the_similarity_nltks(
+    shipped, facts, tmp_path, monkeypatch
+):
+    wnids = [leaf.wnid for leaf in shipped.classes]
+    assert Taxonomy.from_dictionary(DICTIONARY, wnids).synsets == facts.synsets
+    with pytest.raises(HierarchyError, match="n00000000 is no noun"):
+        Taxonomy.from_dictionary(DICTIONARY, ["n00000000"])
+
+    nltk = pytest.importorskip("nltk")
+    from nltk.corpus.reader.wordnet import WordNetCorpusReader
+
+    folder = tmp_path / "corpora" / "wordnet"
+    folder.mkdir(parents=True)
+    for file in DICTIONARY.iterdir():
+        if file.is_file():
+            shutil.copy(file, folder)
+    # Debian leaves this list out; the similarity does not look at it.
+    (folder / "lexnames").write_text("".join(f"{i:02d}\tgroup{i}\t1\n" for i in range(45)))
+    (folder / "index.sense").touch()  # left out as well
+    monkeypatch.setattr(
+        nltk.data, "path", [*nltk.data.path, str(tmp_path)]
+    )  # nltk reads only below its data folders
+    reader = WordNetCorpusReader(str(folder), None)
+    similarity = shipped.wu_palmer(facts)
+    synsets = [reader.synset_from_pos_and_offset("n", int(wnid[1:])) for wnid in wnids]
+    pairs = np.random.default_rng(1).integers(0, 1000, (1500, 2))
+    for one, two in pairs[pairs[:, 0] != pairs[:, 1]]:
+        assert synsets[one].wup_similarity(synsets[two]) == pytest.approx(similarity[one, two])
+
+
+# --- showing ----------------------------------------------------------------------------------------------------------
+
+
+def test_show_prints_the_tree_a_group_and_a_path(shipped, tmp_path):
+    tree = run("hierarchy", "show").stdout
+    for level in shipped.levels:
+        assert all(cluster.name in tree for cluster in level)
+    assert "0.583   0.426" in tree and "ARI" in tree
+    vulture = shipped.find("vulture")[0]
+    assert (
+        run("hierarchy", "show", "Vulture").stdout
+        == " › ".join(shipped.path(vulture)) + "  (n01616318)\n"
+    )
+    assert (
+        run("hierarchy", "show", "n01616318").stdout == run("hierarchy", "show", "vulture").stdout
+    )
+    assert (
+        len(run("hierarchy", "show", "sunglasses").stdout.splitlines()) >= 2
+    )  # two classes have this name
+    first = shipped.levels[0][0].name
+    assert "tench" in run("hierarchy", "show", first).stdout
+    record = json.loads(run("hierarchy", "show", "vulture", "--format", "json").stdout)["nodes"][0]
+    assert record["level"] == "fine" and record["path"] == list(shipped.path(vulture))
+    assert (
+        json.loads(run("hierarchy", "show", "--format", "json").stdout)["quality"]["levels"][0][
+            "size"
+        ]
+        == 10
+    )
+    (line,) = errors(run("hierarchy", "show", "unicorn", code=1))
+    assert line == "progcodec: no class or group is called 'unicorn'"
+
+
+def test_the_tree_is_drawn(tmp_path):
+    pytest.importorskip("matplotlib")
+    from PIL import Image
+
+    path = tmp_path / "tree.png"
+    run("hierarchy", "show", "--plot", path)
+    assert Image.open(path).height > 1000
+    assert "exists" in errors(run("hierarchy", "show", "--plot", path, code=1))[0]
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+SOUND = {
+    "format": "progcodec class hierarchy", "version": 1,
+    "levels": [[{"name": "animal", "parent": None}, {"name": "thing", "parent": None}]],
+    "classes": [{"name": "cat", "wnid": None, "parent": 0}, {"name": "cup", "wnid": None, "parent": 1}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": "other"}, "no class hierarchy"),
+        ({"version": 2}, "of version 2; this reader knows 1"),
+        ({"levels": None}, "misses"),
+        ({"levels": []}, "needs groups and classes"),
+        ({"levels": [[{"name": "animal"}]]}, "misses 'parent'"),
+        (
+            {"levels": [[{"name": "a", "parent": None}, {"name": "A", "parent": None}]]},
+            "two groups are called",
+        ),
+        ({"levels": [[{"name": " ", "parent": None}] * 2]}, "no name"),
+        (
+            {"levels": [[{"name": "a", "parent": 0}, {"name": "b", "parent": None}]]},
+            "first level has a parent",
+        ),
+        ({"classes": [{"name": "cat", "wnid": None, "parent": 2}]}, "2 is no parent"),
+        ({"classes": [{"name": "cat", "wnid": None, "parent": 0}]}, "a group is empty"),
+        ({"classes": [{"name": "cat", "wnid": 7, "parent": 0}]}, "no text"),
+    ],
+)
+def test_a_bad_file_is_refused_by_name(tmp_path, change, message):
+    path = tmp_path / "bad.json"
+    path.write_text(json.dumps(SOUND))
+    assert Hierarchy.load(path).classes[1] == Leaf("cup", None, 1)
+    path.write_text(json.dumps(SOUND | change))
+    with pytest.raises(HierarchyError, match=message):
+        Hierarchy.load(path)
+    (line,) = errors(run("hierarchy", "show", "--file", path, code=1))
+    assert "bad.json" in line
+
+
+def test_what_is_no_json_and_what_is_missing(tmp_path):
+    path = tmp_path / "bad.json"
+    for data in (b"", b"{", b"\xff\xfe", b"[" * 100_000):
+        path.write_bytes(data)
+        with pytest.raises(HierarchyError, match="not JSON"):
+            Hierarchy.load(path)
+    path.write_text("[1]")
+    with pytest.raises(HierarchyError, match="not a JSON object"):
+        Hierarchy.load(path)
+    path.write_text("{}")
+    with pytest.raises(HierarchyError, match="no file of WordNet facts"):
+        Taxonomy.load(path)
+    assert (
+        "No such file"
+        in errors(run("hierarchy", "show", "--file", tmp_path / "none.json", code=1))[0]
+    )

@@ -1,0 +1,196 @@
+"""The layout: imports go down only, the product knows nothing of the laboratory, and light commands start light."""
+
+import ast
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import progcodec
+
+ROOT = Path(progcodec.__file__).parent
+ROOMS = (
+    ("errors", "config", "arrays", "assets"),
+    ("markup", "files", "metrics"),
+    ("bitstream", "network", "hierarchy", "image"),
+    ("codec",),
+    ("classification",),
+    ("api",),
+    ("fleet", "pillow", "viewer"),
+    ("cli",),
+    ("lab",),
+)
+"""Lowest first. A module imports from rooms below its own, and from its own."""
+LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
+DOORS = {"__init__.py", "__main__.py"}
+"""Of the package itself: the public names, and ``python -m progcodec``."""
+SOURCES = sorted(
+    path for path in ROOT.rglob("*.py") if path.parent != ROOT or path.name not in DOORS
+)
+
+
+def room(path: Path) -> str:
+    return path.relative_to(ROOT).with_suffix("").parts[0]
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports, wherever in it, as dotted names; `from a import b` gives a and a.b."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def rooms_used(path: Path) -> set[str]:
+    return {
+        name.split(".")[1]
+        for name in imports(path)
+        if name.startswith("progcodec.") and name.split(".")[1] in LEVEL
+    }
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_down_only(path):
+    own = room(path)
+    for other in rooms_used(path) - {own}:
+        assert LEVEL[other] < LEVEL[own], f"{own} imports {other}"
+
+
+def test_each_room_stands_on_what_it_may():
+    for path in SOURCES:
+        outside = {name.split(".")[0] for name in imports(path)}
+        forbidden = {
+            "bitstream": {"torch", "PIL", "safetensors"},
+            "network": {"constriction", "PIL"},
+            "hierarchy": outside
+            - set(sys.stdlib_module_names)
+            - {"numpy", "progcodec", "matplotlib"},
+        }.get(room(path), set())
+        assert not outside & forbidden, path
+
+
+def test_one_place_outside_of_the_laboratory_names_it():
+    named = [
+        path
+        for path in ROOT.rglob("*.py")
+        if room(path) != "lab" and "progcodec.lab" in path.read_text("utf-8")
+    ]
+    assert named == [ROOT / "cli" / "laboratory.py"]
+
+
+def test_no_public_name_is_a_module_too():
+    """Importing a module sets its name on the package, and would hide a function of that name."""
+    modules = {path.stem for path in ROOT.iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert not modules & set(progcodec.__all__)
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory) -> Path:
+    """A folder with the package in it, without the laboratory."""
+    folder = tmp_path_factory.mktemp("product")
+    shutil.copytree(ROOT, folder / "progcodec", ignore=shutil.ignore_patterns("lab", "__pycache__"))
+    return folder
+
+
+def test_the_product_works_without_the_laboratory(product, photograph):
+    photograph.resize((64, 48)).save(product / "a.png")
+    script = """
+from progcodec.cli import main
+def run(*arguments): main(arguments, standalone_mode=False)
+run("encode", "a.png", "--device", "cpu")
+run("truncate", "a.shc", "--bytes", "200")
+run("decode", "a.200B.shc", "--device", "cpu")
+run("classify", "a.200B.shc", "--device", "cpu")
+run("view", "a.shc", "--device", "cpu")
+run("hierarchy", "show", "vulture")
+run("--help")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        check=False,
+        cwd=product,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (product / "a.200B.png").exists() and (product / "a.html").exists()
+    assert "evaluate" not in done.stdout and " classify" in done.stdout
+
+
+def loaded_by(code: str, *modules: str) -> set[str]:
+    """Which of `modules` a fresh interpreter has loaded after running `code`."""
+    script = (
+        f"import sys\n{code}\nprint(*[m for m in {modules!r} if m in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120
+    )
+    return set(done.stderr.split())
+
+
+HEAVY = ("torch", "numpy", "PIL", "constriction", "safetensors", "compressai", "tqdm")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import progcodec",
+        "import progcodec; progcodec.truncate; progcodec.info; progcodec.CorruptError; dir(progcodec)",
+        "from progcodec.cli import main; main(['--help'], standalone_mode=False)",
+        "from progcodec.cli import main; main(['encode', '--help'], standalone_mode=False)",
+        "from progcodec.cli import main; main(['train', '--help'], standalone_mode=False)",
+        "from progcodec.cli import main; main(['hierarchy', 'build', '--help'], standalone_mode=False)",
+    ],
+)
+def test_starts_without_anything_heavy(code):
+    assert loaded_by(code, *HEAVY) == set()
+
+
+def test_commands_that_need_numpy_only():
+    code = "from progcodec.cli import main; main(['hierarchy', 'show', 'vulture'], standalone_mode=False)"
+    assert loaded_by(code, *HEAVY, "sklearn", "open_clip", "nltk", "matplotlib") <= {"numpy"}
+
+
+def test_truncate_and_info_run_without_anything_heavy(tmp_path):
+    from progcodec.bitstream.container import Header, write
+
+    path = tmp_path / "some.shc"
+    path.write_bytes(write(Header(64, 48, b"abcd"), [bytes(range(30))] * 4))
+    for arguments in (["info", str(path)], ["truncate", str(path), "--bytes", "50", "--force"]):
+        code = f"from progcodec.cli import main; main({arguments!r}, standalone_mode=False)"
+        assert loaded_by(code, *HEAVY) == set()
+    assert (tmp_path / "some.50B.shc").stat().st_size == 50
+
+
+def test_the_codec_needs_no_extra():
+    extras = ("compressai", "torchvision", "timm", "matplotlib", "scipy")
+    assert loaded_by("import progcodec.codec.codec", *extras) == set()
+
+
+def test_classifying_loads_no_compiler(small_photograph, tmp_path):
+    picture, stream = tmp_path / "a.png", tmp_path / "a.shc"
+    small_photograph.save(picture)
+    lines = [
+        ["encode", str(picture), "--device", "cpu"],
+        ["classify", str(stream), "--device", "cpu"],
+    ]
+    code = (
+        f"from progcodec.cli import main\nfor line in {lines!r}: main(line, standalone_mode=False)"
+    )
+    assert loaded_by(code, "torch._dynamo", "torch._inductor") == set()
+    assert stream.exists()
+
+
+def test_public_names():
+    assert set(progcodec.__all__) <= set(dir(progcodec))
+    for name in progcodec.__all__:
+        assert getattr(progcodec, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        progcodec.nonsense  # noqa: B018

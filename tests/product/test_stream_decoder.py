@@ -1,0 +1,176 @@
+"""A stream fed in pieces gives what its cuts give, in events that only go forward."""
+
+import asyncio
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from progcodec.api import StreamDecoder
+from progcodec.bitstream.stream import truncate
+from progcodec.codec.codec import Codec
+from progcodec.codec.incremental import HeaderKnown, LevelComplete, SymbolsArrived
+from progcodec.errors import CorruptError, LimitError, NotShcError, WrongModelError
+from tests.conftest import GOLDEN
+
+TINY = GOLDEN / "tiny.safetensors"
+CODEC = Codec.load(TINY, "cpu")
+
+
+def picture(seed: int = 0, height: int = 70, width: int = 90) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    ramp = np.linspace(0, 255, height)[:, None, None] * np.ones((1, width, 3))
+    return (ramp * 0.6 + rng.integers(0, 100, (height, width, 3))).clip(0, 255).astype(np.uint8)
+
+
+STREAM = CODEC.encode(picture())
+
+
+def same(latent, other) -> None:
+    assert (
+        latent.received == other.received
+        and latent.total == other.total
+        and latent.bits == other.bits
+    )
+    np.testing.assert_array_equal(latent.z, other.z)
+    np.testing.assert_array_equal(latent.q, other.q)
+    torch.testing.assert_close(latent.y, other.y, rtol=1e-5, atol=1e-4)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.integers(1, len(STREAM) // 2), min_size=1, max_size=12))
+def test_after_every_chunk_it_holds_what_a_cut_there_holds(sizes):
+    decoder, at = StreamDecoder(codec=CODEC), 0
+    for size in sizes:
+        decoder.feed(STREAM[at : at + size])
+        at = min(at + size, len(STREAM))
+        if decoder.header is None:
+            with pytest.raises(NotShcError, match="cut inside its header"):
+                decoder.latent()
+        else:
+            same(decoder.latent(), CODEC.decode_latent(STREAM[:at]))
+
+
+@pytest.mark.parametrize("checksums", [True, False])
+def test_byte_by_byte_events_only_go_forward(checksums):
+    data = CODEC.encode(picture(1), checksums=checksums)
+    decoder = StreamDecoder(codec=CODEC)
+    events = [event for n in range(len(data)) for event in decoder.feed(data[n : n + 1])]
+    assert isinstance(events[0], HeaderKnown) and events[0].header.width == 90
+    assert [event.level for event in events if isinstance(event, LevelComplete)] == [
+        "coarse",
+        "intermediate",
+        "fine",
+    ]
+    whole = CODEC.decode_latent(data)
+    for number, name in enumerate(("hyperlatent", "coarse", "intermediate", "fine")):
+        counts = [
+            event.received
+            for event in events
+            if isinstance(event, SymbolsArrived) and event.segment == name
+        ]
+        assert counts == sorted(set(counts)) and counts[-1] == whole.total[number]
+    assert decoder.complete and decoder.received_level == "fine"
+    same(decoder.latent(), whole)
+    assert decoder.picture().tobytes() == CODEC.decode(data).tobytes()
+
+
+def test_no_symbol_is_decoded_twice(monkeypatch):
+    from progcodec.bitstream import incremental
+
+    decoded = []
+    original = incremental.SegmentReader._decode
+
+    def count(self, payload):
+        symbols = original(self, payload)
+        decoded.append(len(symbols))
+        return symbols
+
+    monkeypatch.setattr(incremental.SegmentReader, "_decode", count)
+    decoder = StreamDecoder(codec=CODEC)
+    for start in range(0, len(STREAM), 7):
+        decoder.feed(STREAM[start : start + 7])
+        if start % 35 == 0 and decoder.header:
+            decoder.picture()
+    assert sum(decoded) == sum(decoder.latent().total)
+
+
+def test_bad_streams_fail_as_soon_as_they_can_and_stay_failed():
+    decoder = StreamDecoder(codec=CODEC)
+    with pytest.raises(NotShcError, match="magic"):
+        decoder.feed(b"\x89PNG")
+    with pytest.raises(NotShcError, match="magic"):
+        decoder.feed(b"more")
+    with pytest.raises(LimitError):
+        StreamDecoder(codec=CODEC, max_pixels=100).feed(STREAM)
+    foreign = STREAM[:6] + bytes(4) + STREAM[10:]
+    with pytest.raises(CorruptError):
+        StreamDecoder(codec=CODEC).feed(foreign)
+    from progcodec.bitstream.container import Header
+
+    with pytest.raises(WrongModelError):
+        StreamDecoder(codec=CODEC).feed(Header(16, 16, bytes(4)).to_bytes())
+    with pytest.raises(CorruptError, match="follow"):
+        StreamDecoder(codec=CODEC).feed(STREAM + b"!")
+    middle = len(STREAM) // 2
+    damaged = STREAM[:middle] + bytes([STREAM[middle] ^ 0x55]) + STREAM[middle + 1 :]
+    decoder = StreamDecoder(codec=CODEC)
+    with pytest.raises(CorruptError):
+        for start in range(0, len(damaged), 50):
+            decoder.feed(damaged[start : start + 50])
+
+
+def test_an_asyncio_reader():
+    async def play() -> list:
+        reader = asyncio.StreamReader()
+        decoder = StreamDecoder(model=str(TINY), device="cpu")
+        reader.feed_data(STREAM)
+        reader.feed_eof()
+        return [event async for event in decoder.events(reader)]
+
+    events = asyncio.run(play())
+    assert isinstance(events[0], HeaderKnown) and events[-1] == LevelComplete("fine")
+
+
+def test_the_answer_while_it_arrives():
+    class Judge:
+        name, classes = "judge", 1000
+
+        def probabilities(self, codec, latents):
+            level = np.array([1 + abs(float(latent.y.mean())) for latent in latents])
+            rows = np.ones((len(latents), 1000)) * level[:, None]
+            rows[:, 23] += 1000 * latents[0].received[1]
+            return rows / rows.sum(axis=1, keepdims=True)
+
+    decoder = StreamDecoder(codec=CODEC)
+    decoder.feed(STREAM[:20])
+    assert not decoder.classify(classifier=Judge()).sure
+    decoder.feed(STREAM[20:])
+    assert decoder.classify(classifier=Judge(), top=1).top[0].index == 23
+
+
+def test_bits_count_bytes_that_bring_no_symbol():
+    decoder = StreamDecoder(codec=CODEC)
+    for n in range(150):
+        fresh = [
+            event for event in decoder.feed(STREAM[n : n + 1]) if isinstance(event, SymbolsArrived)
+        ]
+        if decoder.header is not None and n % 3 == 0 and not fresh:
+            assert decoder.latent().bits == CODEC.decode_latent(STREAM[: n + 1]).bits, n
+        elif decoder.header is not None:
+            decoder.latent()
+
+
+def test_a_level_is_all_that_is_taken():
+    end = len(truncate(STREAM, level="coarse"))
+    for size in (1, 13, len(STREAM)):
+        decoder = StreamDecoder(codec=CODEC, level="coarse")
+        for start in range(0, len(STREAM), size):
+            decoder.feed(STREAM[start : start + size])
+            assert decoder.finished == (start + size >= end)
+        assert decoder.size == end and decoder.received_level == "coarse" and not decoder.complete
+        same(decoder.latent(), CODEC.decode_latent(STREAM[:end]))
+    with pytest.raises(ValueError, match="unknown level"):
+        StreamDecoder(codec=CODEC, level="hyperlatent")

@@ -1,0 +1,176 @@
+"""The wheel is the whole program: it works from a folder of its own, far from the checkout."""
+
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+pytest.importorskip("hatchling")
+
+ROOT = Path(__file__).parents[2]
+SIZE_MAX = 25_000_000
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    done = subprocess.run(
+        command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (path,) = folder.glob("progcodec-*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def unpacked(wheel, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("unpacked")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+HIDE = """
+import sys
+from importlib.machinery import PathFinder
+
+class Visible(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] in {names!r} else super().find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Visible
+"""
+
+
+def runtime(requirements: list[str], found: set[str]) -> set[str]:
+    """Adds to `found` the installed distributions that these requirements bring, and those that these bring; no extras."""
+    for requirement in requirements:
+        name = re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", requirement)[0]).lower()
+        if name not in found and "extra ==" not in requirement:
+            try:
+                more = distribution(name).requires or []
+            except PackageNotFoundError:  # for another system
+                continue
+            found.add(name)
+            runtime(more, found)
+    return found
+
+
+@pytest.fixture(scope="module")
+def python(unpacked, tmp_path_factory):
+    """Runs Python as after a plain `pip install` of the wheel: no checkout around, and no module but those of its requirements."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    metadata = next(unpacked.glob("progcodec-*.dist-info/METADATA")).read_text()
+    kept = runtime(re.findall(r"^Requires-Dist: (.+)$", metadata, re.MULTILINE), set())
+    assert {"torch", "numpy", "pillow", "constriction"} <= kept
+    owners = {
+        module: {re.sub(r"[-_.]+", "-", name).lower() for name in names}
+        for module, names in packages_distributions().items()
+    }
+    hidden = {module for module, names in owners.items() if not names & (kept | {"progcodec"})}
+    assert {"pytest", "hypothesis"} <= hidden
+    (folder / "hidden").mkdir()
+    (folder / "hidden" / "sitecustomize.py").write_text(HIDE.format(names=hidden))
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder / "hidden"), str(unpacked)])}
+
+    def run(*arguments: str, code: int = 0) -> str:
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            check=False,
+            cwd=folder,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == code, done.stderr
+        return done.stdout + done.stderr
+
+    run.folder = folder
+    return run
+
+
+def test_the_wheel_holds_what_the_program_needs_and_nothing_else(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    needed = {
+        "py.typed",
+        "assets/checkpoints/lite.safetensors",
+        "assets/classifiers/lite.safetensors",
+        "assets/china.jpg",
+        "assets/ATTRIBUTION.txt",
+        "assets/hierarchy/imagenet1k.json",
+        "assets/hierarchy/wordnet_imagenet1k.json",
+        "assets/hierarchy/WORDNET-LICENSE",
+    }
+    needed |= {
+        "lab/evaluate/published_kodak.json",
+        "viewer/page.html",
+        "viewer/page.css",
+        "viewer/page.js",
+    }
+    assert {f"progcodec/{name}" for name in needed} <= names
+    sources = {str(path.relative_to(ROOT)) for path in (ROOT / "progcodec").rglob("*.py")}
+    assert sources <= names
+    info = next(name for name in names if name.endswith(".dist-info/METADATA")).partition("/")[0]
+    assert all(name.startswith(("progcodec/", f"{info}/")) for name in names)
+    assert not any("__pycache__" in name or name.endswith((".pt", ".tmp")) for name in names)
+    assert wheel.stat().st_size < SIZE_MAX
+
+
+def test_the_wheel_says_how_to_start_and_what_it_depends_on(unpacked):
+    (info,) = unpacked.glob("progcodec-*.dist-info")
+    assert "progcodec = progcodec.cli:main" in (info / "entry_points.txt").read_text()
+    metadata = (info / "METADATA").read_text()
+    for name in ("torch", "numpy", "pillow", "click", "tqdm", "constriction", "safetensors"):
+        assert f"Requires-Dist: {name}" in metadata
+    assert (
+        "Requires-Dist: constriction<0.6,>=0.5" in metadata
+    )  # its output may change in the next minor version
+
+
+def test_it_runs_from_the_wheel(python, unpacked):
+    assert Path(python("-c", "import progcodec; print(progcodec.__file__)").strip()).is_relative_to(
+        unpacked
+    )
+    with Image.open(unpacked / "progcodec" / "assets" / "china.jpg") as image:
+        image.resize((160, 107)).save(python.folder / "photo.jpg")
+    lines = [
+        "encode photo.jpg", "truncate photo.shc --bytes 200", "info photo.200B.shc", "decode photo.shc photo.200B.shc",
+        "decode photo.shc --region 20,30,50,40 -o part.png", "classify photo.shc --bytes 200,all", "view photo.shc --original photo.jpg",
+        "hierarchy show vulture",
+    ]  # fmt: skip
+    # One process for all of them: most of a command's time is that of importing torch.
+    said = python(
+        "-c",
+        f"from progcodec.cli import main\nfor line in {lines!r}: main(line.split(), standalone_mode=False)",
+    )
+    for name, size in (
+        ("photo.png", (160, 107)),
+        ("photo.200B.png", (160, 107)),
+        ("part.png", (50, 40)),
+    ):
+        assert Image.open(python.folder / name).size == size
+    assert "photo.html" in said and "vulture" in said and "200  " in said
+
+
+def test_what_needs_an_extra_says_which(python):
+    for line, extra in (
+        ("classify photo.shc --classifier timm:resnet18", "progcodec[classify]"),
+        ("train --data . --minutes 1 --out x.safetensors", "progcodec[train]"),
+    ):
+        said = python("-m", "progcodec", *line.split(), code=1)
+        assert extra in said and "Traceback" not in said and len(said.splitlines()) == 1, said
+
+
+def test_the_demo_runs_from_the_wheel(python):
+    assert "wrote contact-sheet.png" in python("-m", "progcodec", "demo")
+    assert Image.open(python.folder / "contact-sheet.png").width > 1000

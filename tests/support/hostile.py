@@ -1,0 +1,232 @@
+"""Run as a script, under limits of its own: every hostile file must be refused with a named error before it costs anything.
+
+    python -m tests.support.hostile FOLDER HEADROOM_MB      prints a line of JSON: what each case raised, in how many seconds
+
+Address space is limited to what the process has once everything is loaded, plus the headroom; torch alone maps some GB.
+"""
+
+import json
+import resource
+import struct
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from progcodec.api import StreamDecoder
+from progcodec.bitstream import container
+from progcodec.bitstream.stream import info, truncate
+from progcodec.classification import head_file
+from progcodec.classification.head_file import HeadFile
+from progcodec.cli import main as cli
+from progcodec.codec.codec import Codec
+from progcodec.config import ModelConfig
+from progcodec.hierarchy.hierarchy import FORMAT, Hierarchy
+from progcodec.network import checkpoint
+from progcodec.network.checkpoint import Checkpoint
+from progcodec.network.head import HeadConfig
+from tests.support.nightly import nightly
+
+TINY = Path(__file__).parents[1] / "golden" / "tiny.safetensors"
+CPU_SECONDS = 120
+STARVED_BYTES = 96 << 20
+STARVED_SIDE = 10_000
+
+
+def safetensors(header: dict, data: bytes = b"", length: int | None = None) -> bytes:
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text) if length is None else length) + text + data
+
+
+def tree(levels: list, classes: list) -> str:
+    return json.dumps({"format": FORMAT, "version": 1, "levels": levels, "classes": classes})
+
+
+def cases(folder: Path, codec: Codec) -> dict[str, tuple[str, Callable[[], object]]]:
+    """Each case: the error that it must raise, and what raises it."""
+    mark = codec.fingerprint
+
+    def file(name: str, content: bytes | str) -> Path:
+        path = folder / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    big = container.Header(16_383, 16_383, mark).to_bytes()
+    vast = container.Header(container.MAX_SIDE, container.MAX_SIDE, mark).to_bytes()
+    small = container.Header(64, 64, mark).to_bytes()
+    found: dict[str, tuple[str, Callable[[], object]]] = {
+        "16383 x 16383 in a few bytes": ("LimitError", lambda: codec.decode(big + bytes(4))),
+        "the same, piece by piece": ("LimitError", lambda: StreamDecoder(codec=codec).feed(big)),
+        "the largest sides there are": ("LimitError", lambda: codec.decode(vast)),
+        "a length of 4 GB": (
+            "CorruptError",
+            lambda: codec.decode(small + b"\x8f\xff\xff\xff\x7f" + bytes(60)),
+        ),
+        "a length that no symbols need": (
+            "CorruptError",
+            lambda: codec.decode(small + b"\x8f\xff\x7f" + bytes(60)),
+        ),
+        "one of 100 GB, to be described": (
+            "CorruptError",
+            lambda: info(vast + b"\xff\xff\xff\xff\xff" + bytes(60)),
+        ),
+    }
+
+    # What is refused is the file's claim; that the file itself is small is the point.
+    plain = {"a": {"dtype": "F32", "shape": [1 << 20, 1 << 20], "data_offsets": [0, 1 << 42]}}
+    wraps = {"a": {"dtype": "F32", "shape": [1 << 33, 1 << 33], "data_offsets": [0, 0]}}
+    for kind, error, load in (
+        ("checkpoint", "CheckpointError", Checkpoint.load),
+        ("head", "ClassifierError", HeadFile.load),
+    ):
+        for name, content in {
+            "a tensor of 4 TB": safetensors(plain),
+            "a tensor whose size wraps around": safetensors(wraps),
+            "a header of 2^63 bytes": safetensors({}, length=1 << 63),
+            "a header longer than the file": safetensors({}, length=90_000_000),
+            "a deeply nested header": struct.pack("<Q", 200_000) + b"[" * 200_000,
+        }.items():
+            path = file(f"{kind}-{name}.safetensors", content)
+            found[f"{kind}: {name}"] = error, lambda load=load, path=path: load(path)
+
+    tiny = Checkpoint.load(TINY)
+    for name, sizes in {
+        "wide": {"width": 4096, "inner_width": 4096, "mean_width": 4096, "scale_width": 4096},
+        "deep": {"depth": 4096, "inner_depth": 4096},
+        "wide and deep": {"width": 4096, "inner_width": 4096, "depth": 60},
+    }.items():
+        path = folder / f"{name}.safetensors"
+        Checkpoint(ModelConfig.from_dict({**tiny.config.to_dict(), **sizes}), tiny.tensors).save(
+            path
+        )
+        found[f"a {name} model in a small file"] = (
+            "CheckpointError",
+            lambda path=path: Codec.load(path, "cpu"),
+        )
+    nested = {
+        "__metadata__": {
+            "format": checkpoint.FORMAT,
+            "config": "[" * 100_000,
+            "fingerprint": "00000000",
+        }
+    }
+    path = file("nested-config.safetensors", safetensors(nested))
+    found["a checkpoint's nested config"] = (
+        "CheckpointError",
+        lambda path=path: Checkpoint.load(path),
+    )
+
+    nested = {"__metadata__": {"format": head_file.FORMAT, "config": "[" * 100_000, "codec": "",
+                               "digest": head_file._digest({}, "[" * 100_000, "")}}  # fmt: skip
+    path = file("nested-head.safetensors", safetensors(nested))
+    found["a head's nested config"] = "ClassifierError", lambda path=path: HeadFile.load(path)
+    for name, shape in {
+        "deep": {"inner_depth": 4096},
+        "wide": {"width": 4096, "inner_width": 4096},
+    }.items():
+        head = HeadFile(HeadConfig(**shape), {}, _calibration(), "00000000")
+        path = folder / f"{name}-head.safetensors"
+        head.save(path)
+        found[f"a {name} head in a small file"] = (
+            "ClassifierError",
+            lambda path=path: HeadFile.load(path).build(),
+        )
+
+    trees = {
+        "nested for ever": "[" * 1_000_000,
+        "nested in a name": tree([[{"name": "@", "parent": None}]], []).replace('"@"', "[" * 900 + "]" * 900),
+        "of 20,000 levels": tree([[{"name": f"g{n}", "parent": 0 if n else None}] for n in range(20_000)],
+                                 [{"name": "c", "wnid": None, "parent": 0}] * 20_000),
+        "with a parent of a million digits": tree([[{"name": "g", "parent": None}]], []).replace("[]}", f'[{{"name": "c", '
+                                                  f'"wnid": null, "parent": {"9" * 1_000_000}}}]}}'),
+    }  # fmt: skip
+    for name, text in trees.items():
+        path = file(f"tree-{name}.json", text)
+        found[f"a hierarchy {name}"] = (
+            "HierarchyError",
+            lambda path=path: Hierarchy.load(path).assignments,
+        )
+    assert (
+        truncate(vast + bytes(2), max_bytes=len(vast)) == vast
+        and info(vast).width == container.MAX_SIDE
+    )  # cost nothing
+    return found
+
+
+def _calibration():
+    import numpy as np
+
+    from progcodec.classification.calibration import Calibration
+
+    return Calibration.neutral(np.zeros((2, 1000), np.int64))
+
+
+def bare_header(codec: Codec, side: int) -> tuple[float, float]:
+    """Peak memory in bytes a pixel, and CPU seconds, that a header of a few bytes takes when the limits allow its picture."""
+    before, start = peak_bytes(), time.process_time()
+    codec.decode(container.Header(side, side, codec.fingerprint).to_bytes())
+    return (peak_bytes() - before) / side**2, time.process_time() - start
+
+
+def starved(folder: Path, codec: Codec) -> tuple[int, str]:
+    """Exit code and stderr of the command line when a picture that the limits allow does not fit the memory there is."""
+    (folder / "bare.shc").write_bytes(
+        container.Header(STARVED_SIDE, STARVED_SIDE, codec.fingerprint).to_bytes()
+    )
+    command = ["decode", str(folder / "bare.shc"), "--model", str(TINY), "--device", "cpu"]
+    result = CliRunner().invoke(cli, command)
+    return result.exit_code, result.stderr or repr(result.exception)
+
+
+def allow(more: int) -> None:
+    """Limits the address space to what is mapped by now and ``more`` bytes."""
+    mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (mapped + more, resource.RLIM_INFINITY))
+
+
+def peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+
+
+def main() -> None:
+    folder, headroom = Path(sys.argv[1]), int(sys.argv[2]) << 20
+    codec = Codec.load(TINY, "cpu")
+    codec.decode(
+        container.Header(64, 64, codec.fingerprint).to_bytes()
+    )  # so that what is built once is there
+    bare = bare_header(codec, nightly(2000, 6300))
+    prepared = cases(folder, codec)
+    allow(headroom)
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS,) * 2)
+    results = {}
+    for name, (_, attempt) in prepared.items():
+        start = time.process_time()
+        try:
+            attempt()
+            told = "nothing"
+        except Exception as error:  # noqa: BLE001  which class it is, is the answer
+            told = type(error).__name__
+            assert len(str(error)) < 1000 and "\n" not in str(error), name
+        results[name] = told, time.process_time() - start
+    # What the cases have left behind is not the command's fault. So little that the first large array does not fit: with more,
+    # memory may end anywhere, and where it ends in a library written in Rust, that aborts the process.
+    allow(STARVED_BYTES)
+    told = starved(folder, codec)
+    wanted = {name: error for name, (error, _) in prepared.items()}
+    print(
+        json.dumps(
+            {
+                "wanted": wanted,
+                "results": results,
+                "bare": bare,
+                "starved": told,
+                "peak_mb": peak_bytes() >> 20,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""How the tests train: a model of a few thousand parameters, on the photograph that the package brings."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from progcodec import assets
+from progcodec.config import ModelConfig
+from progcodec.lab.train import loop
+from progcodec.lab.train.loop import TrainSettings
+
+PHOTOGRAPH = str(assets.FOLDER / "china.jpg")
+TINY = ModelConfig(width=16, depth=1, inner_width=24, inner_depth=1, blocks=(12, 8, 8), hyper_channels=8,
+                   mean_width=16, scale_width=16)  # fmt: skip
+TINY_OPTIONS = [
+    part
+    for name in (
+        "width",
+        "depth",
+        "inner_width",
+        "inner_depth",
+        "blocks",
+        "hyper_channels",
+        "mean_width",
+        "scale_width",
+    )
+    for part in ("--set", f"config.{name}={getattr(TINY, name)}".replace(" ", ""))
+]
+"""The same for the command line."""
+CROP = 64
+
+
+def settings(out: Path, **more: object) -> TrainSettings:
+    given = {
+        "steps": 6,
+        "crop": CROP,
+        "batch": 2,
+        "device": "cpu",
+        "log_steps": 2,
+        "config": TINY,
+        **more,
+    }
+    return TrainSettings(**{"data": (PHOTOGRAPH,), "out": str(out), **given})
+
+
+def read_state(out: Path) -> dict:
+    return torch.load(f"{out}.state.pt", weights_only=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_start_crops():
+    """Components of a tenth of the crops do for a model this small. Holds in every module that imports it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "START_CROPS", 40)
+        yield
