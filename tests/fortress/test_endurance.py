@@ -24,7 +24,7 @@ linux = pytest.mark.skipif(
 
 READ_IN_FORKS = """
 import hashlib, os, sys
-from progcodec.stream import info, truncate
+from progcodec.bitstream.stream import info, truncate
 
 def read():
     data = open(sys.argv[1], "rb").read()

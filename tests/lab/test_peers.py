@@ -9,8 +9,8 @@ from PIL import Image
 
 from progcodec.errors import ImageError, ProgcodecError
 from progcodec.lab.evaluate import metrics, peers
-from progcodec.metrics import psnr
 from progcodec.lab.evaluate.sources import read_pictures
+from progcodec.metrics import psnr
 
 
 def smooth_picture(height=64, width=80):
