@@ -13,7 +13,7 @@ import pytest
 from progcodec.bitstream.container import varint
 from progcodec.bitstream.rangecoder import decode_segment, encode_segment
 from progcodec.bitstream.tables import Tables
-from progcodec.codec import Codec
+from progcodec.codec.codec import Codec
 from progcodec.errors import ProgcodecError
 from progcodec.network.checkpoint import find
 from progcodec.network.quality import magnitude_table, step_numerator
