@@ -125,11 +125,7 @@ def sealed_container(data: bytes) -> None:
                 at += step
             piecewise = decoder.latent()
         except ProgcodecError as error:
-            # A right checksum spares the reader the question whether an encoder would write this; before it has arrived, the
-            # question is asked. So what only a forger writes may be read whole and refused in pieces, and nothing else.
-            assert whole is None or (flags & 1 and "written as" in str(error)), (
-                f"refused in pieces only: {error!r}"
-            )
+            assert whole is None, f"refused in pieces only: {error!r}"
             raise
         assert whole is not None, f"refused in one piece only: {told!r}"
         assert piecewise.received == whole.received and piecewise.bits == whole.bits

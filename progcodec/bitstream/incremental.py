@@ -56,12 +56,11 @@ class SegmentReader:
         """The certain symbols, int32 (count,), in coding order."""
         return np.concatenate([np.empty(0, np.int32), *self._parts])
 
-    def extend(self, payload: bytes, verified: bool = False) -> Symbols:
+    def extend(self, payload: bytes) -> Symbols:
         """Symbols that the payload so far makes certain, and that did not come before: int32, in coding order.
 
         Args:
             payload: the first bytes of the payload, all that have arrived, those of earlier calls included.
-            verified: a checksum has vouched for the whole payload.
         Raises:
             CorruptError: no encoder writes such a payload.
         """
@@ -71,7 +70,7 @@ class SegmentReader:
             )
         self._seen = len(payload)
         symbols = self._decode(payload) if self._runs else np.empty(0, np.int32)
-        if self.complete and not (verified and len(payload) == self.declared):
+        if self.complete:
             whole = canonical_payload(self._encoder)
             if len(whole) != self.declared or whole[: len(payload)] != payload:
                 raise not_canonical()

@@ -74,20 +74,17 @@ def encode_segment(symbols: Ints, runs: Runs, tables: Tables) -> bytes:
     return canonical_payload(_encode(symbols, runs, tables))
 
 
-def decode_segment(
-    payload: bytes, declared: int, runs: Runs, tables: Tables, verified: bool = False
-) -> DecodedSegment:
+def decode_segment(payload: bytes, declared: int, runs: Runs, tables: Tables) -> DecodedSegment:
     """The symbols of a payload; of a cut one, those that every continuation agrees on.
 
     Args:
         payload: the bytes that are there.
         declared: bytes of the whole payload, as the segment's length says.
         runs, tables: as given to :func:`encode_segment`.
-        verified: a checksum has vouched for the payload, which spares a check that costs as much as encoding.
 
     Raises:
-        CorruptError: no encoder writes such a payload. Without a checksum not every damage shows: many byte strings are
-            the canonical payload of something.
+        CorruptError: no encoder writes such a payload. Not every damage shows: many byte strings
+            are the canonical payload of something.
     """
     if len(payload) > declared:
         raise ValueError(f"{len(payload)} bytes of a payload of {declared}")
@@ -96,9 +93,11 @@ def decode_segment(
     symbols = _decode_cut(payload, runs, tables) if cut else _decode_whole(payload, runs, tables)
     symbols -= np.int32(Q_MAX)
     total = _total(runs)
-    # Once all symbols are certain, so is the payload. This also unmasks a damaged length that passes for a cut: the
-    # symbols then end before the bytes do, let alone before the declared length.
-    if len(symbols) == total and not (verified and not cut):
+    # Once all symbols are certain, so is the payload. A damaged length does not pass for a cut then:
+    # the symbols end before the bytes do, let alone before the declared length. A right checksum
+    # spares nobody this, as a reader that meets the payload before the checksum would answer
+    # otherwise.
+    if len(symbols) == total:
         canonical = encode_segment(symbols, runs, tables)
         if len(canonical) != declared or canonical[: len(payload)] != payload:
             raise not_canonical()

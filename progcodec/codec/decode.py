@@ -65,9 +65,7 @@ def receive(walker: Walker, streams: Sequence[Stream], box: Box | None = None) -
             segment = streams[n].segments[step.segment]
             order, runs, tables = walker.order(step, position)
             with stage("range coding"):
-                part = decode_segment(
-                    segment.payload, segment.declared, runs, tables, segment.verified
-                )
+                part = decode_segment(segment.payload, segment.declared, runs, tables)
             ordering.place(part.symbols, order, values[n])
             counts[n][step.segment] = len(part.symbols)
             bits[n] += 8 * len(segment.payload)

@@ -220,7 +220,7 @@ class IncrementalDecoder:
             self._order, runs, tables = self.codec.walker.order(self._step, 0)
             self._reader = SegmentReader(segment.declared, runs, tables)
         with stage("range coding"):
-            fresh = self._reader.extend(segment.payload, segment.verified)
+            fresh = self._reader.extend(segment.payload)
         name = container.SEGMENT_NAMES[index]
         if len(fresh):
             self._latent = None

@@ -147,7 +147,7 @@ def test_random_bytes(tiny_codec):
         result = outcome(tiny_codec, data)
         outcomes[result if isinstance(result, str) else "latent"] += 1
     for kind in ("latent", "NotShcError", "CorruptError"):
-        assert outcomes[kind] > 100, outcomes
+        assert outcomes[kind] > 20, outcomes
 
 
 @pytest.mark.parametrize(

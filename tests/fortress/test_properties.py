@@ -141,8 +141,8 @@ def test_any_damage_is_a_named_error_or_leaves_what_is_verified_right(damage, st
     if latent is None:
         assert pieces is None, "refused whole, taken in pieces"
         return
-    if pieces is not None:
-        check_same(pieces, latent)
+    assert pieces is not None, "taken whole, refused in pieces"
+    check_same(pieces, latent)
     stream = container.parse(data)
     if stream.header != container.parse_header(original):
         return  # the header's check is of 16 bits: damage passes one time in 65,536

@@ -227,7 +227,7 @@ FILE = container.write(HEADER, CODED)
 def decoded(data: bytes) -> list[np.ndarray]:
     stream = container.parse(data)
     return [
-        decode_segment(s.payload, s.declared, RUNS[s.index], TABLES, s.verified).symbols
+        decode_segment(s.payload, s.declared, RUNS[s.index], TABLES).symbols
         for s in stream.segments
     ]
 

@@ -84,7 +84,6 @@ class Segment:
     payload_start: int
     declared: int
     payload: bytes
-    verified: bool
 
     @property
     def whole(self) -> bool:
@@ -139,7 +138,7 @@ def read_segments(data: bytes, header: Header) -> list[Segment]:
         check = data[end : end + 4] if header.checksums else b""
         if check and not checksum(data[start:end]).startswith(check):
             raise CorruptError("checksum")
-        segments.append(Segment(start, at, declared, data[at:end], len(check) == 4))
+        segments.append(Segment(start, at, declared, data[at:end]))
         at = end + 4 * header.checksums
     if len(data) > at:
         raise CorruptError("bytes after the last segment")
@@ -384,10 +383,9 @@ def decode(
                 break
         if counts[index] < sum(sizes[index]):
             break
-        if not (segment.whole and segment.verified):
-            canonical = coder.canonical()
-            if len(canonical) != segment.declared or not canonical.startswith(segment.payload):
-                raise CorruptError("not what an encoder writes")
+        canonical = coder.canonical()
+        if len(canonical) != segment.declared or not canonical.startswith(segment.payload):
+            raise CorruptError("not what an encoder writes")
     return Decoded(header, z, q, z_arrived, q_arrived, tuple(counts))
 
 
