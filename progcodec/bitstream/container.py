@@ -28,6 +28,7 @@ Then each segment, in order::
 A file may end anywhere after its header: it is then *cut*, which is no error. A torn length means that the segment is
 absent. A torn or missing checksum after a whole payload means a whole but unverified segment (the checksum bytes that
 are there must agree all the same). Nothing may follow the last segment. The CRC-32 is that of zlib and PNG.
+``docs/format.md`` says what the payloads hold, and in which order errors are found.
 """
 
 import math
