@@ -15,6 +15,7 @@ def table(quality: dict[str, Any]) -> list[str]:
     for row in quality["levels"]:
         for key, label in (
             ("clusters", f"this, K={row['size']}"),
+            ("embeddings_alone", "embeddings alone"),
             ("wordnet_depth_cut", "WordNet depth cut"),
         ):
             if (part := row.get(key)) is None:
@@ -25,6 +26,12 @@ def table(quality: dict[str, Any]) -> list[str]:
             share = f"{part['largest_share']:.1%}"
             lines.append(
                 f"{label:<26}{part['groups']:>6}  {share:>7}  {entropy:>12}  {wup}  {rand}".rstrip()
+            )
+        if "cosine_embeddings_alone" in row:
+            ours, alone = row["cosine"], row["cosine_embeddings_alone"]
+            lines.append(
+                f"mean cosine to the group's middle: {ours['plain']:.3f}, centred {ours['centred']:.3f}; "
+                f"embeddings alone {alone['plain']:.3f}, centred {alone['centred']:.3f}"
             )
     for key, label in (
         ("clip", "paper, CLIP K=10"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from progcodec import HierarchyError
-from progcodec.hierarchy.hierarchy import Hierarchy, Leaf
+from progcodec.hierarchy.hierarchy import Hierarchy, Leaf, Node
 from progcodec.hierarchy.wordnet import Synset, Taxonomy
 from tests.support.command import errors, run
 
@@ -74,24 +74,31 @@ def test_the_shipped_quality_is_what_the_shipped_facts_give(shipped, facts):
 
 
 def test_single_moves_end_where_no_move_helps():
+    """Also that a row of weight w counts as w equal rows."""
     from progcodec.lab.hierarchy_build.clustering import polish
 
     rows = np.random.default_rng(0).normal(size=(40, 3))
+    weights = 1.0 + np.arange(40) % 3
     start = np.arange(40) % 4
 
     def squares(labels):
-        return sum(
-            ((rows[labels == g] - rows[labels == g].mean(axis=0)) ** 2).sum() for g in range(4)
-        )
+        total = 0.0
+        for g in range(4):
+            each = np.repeat(rows, weights.astype(int), axis=0)
+            each = each[np.repeat(labels, weights.astype(int)) == g]
+            total += ((each - each.mean(axis=0)) ** 2).sum()
+        return total
 
-    labels, total = polish(rows, start, 4)
+    labels, total = polish(rows, weights, start, 4)
     assert total == pytest.approx(squares(labels)) and total < squares(start)
     for row in range(40):
         for group in range(4):
             moved = labels.copy()
             moved[row] = group
             assert squares(moved) >= total - 1e-6
-    assert len(set(polish(np.eye(4), np.arange(4), 4)[0])) == 4  # nobody's last row is taken
+    assert (
+        len(set(polish(np.eye(4), np.ones(4), np.arange(4), 4)[0])) == 4
+    )  # nobody's last row is taken
 
 
 def test_what_all_embeddings_share_does_not_matter():
@@ -144,29 +151,70 @@ def test_a_name_is_not_given_again_with_or_the_like():
     assert not any(f"{name} or the like" in names for name in names)
 
 
-def test_the_shipped_names_hold_for_their_members(shipped, facts):
-    """What a person would expect of an answer, over the classes that WordNet has no doubt about."""
-    coarse = shipped.assignments[0]
-    wnids = {leaf.wnid: number for number, leaf in enumerate(shipped.classes)}
+def _below(shipped, facts, word):
+    return [
+        number
+        for number, leaf in enumerate(shipped.classes)
+        if any(facts.synsets[up].lemmas[0] == word for up in facts.above(leaf.wnid))
+    ]
 
-    def below(word):
-        return [
-            n
-            for wnid, n in wnids.items()
-            if any(facts.synsets[up].lemmas[0] == word for up in facts.above(wnid))
-        ]
 
-    for word, name in (
+@pytest.mark.parametrize(
+    ("word", "group"),
+    [
         ("dog", "dog"),
         ("bird", "bird"),
-        ("reptile", "reptile"),
-        ("insect", "invertebrate"),
-    ):
-        shares = np.bincount(coarse[below(word)], minlength=10) / len(below(word))
-        assert shares.max() > 0.9, word
-        assert name in shipped.levels[0][int(shares.argmax())].name
+        ("fish", "fish"),
+        ("insect", "cold-blooded animal"),
+        ("reptile", "cold-blooded animal"),
+        ("monkey", "mammal other than a dog"),
+        ("feline", "feline"),
+        ("geological formation", "landform"),
+        ("fungus", "mushroom or fungus"),
+        ("musical instrument", "tool, instrument or sports gear"),
+        ("furniture", "household object or electronics"),
+        ("conveyance", "vehicle or heavy machine"),
+    ],
+)
+def test_the_shipped_groups_hold_all_that_wordnet_puts_there(shipped, facts, word, group):
+    (node,) = shipped.find(group)
+    assert set(_below(shipped, facts, word)) - set(_below(shipped, facts, "weapon")) <= set(
+        shipped.members(node)
+    )
+
+
+def test_no_shipped_group_mixes_what_wordnet_keeps_apart(shipped, facts):
+    """Animals apart from things; dogs, other mammals, birds and other animals apart; food apart from things."""
+    from progcodec.lab.hierarchy_build.kinds import facts as known
+
+    realms = known([leaf.wnid for leaf in shipped.classes], facts).realms[0]
+    pairs = set(zip(realms.tolist(), shipped.assignments[0].tolist()))
+    assert len({group for _, group in pairs}) == len(pairs) == 10
+    animals = set(_below(shipped, facts, "animal"))
+    for group in range(10):
+        members = set(shipped.members(Node(0, group)))
+        assert members <= animals or not members & animals
     for level in shipped.about["quality"]["levels"]:
-        assert level["stability"]["mean"] > {10: 0.9, 100: 0.7}[level["size"]]
+        assert level["stability"]["mean"] > 0.95
+    assert not [c.name for level in shipped.levels for c in level if "or the like" in c.name]
+
+
+def test_realms_stay_apart_and_kinds_together():
+    pytest.importorskip("sklearn")
+    from progcodec.lab.hierarchy_build.clustering import nested
+    from progcodec.lab.hierarchy_build.kinds import Facts
+
+    generator = np.random.default_rng(0)
+    places = np.repeat(np.arange(4), 10)  # four heaps; the realms and kinds go across them
+    rows = np.eye(4)[places] + 0.01 * generator.normal(size=(40, 4))
+    realms = np.arange(40) % 2
+    kinds = np.where(np.arange(40) % 10 < 4, realms, np.arange(40) + 2)
+    facts = Facts((realms, np.zeros(40, int)), (kinds, np.arange(40)), rows)
+    first, second = nested(rows, [4, 8], 0, 8, facts)
+    assert len(set(zip(first, realms))) == 4
+    for kind in (0, 1):
+        assert len(set(first[kinds == kind])) == 1 and len(set(second[kinds == kind])) > 1
+    assert max(nested(rows, [1, 2], 0, 8, facts)[0]) == 0  # too few groups for the realms
 
 
 def test_the_help_names_the_default_restarts():

@@ -50,6 +50,8 @@ def test_the_shipped_levels_nest_and_have_their_sizes(shipped):
 def test_the_shipped_names_are_unique_and_short(shipped):
     names = [cluster.name for level in shipped.levels for cluster in level]
     assert len({name.casefold() for name in names}) == 110
+    classes = {leaf.name.casefold() for leaf in shipped.classes}
+    assert not classes & {name.casefold() for name in names}
     assert all(name.strip() and len(name) <= 45 for name in names)
 
 

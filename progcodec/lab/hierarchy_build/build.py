@@ -10,6 +10,7 @@ from progcodec.hierarchy.hierarchy import Cluster, Hierarchy, Leaf
 from progcodec.hierarchy.wordnet import NOTICE, Taxonomy
 from progcodec.lab.hierarchy_build import quality
 from progcodec.lab.hierarchy_build.clustering import RESTARTS, nested, unit_rows
+from progcodec.lab.hierarchy_build.kinds import Facts, facts
 from progcodec.lab.hierarchy_build.naming import names
 
 
@@ -28,7 +29,8 @@ def build(
     nothing is said about Wu-Palmer similarity.
     """
     rows = unit_rows(embeddings)
-    levels = nested(rows, sizes, seed, restarts)
+    known = facts([leaf.wnid or "" for leaf in classes], taxonomy) if taxonomy else None
+    levels = nested(rows, sizes, seed, restarts, known)
     named = names(levels, rows, classes, taxonomy)
     groups = []
     for number, labels in enumerate(levels):
@@ -44,15 +46,16 @@ def build(
         "provenance": {
             "embeddings": source,
             "method": "k-means with single moves, from the top down, on each group's centred rows in their leading "
-            "directions; shares of the next level by largest remainder",
-            "names": f"best-matching WordNet ancestors; {NOTICE}"
+            "directions; shares of the next level by largest remainder"
+            + ("; realms apart and kinds together, as WordNet has them" if taxonomy else ""),
+            "names": f"best-matching WordNet ancestors and words of our own; {NOTICE}"
             if taxonomy
             else "most central classes",
         },
         "seed": seed,
         "restarts": restarts,
         "sizes": list(sizes),
-        "quality": _quality(rows, levels, named, classes, sizes, seed, restarts, taxonomy),
+        "quality": _quality(rows, levels, named, classes, sizes, seed, restarts, taxonomy, known),
     }
     return Hierarchy(tuple(groups), leaves, about)
 
@@ -66,16 +69,24 @@ def _quality(
     seed: int,
     restarts: int,
     taxonomy: Taxonomy | None,
+    known: Facts | None,
 ) -> dict[str, Any]:
     wnids = [leaf.wnid for leaf in classes if leaf.wnid]
     similarity = taxonomy.wu_palmer(wnids) if taxonomy else None
-    stable = quality.stability(rows, levels, sizes, seed, restarts)
+    stable = quality.stability(rows, levels, sizes, seed, restarts, known)
+    alone = nested(rows, sizes, seed, restarts) if known else levels
     result = []
-    for size, labels, level_names, rand in zip(sizes, levels, named, stable):
+    for size, labels, free, level_names, rand in zip(sizes, levels, alone, named, stable):
         row: dict[str, Any] = {"size": size, "clusters": quality.balance(labels), "stability": rand}
+        row["cosine"] = quality.tightness(rows, labels)
         row["name_match_mean"] = round(float(np.mean([score for _, score in level_names])), 4)
         if taxonomy and similarity is not None:
             row["clusters"] |= quality.agreement(labels, similarity)
+            row["embeddings_alone"] = {
+                **quality.balance(free),
+                **quality.agreement(free, similarity),
+            }
+            row["cosine_embeddings_alone"] = quality.tightness(rows, free)
             depth, cut = quality.depth_cut(taxonomy, wnids, size)
             row["wordnet_depth_cut"] = {
                 "depth": depth,

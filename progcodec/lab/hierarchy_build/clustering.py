@@ -3,6 +3,7 @@
     all classes ──k-means──► sizes[0] groups ──k-means in each──► sizes[1] groups in all ──► …
 
 Independent runs of k-means with K=10 and K=100 put a part of the classes across the lines; splitting each group cannot.
+Where WordNet knows the classes, the first level splits each realm by itself and keeps kinds together (kinds.py).
 
 Two things make the groups follow meaning, and come out the same from seed to seed:
 
@@ -15,14 +16,20 @@ Two things make the groups follow meaning, and come out the same from seed to se
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from progcodec.arrays import Floats, Ints
 from progcodec.errors import HierarchyError, ProgcodecError
+from progcodec.lab.hierarchy_build.kinds import Facts
 
 RESTARTS = 400
-"""Starts of each k-means; more make the result depend less on the seed."""
+"""Most starts of each k-means; more make the result depend less on the seed."""
+EACH = 4
+"""Starts for each row: few rows have few minima to find."""
+KNOWN = 0.1
+"""The share of WordNet in squared distances, beside the embeddings."""
 POLISHED = 0.25
 """The share of the starts, the tightest ones, that single moves polish."""
 DIRECTIONS = 3
@@ -56,26 +63,40 @@ def check_sizes(sizes: Sequence[int], classes: int) -> None:
         )
 
 
-def nested(rows: Floats, sizes: Sequence[int], seed: int, restarts: int = RESTARTS) -> list[Ints]:
+def nested(
+    rows: Floats,
+    sizes: Sequence[int],
+    seed: int,
+    restarts: int = RESTARTS,
+    facts: Facts | None = None,
+) -> list[Ints]:
     """Group numbers of each row, one array a level. Groups are numbered by the parent's number, then by the first row.
 
-    One seed gives one result, always: k-means runs in a single thread, as sums in several threads may differ in
-    their last bits from run to run and so tip a row over a border.
+    With `facts`, realms and kinds bind the first level, and what WordNet says counts beside the embeddings in all.
+
+    One seed gives one result, always: all runs in a single thread, as sums in several threads may differ in their last
+    bits from run to run and so tip a row over a border.
     """
     check_sizes(sizes, len(rows))
     levels: list[Ints] = []
     groups: list[Ints] = [np.arange(len(rows))]
-    for size in sizes:
-        parts = shares([len(group) for group in groups], size)
-        groups = [
-            part
-            for group, k in zip(groups, parts)
-            for part in _split(rows, group, k, seed, restarts)
-        ]
-        labels = np.empty(len(rows), dtype=np.int64)
-        for number, group in enumerate(groups):
-            labels[group] = number
-        levels.append(labels)
+    if facts is not None:
+        fitting = (realm for realm in facts.realms if realm.max() < sizes[0])
+        if (realms := next(fitting, None)) is not None:
+            groups = [np.flatnonzero(realms == realm) for realm in range(realms.max() + 1)]
+    with _one_thread():
+        for number, size in enumerate(sizes):
+            kinds = facts.kinds[min(number, 1)] if facts is not None else None
+            parts = shares([len(group) for group in groups], size)
+            groups = [
+                part
+                for group, k in zip(groups, parts)
+                for part in _split(rows, group, k, seed, restarts, facts, kinds)
+            ]
+            labels = np.empty(len(rows), dtype=np.int64)
+            for place, group in enumerate(groups):
+                labels[group] = place
+            levels.append(labels)
     return levels
 
 
@@ -93,14 +114,32 @@ def shares(counts: Sequence[int], total: int) -> list[int]:
     return parts
 
 
-def _split(rows: Floats, group: Ints, k: int, seed: int, restarts: int) -> list[Ints]:
+def _split(
+    rows: Floats,
+    group: Ints,
+    k: int,
+    seed: int,
+    restarts: int,
+    facts: Facts | None,
+    kinds: Ints | None,
+) -> list[Ints]:
+    """`k` parts of a group; rows of equal `kinds` are in one part, if there are kinds enough."""
     if k == 1:
         return [group]
-    labels = (
-        kmeans(spread(rows[group], DIRECTIONS * k), k, seed, restarts)
-        if k < len(group)
-        else np.arange(k)
-    )
+    labels = np.arange(k)
+    if k < len(group):
+        points = spread(rows[group], DIRECTIONS * k)
+        if facts is not None:
+            known = spread(facts.rows[group], DIRECTIONS * k)
+            points = np.hstack([math.sqrt(1 - KNOWN) * points, math.sqrt(KNOWN) * known])
+        bound = np.arange(len(group))
+        if kinds is not None and len(np.unique(kinds[group])) >= k:
+            bound = np.unique(kinds[group], return_inverse=True)[1]
+        # Rows that stay together count as one in their middle: the sum of squares differs by a constant.
+        weights = np.bincount(bound).astype(np.float64)
+        middles = np.zeros((len(weights), points.shape[1]))
+        np.add.at(middles, bound, points)
+        labels = kmeans(middles / weights[:, None], weights, k, seed, restarts)[bound]
     parts = [group[labels == label] for label in range(k)]
     parts = sorted((part for part in parts if len(part)), key=lambda part: part[0])
     while (
@@ -128,50 +167,65 @@ def _unit(rows: Floats) -> Floats:
     )  # rounding leaves 1e-16 of equal rows
 
 
-def kmeans(rows: Floats, k: int, seed: int, restarts: int) -> Ints:
-    """Labels of the tightest of many k-means (Lloyd, k-means++ starts, single moves), in one thread."""
+def _one_thread() -> Any:
     try:
-        from sklearn.cluster import KMeans
         from threadpoolctl import threadpool_limits
     except ModuleNotFoundError as error:
-        raise ProgcodecError(
-            f"building a hierarchy needs an extra: pip install 'progcodec[hierarchy]' ({error})"
-        ) from error
+        raise _missing(error) from error
+    return threadpool_limits(limits=1)
+
+
+def kmeans(rows: Floats, weights: Floats, k: int, seed: int, restarts: int) -> Ints:
+    """Labels of the tightest of many k-means of weighted rows (Lloyd, k-means++ starts, single moves)."""
+    try:
+        from sklearn.cluster import KMeans
+    except ModuleNotFoundError as error:
+        raise _missing(error) from error
     import warnings
 
-    starts = np.random.default_rng(seed).integers(2**31, size=restarts)
-    with threadpool_limits(limits=1), warnings.catch_warnings():
+    starts = np.random.default_rng(seed).integers(2**31, size=min(restarts, EACH * len(rows)))
+    with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore"
         )  # "fewer distinct clusters than asked for": dealt with above
         runs = [
-            KMeans(k, n_init=1, random_state=int(start), algorithm="lloyd").fit(rows)
+            KMeans(k, n_init=1, random_state=int(start), algorithm="lloyd").fit(
+                rows, sample_weight=weights
+            )
             for start in starts
         ]
-        runs.sort(key=lambda run: run.inertia_)  # stable: of equals the earlier start
-        polished = [polish(rows, run.labels_, k) for run in runs[: math.ceil(POLISHED * restarts)]]
+    runs.sort(key=lambda run: run.inertia_)  # stable: of equals the earlier start
+    best = runs[: math.ceil(POLISHED * len(runs))]
+    polished = [polish(rows, weights, run.labels_, k) for run in best]
     return min(polished, key=lambda result: result[1])[0]
 
 
-def polish(rows: Floats, labels: Ints, k: int) -> tuple[Ints, float]:
+def _missing(error: ModuleNotFoundError) -> ProgcodecError:
+    return ProgcodecError(
+        f"building a hierarchy needs an extra: pip install 'progcodec[hierarchy]' ({error})"
+    )
+
+
+def polish(rows: Floats, weights: Floats, labels: Ints, k: int) -> tuple[Ints, float]:
     """Labels and sum of squares after the best single move, again and again, until none lowers the sum (Hartigan).
 
-    Taking a row from its group of n lowers the sum by distance² · n/(n-1); giving it to another raises it by
-    distance² · n/(n+1). Lloyd's step ignores both factors, and so stops earlier. No group loses its last row.
+    Taking a row of weight w from its group of weight n lowers the sum by distance² · wn/(n-w); giving it to another
+    raises it by distance² · wn/(n+w). Lloyd's step ignores both factors, and so stops earlier. No group loses its last
+    row.
     """
     labels = labels.astype(np.int64)
     each = np.arange(len(rows))
-    counts = np.bincount(labels, minlength=k).astype(np.float64)
+    members = np.bincount(labels, minlength=k)
+    held = np.bincount(labels, weights, minlength=k)
     centres = np.zeros((k, rows.shape[1]))
-    np.add.at(centres, labels, rows)
-    centres /= np.maximum(counts, 1)[:, None]
-    squares = ((rows[:, None] - centres) ** 2).sum(axis=2)
+    np.add.at(centres, labels, rows * weights[:, None])
+    centres /= np.maximum(held, 1)[:, None]
+    squares = ((rows[:, None] - centres) ** 2).sum(axis=2) * weights[:, None]
     while True:
         own = squares[each, labels]
-        saved = np.where(
-            counts[labels] > 1, own * counts[labels] / np.maximum(counts[labels] - 1, 1), -np.inf
-        )
-        cost = squares * (counts / (counts + 1))
+        rest = np.where(members[labels] > 1, held[labels] - weights, 1)
+        saved = np.where(members[labels] > 1, own * held[labels] / rest, -np.inf)
+        cost = squares * (held / (held + weights[:, None]))
         cost[each, labels] = np.inf
         to = cost.argmin(axis=1)
         gain = saved - cost[each, to]
@@ -179,7 +233,8 @@ def polish(rows: Floats, labels: Ints, k: int) -> tuple[Ints, float]:
         if not gain[row] > 1e-9:
             return labels, float(own.sum())
         for group, step in ((labels[row], -1), (to[row], 1)):
-            counts[group] += step
-            centres[group] += step * (rows[row] - centres[group]) / counts[group]
-            squares[:, group] = ((rows - centres[group]) ** 2).sum(axis=1)
+            members[group] += step
+            held[group] += step * weights[row]
+            centres[group] += step * weights[row] * (rows[row] - centres[group]) / held[group]
+            squares[:, group] = ((rows - centres[group]) ** 2).sum(axis=1) * weights
         labels[row] = to[row]

@@ -23,7 +23,8 @@ from progcodec.arrays import Flags, Floats, Ints
 from progcodec.errors import HierarchyError
 from progcodec.hierarchy.hierarchy import Leaf
 from progcodec.hierarchy.wordnet import Taxonomy
-from progcodec.lab.hierarchy_build.words import everyday
+from progcodec.lab.hierarchy_build.kinds import FAMILIES, holds
+from progcodec.lab.hierarchy_build.words import WORDS, everyday
 
 RECALL = 4.0
 """The square of the weight of recall beside precision."""
@@ -31,7 +32,7 @@ PART_GAIN = 0.07
 """What a second and a third ancestor must each add to the match: one word reads better than two."""
 PART_SHARE = (0.09, 0.2)
 """Each of several words must hold this share of a group, of the first level and below, and two classes at the least."""
-PARTS = (3, 2)
+PARTS = (3, 3)
 """Most words in a name, at the first level and below: the finer name follows the coarser."""
 PAIRED = 24
 """Best single ancestors of which pairs are tried."""
@@ -98,16 +99,19 @@ def names(
 def _vocabulary(classes: Sequence[Leaf], taxonomy: Taxonomy) -> tuple[list[str], Flags]:
     """Words, and for each the classes that it holds: (words, classes) bool. Synsets of the same word are joined."""
     own = {leaf.wnid: _bare(leaf.name) for leaf in classes}
+    above = [taxonomy.above(leaf.wnid) if leaf.wnid else {} for leaf in classes]
     held: dict[str, Flags] = {}
+    for word, ids in (*WORDS, *FAMILIES):  # first: of two words that match alike it is the plainer
+        held[word] = held.get(word, False) | np.array([holds(ids, each) for each in above])
     for index, leaf in enumerate(classes):
         if leaf.wnid is None:
             raise HierarchyError(f"{leaf.name!r} has no WordNet id")
-        above = [(wnid, taxonomy.synsets[wnid].lemmas) for wnid in taxonomy.above(leaf.wnid)]
-        odd = {ODD[lemma] for _, lemmas in above for lemma in lemmas if lemma in ODD}
-        for wnid, lemmas in above:
-            word = own.get(wnid) or everyday(lemmas)
-            if word and word not in odd:
-                held.setdefault(word, np.zeros(len(classes), dtype=bool))[index] = True
+        lemmas = [(wnid, taxonomy.synsets[wnid].lemmas) for wnid in above[index]]
+        odd = {ODD[lemma] for _, words in lemmas for lemma in words if lemma in ODD}
+        for wnid, words in lemmas:
+            said = own.get(wnid) or everyday(words)
+            if said and said not in odd:
+                held.setdefault(said, np.zeros(len(classes), dtype=bool))[index] = True
     return list(held), np.array(list(held.values()))
 
 
@@ -157,6 +161,7 @@ def _measure(hits: Ints, held: Ints, size: int) -> Floats:
 
 def _spoken(words: Sequence[str], share: float) -> str:
     """["a", "b", "c"] is "a, b or c"; "a, b, c or the like" where they hold for too small a share of the members."""
+    words = [part for word in words for part in re.split(", | or ", word)]
     if share < MOST:
         return ", ".join(words) + LIKE
     return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))

@@ -9,6 +9,7 @@ import numpy as np
 from progcodec.arrays import Floats, Ints
 from progcodec.hierarchy.wordnet import Taxonomy
 from progcodec.lab.hierarchy_build.clustering import nested
+from progcodec.lab.hierarchy_build.kinds import Facts
 
 PAPER = {
     "source": "arXiv 2605.08266, Table 1, K=10",
@@ -42,6 +43,19 @@ def agreement(labels: Ints, similarity: Floats) -> dict[str, float | None]:
     }
 
 
+def tightness(rows: Floats, labels: Ints) -> dict[str, float]:
+    """Mean cosine of a unit row and the middle of its group: as it is, and without what all rows share."""
+    found = {}
+    for name, points in (("plain", rows), ("centred", rows - rows.mean(axis=0))):
+        middles = np.array(
+            [points[labels == group].mean(axis=0) for group in range(labels.max() + 1)]
+        )[labels]
+        lengths = np.linalg.norm(points, axis=1) * np.linalg.norm(middles, axis=1)
+        cosines = (points * middles).sum(axis=1) / np.where(lengths > 0, lengths, 1)
+        found[name] = round(float(cosines.mean()), 4)
+    return found
+
+
 def depth_cut(taxonomy: Taxonomy, wnids: Sequence[str], size: int) -> tuple[int, Ints]:
     """The depth at which cutting WordNet gives about `size` groups, and each class's group.
 
@@ -57,7 +71,12 @@ def depth_cut(taxonomy: Taxonomy, wnids: Sequence[str], size: int) -> tuple[int,
 
 
 def stability(
-    rows: Floats, levels: Sequence[Ints], sizes: Sequence[int], seed: int, restarts: int
+    rows: Floats,
+    levels: Sequence[Ints],
+    sizes: Sequence[int],
+    seed: int,
+    restarts: int,
+    facts: Facts | None = None,
 ) -> list[dict[str, float]]:
     """For each level the adjusted Rand index between the partitions from five seeds: mean and least of all pairs.
 
@@ -68,7 +87,7 @@ def stability(
     runs = [
         levels,
         *(
-            nested(rows, sizes, other, restarts)
+            nested(rows, sizes, other, restarts, facts)
             for other in range(seed + 1, seed + STABILITY_SEEDS)
         ),
     ]
