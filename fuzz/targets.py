@@ -18,15 +18,16 @@ from safetensors.torch import save
 
 from progcodec.api import StreamDecoder
 from progcodec.bitstream import container
+from progcodec.bitstream.description import info
 from progcodec.bitstream.incremental import SegmentReader
 from progcodec.bitstream.rangecoder import decode_segment, encode_segment
-from progcodec.bitstream.stream import info, last_level, progress, truncate
 from progcodec.bitstream.tables import Tables, gaussian_frequencies, quantise_pmf
 from progcodec.classification import head_file
 from progcodec.classification.calibration import Calibration
 from progcodec.classification.head_file import HeadFile
 from progcodec.codec.codec import Codec
 from progcodec.config import ALPHABET, Q_MAX, ModelConfig
+from progcodec.cut import truncate
 from progcodec.errors import ProgcodecError
 from progcodec.hierarchy.hierarchy import Hierarchy
 from progcodec.network import checkpoint
@@ -82,7 +83,12 @@ def raw_container(data: bytes) -> None:
         assert description.header_bytes + sum(
             segment.received for segment in description.segments
         ) == len(data)
-        progress(description), last_level(description)
+        assert description.reached and description.last_level in (
+            None,
+            "coarse",
+            "intermediate",
+            "fine",
+        )
         for level in ("coarse", "intermediate", "fine"):
             assert data.startswith(truncate(data, level=level))
         for size in {header.size, (header.size + len(data)) // 2, len(data) - 1} - set(

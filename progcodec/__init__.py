@@ -28,10 +28,11 @@ from progcodec.errors import (
 
 if TYPE_CHECKING:
     from progcodec.api import StreamDecoder, decode, encode
-    from progcodec.bitstream.stream import StreamInfo, info, truncate
+    from progcodec.bitstream.description import StreamInfo, info
     from progcodec.classification.answer import Answer
     from progcodec.classification.api import classify
     from progcodec.codec.codec import Codec
+    from progcodec.cut import truncate
     from progcodec.hierarchy.hierarchy import Hierarchy
 
 __version__ = "0.1.0"
@@ -44,9 +45,9 @@ _LAZY = {
     "encode": "progcodec.api",
     "Hierarchy": "progcodec.hierarchy.hierarchy",
     "StreamDecoder": "progcodec.api",
-    "StreamInfo": "progcodec.bitstream.stream",
-    "info": "progcodec.bitstream.stream",
-    "truncate": "progcodec.bitstream.stream",
+    "StreamInfo": "progcodec.bitstream.description",
+    "info": "progcodec.bitstream.description",
+    "truncate": "progcodec.cut",
 }
 """Public names that come with heavier imports, and the module that defines each."""
 

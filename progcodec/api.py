@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from progcodec.bitstream.stream import cut
 from progcodec.codec.incremental import IncrementalDecoder
 from progcodec.codec.loaded import codec_for, codec_named
 from progcodec.config import DEFAULT_PIXEL_LIMIT
+from progcodec.cut import Cut
 
 if TYPE_CHECKING:
     from progcodec.classification.answer import Answer
@@ -27,12 +27,10 @@ def encode(
     max_pixels: int = DEFAULT_PIXEL_LIMIT,
 ) -> bytes:
     """One image to a ``.shc`` stream, cut after a level or to a byte budget if asked. See :meth:`Codec.encode`."""
+    cut = Cut(level, max_bytes)
     codec = codec_named(model, device)
-    return cut(
-        codec.encode(image, checksums=checksums, quality=quality, max_pixels=max_pixels),
-        level,
-        max_bytes,
-    )
+    data = codec.encode(image, checksums=checksums, quality=quality, max_pixels=max_pixels)
+    return cut.apply(data)
 
 
 def decode(

@@ -1,16 +1,16 @@
-"""Output files that are whole or absent at any moment, also one at which the program is killed or the power fails.
+"""The only writer of files: an output is whole or absent at any moment, even if the program is killed or the power fails.
 
-An output is written to a sibling, forced to the disk, and renamed. Who is killed before that leaves the sibling behind. It
-stays locked while its writer lives, and a lock dies with its process: so the next run knows which siblings nobody writes any
-more, and removes them, even beside another run that is busy in the same folder.
+It is written to a temporary sibling of a random name, forced to the disk, and renamed. A program that is killed before
+that leaves the sibling behind. The sibling stays locked while its writer lives, and a lock dies with its process: so the
+next run knows which siblings nobody writes any more, and removes them, even beside another run in the same folder.
 """
 
 import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import Callable
-from typing import BinaryIO
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, TypeAlias
 
 try:
     import fcntl
@@ -21,8 +21,30 @@ PREFIX, SUFFIX = ".progcodec-", ".tmp"
 """Of a sibling's name; a random part stands between."""
 
 
-def write_whole(path: str, data: bytes, before_rename: Callable[[], None] | None = None) -> None:
-    """Write all of ``data`` or nothing; folders are made as needed, an old file's permissions stay.
+STREAM_SUFFIX = ".shc"
+PICTURE_SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".jp2"
+)  # fmt: skip
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
+
+StrPath: TypeAlias = str | os.PathLike[str]
+
+
+def write_whole(
+    path: StrPath, data: bytes, before_rename: Callable[[], None] | None = None
+) -> None:
+    """Write all of ``data`` or nothing. Arguments and errors as :func:`whole_file`."""
+    with whole_file(path, before_rename) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def whole_file(
+    path: StrPath, before_rename: Callable[[], None] | None = None
+) -> Iterator[BinaryIO]:
+    """A file to write to, which gets its name when the context ends well, and vanishes otherwise.
+
+    Folders are made as needed, an old file's permissions stay.
 
     Args:
         before_rename: called when all is written and nothing visible yet; what it raises ends the writing.
@@ -34,7 +56,7 @@ def write_whole(path: str, data: bytes, before_rename: Callable[[], None] | None
     file, temporary = _open_sibling(folder)
     try:
         with file:
-            file.write(data)
+            yield file
             file.flush()
             _force_to_disk(file.fileno())
             if os.path.exists(path):

@@ -31,19 +31,13 @@ are there must agree all the same). Nothing may follow the last segment. The CRC
 ``docs/format.md`` says what the payloads hold, and in which order errors are found.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
-from progcodec.config import DEFAULT_PIXEL_LIMIT, LATENT_STRIDE, LEVELS, QUALITY_MAX
-from progcodec.errors import (
-    BudgetError,
-    CorruptError,
-    LimitError,
-    NotShcError,
-    UnsupportedVersionError,
-)
+from progcodec.config import DEFAULT_PIXEL_LIMIT, LEVELS, QUALITY_MAX
+from progcodec.errors import CorruptError, LimitError, NotShcError, UnsupportedVersionError
+from progcodec.geometry import latent_size
 
 MAGIC = b"\x93SHC"
 VERSION = 1
@@ -230,8 +224,8 @@ def read_segment(data: bytes | bytearray, start: int, index: int, header: Header
     if declared is None:
         return None
     name = SEGMENT_NAMES[index]
-    positions = -(-header.width // LATENT_STRIDE) * -(-header.height // LATENT_STRIDE)
-    if declared > positions * MAX_BYTES_PER_POSITION:
+    rows, columns = latent_size(header.height, header.width)
+    if declared > rows * columns * MAX_BYTES_PER_POSITION:
         raise CorruptError(
             f"the {name} segment is damaged: a length of {declared} bytes is impossible"
         )
@@ -244,39 +238,6 @@ def read_segment(data: bytes | bytearray, start: int, index: int, header: Header
         raise CorruptError(f"the {name} segment is damaged: its checksum fails")
     verified = header.checksums and len(crc) == CRC_SIZE
     return Segment(index, start, payload_start, end, declared, payload, complete, verified)
-
-
-def truncate(data: bytes, max_bytes: int) -> bytes:
-    """The first ``max_bytes`` bytes of a file (all of it when it is shorter already): a pure prefix.
-
-    Raises BudgetError when not even the header fits, and as :func:`parse_header`, without a pixel limit.
-    """
-    header = parse_header(data, max_pixels=None)
-    if max_bytes < header.size:
-        raise BudgetError(f"{max_bytes} bytes cannot hold the header of {header.size} bytes")
-    return data[:max_bytes]
-
-
-def level_end(stream: Stream, level_index: int) -> int:
-    """Offset just past the segment that completes a level (0 coarse, 1 intermediate, 2 fine).
-
-    Where the stream has been cut before that, its size: a prefix of this many bytes is all there is of the level.
-    """
-    if not 0 <= level_index < len(LEVELS):
-        raise ValueError(f"levels are 0 to {len(LEVELS) - 1}, not {level_index}")
-    index = level_index + 1  # the hyperlatent comes first
-    return (
-        min(stream.segments[index].end, stream.size)
-        if index < len(stream.segments)
-        else stream.size
-    )
-
-
-def bytes_for_bpp(header: Header, bits_per_pixel: float) -> int:
-    """Whole bytes, rounded down, that a rate in bits per pixel allows for the whole file."""
-    if not (math.isfinite(bits_per_pixel) and bits_per_pixel >= 0):
-        raise ValueError(f"bits per pixel must be finite and not negative, not {bits_per_pixel}")
-    return math.floor(bits_per_pixel * header.pixels / 8)
 
 
 def _crc(data: bytes | bytearray) -> bytes:

@@ -1,14 +1,15 @@
-"""Where the bytes of a stream lie, and how far it goes: what ``info`` tells, from the container alone."""
+"""Where the bytes of a stream lie, and how far it goes, from the container alone."""
 
 from dataclasses import dataclass
 
 from progcodec.bitstream.container import SEGMENT_NAMES, parse
+from progcodec.config import LEVELS
 from progcodec.markup import table
 
 
 @dataclass(frozen=True)
 class SegmentInfo:
-    """What :func:`describe` says of a segment; an offset is None while no byte before it tells it.
+    """What :func:`info` says of a segment; an offset is None while no byte before it tells it.
 
     ``received`` counts the bytes of the segment that are there, length and checksum included.
     """
@@ -42,6 +43,44 @@ class StreamInfo:
     bits_per_pixel: float
     segments: tuple[SegmentInfo, ...]
 
+    @property
+    def last_level(self) -> str | None:
+        """The finest level that is there entirely, None before the first."""
+        complete = [segment.name for segment in self.segments if segment.complete]
+        return complete[-1] if complete and complete[-1] in LEVELS else None
+
+    @property
+    def reached(self) -> str:
+        """How far the stream goes, in words: ``"coarse + 37% of intermediate"``; ``"header"`` when nothing follows it."""
+        parts: list[str] = []
+        for segment in self.segments:
+            if segment.complete:
+                parts = [segment.name]
+            elif segment.received:
+                start, end, share = segment.start, segment.end, "the start"
+                if start is not None and end is not None:
+                    share = f"{100 * segment.received // (end - start)}%"
+                parts.append(f"{share} of {segment.name}")
+        return " + ".join(parts) or "header"
+
+    def to_dict(self) -> dict[str, object]:
+        """One flat row, the same columns for every stream; None where it was cut before it tells."""
+        row: dict[str, object] = {
+            "bytes": self.file_bytes,
+            "width": self.width,
+            "height": self.height,
+            "bits_per_pixel": round(self.bits_per_pixel, 6),
+            "reached": self.reached,
+            "model": self.fingerprint,
+            "checksums": self.checksums,
+            "quality": self.quality,
+            "header_bytes": self.header_bytes,
+        }
+        for part in self.segments:
+            for name in ("end", "received", "complete", "verified"):
+                row[f"{part.name}_{name}"] = getattr(part, name)
+        return row
+
     def _repr_html_(self) -> str:
         size = f"{self.width} × {self.height} pixels, {self.file_bytes:,} bytes, {self.bits_per_pixel:.3f} bits per pixel"
         rows = [
@@ -54,8 +93,8 @@ class StreamInfo:
         )
 
 
-def describe(data: bytes) -> StreamInfo:
-    """How far a file goes. Raises as :func:`parse`, without a pixel limit."""
+def info(data: bytes) -> StreamInfo:
+    """What a stream is and how far it goes. Raises NotShcError, UnsupportedVersionError or CorruptError."""
     stream = parse(data, max_pixels=None)
     infos: list[SegmentInfo] = []
     start: int | None = stream.header_size

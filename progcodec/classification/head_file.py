@@ -1,21 +1,18 @@
 """A latent head as a file: safetensors with half-precision weights, the calibration, the config, and what it came from."""
 
-import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from progcodec import assets
 from progcodec.classification.calibration import Calibration
 from progcodec.errors import ClassifierError
-from progcodec.network.fitting import check_fit, one_line
+from progcodec.network import weights_file
 from progcodec.network.head import HeadConfig, LatentHead
 
 FORMAT = "progcodec-latent-head-1"
@@ -55,26 +52,12 @@ class HeadFile:
         config = json.dumps(self.config.to_dict(), sort_keys=True)
         metadata = {**self.metadata, "format": FORMAT, "config": config, "codec": self.codec}
         metadata["digest"] = _digest(tensors, config, self.codec)
-        sibling = Path(f"{path}.{os.getpid()}.tmp")
-        try:
-            sibling.write_bytes(save(tensors, metadata))
-            os.replace(sibling, path)
-        finally:
-            sibling.unlink(missing_ok=True)
+        weights_file.write(path, tensors, metadata)
 
     @classmethod
     def load(cls, path: str | Path) -> "HeadFile":
         """Reads and checks a file. Raises ClassifierError on anything but a sound head."""
-        try:
-            with safe_open(str(path), framework="pt") as file:
-                metadata = dict(file.metadata() or {})
-                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-        except FileNotFoundError:
-            raise ClassifierError(f"{path}: no such classifier") from None
-        except (SafetensorError, OSError) as error:
-            raise ClassifierError(
-                f"{path}: cannot be read as a classifier ({one_line(error)})"
-            ) from None
+        metadata, tensors = weights_file.read(path, "classifier", ClassifierError)
         if metadata.get("format") != FORMAT:
             raise ClassifierError(f"{path}: not a classifier of this package")
         if metadata.get("digest") != _digest(
@@ -85,7 +68,7 @@ class HeadFile:
             )
         try:
             config = HeadConfig.from_dict(json.loads(metadata["config"]))
-            arrays = {
+            arrays: dict[str, Any] = {
                 name: tensors.pop(PREFIX + name)
                 .numpy()
                 .astype(np.int64 if name == "groups" else np.float64)
@@ -94,7 +77,7 @@ class HeadFile:
             loaded = cls(config, tensors, Calibration(**arrays), metadata["codec"])
         except (KeyError, TypeError, ValueError, RecursionError, ClassifierError) as error:
             raise ClassifierError(
-                f"{path}: unusable config or calibration in the classifier ({one_line(error)})"
+                f"{path}: unusable config or calibration in the classifier ({weights_file.one_line(error)})"
             ) from None
         loaded.metadata.update({name: text for name, text in metadata.items() if name not in OWN})
         return loaded
@@ -102,7 +85,7 @@ class HeadFile:
     def build(self) -> LatentHead:
         """The head in float32, on the CPU, in evaluation mode. Raises ClassifierError if the weights do not fit."""
         try:
-            check_fit(
+            weights_file.check_fit(
                 lambda: LatentHead(self.config),
                 self.config.depth + self.config.inner_depth,
                 self.tensors,
@@ -111,7 +94,7 @@ class HeadFile:
             head.load_state_dict({name: tensor.float() for name, tensor in self.tensors.items()})
         except (RuntimeError, ValueError) as error:
             raise ClassifierError(
-                f"the classifier's weights do not fit its config: {one_line(error)}"
+                f"the classifier's weights do not fit its config: {weights_file.one_line(error)}"
             ) from None
         if self.calibration.groups.shape[1] != self.config.classes:
             raise ClassifierError("the classifier's calibration is for another number of classes")
@@ -120,19 +103,13 @@ class HeadFile:
 
 def shipped(codec: str) -> Path:
     """The head in the package that reads latents of this checkpoint. Raises ClassifierError if there is none."""
-    for path in sorted(FOLDER.glob("*.safetensors")):
-        with safe_open(str(path), framework="pt") as file:
-            if (file.metadata() or {}).get("codec") == codec:
-                return path
+    for path, about in weights_file.shipped(FOLDER).items():
+        if about.get("codec") == codec:
+            return path
     raise ClassifierError(
         f"no built-in classifier comes with model {codec}; train one, or name a classifier of pictures"
     )
 
 
 def _digest(tensors: dict[str, Tensor], config: str, codec: str) -> str:
-    digest = hashlib.sha256(f"{config}:{codec}".encode())
-    for name in sorted(tensors):
-        tensor = tensors[name].contiguous()
-        digest.update(f"{name}:{tuple(tensor.shape)}:{tensor.dtype}:".encode())
-        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:16]
+    return weights_file.digest(f"{config}:{codec}", tensors).hex()[:16]

@@ -11,7 +11,6 @@ from progcodec.cli.batch import complain, say
 from progcodec.cli.cluster import LOCAL, convert_shards
 from progcodec.cli.files import (
     STANDARD_STREAM,
-    STREAM_SUFFIX,
     check_writable,
     read_stream,
     show,
@@ -21,6 +20,7 @@ from progcodec.cli.inputs import gather
 from progcodec.cli.many import Report
 from progcodec.cli.models import Models
 from progcodec.errors import CheckpointError, HierarchyError, ProgcodecError
+from progcodec.files import STREAM_SUFFIX
 from progcodec.fleet.cluster import Terms
 from progcodec.fleet.flow import Outcome, flow
 

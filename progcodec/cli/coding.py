@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from progcodec.bitstream.stream import info
+from progcodec.bitstream.description import info
 from progcodec.cli import options
 from progcodec.cli import stdin as arriving
 from progcodec.cli.batch import run, say
 from progcodec.cli.cluster import LOCAL, convert_shards
 from progcodec.cli.files import (
     STANDARD_STREAM,
-    STREAM_SUFFIX,
     Job,
     check_writable,
     read_picture,
@@ -23,6 +22,7 @@ from progcodec.cli.files import (
 from progcodec.cli.inputs import gather, plan, stem
 from progcodec.cli.many import FileStages, work_through
 from progcodec.cli.streams import summary
+from progcodec.files import STREAM_SUFFIX
 from progcodec.fleet.cluster import Terms
 from progcodec.fleet.operation import Decode, Encode, Product
 
@@ -84,7 +84,7 @@ def encode_command(
       progcodec encode - -o - < photo.png > photo.shc
     """
     cut = options.chosen_cut(max_bytes=max_bytes, bpp=bpp, level=level)
-    operation = Encode(model, device, not no_checksums, tuple(cut.items()), max_pixels, quality)
+    operation = Encode(model, device, not no_checksums, cut, max_pixels, quality)
     if engine != LOCAL:
         return convert_shards(
             engine, inputs, listed, output, operation, "encoding", Terms(batch, resume, force)
@@ -169,7 +169,7 @@ def decode_command(
     """
     cut = options.chosen_cut(max_bytes=max_bytes, level=level)
     if engine != LOCAL:
-        operation = Decode(model, device, tuple(cut.items()), "PNG", max_pixels, region)
+        operation = Decode(model, device, cut, "PNG", max_pixels, region)
         return convert_shards(
             engine, inputs, listed, output, operation, "decoding", Terms(batch, resume, force)
         )
@@ -186,7 +186,7 @@ def decode_command(
 
     if found.paths != [STANDARD_STREAM] or region:
         form = picture_format(jobs[0].target) if jobs else "PNG"
-        operation = Decode(model, device, tuple(cut.items()), form, max_pixels, region)
+        operation = Decode(model, device, cut, form, max_pixels, region)
 
         def tell(job: Job, product: Product) -> None:
             say(_line(job, product), to_stderr=job.target == STANDARD_STREAM)

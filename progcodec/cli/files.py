@@ -14,7 +14,6 @@ from progcodec.errors import ProgcodecError
 from progcodec.files import write_whole
 
 STANDARD_STREAM = "-"
-STREAM_SUFFIX = ".shc"
 
 
 class OutputError(ProgcodecError):

@@ -9,6 +9,7 @@ from click.shell_completion import CompletionItem
 
 from progcodec import assets
 from progcodec.config import DEFAULT_PIXEL_LIMIT, LEVELS, QUALITY_MAX
+from progcodec.cut import Cut
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -147,14 +148,14 @@ def cut(*, bpp: bool) -> Decorator:
     return decorate
 
 
-def chosen_cut(*, required: bool = False, **values: Any) -> dict[str, Any]:
-    """The one cut that was asked for, as keywords of the library's functions; none is ``{}`` unless `required`."""
-    given = {name: value for name, value in values.items() if value is not None}
-    if len(given) > 1 or (required and not given):
+def chosen_cut(*, required: bool = False, **values: Any) -> Cut:
+    """The one cut that was asked for; all of the stream where none was, unless one is `required`."""
+    cut = Cut(**values)
+    if len(cut.limits()) > 1 or (required and not cut):
         names = [f"--{'bytes' if name == 'max_bytes' else name}" for name in values]
         listed = f"{', '.join(names[:-1])} and {names[-1]}"
         raise click.UsageError(f"give {'exactly' if required else 'at most'} one of {listed}.")
-    return given
+    return cut
 
 
 def _positive(

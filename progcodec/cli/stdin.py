@@ -17,7 +17,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from progcodec.bitstream.container import HEADER_ROOM, MAGIC, parse_header
-from progcodec.bitstream.stream import truncate
+from progcodec.cut import Cut
 from progcodec.errors import BudgetError, NotShcError
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def picture(
             data = (
                 data[: max_bytes - decoder.size]
                 if decoder.size
-                else truncate(data, max_bytes=max_bytes)
+                else Cut(max_bytes=max_bytes).apply(data)
             )
         decoder.feed(data)
         if decoder.finished or decoder.size == max_bytes:
@@ -179,7 +179,7 @@ def _marks(
     marks = []
     for budget in sorted(budget for budget in budgets if budget is not None):
         try:
-            truncate(start, max_bytes=budget)
+            Cut(max_bytes=budget).apply(start)
             marks.append(budget)
         except BudgetError as error:
             if refuse is None:

@@ -6,12 +6,13 @@ import json
 
 import click
 
-from progcodec.bitstream.stream import SegmentInfo, StreamInfo, info, progress
+from progcodec.bitstream.description import SegmentInfo, StreamInfo, info
 from progcodec.cli import options
 from progcodec.cli.batch import run, say
-from progcodec.cli.files import STANDARD_STREAM, STREAM_SUFFIX, Job, read_stream, show
+from progcodec.cli.files import STANDARD_STREAM, Job, read_stream, show
 from progcodec.cli.inputs import gather, plan, stem
 from progcodec.cli.many import FileStages, work_through
+from progcodec.files import STREAM_SUFFIX
 from progcodec.fleet.operation import Product, Truncate
 
 TRUNCATED_AT_ONCE = 16
@@ -49,18 +50,17 @@ def truncate_command(
       progcodec truncate - --bpp 0.25 < photo.shc > small.shc
     """
     cut = options.chosen_cut(required=True, max_bytes=max_bytes, bpp=bpp, level=level)
-    label = level or (f"{max_bytes}B" if bpp is None else f"{bpp:g}bpp")
     found = gather(inputs, Truncate.suffixes, recursive=recursive, listed=listed)
-    jobs = plan(found, output, lambda name: f"{stem(name)}.{label}{STREAM_SUFFIX}")
+    jobs = plan(found, output, lambda name: f"{stem(name)}.{cut}{STREAM_SUFFIX}")
 
     def tell(job: Job, product: Product) -> None:
         description = info(product.data)
         say(
-            f"{summary(job, description)}  {progress(description)}",
+            f"{summary(job, description)}  {description.reached}",
             to_stderr=job.target == STANDARD_STREAM,
         )
 
-    operation = Truncate(tuple(cut.items()))
+    operation = Truncate(cut)
     stages = FileStages(operation, read_stream, force=force, resume=resume)
     work_through(jobs, stages, operation, "truncating", TRUNCATED_AT_ONCE, tell)
 
@@ -130,7 +130,7 @@ def _table_line(source: str, description: StreamInfo) -> str:
     coarse, intermediate, fine = (_end(segment) for segment in description.segments[1:])
     return (
         f"{description.file_bytes:>10,}  {pixels:>11}  {description.bits_per_pixel:>6.3f}  "
-        f"{description.quality:>+7d}  {progress(description):<34}  "
+        f"{description.quality:>+7d}  {description.reached:<34}  "
         f"{coarse:>11}  {intermediate:>12}  {fine:>12}  {_checked(description):<7}  {description.fingerprint}  {show(source)}"
     )
 
@@ -156,25 +156,7 @@ def _checked(description: StreamInfo) -> str:
 
 
 def _record(source: str, description: StreamInfo) -> dict[str, object]:
-    """One flat row, the same columns for every file; empty (null) where the file was cut before it tells."""
-    record: dict[str, object] = {
-        "file": show(source),
-        "bytes": description.file_bytes,
-        "width": description.width,
-        "height": description.height,
-        "bits_per_pixel": round(description.bits_per_pixel, 6),
-        "reached": progress(description),
-        "model": description.fingerprint,
-        "checksums": description.checksums,
-        "quality": description.quality,
-        "header_bytes": description.header_bytes,
-    }
-    for segment in description.segments:
-        record[f"{segment.name}_end"] = segment.end
-        record[f"{segment.name}_received"] = segment.received
-        record[f"{segment.name}_complete"] = segment.complete
-        record[f"{segment.name}_verified"] = segment.verified
-    return record
+    return {"file": show(source), **description.to_dict()}
 
 
 def _csv_line(values: object) -> str:

@@ -13,7 +13,6 @@ from torch import Tensor
 from progcodec.arrays import Ints
 from progcodec.bitstream import container, ordering
 from progcodec.bitstream.rangecoder import Runs, encode_segment
-from progcodec.bitstream.stream import cut
 from progcodec.bitstream.tables import Tables
 from progcodec.codec import passes
 from progcodec.codec.decode import receive
@@ -23,6 +22,7 @@ from progcodec.codec.region import latent_box, region_box
 from progcodec.codec.timing import stage
 from progcodec.codec.walk import Reply, Step, Walker
 from progcodec.config import DEFAULT_PIXEL_LIMIT, LATENT_STRIDE, Q_MAX
+from progcodec.cut import Cut
 from progcodec.errors import CheckpointError, ImageError, LimitError, WrongModelError
 from progcodec.image import size_of
 from progcodec.network.checkpoint import Checkpoint, find
@@ -222,7 +222,7 @@ class Codec:
         """As :meth:`decode`, for streams of images of one size; they share every network pass."""
         if not streams:
             return []
-        parsed = self._parse(streams, level, max_bytes, max_pixels)
+        parsed = self._parse(streams, Cut(level, max_bytes), max_pixels)
         size = parsed[0].header.width, parsed[0].header.height
         pixels = region_box(region, *size)
         box = latent_box(self.config, pixels, *size)
@@ -260,7 +260,7 @@ class Codec:
         """As :meth:`decode_latent`, for streams of images of one size. Raises ImageError if sizes differ."""
         if not streams:
             return []
-        parsed = self._parse(streams, level, max_bytes, max_pixels)
+        parsed = self._parse(streams, Cut(level, max_bytes), max_pixels)
         return receive(self.walker, parsed).latents(parsed)
 
     @torch.inference_mode()
@@ -285,9 +285,7 @@ class Codec:
         height, width = q.shape[2:]
         return drive(self.walker.steps([quality] * len(q), height, width), reply)
 
-    def _parse(
-        self, streams: Sequence[bytes], level: str | None, max_bytes: int | None, max_pixels: int
-    ) -> list[container.Stream]:
+    def _parse(self, streams: Sequence[bytes], cut: Cut, max_pixels: int) -> list[container.Stream]:
         with stage("container"):
             # The model before the segments, as where the header finds it or a stream arrives in pieces.
             for data in streams:
@@ -296,7 +294,7 @@ class Codec:
                     raise WrongModelError(
                         f"the stream was written with model {found.hex()}, not {self.fingerprint.hex()}"
                     )
-            parsed = [container.parse(cut(data, level, max_bytes), max_pixels) for data in streams]
+            parsed = [container.parse(cut.apply(data), max_pixels) for data in streams]
         if len({(stream.header.width, stream.header.height) for stream in parsed}) > 1:
             raise ImageError("the streams of a batch must hold images of one size")
         return parsed

@@ -14,7 +14,7 @@ from progcodec.codec.driving import drive
 from progcodec.codec.latent import Latent
 from progcodec.codec.timing import stage
 from progcodec.codec.walk import Reply, Step, Walker
-from progcodec.config import LATENT_STRIDE
+from progcodec.geometry import latent_size
 from progcodec.network.tiles import Box
 
 
@@ -51,7 +51,7 @@ class Received(NamedTuple):
 def receive(walker: Walker, streams: Sequence[Stream], box: Box | None = None) -> Received:
     """Every symbol that the streams hold, and ŷ; ``box`` is where ŷ is wanted, as for :meth:`Walker.steps`. Raises CorruptError."""
     headers = [stream.header for stream in streams]
-    height, width = (-(-side // LATENT_STRIDE) for side in (headers[0].height, headers[0].width))
+    height, width = latent_size(headers[0].height, headers[0].width)
     counts = [[0] * headers[0].segments for _ in streams]
     bits = [0] * len(streams)
     symbols: list[Ints] = []

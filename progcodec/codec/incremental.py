@@ -25,8 +25,10 @@ from progcodec.codec.latent import Latent
 from progcodec.codec.loaded import codec_for
 from progcodec.codec.timing import stage
 from progcodec.codec.walk import Reply, Step
-from progcodec.config import DEFAULT_PIXEL_LIMIT, HYPER_STRIDE, LATENT_STRIDE, LEVELS
+from progcodec.config import DEFAULT_PIXEL_LIMIT, LEVELS
+from progcodec.cut import Cut
 from progcodec.errors import CorruptError, NotShcError, WrongModelError
+from progcodec.geometry import hyper_size, latent_size
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -89,8 +91,7 @@ class IncrementalDecoder:
         level: str | None = None,
         max_pixels: int = DEFAULT_PIXEL_LIMIT,
     ) -> None:
-        if level is not None and level not in LEVELS:
-            raise ValueError(f"unknown level {level!r}; there are: {', '.join(LEVELS)}")
+        Cut(level)  # raises ValueError
         self.codec = codec
         self.header: container.Header | None = None
         self.size = 0
@@ -200,7 +201,7 @@ class IncrementalDecoder:
             )
         self.header, self.codec = header, codec
         del self._buffer[: header.size]
-        self._walk = codec.walker.steps([header.quality], *_latent_size(header))
+        self._walk = codec.walker.steps([header.quality], *latent_size(header.height, header.width))
         self._step = next(self._walk)
         return [HeaderKnown(header)]
 
@@ -253,11 +254,8 @@ class IncrementalDecoder:
 
     def _assembled(self, codec: Codec, header: container.Header, bits: int) -> Latent:
         """What is there: whole segments, the torn one, zeros."""
-        (height, width), offsets = _latent_size(header), codec.config.offsets
-        z = np.zeros(
-            (codec.config.hyper_channels, -(-height // HYPER_STRIDE), -(-width // HYPER_STRIDE)),
-            np.int32,
-        )
+        (height, width), offsets = latent_size(header.height, header.width), codec.config.offsets
+        z = np.zeros((codec.config.hyper_channels, *hyper_size(height, width)), np.int32)
         q = np.zeros((codec.config.latent_channels, height, width), np.int32)
         parts = [z, *(q[start:end] for start, end in pairwise(offsets))]
         there, received = list(self._whole), [values.size for values in self._whole]
@@ -278,7 +276,3 @@ class IncrementalDecoder:
             return 0
         segment = container.read_segment(self._buffer, 0, self._step.segment, self.header)
         return len(segment.payload) if segment else 0
-
-
-def _latent_size(header: container.Header) -> tuple[int, int]:
-    return -(-header.height // LATENT_STRIDE), -(-header.width // LATENT_STRIDE)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from progcodec.arrays import Ints, Pixels
 from progcodec.config import HYPER_STRIDE, LATENT_STRIDE, ModelConfig
+from progcodec.geometry import latent_size
 from progcodec.image import as_tensor, cut_out, pad_to_multiple, size_of, to_pixels
 from progcodec.network.hyperprior import MeanPath
 from progcodec.network.scale import ScalePath
@@ -29,7 +30,7 @@ def analyse(
 ) -> Tensor:
     """y, (N, 320, h, w) on the device, of images of one size."""
     height, width = size_of(images[0])
-    tiles = tiling.transform(config, -(-height // LATENT_STRIDE), -(-width // LATENT_STRIDE))
+    tiles = tiling.transform(config, *latent_size(height, width))
 
     def run(tile: Tile) -> Tensor:
         rows, columns = tile.times(LATENT_STRIDE)

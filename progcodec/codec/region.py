@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from progcodec.config import LATENT_STRIDE, ModelConfig
 from progcodec.errors import RegionError
+from progcodec.geometry import ceil_div, latent_size
 from progcodec.network.tiles import Box, region_halo
 
 
@@ -34,7 +35,7 @@ def latent_box(config: ModelConfig, pixels: Box, width: int, height: int) -> Box
     """The latent positions that a box of pixels of a picture depends on, through g_s and the whole mean path."""
     reach, unit = region_halo(config)
     needed = pixels.over(LATENT_STRIDE)
-    rows, columns = -(-height // LATENT_STRIDE), -(-width // LATENT_STRIDE)
+    rows, columns = latent_size(height, width)
     top, left = (max(0, (place - reach) // unit * unit) for place in needed[:2])
-    bottom, right = (-(-(place + reach) // unit) * unit for place in needed[2:])
+    bottom, right = (ceil_div(place + reach, unit) * unit for place in needed[2:])
     return Box(top, left, min(bottom, rows), min(right, columns))

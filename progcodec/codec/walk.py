@@ -24,6 +24,7 @@ from progcodec.bitstream.tables import Tables
 from progcodec.codec import passes
 from progcodec.codec.timing import stage
 from progcodec.config import HYPER_STRIDE
+from progcodec.geometry import hyper_size
 from progcodec.network.checkpoint import Checkpoint
 from progcodec.network.device import placed
 from progcodec.network.quality import step_size
@@ -98,11 +99,7 @@ class Walker:
         sizes = torch.tensor(
             [step_size(quality) for quality in qualities], dtype=torch.float32, device=self.device
         )[:, None, None, None]
-        hyper_shape = (
-            self.config.hyper_channels,
-            -(-height // HYPER_STRIDE),
-            -(-width // HYPER_STRIDE),
-        )
+        hyper_shape = (self.config.hyper_channels, *hyper_size(height, width))
         z, complete = yield Step(0, tuple(range(n)), hyper_shape, None, None)
         whole = tuple(i for i in range(n) if complete[i])
         with stage("scale path"):

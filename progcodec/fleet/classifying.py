@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from progcodec.arrays import Floats
 from progcodec.bitstream.container import parse_header
-from progcodec.bitstream.stream import truncate
 from progcodec.classification.batches import Models, classify_streams
+from progcodec.cut import Cut
 from progcodec.errors import ProgcodecError
 from progcodec.fleet.flow import Loaded, Share
 from progcodec.fleet.operation import threads
@@ -88,6 +88,6 @@ class Classify:
 
 def _cut(data: bytes, budget: int | None) -> Prefix:
     try:
-        return Prefix(budget, data if budget is None else truncate(data, max_bytes=budget))
+        return Prefix(budget, Cut(max_bytes=budget).apply(data))
     except ProgcodecError as error:
         return Prefix(budget, b"", error)

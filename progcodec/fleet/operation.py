@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from progcodec.bitstream.stream import truncate
 from progcodec.config import DEFAULT_PIXEL_LIMIT
+from progcodec.cut import Cut
+from progcodec.files import PICTURE_SUFFIXES, STREAM_SUFFIX
 from progcodec.fleet.flow import Loaded, Pace, Share
 
 if TYPE_CHECKING:
@@ -72,21 +73,19 @@ class Encode:
 
     Attributes:
         model: a shipped checkpoint's name, or a checkpoint file; None is the default one.
-        cut: which prefix to keep, as keywords of :func:`progcodec.truncate`; empty is all.
+        cut: which prefix to keep.
         quality: as for :meth:`Codec.encode`.
     """
 
     model: str | None = None
     device: str = "auto"
     checksums: bool = True
-    cut: tuple[tuple[str, Any], ...] = ()
+    cut: Cut = Cut()
     max_pixels: int = DEFAULT_PIXEL_LIMIT
     quality: int = 0
 
-    suffix = ".shc"
-    suffixes = (
-        ".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".jp2"
-    )  # fmt: skip
+    suffix = STREAM_SUFFIX
+    suffixes = PICTURE_SUFFIXES
 
     @cached_property
     def codec(self) -> "Codec":
@@ -95,13 +94,12 @@ class Encode:
         return Codec.load(self.model, self.device)
 
     def signature(self) -> dict[str, object]:
-        model, cut = self.codec.fingerprint.hex(), [list(part) for part in self.cut]
         return {
             "operation": "encode",
-            "model": model,
+            "model": self.codec.fingerprint.hex(),
             "checksums": self.checksums,
             "quality": self.quality,
-            "cut": cut,
+            "cut": self.cut.limits(),
         }
 
     def pace(self, batch: int) -> Pace:
@@ -122,8 +120,7 @@ class Encode:
             )
 
     def finish(self, made: bytes) -> Product:
-        data = truncate(made, **dict(self.cut)) if self.cut else made
-        return _product(data)
+        return _product(self.cut.apply(made))
 
 
 @dataclass(frozen=True)
@@ -132,25 +129,30 @@ class Decode:
 
     Attributes:
         model: None: the shipped one that each stream names.
-        cut: which prefix to decode, as keywords of :func:`progcodec.bitstream.stream.cut`; empty is all.
+        cut: which prefix to decode.
         form: Pillow's name of the pictures' format, and ``suffix`` its suffix.
         region: the part of each picture that is wanted, as for :meth:`Codec.decode`; None is all.
     """
 
     model: str | None = None
     device: str = "auto"
-    cut: tuple[tuple[str, Any], ...] = ()
+    cut: Cut = Cut()
     form: str = "PNG"
     max_pixels: int = DEFAULT_PIXEL_LIMIT
     region: tuple[int, int, int, int] | None = None
 
     suffix = ".png"
-    suffixes = (".shc",)
+    suffixes = (STREAM_SUFFIX,)
 
     def signature(self) -> dict[str, object]:
         # The model is part of each stream's content: no other one decodes it.
-        cut, region = [list(part) for part in self.cut], list(self.region or ())
-        return {"operation": "decode", "cut": cut, "form": self.form, "region": region}
+        region = list(self.region or ())
+        return {
+            "operation": "decode",
+            "cut": self.cut.limits(),
+            "form": self.form,
+            "region": region,
+        }
 
     def pace(self, batch: int) -> Pace:
         return pace_on(self.device, batch)
@@ -171,9 +173,8 @@ class Decode:
                 contents[0], model=self.model, device=self.device, max_pixels=self.max_pixels
             )
         with threads(share):
-            return codec.decode_batch(
-                contents, region=self.region, max_pixels=self.max_pixels, **dict(self.cut)
-            )
+            streams = [self.cut.apply(data) for data in contents]
+            return codec.decode_batch(streams, region=self.region, max_pixels=self.max_pixels)
 
     def finish(self, made: "Image") -> Product:
         from progcodec.image import picture_file
@@ -183,15 +184,15 @@ class Decode:
 
 @dataclass(frozen=True)
 class Truncate:
-    """``.shc`` streams to prefixes of them. ``cut``: keywords of :func:`progcodec.truncate`. Needs no torch and no model."""
+    """``.shc`` streams to prefixes of them. Needs no torch and no model."""
 
-    cut: tuple[tuple[str, Any], ...]
+    cut: Cut
 
-    suffix = ".shc"
-    suffixes = (".shc",)
+    suffix = STREAM_SUFFIX
+    suffixes = (STREAM_SUFFIX,)
 
     def signature(self) -> dict[str, object]:
-        return {"operation": "truncate", "cut": [list(part) for part in self.cut]}
+        return {"operation": "truncate", "cut": self.cut.limits()}
 
     def pace(self, batch: int) -> Pace:
         return Pace(batch)
@@ -200,7 +201,7 @@ class Truncate:
         return Loaded(None, 1, data)
 
     def run(self, contents: Sequence[Any], share: Share) -> list[bytes]:
-        return [truncate(data, **dict(self.cut)) for data in contents]
+        return [self.cut.apply(data) for data in contents]
 
     def finish(self, made: bytes) -> Product:
         return _product(made)

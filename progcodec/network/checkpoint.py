@@ -5,21 +5,17 @@ the first 4 bytes of the SHA-256 over the config and every tensor: name, shape, 
 of it.
 """
 
-import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from progcodec import assets
 from progcodec.config import ALPHABET, SCALE_COUNT, ModelConfig
 from progcodec.errors import CheckpointError, WrongModelError
-from progcodec.network.fitting import check_fit, one_line
+from progcodec.network import weights_file
 from progcodec.network.model import Model
 from progcodec.network.scale import FrozenConv, IntegerConv
 
@@ -47,41 +43,26 @@ class Checkpoint:
     @property
     def fingerprint(self) -> bytes:
         """4 bytes that name exactly these weights and tables."""
-        digest = hashlib.sha256(json.dumps(self.config.to_dict(), sort_keys=True).encode())
-        for name in sorted(self.tensors):
-            tensor = self.tensors[name].contiguous()
-            digest.update(f"{name}:{tuple(tensor.shape)}:{tensor.dtype}:".encode())
-            digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
-        return digest.digest()[:4]
+        config = json.dumps(self.config.to_dict(), sort_keys=True)
+        return weights_file.digest(config, self.tensors)[:4]
 
     def save(self, path: str | Path) -> None:
-        """Writes the file whole or not at all (through a sibling)."""
-        metadata = {
-            **self.metadata,
-            "format": FORMAT,
-            "config": json.dumps(self.config.to_dict(), sort_keys=True),
-        }
-        metadata["fingerprint"] = self.fingerprint.hex()
-        sibling = Path(f"{path}.{os.getpid()}.tmp")
-        try:
-            sibling.write_bytes(
-                save({name: tensor.contiguous() for name, tensor in self.tensors.items()}, metadata)
-            )
-            os.replace(sibling, path)
-        finally:
-            sibling.unlink(missing_ok=True)
+        """Writes the file whole or not at all. Raises OSError."""
+        config = json.dumps(self.config.to_dict(), sort_keys=True)
+        own = {"format": FORMAT, "config": config, "fingerprint": self.fingerprint.hex()}
+        weights_file.write(path, self.tensors, {**self.metadata, **own})
 
     @classmethod
     def load(cls, path: str | Path) -> "Checkpoint":
         """Reads and checks a file. Raises CheckpointError on anything that is not a sound checkpoint of this package."""
-        metadata, tensors = _read(path)
+        metadata, tensors = weights_file.read(path, "checkpoint", CheckpointError)
         if metadata.get("format") != FORMAT:
             raise CheckpointError(f"{path}: not a checkpoint of this package")
         try:
             config = ModelConfig.from_dict(json.loads(metadata["config"]))
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise CheckpointError(
-                f"{path}: unusable config in the checkpoint ({one_line(error)})"
+                f"{path}: unusable config in the checkpoint ({weights_file.one_line(error)})"
             ) from None
         keep = {k: v for k, v in metadata.items() if k not in ("format", "config", "fingerprint")}
         checkpoint = cls(config, tensors, keep)
@@ -112,7 +93,9 @@ class Checkpoint:
         """
         state = {name: tensor for name, tensor in self.tensors.items() if name not in TABLES}
         try:
-            check_fit(lambda: Model(self.config, frozen=True), _repeated(self.config), state)
+            weights_file.check_fit(
+                lambda: Model(self.config, frozen=True), _repeated(self.config), state
+            )
             model = Model(self.config, frozen=True)
             model.load_state_dict(state)
             for module in model.modules():
@@ -120,7 +103,7 @@ class Checkpoint:
                     module.check()
         except (RuntimeError, ValueError) as error:
             raise CheckpointError(
-                f"the checkpoint's tensors do not fit its config: {one_line(error)}"
+                f"the checkpoint's tensors do not fit its config: {weights_file.one_line(error)}"
             ) from None
         return model.eval().requires_grad_(False)
 
@@ -130,21 +113,6 @@ def _repeated(config: ModelConfig) -> int:
     return 2 * (
         sum(config.swin_depths) if config.family == "tic" else config.depth + config.inner_depth
     )
-
-
-def _read(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            names = file.keys()
-            # Copied, as they are mapped from the file: who overwrites it would change the tables of a
-            # running codec.
-            return dict(file.metadata() or {}), {n: file.get_tensor(n).clone() for n in names}
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such checkpoint") from None
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path}: cannot be read as a checkpoint ({one_line(error)})"
-        ) from None
 
 
 def freeze(model: Model) -> dict[str, Tensor]:
@@ -174,11 +142,8 @@ class Shipped:
 
 def available() -> list[Shipped]:
     """The checkpoints in the package, by name; the fingerprint is read from the metadata, not computed."""
-    found = []
-    for path in sorted(FOLDER.glob("*.safetensors")):
-        with safe_open(str(path), framework="pt") as file:
-            found.append(Shipped(path.stem, path, (file.metadata() or {}).get("fingerprint", "")))
-    return found
+    found = weights_file.shipped(FOLDER)
+    return [Shipped(path.stem, path, about.get("fingerprint", "")) for path, about in found.items()]
 
 
 def find(name_or_path: str | Path | None = None, fingerprint: bytes | None = None) -> Path:

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from progcodec.geometry import ceil_div
+
 WINDOWS_AT_ONCE = 4096
 """Windows whose attention is computed together: what bounds the memory that large pictures need."""
 
@@ -57,7 +59,7 @@ class WindowAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, H, W, C) to the same shape; any H and W."""
         n, height, width, channels = x.shape
-        rows, columns = (-(-(self.before + side) // self.window) for side in (height, width))
+        rows, columns = (ceil_div(self.before + side, self.window) for side in (height, width))
         edges = [
             (self.before, count * self.window - self.before - side)
             for count, side in ((rows, height), (columns, width))

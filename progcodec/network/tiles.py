@@ -20,6 +20,7 @@ from torch import Tensor
 
 from progcodec.arrays import Array
 from progcodec.config import HYPER_STRIDE, LATENT_STRIDE, ModelConfig
+from progcodec.geometry import ceil_div
 
 Plane = TypeVar("Plane", Tensor, Array)
 
@@ -96,7 +97,7 @@ class Span(NamedTuple):
 
     def over(self, stride: int) -> "Span":
         """The same on a grid so many times coarser. Edges are multiples of ``stride``, but for the picture's own."""
-        return Span(*(-(-place // stride) for place in self))
+        return Span(*(ceil_div(place, stride) for place in self))
 
 
 class Tile(NamedTuple):
@@ -146,8 +147,8 @@ class Box(NamedTuple):
         return Box(
             self.top // stride,
             self.left // stride,
-            -(-self.bottom // stride),
-            -(-self.right // stride),
+            ceil_div(self.bottom, stride),
+            ceil_div(self.right, stride),
         )
 
 
@@ -198,12 +199,12 @@ def spans(first: int, last: int, length: int, side: int, reach: int, unit: int =
     Inner edges and halos are rounded outwards to multiples of ``unit``, and end where the axis does.
     """
     first = first // unit * unit
-    step = -(-(last - first) // -(-(last - first) // side))
-    step = -(-step // unit) * unit
+    step = ceil_div(last - first, ceil_div(last - first, side))
+    step = ceil_div(step, unit) * unit
     found = []
     for start in range(first, last, step):
-        stop = start + step if start + step < last else min(-(-last // unit) * unit, length)
-        low, high = (start - reach) // unit * unit, -(-(stop + reach) // unit) * unit
+        stop = start + step if start + step < last else min(ceil_div(last, unit) * unit, length)
+        low, high = (start - reach) // unit * unit, ceil_div(stop + reach, unit) * unit
         found.append(Span(start, stop, max(0, low), min(length, high)))
     return found
 

@@ -5,7 +5,7 @@ from typing import IO
 from PIL import Image
 
 from progcodec.bitstream.container import FINGERPRINT_SIZE, Header
-from progcodec.bitstream.stream import truncate
+from progcodec.cut import Cut
 from progcodec.errors import BudgetError, ProgcodecError
 from progcodec.pillow import settings
 
@@ -25,15 +25,13 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
         "append_images"
     ):  # Not every release of Pillow takes these to be a call for save_all.
         save_all(image, fp, filename)
-    limits = {
-        name: options[name]
-        for name in ("level", "max_bytes", "bpp")
-        if options.get(name) is not None
-    }
+    cut = Cut(*(options.get(name) for name in ("level", "max_bytes", "bpp")))
+    if len(cut.limits()) > 1:
+        raise ValueError("give at most one of level, max_bytes and bpp")
     picture = upright(image)
     try:
-        if limits:  # Tried on a bare header, so that wrong options do not wait for the encoder.
-            truncate(Header(*picture.size, bytes(FINGERPRINT_SIZE)).to_bytes(), **limits)
+        # Tried on a bare header, so that wrong options do not wait for the encoder.
+        cut.apply(Header(*picture.size, bytes(FINGERPRINT_SIZE)).to_bytes())
         from progcodec.api import encode
 
         data = encode(
@@ -44,7 +42,7 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
             quality=options.get("quality_step", 0),
             max_pixels=settings.current().max_pixels,
         )
-        fp.write(truncate(data, **limits) if limits else data)
+        fp.write(cut.apply(data))
     except BudgetError as error:
         raise ValueError(str(error)) from error
     except ProgcodecError as error:

@@ -1,6 +1,7 @@
 """Which cuts of a stream are worth a look: the ends of its parts, and sizes that rise by a constant factor."""
 
 from progcodec.bitstream.description import StreamInfo
+from progcodec.cut import log_spaced
 
 COUNT = 24
 """Cuts besides the ends of the parts, by default."""
@@ -27,7 +28,7 @@ def cuts(description: StreamInfo, count: int = COUNT) -> list[int]:
     hyperlatent = description.segments[0].end
     start = max(first + 1, min(last, last if hyperlatent is None else hyperlatent) // 4)
     ratio = (last / start) ** (1 / max(1, count - 1)) if last > start else 1.0
-    sizes = {round(start * ratio**number) for number in range(count)} if last > first else set()
+    sizes = log_spaced(start, last, count) if last > first else []
     near = ratio**NEAR
     kept = {
         size

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from PIL import Image, ImageDraw, ImageFont
 
 from progcodec import assets
-from progcodec.bitstream import stream
+from progcodec.bitstream.description import info
+from progcodec.cut import log_spaced, truncate
+from progcodec.geometry import ceil_div
 from progcodec.image import open_image, to_array
 from progcodec.metrics import psnr
 
@@ -45,23 +47,20 @@ def photograph() -> Image.Image:
 
 def cuts(data: bytes, count: int = CUTS) -> list[int]:
     """Sizes in bytes, rising by a constant factor from a little over the header to the whole stream; fewer if short."""
-    first = min(len(data), max(FIRST_CUT, stream.info(data).header_bytes))
-    ratio = len(data) / first
-    return sorted({round(first * ratio ** (i / (count - 1))) for i in range(count)})
+    first = min(len(data), max(FIRST_CUT, info(data).header_bytes))
+    return log_spaced(first, len(data), count)
 
 
 def shots(codec: "Codec", image: Image.Image, data: bytes, sizes: Iterable[int]) -> Iterable[Shot]:
     """Decode `data`, a stream of `image`, at each size."""
     original = to_array(image)
     for size in sizes:
-        prefix = stream.truncate(data, max_bytes=size)
-        described = stream.info(prefix)
+        prefix = truncate(data, max_bytes=size)
+        described = info(prefix)
         # The picture was encoded from memory, so the default limit on unknown files has no place here.
         decoded = codec.decode(prefix, max_pixels=image.width * image.height)
         quality = psnr(original, to_array(decoded))
-        yield Shot(
-            len(prefix), described.bits_per_pixel, stream.progress(described), quality, decoded
-        )
+        yield Shot(len(prefix), described.bits_per_pixel, described.reached, quality, decoded)
 
 
 def table(taken: Sequence[Shot]) -> str:
@@ -82,7 +81,7 @@ def contact_sheet(original: Image.Image, taken: Sequence[Shot], credit: str = ""
     cell = max(1, round(original.width * scale)), max(1, round(original.height * scale))
     resampling = Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.NEAREST
     column, row = _CELL + _GAP, cell[1] + 74 + _GAP
-    rows = -(-(len(taken) + 1) // COLUMNS)
+    rows = ceil_div(len(taken) + 1, COLUMNS)
     head = 118
     sheet = Image.new(
         "RGB", (2 * _MARGIN + COLUMNS * column - _GAP, head + rows * row + _MARGIN), _BACKGROUND

@@ -10,8 +10,7 @@ import numpy as np
 from PIL import Image, features
 
 from progcodec.api import StreamDecoder
-from progcodec.bitstream.description import StreamInfo
-from progcodec.bitstream.stream import info, progress
+from progcodec.bitstream.description import StreamInfo, info
 from progcodec.errors import ImageError
 from progcodec.image import to_array
 from progcodec.metrics import psnr
@@ -96,7 +95,7 @@ def view(
         quality = None if reference is None else psnr(reference, np.asarray(picture))
         answer = None if ask is None else ask()
         frames.append(
-            Frame(size, progress(info(data[:size])), embedded(picture, max_side), quality, answer)
+            Frame(size, info(data[:size]).reached, embedded(picture, max_side), quality, answer)
         )
     shown = None if original is None else embedded(original, max_side)
     return View(name, description, tuple(frames), shown, classifier)

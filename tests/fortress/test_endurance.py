@@ -24,7 +24,8 @@ linux = pytest.mark.skipif(
 
 READ_IN_FORKS = """
 import hashlib, os, sys
-from progcodec.bitstream.stream import info, truncate
+from progcodec.bitstream.description import info
+from progcodec.cut import truncate
 
 def read():
     data = open(sys.argv[1], "rb").read()

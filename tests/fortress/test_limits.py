@@ -23,7 +23,8 @@ LIGHT = """
 import resource, sys, time
 from progcodec.bitstream import container
 from progcodec.errors import CorruptError
-from progcodec.bitstream.stream import info, progress, truncate
+from progcodec.bitstream.description import info
+from progcodec.cut import truncate
 assert not {"torch", "numpy"} & set(sys.modules)
 pages = int(open("/proc/self/statm").read().split()[0])
 resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (8 << 20),) * 2)
@@ -35,7 +36,7 @@ for side in (1, 16_383, container.MAX_SIDE):
             description = info(head + tail)
         except CorruptError:
             continue
-        assert description.width == side and progress(description)
+        assert description.width == side and description.reached
         assert truncate(head + tail, level="coarse").startswith(head) and truncate(head + tail, max_bytes=len(head)) == head
     for length in (b"\\xff\\xff\\xff\\xff\\x7f", b"\\x8f\\xff\\xff\\xff\\x7f", b"\\xff" * 50, b"\\x80" * 50):
         try:

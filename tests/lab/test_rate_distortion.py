@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from progcodec.bitstream import container
-from progcodec.bitstream.description import describe
+from progcodec.bitstream.description import info
 from progcodec.lab.evaluate import checks, peers, rate_distortion, tables
 from progcodec.lab.evaluate.points import Kept, Mean, Point, digest, means
 from progcodec.lab.evaluate.sources import Picture, read_pictures
@@ -45,7 +45,7 @@ def test_points_are_prefixes_of_the_file(picture):
     data = GreyCodec().encode(picture.pixels)
     ends = [p.bytes for p in points if p.curve == "level ends"]
     cuts = [p.bytes for p in points if p.curve == "cuts"]
-    header = describe(data).header_bytes
+    header = info(data).header_bytes
     after_hyperlatent = header + 1 + 40 + 4
     assert ends == [
         after_hyperlatent + 1 + 120 + 4,
@@ -150,7 +150,7 @@ def test_whole_run(tmp_path, pictures, tiny_checkpoint, monkeypatch):
 def test_shares_of_the_hyperlatent():
     picture = Picture("p", np.zeros((32, 32, 3), np.uint8))
     (share,) = checks.shares(GreyCodec(), [picture])
-    described = describe(GreyCodec().encode(picture.pixels))
+    described = info(GreyCodec().encode(picture.pixels))
     hyperlatent, coarse = described.segments[:2]
     assert (
         share.file

@@ -11,7 +11,7 @@ import torch
 
 pytest.importorskip("compressai")
 
-from progcodec.bitstream.description import describe
+from progcodec.bitstream.description import info
 from progcodec.codec.codec import Codec
 from progcodec.config import ModelConfig
 from progcodec.errors import TrainingError
@@ -309,7 +309,7 @@ def test_synthesis_alone_keeps_streams(short, small_photograph, tmp_path):
     train(settings(out, init=f"{short}.state.pt", synthesis_only=True, steps=3))
     codecs = [Codec.load(path, "cpu") for path in (short, out)]
     streams = [codec.encode(small_photograph) for codec in codecs]
-    start = describe(streams[0]).header_bytes
+    start = info(streams[0]).header_bytes
     assert (
         streams[0][start:] == streams[1][start:] and streams[0] != streams[1]
     )  # the model's name differs

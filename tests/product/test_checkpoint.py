@@ -103,7 +103,7 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tiny, tmp_path, monk
     def refuse(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module.os, "replace", refuse)
+    monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(OSError):
         tiny.save(path)
     assert os.listdir(tmp_path) == [path.name] and path.read_bytes() == b"old"

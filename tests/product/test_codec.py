@@ -9,11 +9,11 @@ import progcodec
 from progcodec.api import decode, encode
 from progcodec.bitstream import container, ordering
 from progcodec.bitstream.rangecoder import coded_bits
-from progcodec.bitstream.stream import cut
 from progcodec.codec.codec import Codec
 from progcodec.codec.latent import Latent
 from progcodec.codec.timing import stage_times
 from progcodec.config import LEVELS
+from progcodec.cut import Cut
 from progcodec.errors import CheckpointError, ImageError, LimitError, WrongModelError
 from progcodec.network.checkpoint import Checkpoint
 from tests.conftest import noise_image
@@ -136,14 +136,11 @@ def test_levels_and_budgets_are_prefixes(tiny_codec, small_photograph):
     data = tiny_codec.encode(small_photograph)
     stream = container.parse(data)
     for k, level in enumerate(LEVELS):
-        end = container.level_end(stream, k)
-        assert cut(data, level) == data[:end]
+        end = stream.segments[k + 1].end
+        assert Cut(level).apply(data) == data[:end]
         at_level = np.asarray(tiny_codec.decode(data, level=level))
         assert np.array_equal(at_level, np.asarray(tiny_codec.decode(data[:end])))
         assert np.array_equal(at_level, np.asarray(tiny_codec.decode(data, max_bytes=end)))
-    assert container.truncate(data, 100) == data[:100] == cut(data, None, 100)
-    with pytest.raises(ValueError, match="unknown level"):
-        cut(data, "finest")
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ import pytest
 from progcodec import errors
 from progcodec.bitstream import container
 from progcodec.bitstream.container import Header
-from progcodec.bitstream.description import describe
+from progcodec.bitstream.description import info
 from progcodec.bitstream.rangecoder import decode_segment, encode_segment
 from progcodec.bitstream.tables import Tables, gaussian_frequencies
+from progcodec.cut import Cut
 
 PRINT = b"\x01\x02\x03\x04"
 HEADER = Header(100, 70, PRINT)
@@ -111,8 +112,8 @@ def test_pixel_limit_is_adjustable():
     with pytest.raises(errors.LimitError, match="6999"):
         container.parse(WHOLE, max_pixels=6999)
     vast = Header(container.MAX_SIDE, container.MAX_SIDE, PRINT).to_bytes()
-    assert describe(vast).width == container.MAX_SIDE
-    assert container.truncate(vast, 30) == vast
+    assert info(vast).width == container.MAX_SIDE
+    assert Cut(max_bytes=30).apply(vast) == vast
 
 
 CORRUPT = {
@@ -147,50 +148,18 @@ def test_every_single_byte_error_in_the_header_is_seen():
                 data[at] ^= change
 
 
-def test_truncate_is_a_pure_prefix():
-    for size in range(HEADER.size, len(WHOLE) + 5):
-        assert container.truncate(WHOLE, size) == WHOLE[:size]
-    for budget in (HEADER.size - 1, 0, -3):
-        with pytest.raises(errors.BudgetError):
-            container.truncate(WHOLE, budget)
-    with pytest.raises(errors.NotShcError):
-        container.truncate(b"P6 1 1 255", 5)
-
-
-def test_level_end():
-    stream = container.parse(WHOLE)
-    assert [container.level_end(stream, k) for k in range(3)] == [
-        s.end for s in stream.segments[1:]
-    ]
-    for size in (HEADER.size, HEADER.size + 12, 60):
-        cut = container.parse(WHOLE[:size])
-        assert [container.level_end(cut, k) for k in range(3)] == [
-            min(size, s.end) for s in stream.segments[1:]
-        ]
-    with pytest.raises(ValueError):
-        container.level_end(stream, 3)
-
-
-def test_bytes_for_bpp():
-    assert container.bytes_for_bpp(HEADER, 1.0) == 875
-    assert container.bytes_for_bpp(HEADER, 0.0109) == 9
-    for bad in (-0.1, float("nan"), float("inf")):
-        with pytest.raises(ValueError):
-            container.bytes_for_bpp(HEADER, bad)
-
-
-def test_describe():
-    info = describe(WHOLE)
-    assert [s.name for s in info.segments] == ["hyperlatent", "coarse", "intermediate", "fine"]
-    assert (info.file_bytes, info.header_bytes, info.fingerprint) == (len(WHOLE), 14, "01020304")
-    assert info.bits_per_pixel == 8 * len(WHOLE) / 7000
-    assert all(s.verified for s in info.segments)
+def test_info():
+    found = info(WHOLE)
+    assert [s.name for s in found.segments] == ["hyperlatent", "coarse", "intermediate", "fine"]
+    assert (found.file_bytes, found.header_bytes, found.fingerprint) == (len(WHOLE), 14, "01020304")
+    assert found.bits_per_pixel == 8 * len(WHOLE) / 7000
+    assert all(s.verified for s in found.segments)
     for size in range(HEADER.size, len(WHOLE)):
-        cut = describe(WHOLE[:size])
+        cut = info(WHOLE[:size])
         assert cut.header_bytes + sum(s.received for s in cut.segments) == size
-        for now, full in zip(cut.segments, info.segments):
+        for now, full in zip(cut.segments, found.segments):
             assert now.start in (None, full.start) and now.end in (None, full.end)
-    half = describe(WHOLE[:60])
+    half = info(WHOLE[:60])
     assert [s.end for s in half.segments] == [24, 29, 235, None]
     assert [s.start for s in half.segments] == [14, 24, 29, 235]
 

@@ -187,15 +187,15 @@ def test_failures_are_listed_at_the_end(here):
 def test_an_error_that_nobody_expected_stops_no_other_input_and_is_raised_at_the_end(
     here, monkeypatch
 ):
-    cut = operation.truncate
+    apply = operation.Cut.apply
 
-    def surprising(data, **options):
+    def surprising(cut, data):
         if data == OTHER:
             raise KeyError("surprise")
-        return cut(data, **options)
+        return apply(cut, data)
 
     Path("in/0.shc").write_bytes(OTHER)
-    monkeypatch.setattr(operation, "truncate", surprising)
+    monkeypatch.setattr(operation.Cut, "apply", surprising)
     result = CliRunner().invoke(
         main, ["truncate", "in", "--recursive", "--bytes", "60", "-o", "out"]
     )

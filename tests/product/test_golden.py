@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from progcodec.bitstream.stream import info
+from progcodec.bitstream.description import info
 from progcodec.codec.latent import Latent
 from tests.conftest import GOLDEN
 

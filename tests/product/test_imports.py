@@ -13,8 +13,9 @@ import progcodec
 ROOT = Path(progcodec.__file__).parent
 ROOMS = (
     ("errors", "config", "arrays", "assets"),
-    ("markup", "files", "metrics"),
+    ("markup", "files", "metrics", "geometry"),
     ("bitstream", "network", "hierarchy", "image"),
+    ("cut",),
     ("codec",),
     ("classification",),
     ("api",),

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from progcodec.bitstream.container import parse
-from progcodec.bitstream.stream import truncate
 from progcodec.classification import head_file
 from progcodec.classification.calibration import Calibration
 from progcodec.classification.classifier import load_classifier
 from progcodec.classification.head_file import HeadFile
 from progcodec.classification.latent import LatentClassifier
+from progcodec.cut import truncate
 from progcodec.errors import ClassifierError
 from progcodec.network.head import HeadConfig, LatentHead
 

@@ -548,7 +548,7 @@ def test_save_a_part(small_photograph, tiny_codec, limit):
     ("options", "message"),
     [
         ({"level": "rough"}, "unknown level"),
-        ({"level": "coarse", "max_bytes": 90}, "exactly one"),
+        ({"level": "coarse", "max_bytes": 90}, "at most one"),
         ({"max_bytes": 3}, "cannot hold the header"),
         ({"bpp": -1.0}, "not negative"),
         ({"save_all": True}, "one picture"),

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from progcodec.api import StreamDecoder
-from progcodec.bitstream.stream import truncate
 from progcodec.codec.codec import Codec
 from progcodec.codec.incremental import HeaderKnown, LevelComplete, SymbolsArrived
+from progcodec.cut import truncate
 from progcodec.errors import CorruptError, LimitError, NotShcError, WrongModelError
 from tests.conftest import GOLDEN
 

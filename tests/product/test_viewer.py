@@ -16,7 +16,8 @@ from PIL import Image
 
 import progcodec
 from progcodec.api import StreamDecoder
-from progcodec.bitstream.stream import info, truncate
+from progcodec.bitstream.description import info
+from progcodec.cut import truncate
 from progcodec.errors import ImageError
 from progcodec.metrics import psnr
 from progcodec.viewer.cuts import cuts

@@ -17,12 +17,13 @@ from click.testing import CliRunner
 
 from progcodec.api import StreamDecoder
 from progcodec.bitstream import container
-from progcodec.bitstream.stream import info, truncate
+from progcodec.bitstream.description import info
 from progcodec.classification import head_file
 from progcodec.classification.head_file import HeadFile
 from progcodec.cli import main as cli
 from progcodec.codec.codec import Codec
 from progcodec.config import ModelConfig
+from progcodec.cut import truncate
 from progcodec.hierarchy.hierarchy import FORMAT, Hierarchy
 from progcodec.network import checkpoint
 from progcodec.network.checkpoint import Checkpoint

@@ -17,6 +17,7 @@ import numpy as np
 
 from progcodec.arrays import Pixels
 from progcodec.errors import EvaluationError, ProgcodecError
+from progcodec.geometry import latent_size
 from progcodec.lab.bench.pace.growth import enlarged, peak_memory
 from progcodec.lab.evaluate.sources import read_pictures
 from progcodec.lab.evaluate.tables import markdown
@@ -59,7 +60,6 @@ class Seam(NamedTuple):
 def seam(model: str | None, pixels: Pixels, side: int = SEAM_SIDE) -> Seam:
     """Codes a picture in tiles of that side, and in one piece."""
     from progcodec.codec.codec import Codec
-    from progcodec.config import LATENT_STRIDE
     from progcodec.network.tiles import Tiling
 
     def coded(codec: Codec) -> tuple[bytes, Pixels]:
@@ -71,7 +71,7 @@ def seam(model: str | None, pixels: Pixels, side: int = SEAM_SIDE) -> Seam:
     many = Codec.load(model, "cpu", Tiling(side, side))
     (data, plain), (data_tiled, tiled) = coded(one), coded(many)
     difference = np.abs(plain.astype(np.int16) - tiled)
-    height, width = (-(-length // LATENT_STRIDE) for length in pixels.shape[:2])
+    height, width = latent_size(*pixels.shape[:2])
     tiles = len(many.walker.tiling.transform(many.config, height, width))
     psnr, psnr_tiled = (_psnr(pixels, picture) for picture in (plain, tiled))
     return Seam(

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from progcodec.bitstream.description import describe
+from progcodec.bitstream.description import info
 from progcodec.codec.codec import Codec
 from progcodec.lab.evaluate.sources import Picture
 from progcodec.metrics import psnr
@@ -44,7 +44,7 @@ def falls(codec: Codec, pictures: Iterable[Picture], cuts: int = CUTS) -> list[F
 
 def _fall(codec: Codec, picture: Picture, cuts: int) -> Fall:
     data = codec.encode(picture.pixels)
-    header = describe(data).header_bytes
+    header = info(data).header_bytes
     best, best_size, worst = float("-inf"), 0, Fall(picture.name, 0.0, len(data), len(data))
     for index in range(1, cuts + 1):
         size = max(header, len(data) * index // cuts)
@@ -79,7 +79,7 @@ class Share(NamedTuple):
 def shares(codec: Codec, pictures: Iterable[Picture]) -> list[Share]:
     found = []
     for picture in pictures:
-        hyperlatent, coarse, *_, last = describe(codec.encode(picture.pixels)).segments
+        hyperlatent, coarse, *_, last = info(codec.encode(picture.pixels)).segments
         assert coarse.end is not None and last.end is not None, (
             "whole files tell where their segments end"
         )

@@ -76,9 +76,9 @@ class Ours:
         return found
 
     def ends(self, data: bytes) -> dict[str, int]:
-        from progcodec.bitstream.description import describe
+        from progcodec.bitstream.description import info
 
-        ends = [segment.end for segment in describe(data).segments[1:] if segment.end is not None]
+        ends = [segment.end for segment in info(data).segments[1:] if segment.end is not None]
         return dict(zip(LEVELS, ends, strict=True))
 
 

@@ -9,6 +9,7 @@ fixed order: nothing stale can mix into what is read from it.
 """
 
 import csv
+import io
 import os
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from progcodec.errors import EvaluationError
+from progcodec.files import write_whole
 
 KEPT, MEASUREMENTS = "kept.csv", "measurements.csv"
 CLEAN, LADDER, CUT = "clean", "ladder", "cut"
@@ -119,13 +121,12 @@ def _whole_lines(stream: Iterable[str]) -> Iterator[str]:
 
 
 def write(path: Path, rows: Iterable[Measurement]) -> None:
-    """All rows, to a sibling that then takes the file's name."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(Measurement._fields)
-        writer.writerows(map(_line, rows))
-    os.replace(part, path)
+    """The file of all rows: whole, or as it was."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(Measurement._fields)
+    writer.writerows(map(_line, rows))
+    write_whole(path, text.getvalue().encode())
 
 
 class Kept:

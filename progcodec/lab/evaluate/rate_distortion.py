@@ -23,9 +23,10 @@ import numpy as np
 from tqdm import tqdm
 
 import progcodec
-from progcodec.bitstream.description import describe
+from progcodec.bitstream.description import info
 from progcodec.codec.codec import Codec
 from progcodec.config import LEVELS
+from progcodec.cut import log_spaced
 from progcodec.errors import ProgcodecError
 from progcodec.lab.evaluate import checks, tables
 from progcodec.lab.evaluate.kodak import is_kodak
@@ -49,10 +50,10 @@ PUBLISHED = ("JPEG 2000", "bmshj2018-hyperprior", "BPG 4:4:4", "mbt2018-mean", "
 
 
 def cut_sizes(data: bytes, count: int = CUTS) -> list[int]:
-    """``count`` prefix lengths, evenly spaced in log-bytes from the end of the hyperlatent to the whole file."""
-    first = describe(data).segments[0].end
+    """At most ``count`` prefix lengths, evenly spaced in log-bytes from the end of the hyperlatent to the whole file."""
+    first = info(data).segments[0].end
     assert first is not None, "a cut file"
-    return [round(first * (len(data) / first) ** (index / (count - 1))) for index in range(count)]
+    return log_spaced(first, len(data), count)
 
 
 class Encodes(Protocol):
@@ -66,7 +67,7 @@ class Encodes(Protocol):
 def measure_ours(codec: Encodes, picture: Picture) -> list[Point]:
     """The points of both our curves for one picture."""
     data = codec.encode(picture.pixels)
-    ends = [segment.end for segment in describe(data).segments[1:] if segment.end is not None]
+    ends = [segment.end for segment in info(data).segments[1:] if segment.end is not None]
     cuts = cut_sizes(data)
     # the longest cut is the fine level's end: decode each length once
     decoded = {size: np.asarray(codec.decode(data[:size])) for size in {*ends, *cuts}}

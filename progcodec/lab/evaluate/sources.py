@@ -10,10 +10,8 @@ import numpy as np
 
 from progcodec.arrays import Pixels
 from progcodec.errors import ImageError, LimitError, ProgcodecError
+from progcodec.files import PICTURE_SUFFIXES, TAR_SUFFIXES
 from progcodec.image import open_image
-
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".tif", ".tiff")
-TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
 
 class Picture(NamedTuple):

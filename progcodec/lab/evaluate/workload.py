@@ -17,10 +17,10 @@ import numpy as np
 from progcodec.arrays import Pixels
 from progcodec.classification.labels import load_labels
 from progcodec.errors import EvaluationError, ImageError, LimitError
+from progcodec.files import PICTURE_SUFFIXES, TAR_SUFFIXES
 from progcodec.hierarchy.hierarchy import Hierarchy
 from progcodec.image import open_image
 from progcodec.lab.evaluate.points import digest
-from progcodec.lab.evaluate.sources import PICTURE_SUFFIXES, TAR_SUFFIXES
 
 
 class Sample(NamedTuple):

@@ -4,7 +4,6 @@ A chunk's result is one ``.npz`` file, written whole or not at all: a run that i
 """
 
 import multiprocessing
-import os
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from progcodec.arrays import Array
+from progcodec.files import whole_file
 from progcodec.lab.train.views import Source
 
 Arrays = dict[str, Array]
@@ -97,7 +97,5 @@ def _do(job: tuple[str, list[Source]]) -> None:
 
 
 def _write(path: str, arrays: Arrays) -> None:
-    sibling = f"{path}.{os.getpid()}.tmp"
-    with open(sibling, "wb") as file:
+    with whole_file(path) as file:
         np.savez(file, **arrays)
-    os.replace(sibling, path)

@@ -17,6 +17,7 @@ from progcodec.arrays import Floats, Ints
 from progcodec.codec.codec import Codec
 from progcodec.codec.latent import Trace
 from progcodec.config import HYPER_STRIDE, LATENT_STRIDE
+from progcodec.geometry import ceil_div
 from progcodec.lab.train.caching import Arrays, Worker, fill
 from progcodec.lab.train.views import Source, ViewSet, render
 
@@ -50,7 +51,7 @@ class CodedView(NamedTuple):
     @property
     def size(self) -> int:
         """Latent positions a side."""
-        return -(-self.side // LATENT_STRIDE)
+        return ceil_div(self.side, LATENT_STRIDE)
 
 
 def code_views(
@@ -135,7 +136,7 @@ def cut_views(
 ) -> tuple[Ints, Ints]:
     """ẑ (N, hyper, hz, wz) and q (N, channels, h, w), int32, of the prefixes of so many bits. All views of one size."""
     size = views[0].size
-    hyper_size = -(-size // HYPER_STRIDE)
+    hyper_size = ceil_div(size, HYPER_STRIDE)
     z = np.zeros((len(views), hyper * hyper_size**2), np.int32)
     q = np.zeros((len(views), channels * size**2), np.int32)
     for n, (view, budget) in enumerate(zip(views, budgets, strict=True)):

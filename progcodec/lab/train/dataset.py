@@ -21,9 +21,8 @@ from tqdm import tqdm
 
 from progcodec.arrays import Pixels
 from progcodec.errors import TrainingError
+from progcodec.files import PICTURE_SUFFIXES, TAR_SUFFIXES
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".ppm", ".bmp"}
-TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 CLASS_SUFFIX = "cls"
 """WebDataset's name for the member that holds the class index of the picture with the same key."""
 
@@ -89,7 +88,7 @@ def loose_files(path: Path) -> list[str]:
         found += [
             os.path.join(folder, name)
             for name in names
-            if os.path.splitext(name)[1].lower() in SUFFIXES
+            if os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES
         ]
     return sorted(found)
 
@@ -125,7 +124,7 @@ def _tar_records(path: Path, labels: Labels | None) -> Iterator[Record]:
                 suffix = os.path.splitext(base)[1].lower()
                 stream = (
                     archive.extractfile(member)
-                    if suffix in SUFFIXES or suffix == f".{CLASS_SUFFIX}"
+                    if suffix in PICTURE_SUFFIXES or suffix == f".{CLASS_SUFFIX}"
                     else None
                 )
                 if stream is None:

@@ -1,6 +1,5 @@
 """The trainer: networks, optimisers, averages, and the state file that holds them all."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from progcodec.errors import TrainingError
+from progcodec.files import whole_file
 from progcodec.lab.train.export import export
 from progcodec.lab.train.initialise import initialise
 from progcodec.lab.train.initialise_tic import initialise_tic
@@ -161,8 +161,8 @@ class Trainer:
             "objective": self.objective,
             "recipe": [*self.recipe, self.stage()],
         }
-        torch.save(state, f"{path}.tmp")
-        os.replace(f"{path}.tmp", path)
+        with whole_file(path) as file:
+            torch.save(state, file)
         self.export(minutes)
 
     def export(self, minutes: float) -> None:

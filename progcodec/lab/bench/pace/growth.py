@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from progcodec.arrays import Pixels
+from progcodec.geometry import ceil_div
 
 T = TypeVar("T")
 
@@ -37,7 +38,7 @@ def enlarged(pixels: Pixels, megapixels: float) -> Pixels:
     width = max(16, round(megapixels * 1e6 / height))
     tile = np.concatenate([pixels, pixels[::-1]], axis=0)
     tile = np.concatenate([tile, tile[:, ::-1]], axis=1)
-    down, right = -(-height // tile.shape[0]), -(-width // tile.shape[1])
+    down, right = ceil_div(height, tile.shape[0]), ceil_div(width, tile.shape[1])
     return np.ascontiguousarray(np.tile(tile, (down, right, 1))[:height, :width])
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from progcodec.errors import EvaluationError
+from progcodec.files import write_whole
 
 if TYPE_CHECKING:
     from progcodec.lab.evaluate.report.pictures import Comparison
@@ -56,7 +57,6 @@ def write_report(directory: Path, pictures: "Sequence[Comparison] | None" = None
     known = paper.teachers(rows)
     plots[paper.PREFIX] = paper.draw(found, known, table, directory / PLOTS)
     target = directory / REPORT
-    part = target.with_name(f".{REPORT}.part")
-    part.write_text(page(found, facts(rows), plots, table, pictures or (), known), "utf-8")
-    part.replace(target)
+    html = page(found, facts(rows), plots, table, pictures or (), known)
+    write_whole(target, html.encode())
     return target

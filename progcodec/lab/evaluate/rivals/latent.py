@@ -12,7 +12,7 @@ from progcodec.bitstream.ordering import hyper_coding_order, hyper_runs
 from progcodec.bitstream.rangecoder import Runs
 from progcodec.bitstream.tables import Tables
 from progcodec.codec.passes import exact
-from progcodec.config import HYPER_STRIDE, LATENT_STRIDE
+from progcodec.geometry import hyper_size, latent_size
 from progcodec.image import crop, from_tensor
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def analyse(codec: "Codec", image: object) -> Source:
 
 def latent_shape(codec: "Codec", width: int, height: int) -> tuple[int, int, int]:
     """(C, h, w) of a picture's latent."""
-    return codec.config.latent_channels, -(-height // LATENT_STRIDE), -(-width // LATENT_STRIDE)
+    return codec.config.latent_channels, *latent_size(height, width)
 
 
 class Hyperlatent(NamedTuple):
@@ -49,7 +49,7 @@ class Hyperlatent(NamedTuple):
 
 
 def hyperlatent(codec: "Codec", width: int, height: int) -> Hyperlatent:
-    rows, columns = (-(-side // (LATENT_STRIDE * HYPER_STRIDE)) for side in (height, width))
+    rows, columns = hyper_size(*latent_size(height, width))
     channels = codec.walker.hyper_order
     shape = (codec.config.hyper_channels, rows, columns)
     order, runs = hyper_coding_order(channels, rows, columns), hyper_runs(channels, rows, columns)

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from progcodec.bitstream.description import describe
+from progcodec.bitstream.description import info
 from progcodec.classification.classifier import Specification, check_fit
 from progcodec.classification.pixel import PixelClassifier
 from progcodec.classification.score import predictions
@@ -92,7 +92,7 @@ def measure(
         def point(size: int, sample: Sample = sample, pixels: int = pixels) -> tuple[float, float]:
             return 8 * size / pixels, psnr(sample.pixels, np.asarray(at(size)))
 
-        described = describe(data)
+        described = info(data)
         sizes = [segment.end for segment in described.segments[1:] if segment.end is not None]
         cuts.append([point(size) for size in cut_sizes(data)])
         ends.append([point(size) for size in sizes])

@@ -13,6 +13,7 @@ import torch
 
 from progcodec.config import ModelConfig
 from progcodec.errors import TrainingError
+from progcodec.files import write_whole
 from progcodec.hierarchy.hierarchy import Hierarchy
 from progcodec.lab.evaluate.workload import fingerprint, load_samples
 from progcodec.lab.train.ablation.measure import Measured, load_judges, measure
@@ -135,12 +136,14 @@ def ablate(settings: AblationSettings, say: Callable[[str], None] = print) -> li
                 found = measure(
                     checkpoint, job.variant.scheme, samples, judges, hierarchy, settings.device
                 )
-                _write(kept, found.to_json())
+                write_whole(kept, found.to_json().encode())
             results[job.name].append(found)
         found_so_far = differences(results, shown, against)
         write_csv(folder / CSV, found_so_far, shown, against)
         budget = replace(settings, seeds=settings.seeds[: number + 1]).budget()
-        _write(folder / MARKDOWN, as_markdown(found_so_far, results, shown, against, budget))
+        write_whole(
+            folder / MARKDOWN, as_markdown(found_so_far, results, shown, against, budget).encode()
+        )
     return found_so_far
 
 
@@ -255,9 +258,3 @@ def _read(path: Path) -> Measured | None:
         raise TrainingError(
             f"{path}: no measurement of this program ({type(error).__name__})"
         ) from None
-
-
-def _write(path: Path, text: str) -> None:
-    sibling = Path(f"{path}.{os.getpid()}.tmp")
-    sibling.write_text(text, encoding="utf-8")
-    os.replace(sibling, path)
