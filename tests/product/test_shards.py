@@ -16,6 +16,7 @@ from click.testing import CliRunner
 import progcodec
 from progcodec.bitstream.container import Header, write
 from progcodec.cli.cluster import convert_shards
+from progcodec.cut import Cut
 from progcodec.errors import CheckpointError, ClusterError, ShardError
 from progcodec.fleet import storage
 from progcodec.fleet.cluster import Terms, convert_on_cluster
@@ -23,7 +24,7 @@ from progcodec.fleet.operation import Decode, Encode, Truncate
 from progcodec.fleet.shards import RECORD, Shard, convert, target_name
 from tests.support.command import COARSE_END, STREAM, errors, run
 
-COARSE = Truncate((("level", "coarse"),))
+COARSE = Truncate(Cut("coarse"))
 
 
 def tar_of(*members: tuple[str, bytes], mode: str = "w") -> bytes:
@@ -87,7 +88,7 @@ def test_resume_proves_a_shard_finished(here):
         convert(shard, COARSE)
     again = convert(shard, COARSE, resume=True)
     assert again == first._replace(finished_before=True)
-    fine = Truncate((("level", "fine"),))
+    fine = Truncate(Cut("fine"))
     assert not convert(shard, fine, resume=True).finished_before  # other options
     assert members_of("out.tar")["a.shc"] == STREAM
     data = bytearray(Path("out.tar").read_bytes())
@@ -245,7 +246,7 @@ def test_a_machine_lost_midway_loses_and_doubles_nothing(here, cluster):
         source.write_bytes(tar_of(*((f"{place:02d}-{n}.shc", data) for n, data in enumerate(part))))
         shards.append(Shard(str(source), str(here / "out" / source.name)))
 
-    outcomes = convert_on_cluster(shards, Slow((("level", "fine"),)), Terms(batch=1))
+    outcomes = convert_on_cluster(shards, Slow(Cut("fine")), Terms(batch=1))
     found = [next(outcomes), next(outcomes)]
     machines.remove_node(second, allow_graceful=False)
     found += outcomes
