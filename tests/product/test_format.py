@@ -119,7 +119,7 @@ def test_the_order_of_errors(golden, model, tiny_codec, first):
 @pytest.mark.parametrize("quality", [-4, 0, 5])
 def test_cuts_of_a_photograph(photograph, quality):
     model, codec = reference.Model(find().read_bytes()), Codec.load(device="cpu")
-    data = codec.encode(photograph.resize((104, 70)), quality=quality)
+    data = codec.encode(photograph.resize((80, 48)), quality=quality)
     size = reference.read_header(data, MAX_PIXELS).size
     ends = np.random.default_rng(quality + 7).integers(size, len(data), 200)
     cuts = [data[:end] for end in ends]
@@ -225,6 +225,8 @@ def test_a_file_to_the_last_byte(golden, model):
     assert lines == list(reference.explain(data, model))
     told = [re.match(r" *(\d+)  ((?:[\da-f]{2} )+)", line) for line in lines]
     assert b"".join(bytes.fromhex(row[2]) for row in told if row) == data
+    dump = re.findall(r"^    [\da-f]{8}: ([\da-f ]*)$", PAGE, re.MULTILINE)
+    assert bytes.fromhex("".join(dump)) == data
     rows = re.findall(r"^from (\d+) bytes: (.*)$", EXAMPLES[2], re.MULTILINE)
     counts = {int(size): tuple(map(int, row.split())) for size, row in rows}
     for size in range(min(counts), len(data) + 1):
