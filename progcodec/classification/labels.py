@@ -1,29 +1,42 @@
 """True classes of files: from a CSV, or from the names of their folders."""
 
 import csv
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 from progcodec.errors import HierarchyError
-from progcodec.hierarchy.hierarchy import Hierarchy
+from progcodec.hierarchy.hierarchy import Hierarchy, near_names
 
 FOLDERS = "folders"
 Labels = Callable[[str], int | None]
 """The class index of a file; None if it has no label."""
+Tell = Callable[[str], None]
+"""What a line about a name that is no class goes to."""
 
 
-def class_index(hierarchy: Hierarchy, text: str) -> int:
-    """A class by WordNet id, name (in any case) or index, in this order. Raises HierarchyError on none or on several."""
+def class_index(hierarchy: Hierarchy, text: str, places: bool = True) -> int:
+    """A class by WordNet id, name (in any case) or, if `places`, index, in this order.
+
+    Raises HierarchyError on none, with the names that are near, or on several.
+    """
     wanted = " ".join(text.casefold().split())
     found = [index for index, leaf in enumerate(hierarchy.classes) if leaf.wnid == wanted]
     found = found or [
         index for index, leaf in enumerate(hierarchy.classes) if leaf.name.casefold() == wanted
     ]
-    if not found and wanted.isascii() and wanted.isdigit() and int(wanted) < len(hierarchy.classes):
+    if (
+        places
+        and not found
+        and wanted.isascii()
+        and wanted.isdigit()
+        and int(wanted) < len(hierarchy.classes)
+    ):
         found = [int(wanted)]
     if not found:
-        raise HierarchyError(f"no class is called {text!r}")
+        near = near_names(text, (leaf.name for leaf in hierarchy.classes))
+        raise HierarchyError(f"no class is called {text!r}{near}")
     if len(found) > 1:
         raise HierarchyError(
             f"{len(found)} classes are called {text!r}; give a WordNet id or an index"
@@ -31,26 +44,45 @@ def class_index(hierarchy: Hierarchy, text: str) -> int:
     return found[0]
 
 
-def load_labels(source: str, hierarchy: Hierarchy) -> Labels:
-    """``"folders"``: the parent folder's name is a WordNet id. Anything else: a CSV file of file,label lines.
+def load_labels(source: str, hierarchy: Hierarchy, tell: Tell | None = None) -> Labels:
+    """``"folders"``: the parent folder's name is a class's WordNet id or name. Anything else: a CSV
+    file of file,label lines.
 
     In a CSV a file stands by its path, from the working folder or from the CSV's own, or by its name alone where only
     one line has that name. A first line ``file,label`` is a heading.
 
+    A name that no class, or more than one, has is no label. `tell` is given one line about it, once
+    for each folder. Without `tell` a CSV with such a name is refused.
+
     Raises:
-        HierarchyError: a label that no class, or more than one, has; a CSV that is none. OSError: it cannot be read.
+        HierarchyError: a CSV that is none, or that holds no line. OSError: it cannot be read.
     """
-    return _from_folders(hierarchy) if source == FOLDERS else _from_csv(source, hierarchy)
+    if source == FOLDERS:
+        return _from_folders(hierarchy, tell)
+    return _from_csv(source, hierarchy, tell)
 
 
-def _from_folders(hierarchy: Hierarchy) -> Labels:
-    index = {leaf.wnid: place for place, leaf in enumerate(hierarchy.classes) if leaf.wnid}
-    return lambda name: index.get(os.path.basename(os.path.dirname(os.path.abspath(name))))
+def folder_of(name: str) -> str:
+    return os.path.basename(os.path.dirname(os.path.abspath(name)))
 
 
-def _from_csv(source: str, hierarchy: Hierarchy) -> Labels:
+def _from_folders(hierarchy: Hierarchy, tell: Tell | None) -> Labels:
+    @functools.cache
+    def index(folder: str) -> int | None:
+        try:
+            return class_index(hierarchy, folder, places=False)
+        except HierarchyError as error:
+            if tell is not None:
+                tell(f"folder {folder}: {error}")
+            return None
+
+    return lambda name: index(folder_of(name))
+
+
+def _from_csv(source: str, hierarchy: Hierarchy, tell: Tell | None) -> Labels:
     by_path: dict[str, int] = {}
     by_name: dict[str, set[int]] = {}
+    told = False
     try:
         with open(source, newline="", encoding="utf-8-sig") as file:
             for number, row in enumerate(csv.reader(file), 1):
@@ -64,13 +96,18 @@ def _from_csv(source: str, hierarchy: Hierarchy) -> Labels:
                 try:
                     index = class_index(hierarchy, row[1])
                 except HierarchyError as error:
-                    raise HierarchyError(f"{source}, line {number}: {error}") from None
+                    line = f"{source}, line {number}: {error}"
+                    if tell is None:
+                        raise HierarchyError(line) from None
+                    tell(line)
+                    told = True
+                    continue
                 for folder in (os.path.dirname(os.path.abspath(source)), os.getcwd()):
                     by_path[os.path.realpath(os.path.join(folder, row[0]))] = index
                 by_name.setdefault(Path(row[0]).name, set()).add(index)
     except (UnicodeDecodeError, csv.Error) as error:
         raise HierarchyError(f"{source} is no CSV of files and labels ({error})") from None
-    if not by_path:
+    if not by_path and not told:
         raise HierarchyError(f"{source} holds no labels")
 
     def label(name: str) -> int | None:

@@ -40,7 +40,15 @@ class Row(NamedTuple):
 class Table:
     """Lines for a terminal: the file once, then a line for each budget."""
 
-    def __init__(self, sources: Iterable[str]) -> None:
+    def __init__(
+        self,
+        sources: Iterable[str],
+        tree: "Hierarchy | None" = None,
+        labels: str | None = None,
+    ) -> None:
+        """`tree` and `labels` (``--labels``) are given where the truth is to stand below a file's first answer."""
+        self._tree = tree if labels is not None else None
+        self._labels = labels
         least, most = NAME_WIDTHS
         if (width := _terminal_width()) is not None:
             most = min(most, max(least, width - BYTES_WIDTH - 4 - ANSWER_WIDTH))
@@ -51,13 +59,22 @@ class Table:
         return [f"{'file':<{self._names}}  {'bytes':>{BYTES_WIDTH}}  answer"]
 
     def lines(self, row: Row) -> list[str]:
-        name = "" if row.source == self._last else _tail(show(row.source), self._names)
+        first = row.source != self._last
+        name = _tail(show(row.source), self._names) if first else ""
         self._last = row.source
         front = f"{name:<{self._names}}  {row.bytes:>{BYTES_WIDTH},}  "
         lines = _wrapped(str(row.answer).split(" › "), " › ", len(front))
         if row.answer.top:
             lines += _wrapped(f"top: {row.answer.top_text()}".split(", "), ", ", len(front))
+        if first and self._tree is not None:
+            lines += _wrapped([self._truth(row, self._tree)], " ", len(front))
         return [front + lines[0], *(" " * len(front) + line for line in lines[1:])]
+
+    def _truth(self, row: Row, tree: "Hierarchy") -> str:
+        from progcodec.classification.labels import FOLDERS, folder_of
+
+        truth = f"truth: {tree.classes[row.label].name if row.label is not None else 'unknown'}"
+        return f"{truth} (folder {folder_of(row.source)})" if self._labels == FOLDERS else truth
 
 
 class Records:

@@ -202,7 +202,7 @@ def classify_command(
     pace = pace_on(device, batch)
     models = Models(tree, classifier, model, device, max_pixels)
     sheet = (
-        answers.Table(sources)
+        answers.Table(sources, tree, labels)
         if form == "table"
         else answers.Records(form, tree, top, truth is not None)
     )
@@ -315,4 +315,4 @@ def _labels(source: str | None, tree: "Hierarchy") -> "Labels | None":
         return None
     from progcodec.classification.labels import load_labels
 
-    return load_labels(source, tree)
+    return load_labels(source, tree, lambda line: complain(None, line))

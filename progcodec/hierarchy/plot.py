@@ -2,9 +2,13 @@
 
 import io
 import textwrap
+from typing import TYPE_CHECKING
 
 from progcodec.errors import ProgcodecError
 from progcodec.hierarchy.hierarchy import Hierarchy, Node
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLOURS = (
     "#4e79a7",
@@ -18,8 +22,8 @@ COLOURS = (
     "#c8102e",
     "#7a5fc0",
 )
-COLUMN = 3.4
-"""Inches a level."""
+GAP, BEND = 0.6, 0.3
+"""Inches between the longest label of a level and the next level, and where lines bend before it."""
 WRAP = 28
 """Characters a line of a group's label."""
 EXAMPLES = 90
@@ -28,9 +32,18 @@ EXAMPLES = 90
 
 def plot(hierarchy: Hierarchy) -> bytes:
     """A PNG file, one line of text for each group of the last level."""
+    file = io.BytesIO()
+    figure(hierarchy).savefig(file, format="png", dpi=110, metadata={"Software": None})
+    return file.getvalue()
+
+
+def figure(hierarchy: Hierarchy) -> "Figure":
+    """The picture that `plot` writes, with matplotlib's Agg canvas."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
+        from matplotlib.font_manager import FontProperties
+        from matplotlib.textpath import TextPath
     except ImportError as error:
         raise ProgcodecError(
             f"plots need an extra: pip install 'progcodec[hierarchy]' ({error})"
@@ -54,40 +67,45 @@ def plot(hierarchy: Hierarchy) -> bytes:
     for index in range(hierarchy.sizes[0]):
         visit(Node(0, index))
 
-    width, height = COLUMN * (last + 1) + 6.5, 0.17 * rows + 0.6
-    figure = Figure(figsize=(width, height))
-    FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.01, 0.01, 0.98, 0.98))
+    fonts = [FontProperties(size=11, weight="bold")] * last + [FontProperties(size=9)]
+    labels: dict[Node, list[str]] = {}
+    wide: dict[Node, float] = {}
+    for node in place:
+        label = f"{hierarchy.name(node)} ({len(hierarchy.members(node))})"
+        # A last group has one line of height.
+        labels[node] = textwrap.wrap(label, WRAP) if node.level < last else [label]
+        paths = [
+            TextPath((0, 0), line.replace("$", r"\$"), prop=fonts[node.level])
+            for line in labels[node]
+        ]
+        wide[node] = max(path.get_extents().width for path in paths) / 72
+    columns = [0.15]
+    for level in range(last + 1):
+        columns.append(columns[-1] + GAP + max(wide[node] for node in place if node.level == level))
+
+    width, height = columns[-1] + 6.5, 0.17 * rows + 0.6
+    drawn = Figure(figsize=(width, height))
+    FigureCanvasAgg(drawn)
+    axes = drawn.add_axes((0, 0.01, 1, 0.98))  # a unit across is an inch
     axes.set_xlim(0, width)
     axes.set_ylim(rows, -1)
     axes.axis("off")
     for node, y in place.items():
         members = hierarchy.members(node)
         colour = COLOURS[hierarchy.ancestors(members[0])[0] % len(COLOURS)]
-        x = COLUMN * node.level
-        weight = "bold" if node.level < last else "normal"
-        label = f"{hierarchy.name(node)} ({len(members)})"
-        lines = (
-            textwrap.wrap(label, WRAP) if node.level < last else [label]
-        )  # a last group has one line of height
-        text = axes.text(x + 0.08, y, "\n".join(lines), color=colour, weight=weight)
-        text.set(fontsize=9 if node.level == last else 11, va="center", parse_math=False)
+        x, end = columns[node.level : node.level + 2]
+        text = axes.text(
+            x, y, "\n".join(labels[node]), color=colour, fontproperties=fonts[node.level]
+        )
+        text.set(va="center", parse_math=False)
         if node.level < last:
-            start = x + 0.17 + 0.092 * max(map(len, lines))
-            bend, end = x + COLUMN - 0.35, x + COLUMN
+            start, bend, end = x + wide[node] + 0.08, end - BEND, end - 0.08
             for child in hierarchy.children(node):
-                axes.plot(
-                    [min(start, bend), bend, bend, end],
-                    [y, y, place[child], place[child]],
-                    color=colour,
-                    lw=0.7,
-                )
+                down = place[child]
+                axes.plot([start, bend, bend, end], [y, y, down, down], color=colour, lw=0.7)
         else:
             names = ", ".join(hierarchy.classes[member].name for member in members)
             short = names if len(names) <= EXAMPLES else names[:EXAMPLES].rpartition(",")[0] + " …"
-            axes.text(
-                x + COLUMN, y, short, fontsize=7.5, color="#555555", va="center", parse_math=False
-            )
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
-    return file.getvalue()
+            text = axes.text(end, y, short, fontsize=7.5, color="#555555", va="center")
+            text.set_parse_math(False)
+    return drawn

@@ -199,9 +199,29 @@ def test_bad_label_files(tmp_path, text, reason):
         load_labels(str(path), TREE)
 
 
+def test_unknown_labels_are_told_and_stop_nothing(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text("a.shc,vultur\nb.shc,jay\nc.shc,dodo\n")
+    told: list[str] = []
+    label = load_labels(str(path), TREE, told.append)
+    assert [label(name) for name in ("a.shc", "b.shc", "c.shc")] == [None, 2, None]
+    assert told == [
+        f"{path}, line 1: no class is called 'vultur'; near: vulture",
+        f"{path}, line 3: no class is called 'dodo'",
+    ]
+    path.write_text("a.shc,vultur\n")
+    assert load_labels(str(path), TREE, told.append)("a.shc") is None
+
+
 def test_labels_from_folders_and_shared_names():
-    label = load_labels("folders", TREE)
-    assert (label("val/n02992211/x.shc"), label("val/unlabelled/x.shc")) == (4, None)
+    told: list[str] = []
+    label = load_labels("folders", TREE, told.append)
+    names = ["val/n02992211/x.shc", "val/Jay/x.shc", *["val/jays/x.shc"] * 2, "val/1/x.shc"]
+    assert [label(name) for name in names] == [4, 2, None, None, None]
+    assert told == [
+        "folder jays: no class is called 'jays'; near: jay",
+        "folder 1: no class is called '1'",
+    ]
     tree = Hierarchy(((Cluster("all", None),),), (Leaf("crane", "n1", 0), Leaf("crane", "n2", 0)))
     assert class_index(tree, "n2") == 1
     with pytest.raises(HierarchyError, match="2 classes are called 'crane'"):

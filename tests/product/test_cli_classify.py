@@ -287,7 +287,16 @@ def expected_scores(tiny_codec, spec, files: dict[str, int], size: int | None) -
 
 def test_scores_from_folders_for_each_budget(classify, spec, tiny_codec):
     result = classify("val", "--recursive", "--labels", "folders", "--bytes", "60,all")
-    assert errors(result) == ["progcodec: files without a label, not scored: 1"]
+    told, counted = errors(result)
+    assert told.startswith("progcodec: folder ") and "no class is called" in told
+    assert counted == "progcodec: files without a label, not scored: 1"
+    answers, _ = result.stdout.split("\n\n")
+    truths = [line.strip() for line in answers.splitlines() if "truth: " in line]
+    assert sorted(truths) == sorted(
+        f"truth: {'unknown' if label is None else TREE.classes[label].name}"
+        f" (folder {Path(name).parent.name})"
+        for name, label in FOLDERS.items()
+    )
     heading, *rows, note = result.stdout.split("\n\n")[1].splitlines()
     assert (
         heading.split() == ["bytes", "pictures", "coarse", "intermediate", "fine", "Wu-Palmer"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from progcodec import HierarchyError, assets
-from progcodec.hierarchy.hierarchy import Hierarchy, Leaf, Node
+from progcodec.hierarchy.hierarchy import Cluster, Hierarchy, Leaf, Node
 from progcodec.hierarchy.wordnet import Synset, Taxonomy
 from tests.support.command import errors, run
 
@@ -170,6 +170,9 @@ def test_show_prints_the_tree_a_group_and_a_path(shipped, tmp_path):
     )
     (line,) = errors(run("hierarchy", "show", "unicorn", code=1))
     assert line == "progcodec: no class or group is called 'unicorn'"
+    for text, near in (("piano", "grand piano | upright piano"), ("voltures", "vulture")):
+        (line,) = errors(run("hierarchy", "show", text, code=1))
+        assert line == f"progcodec: no class or group is called {text!r}; near: {near}"
 
 
 def test_the_tree_is_drawn(tmp_path):
@@ -180,6 +183,30 @@ def test_the_tree_is_drawn(tmp_path):
     run("hierarchy", "show", "--plot", path)
     assert Image.open(path).height > 1000
     assert "exists" in errors(run("hierarchy", "show", "--plot", path, code=1))[0]
+
+
+def test_no_line_of_the_tree_goes_through_a_name():
+    pytest.importorskip("matplotlib")
+    from progcodec.hierarchy.plot import figure
+
+    wide = "a name of $W$ide letters, WWWWWWWWWW or $5 MMMM"
+    levels = (
+        (Cluster("i", None), Cluster("W" * 40, None)),
+        (Cluster(wide, 0), Cluster("iii", 1), Cluster(wide + wide, 1)),
+    )
+    leaves = tuple(Leaf(f"leaf {number}", None, number) for number in range(3))
+    drawn = figure(Hierarchy(levels, leaves))
+    drawn.canvas.draw()
+    (axes,) = drawn.axes
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert len(boxes) == 8 and len(axes.lines) == 3
+    for box in boxes:
+        assert 0 <= box.x0 and box.x1 <= drawn.bbox.width
+        assert not any(other is not box and box.overlaps(other) for other in boxes)
+        for line in axes.lines:
+            assert (
+                not line.get_transform().transform_path(line.get_path()).intersects_bbox(box, False)
+            )
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
