@@ -1,33 +1,27 @@
 """The codec: images to streams and back, one or a batch at a time. What it codes, step by step, is the walk in ``walk.py``."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from progcodec.arrays import Ints
-from progcodec.bitstream import container, ordering
-from progcodec.bitstream.rangecoder import Runs, encode_segment
-from progcodec.bitstream.tables import Tables
+from progcodec.bitstream import container
 from progcodec.codec import passes
-from progcodec.codec.decode import receive
-from progcodec.codec.driving import drive
-from progcodec.codec.latent import Latent, Trace
+from progcodec.codec.decode import decode_streams
+from progcodec.codec.encode import code_images, coded_segment, common_size, payload
+from progcodec.codec.latent import CodedSegment, Latent
 from progcodec.codec.region import latent_box, region_box
 from progcodec.codec.timing import stage
 from progcodec.codec.walk import Reply, Step, Walker
-from progcodec.config import DEFAULT_PIXEL_LIMIT, LATENT_STRIDE, Q_MAX
+from progcodec.config import DEFAULT_PIXEL_LIMIT, LATENT_STRIDE
 from progcodec.cut import Cut
-from progcodec.errors import CheckpointError, ImageError, LimitError, WrongModelError
-from progcodec.image import size_of
+from progcodec.errors import ImageError, WrongModelError
 from progcodec.network.checkpoint import Checkpoint, find
 from progcodec.network.device import pick_device
-from progcodec.network.quality import step_size
 from progcodec.network.tiles import Box, Tiling
 
 Part = TypeVar("Part")
@@ -104,6 +98,7 @@ class Codec:
             [image], checksums=checksums, quality=quality, max_pixels=max_pixels
         )[0]
 
+    @torch.inference_mode()
     def encode_batch(
         self,
         images: Sequence[object],
@@ -115,7 +110,8 @@ class Codec:
         """As :meth:`encode`, for images of one size, which share every network pass. Raises ImageError if sizes differ."""
         if not images:
             return []
-        payloads, (height, width) = self._code_images(images, quality, max_pixels, _payload)
+        height, width = common_size(images, max_pixels)
+        payloads = code_images(self.walker, images, quality, payload)
         with stage("container"):
             header = container.Header(width, height, self.fingerprint, checksums, quality=quality)
             return [container.write(header, segments) for segments in payloads]
@@ -124,65 +120,16 @@ class Codec:
         self, image: object, *, quality: int = 0, max_pixels: int = DEFAULT_PIXEL_LIMIT
     ) -> float:
         """−Σ log2 of the tables' probabilities of all symbols of one image: the size that a perfect coder would reach."""
-        return sum(
-            float(part.bits.sum())
-            for part in self.trace([image], quality=quality, max_pixels=max_pixels)[0]
-        )
-
-    def trace(
-        self, images: Sequence[object], *, quality: int = 0, max_pixels: int = DEFAULT_PIXEL_LIMIT
-    ) -> list[list[Trace]]:
-        """What :meth:`encode_batch` would write, before it becomes bytes: the four segments of each image."""
-
-        def look(order: Ints, symbols: Ints, runs: Runs, tables: Tables) -> Trace:
-            table = np.repeat([index for index, _ in runs], [count for _, count in runs])
-            return Trace(order, symbols, tables.bits[table, symbols + Q_MAX])
-
-        return self._code_images(images, quality, max_pixels, look)[0]
+        (segments,) = self.coded_segments([image], quality=quality, max_pixels=max_pixels)
+        return sum(float(segment.bits.sum()) for segment in segments)
 
     @torch.inference_mode()
-    def _code_images(
-        self,
-        images: Sequence[object],
-        quality: int,
-        max_pixels: int,
-        code: Callable[[Ints, Ints, Runs, Tables], Part],
-    ) -> tuple[list[list[Part]], tuple[int, int]]:
-        """What ``code`` makes of each image's segments, and the (height, width) that all images share."""
-        size = step_size(quality)
-        sizes = [size_of(image) for image in images]
-        for height, width in sizes:
-            if height * width > max_pixels:
-                raise LimitError(
-                    f"{height * width:,} pixels are more than the limit of {max_pixels:,}"
-                )
-        if len(set(sizes)) > 1:
-            raise ImageError("the images of a batch must have one size")
-        walker = self.walker
-        with stage("transform"):
-            y = passes.analyse(walker.analysis, images, walker.tiling, self.config, self.device)
-            z_integer = _to_integers(
-                passes.hyper_analyse(walker.hyper_analysis, y, walker.tiling) - walker.medians
-            )
-        parts: list[list[Part]] = [[] for _ in images]
-        offsets = self.config.offsets
-
-        def reply(step: Step) -> Reply:
-            if step.segment == 0:
-                values = z_integer
-            else:
-                assert step.mean is not None
-                with stage("mean path"):
-                    residual = y[:, offsets[step.segment - 1] : offsets[step.segment]] - step.mean
-                    values = _to_integers(residual.div_(size))
-            for n in range(len(images)):
-                order, runs, tables = self.walker.order(step, n)
-                with stage("range coding"):
-                    parts[n].append(code(order, ordering.gather(values[n], order), runs, tables))
-            return values, [True] * len(images)
-
-        drive(self.walker.steps([quality] * len(images), *y.shape[2:]), reply)
-        return parts, sizes[0]
+    def coded_segments(
+        self, images: Sequence[object], *, quality: int = 0, max_pixels: int = DEFAULT_PIXEL_LIMIT
+    ) -> list[list[CodedSegment]]:
+        """What :meth:`encode_batch` would write, before it becomes bytes: the four segments of each image."""
+        common_size(images, max_pixels)
+        return code_images(self.walker, images, quality, coded_segment)
 
     # --- decoding -------------------------------------------------------------------------------------------------------
 
@@ -226,7 +173,7 @@ class Codec:
         size = parsed[0].header.width, parsed[0].header.height
         pixels = region_box(region, *size)
         box = latent_box(self.config, pixels, *size)
-        y = receive(self.walker, parsed, box).y
+        y = decode_streams(self.walker, parsed, box).y
         return self._pictures(y, pixels.moved(-LATENT_STRIDE * box.top, -LATENT_STRIDE * box.left))
 
     @torch.inference_mode()
@@ -261,7 +208,7 @@ class Codec:
         if not streams:
             return []
         parsed = self._parse(streams, Cut(level, max_bytes), max_pixels)
-        return receive(self.walker, parsed).latents(parsed)
+        return decode_streams(self.walker, parsed).latents(parsed)
 
     @torch.inference_mode()
     def assemble(self, z: Ints, q: Ints, quality: int = 0) -> Tensor:
@@ -275,15 +222,12 @@ class Codec:
         offsets = self.config.offsets
 
         def reply(step: Step) -> Reply:
-            values = (
-                z if step.segment == 0 else q[:, offsets[step.segment - 1] : offsets[step.segment]]
-            )
-            return values, [False] * len(
-                q
-            )  # nothing else is to be decoded, so the scale path can rest
+            k = step.segment
+            values = q[:, offsets[k - 1] : offsets[k]] if k else z
+            return values, [False] * len(q)  # no more is decoded: the scale path can rest
 
         height, width = q.shape[2:]
-        return drive(self.walker.steps([quality] * len(q), height, width), reply)
+        return self.walker.walk(reply, [quality] * len(q), height, width)
 
     def _parse(self, streams: Sequence[bytes], cut: Cut, max_pixels: int) -> list[container.Stream]:
         with stage("container"):
@@ -305,16 +249,3 @@ class Codec:
                 self.walker.synthesis, y, box, self.walker.tiling, self.config
             )
             return [Image.fromarray(picture) for picture in pixels]
-
-
-def _payload(order: Ints, symbols: Ints, runs: Runs, tables: Tables) -> bytes:
-    return encode_segment(symbols, runs, tables)
-
-
-def _to_integers(x: Tensor) -> Ints:
-    """round(x), clamped to the alphabet: int8 on the CPU. Raises CheckpointError where a network overflowed."""
-    if not all(math.isfinite(end) for end in x.aminmax()):
-        raise CheckpointError(
-            "the model's numbers overflow: its weights are damaged, or of no trained model"
-        )
-    return x.round().clamp_(-Q_MAX, Q_MAX).to(torch.int8).cpu().contiguous().numpy()

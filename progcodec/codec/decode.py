@@ -10,7 +10,6 @@ from progcodec.arrays import Ints
 from progcodec.bitstream import ordering
 from progcodec.bitstream.container import Stream
 from progcodec.bitstream.rangecoder import decode_segment
-from progcodec.codec.driving import drive
 from progcodec.codec.latent import Latent
 from progcodec.codec.timing import stage
 from progcodec.codec.walk import Reply, Step, Walker
@@ -18,7 +17,7 @@ from progcodec.geometry import latent_size
 from progcodec.network.tiles import Box
 
 
-class Received(NamedTuple):
+class Decoded(NamedTuple):
     """What the streams of a batch, all of one size, hold.
 
     Attributes:
@@ -48,7 +47,7 @@ class Received(NamedTuple):
         return found
 
 
-def receive(walker: Walker, streams: Sequence[Stream], box: Box | None = None) -> Received:
+def decode_streams(walker: Walker, streams: Sequence[Stream], box: Box | None = None) -> Decoded:
     """Every symbol that the streams hold, and ŷ; ``box`` is where ŷ is wanted, as for :meth:`Walker.steps`. Raises CorruptError."""
     headers = [stream.header for stream in streams]
     height, width = latent_size(headers[0].height, headers[0].width)
@@ -73,5 +72,5 @@ def receive(walker: Walker, streams: Sequence[Stream], box: Box | None = None) -
         symbols.append(values)
         return values, complete
 
-    y = drive(walker.steps([header.quality for header in headers], height, width, box), reply)
-    return Received(y, symbols, counts, bits)
+    y = walker.walk(reply, [header.quality for header in headers], height, width, box)
+    return Decoded(y, symbols, counts, bits)

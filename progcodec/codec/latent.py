@@ -44,7 +44,7 @@ class Latent:
 
 
 @dataclass(frozen=True)
-class Trace:
+class CodedSegment:
     """One segment of one image as it is coded.
 
     Attributes:

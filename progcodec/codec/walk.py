@@ -9,9 +9,9 @@ Bits come from integers that both sides hold; the float side only decides pixels
 otherwise (``network/quality.py``).
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +29,10 @@ from progcodec.network.checkpoint import Checkpoint
 from progcodec.network.device import placed
 from progcodec.network.quality import step_size
 from progcodec.network.tiles import Box, Tiling
+
+S = TypeVar("S")
+R = TypeVar("R")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,17 @@ class Walker:
         self.hyper_order = checkpoint.tensors["tables.hyper_order"].numpy().copy()
         self.hyper_tables = Tables(checkpoint.tensors["tables.hyper"].numpy())
         self.tables = Tables(checkpoint.tensors["tables.gaussian"].numpy())
+
+    def walk(
+        self,
+        reply: Callable[[Step], Reply],
+        qualities: Sequence[int],
+        height: int,
+        width: int,
+        box: Box | None = None,
+    ) -> Tensor:
+        """Takes every step with ``reply(step)`` and returns ŷ. Arguments as :meth:`steps`."""
+        return drive(self.steps(qualities, height, width, box), reply)
 
     def steps(
         self, qualities: Sequence[int], height: int, width: int, box: Box | None = None
@@ -168,3 +183,14 @@ class Walker:
                 return order, ordering.hyper_runs(self.hyper_order, *size), self.hyper_tables
             indexes = step.indexes[position]
             return ordering.coding_order(indexes), ordering.runs(indexes), self.tables
+
+
+def drive(steps: Generator[S, R, Result], reply: Callable[[S], R]) -> Result:
+    """Answers every step of a generator with ``reply(step)``; returns what it returns. It must yield at least once."""
+    step = next(steps)
+    while True:
+        try:
+            step = steps.send(reply(step))
+        except StopIteration as end:
+            result: Result = end.value
+            return result

@@ -43,7 +43,7 @@ def pictures(draw) -> Image.Image:
 def scattered(codec: Codec, image: Image.Image, received: tuple[int, ...]) -> list[np.ndarray]:
     """The integers of each segment, flat, of which so many have arrived, as the encoder knows them; 0 elsewhere."""
     parts = []
-    for trace, count in zip(codec.trace([image])[0], received, strict=True):
+    for trace, count in zip(codec.coded_segments([image])[0], received, strict=True):
         values = np.zeros(len(trace.order), np.int32)
         values[trace.order[:count]] = trace.symbols[:count]
         parts.append(values)

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from progcodec.bitstream.container import parse_header
-from progcodec.codec.driving import drive
+from progcodec.codec.walk import drive
 from progcodec.config import Q_MAX
 from progcodec.errors import EvaluationError, NotShcError, ProgcodecError, WrongModelError
 from progcodec.lab.evaluate.rivals import RIVALS, compare, rivals

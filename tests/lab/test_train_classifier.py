@@ -96,7 +96,7 @@ def square(photograph):
 
 
 def test_a_whole_coded_view_is_the_decoders_latent(tiny_codec, square):
-    view = pack(tiny_codec.trace([square])[0], 84)
+    view = pack(tiny_codec.coded_segments([square])[0], 84)
     truth = tiny_codec.decode_latent(tiny_codec.encode(square))
     y, bits = latents(tiny_codec, [view], [view.ends[-1]])
     assert torch.equal(y, truth.y)
@@ -110,7 +110,7 @@ def test_a_whole_coded_view_is_the_decoders_latent(tiny_codec, square):
 def test_a_cut_coded_view_is_about_the_decoders_latent(tiny_codec, square):
     """The same bits give the same symbols, up to the few that a range coder holds back at a cut."""
     data = tiny_codec.encode(square)
-    view = pack(tiny_codec.trace([square])[0], 84)
+    view = pack(tiny_codec.coded_segments([square])[0], 84)
     for n in range(60, len(data), 97):
         truth = tiny_codec.decode_latent(data, max_bytes=n)
         _, q = cut_views(
@@ -125,7 +125,7 @@ def test_a_cut_coded_view_is_about_the_decoders_latent(tiny_codec, square):
 
 
 def test_no_bits_no_symbols(tiny_codec, square):
-    view = pack(tiny_codec.trace([square])[0], 84)
+    view = pack(tiny_codec.coded_segments([square])[0], 84)
     z, q = cut_views(
         [view], [0.0], tiny_codec.config.latent_channels, tiny_codec.config.hyper_channels
     )
@@ -133,7 +133,7 @@ def test_no_bits_no_symbols(tiny_codec, square):
 
 
 def test_cuts_cover_the_stream(tiny_codec, square):
-    view = pack(tiny_codec.trace([square])[0], 84)
+    view = pack(tiny_codec.coded_segments([square])[0], 84)
     rng = np.random.default_rng(0)
     cuts = np.array([draw_cut(view, rng) for _ in range(500)])
     assert cuts.min() < view.ends[0] and cuts.max() == view.ends[-1]
@@ -177,7 +177,7 @@ def test_the_loss_falls(tiny_codec, tiny_checkpoint, pictures, folder, hierarchy
         if pictures[view.picture].small
     ]
     shown = [render(pictures[view.picture].data, view, 64) for view in views]
-    coded = [pack(trace, 64) for trace in tiny_codec.trace(shown)]
+    coded = [pack(trace, 64) for trace in tiny_codec.coded_segments(shown)]
     labels = np.array([pictures[view.picture].label for view in views])
     lessons = Lessons(coded, labels, np.zeros(len(coded), bool), np.zeros((0, 1000), np.float16))
     run_settings = settings(folder, tiny_checkpoint, tmp_path, steps=25, lr=5e-3)

@@ -88,7 +88,7 @@ class Truth:
 
 def test_symbols_are_those_of_the_encoder(tiny_codec, small_photograph):
     """The encoder's own integers, caught on their way into the range coder."""
-    written = [part.symbols for part in tiny_codec.trace([small_photograph])[0]]
+    written = [part.symbols for part in tiny_codec.coded_segments([small_photograph])[0]]
     truth = Truth(tiny_codec, small_photograph)
     for mine, (_, symbols, _) in zip(written, truth.segments, strict=True):
         assert np.array_equal(mine, symbols)

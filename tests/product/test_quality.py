@@ -146,7 +146,7 @@ def test_any_cut_of_any_quality_holds_the_first_symbols(picture, quality, share,
     part = data[: start + round(share * (len(data) - start))]
     latent = CODEC.decode_latent(part)
     offsets = CODEC.config.offsets
-    for s, written in enumerate(CODEC.trace([picture], quality=quality)[0]):
+    for s, written in enumerate(CODEC.coded_segments([picture], quality=quality)[0]):
         values = latent.z if s == 0 else latent.q[offsets[s - 1] : offsets[s]]
         expected = np.where(
             np.arange(len(written.symbols)) < latent.received[s], written.symbols, 0

@@ -270,7 +270,7 @@ def test_decoding_in_tiles_leaves_no_seam(tiny_codec, cut_codec, picture):
 def test_encoding_in_tiles_gives_the_same_symbols(tiny_codec, cut_codec, picture):
     """But for those that float rounding moves over the edge of a step."""
     other = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    one, many = (codec.trace([picture, other]) for codec in (tiny_codec, cut_codec))
+    one, many = (codec.coded_segments([picture, other]) for codec in (tiny_codec, cut_codec))
     for a, b in zip(chain(*one), chain(*many), strict=True):
         assert np.mean(a.symbols != b.symbols) < 1e-3
     assert_close(

@@ -30,7 +30,6 @@ from PIL import Image
 
 from progcodec.arrays import Ints, Pixels
 from progcodec.codec.codec import Codec
-from progcodec.codec.driving import drive
 from progcodec.codec.walk import Reply, Step
 from progcodec.errors import EvaluationError, ProgcodecError
 from progcodec.files import write_whole
@@ -134,7 +133,7 @@ class _Network:
                 return values, [True] * len(contents)
 
             height, width = (y if self._encode else q).shape[2:]
-            hat = drive(walker.steps([0] * len(contents), height, width), reply)
+            hat = walker.walk(reply, [0] * len(contents), height, width)
             if not self._encode:
                 walker.synthesis(hat.contiguous(memory_format=torch.channels_last)).cpu()
         return contents

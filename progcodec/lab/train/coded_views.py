@@ -15,7 +15,7 @@ from torch import Tensor
 
 from progcodec.arrays import Floats, Ints
 from progcodec.codec.codec import Codec
-from progcodec.codec.latent import Trace
+from progcodec.codec.latent import CodedSegment
 from progcodec.config import HYPER_STRIDE, LATENT_STRIDE
 from progcodec.geometry import ceil_div
 from progcodec.lab.train.caching import Arrays, Worker, fill
@@ -71,7 +71,7 @@ def _worker(model: str) -> Worker:
             pictures = [render(data, view) for data, view in sources[start : start + BATCH]]
             coded += [
                 pack(trace, picture.width)
-                for trace, picture in zip(codec.trace(pictures), pictures, strict=True)
+                for trace, picture in zip(codec.coded_segments(pictures), pictures, strict=True)
             ]
         return {
             "places": np.concatenate([view.places for view in coded]),
@@ -86,7 +86,7 @@ def _worker(model: str) -> Worker:
     return work
 
 
-def pack(trace: Sequence[Trace], side: int) -> CodedView:
+def pack(trace: Sequence[CodedSegment], side: int) -> CodedView:
     """A coded view of what :meth:`Codec.trace` gives for a square picture."""
     places, values, arrival, ends = [], [], [], []
     spent, offset, hyper = 0.0, 0, 0

@@ -20,7 +20,7 @@ from progcodec.bitstream import container
 from progcodec.bitstream.ordering import gather, scatter
 from progcodec.bitstream.rangecoder import Runs, decode_segment, encode_segment
 from progcodec.bitstream.tables import Tables
-from progcodec.codec.driving import drive
+from progcodec.codec.walk import drive
 from progcodec.errors import CorruptError, WrongModelError
 from progcodec.lab.evaluate.rivals.latent import (
     Scales,

@@ -1,0 +1,84 @@
+"""The encoder's side of the walk: pictures to the segments of their streams."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TypeAlias, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from progcodec.arrays import Ints
+from progcodec.bitstream import ordering
+from progcodec.bitstream.rangecoder import Runs, encode_segment
+from progcodec.bitstream.tables import Tables
+from progcodec.codec import passes
+from progcodec.codec.latent import CodedSegment
+from progcodec.codec.timing import stage
+from progcodec.codec.walk import Reply, Step, Walker
+from progcodec.config import Q_MAX
+from progcodec.errors import CheckpointError, ImageError, LimitError
+from progcodec.image import size_of
+from progcodec.network.quality import step_size
+
+Part = TypeVar("Part")
+Code: TypeAlias = Callable[[Ints, Ints, Runs, Tables], Part]
+"""What becomes of a segment: its coding order, the symbols in that order, and the runs and tables that code them."""
+
+
+def payload(order: Ints, symbols: Ints, runs: Runs, tables: Tables) -> bytes:
+    return encode_segment(symbols, runs, tables)
+
+
+def coded_segment(order: Ints, symbols: Ints, runs: Runs, tables: Tables) -> CodedSegment:
+    table = np.repeat([index for index, _ in runs], [count for _, count in runs])
+    return CodedSegment(order, symbols, tables.bits[table, symbols + Q_MAX])
+
+
+def common_size(images: Sequence[object], max_pixels: int) -> tuple[int, int]:
+    """The (height, width) that all images share. Raises ImageError if sizes differ, LimitError."""
+    sizes = [size_of(image) for image in images]
+    for height, width in sizes:
+        if height * width > max_pixels:
+            raise LimitError(f"{height * width:,} pixels are more than the limit of {max_pixels:,}")
+    if len(set(sizes)) > 1:
+        raise ImageError("the images of a batch must have one size")
+    return sizes[0]
+
+
+def code_images(
+    walker: Walker, images: Sequence[object], quality: int, code: Code[Part]
+) -> list[list[Part]]:
+    """What ``code`` makes of each segment of each image, all of one size. Raises CheckpointError, ImageError."""
+    size = step_size(quality)
+    config, offsets = walker.config, walker.config.offsets
+    with stage("transform"):
+        y = passes.analyse(walker.analysis, images, walker.tiling, config, walker.device)
+        z = _to_integers(
+            passes.hyper_analyse(walker.hyper_analysis, y, walker.tiling) - walker.medians
+        )
+    parts: list[list[Part]] = [[] for _ in images]
+
+    def reply(step: Step) -> Reply:
+        values = z
+        if step.mean is not None:
+            with stage("mean path"):
+                residual = y[:, offsets[step.segment - 1] : offsets[step.segment]] - step.mean
+                values = _to_integers(residual.div_(size))
+        for n, own in enumerate(parts):
+            order, runs, tables = walker.order(step, n)
+            with stage("range coding"):
+                own.append(code(order, ordering.gather(values[n], order), runs, tables))
+        return values, [True] * len(parts)
+
+    walker.walk(reply, [quality] * len(parts), *y.shape[2:])
+    return parts
+
+
+def _to_integers(x: Tensor) -> Ints:
+    """round(x), clamped to the alphabet: int8 on the CPU. Raises CheckpointError where a network overflowed."""
+    if not all(math.isfinite(end) for end in x.aminmax()):
+        raise CheckpointError(
+            "the model's numbers overflow: its weights are damaged, or of no trained model"
+        )
+    return x.round().clamp_(-Q_MAX, Q_MAX).to(torch.int8).cpu().contiguous().numpy()
