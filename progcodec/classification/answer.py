@@ -25,6 +25,8 @@ ARROW = " › "
 CONFIDENCE = 0.5
 """Default probability from which a level counts as sure. Above a half no other group can be likelier."""
 SUM_TOLERANCE = 1e-3
+DIGITS = 6
+"""Decimals of probabilities in CSV and JSON."""
 
 
 class Guess(NamedTuple):
@@ -46,6 +48,11 @@ class Guess(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.name} {self.probability:.2f}"
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON has it; the WordNet id of a class that has one."""
+        row = self._asdict() | {"probability": round(self.probability, DIGITS)}
+        return {name: value for name, value in row.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,18 @@ class Answer:
         return (
             text if self.stated == len(self.path) else f"{text} ({self._title(self.stated)} unsure)"
         )
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON has it: the finest guess that is stated, the words, the whole path, and the top classes if there are any."""
+        stated = self.guess
+        row: dict[str, object] = {
+            "level": stated and stated.level,
+            "answer": stated and stated.name,
+            "probability": stated and round(stated.probability, DIGITS),
+            "text": str(self),
+            "path": [guess.to_dict() for guess in self.path],
+        }
+        return row | ({"top": [guess.to_dict() for guess in self.top]} if self.top else {})
 
     def _repr_html_(self) -> str:
         rows = [

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from progcodec.cli.files import show
 
 if TYPE_CHECKING:
-    from progcodec.classification.answer import Answer, Guess
+    from progcodec.classification.answer import Answer
     from progcodec.classification.score import Score
     from progcodec.hierarchy.hierarchy import Hierarchy
 
@@ -21,8 +21,6 @@ NAME_WIDTHS = (14, 28)
 ANSWER_WIDTH = 55
 """Columns that the names leave to answers on a terminal."""
 BYTES_WIDTH = 9
-DIGITS = 6
-"""Decimals of probabilities in CSV and JSON."""
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
@@ -97,29 +95,20 @@ class Records:
         return [csv_line(columns + (["label", "label_index"] if self._labelled else []))]
 
     def lines(self, row: Row) -> list[str]:
-        answer, guess = row.answer, row.answer.guess
-        record: dict[str, Any] = {
+        record: dict[str, object] = {
             "file": show(row.source),
             "budget": row.budget,
             "bytes": row.bytes,
-            "level": guess and guess.level,
-            "answer": guess and guess.name,
-            "probability": guess and round(guess.probability, DIGITS),
-            "text": str(answer),
         }
-        name = (
-            self._tree.classes[row.label].name if self._labelled and row.label is not None else None
-        )
+        record |= row.answer.to_dict()
+        name = None if row.label is None else self._tree.classes[row.label].name
         if self._json:
-            record["path"] = [_guess(guess) for guess in answer.path]
-            if answer.top:
-                record["top"] = [_guess(guess) for guess in answer.top]
             if self._labelled:
                 record |= {"label": name, "label_index": row.label}
             return [json.dumps(record, ensure_ascii=False)]
-        values = list(record.values())
-        for guess in (*answer.path, *answer.top):
-            values += [guess.name, guess.index, round(guess.probability, DIGITS)]
+        values = [value for value in record.values() if not isinstance(value, list)]
+        for guess in (*row.answer.path, *row.answer.top):
+            values += [guess.name, guess.index, guess.to_dict()["probability"]]
         return [csv_line(values + ([name, row.label] if self._labelled else []))]
 
 
@@ -147,15 +136,6 @@ def csv_line(values: Iterable[object]) -> str:
 
 def _columns(name: str) -> list[str]:
     return [name, f"{name}_index", f"{name}_probability"]
-
-
-def _guess(guess: "Guess") -> dict[str, Any]:
-    record: dict[str, Any] = {"level": guess.level, "name": guess.name, "index": guess.index}
-    return (
-        record
-        | ({"wnid": guess.wnid} if guess.wnid else {})
-        | {"probability": round(guess.probability, DIGITS)}
-    )
 
 
 def _tail(name: str, width: int) -> str:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from progcodec.config import DEFAULT_PIXEL_LIMIT
 from progcodec.errors import ProgcodecError
@@ -12,7 +12,6 @@ from progcodec.fleet.flow import Loaded, Pace, Share
 from progcodec.fleet.operation import Product, pace_on
 
 if TYPE_CHECKING:
-    from progcodec.classification.answer import Guess
     from progcodec.classification.classifier import Classifier
     from progcodec.codec.codec import Codec
     from progcodec.fleet.classifying import Classified, Classify, Prefix
@@ -87,21 +86,14 @@ class Answer:
                 raise (
                     outcome if budget is None else ProgcodecError(f"at {budget:,} bytes: {outcome}")
                 )
-            options: dict[str, Any] = {
-                "level": self.level,
-                "confidence": self.confidence,
-                "top": self.top,
-            }
-            (answer,) = answers(outcome[None], self._tree, **options)
-            record = {
-                "budget": budget,
-                "bytes": size,
-                "text": str(answer),
-                "path": [_guess(guess) for guess in answer.path],
-            }
-            records.append(
-                record | ({"top": [_guess(guess) for guess in answer.top]} if self.top else {})
+            (answer,) = answers(
+                outcome[None],
+                self._tree,
+                level=self.level,
+                confidence=self.confidence,
+                top=self.top,
             )
+            records.append({"budget": budget, "bytes": size, **answer.to_dict()})
         return Product(json.dumps(records, ensure_ascii=False).encode(), 0, 0)
 
     def _models(self, data: bytes) -> "tuple[Codec, Classifier]":
@@ -113,7 +105,3 @@ class Answer:
         classifier = cached_classifier(self.classifier, codec, self.device)
         check_fit(classifier, self._tree)
         return codec, classifier
-
-
-def _guess(guess: "Guess") -> dict[str, object]:
-    return guess._asdict() | {"probability": round(guess.probability, 6)}
