@@ -197,9 +197,9 @@ def classify_command(
 
     from progcodec.classification.answer import answers as answer_rows
     from progcodec.fleet.classifying import Classify
-    from progcodec.fleet.operation import pace_on
+    from progcodec.fleet.operation import limits_on
 
-    pace = pace_on(device, batch)
+    limits = limits_on(device, batch)
     models = Models(tree, classifier, model, device, max_pixels)
     sheet = (
         answers.Table(sources, tree, labels)
@@ -235,7 +235,7 @@ def classify_command(
             for budget, size, answer in found:
                 show_answer(STANDARD_STREAM, budget, size, answer, None)
         stages = Classify(_read, budgets, models.of, batch, max_pixels)
-        for source, result, error in report.over(flow(sources, stages, pace)):
+        for source, result, error in report.over(flow(sources, stages, limits)):
             if error is not None:
                 fail(source, error)
                 continue

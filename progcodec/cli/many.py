@@ -14,7 +14,7 @@ from progcodec.cli.batch import complain, expected, reason, say
 from progcodec.cli.files import STANDARD_STREAM, Job, StdoutError, check_writable, write_bytes
 from progcodec.errors import ProgcodecError
 from progcodec.files import remove_leftovers
-from progcodec.fleet.flow import Loaded, Outcome, Settled, Share, flow
+from progcodec.fleet.flow import Loaded, Outcome, Settled, Threads, flow
 from progcodec.fleet.journal import Journal, made_of
 from progcodec.fleet.operation import Operation, Product
 
@@ -60,8 +60,8 @@ class FileStages:
         self._made_of[job] = source
         return loaded
 
-    def run(self, contents: Sequence[Any], share: Share) -> Sequence[Any]:
-        return self._operation.run(contents, share)
+    def run(self, contents: Sequence[Any], threads: Threads) -> Sequence[Any]:
+        return self._operation.run(contents, threads)
 
     def finish(self, job: Job, made: object) -> Product:
         product = self._operation.finish(made)
@@ -100,7 +100,7 @@ def work_through(
     finished = 0
     report: Report[Outcome[Job]] = Report(jobs, verb)
     with report:
-        for outcome in report.over(flow(jobs, stages, operation.pace(batch))):
+        for outcome in report.over(flow(jobs, stages, operation.limits(batch))):
             if outcome.result is FINISHED:
                 finished += 1
             elif outcome.error is None:

@@ -3,7 +3,7 @@
     operation.py    what is done to one input: bytes in, bytes out; encode, decode and truncate
     classifying.py  class probabilities of many streams; answering.py: as an operation
     flow.py         reading, network with range coding, and writing side by side; inputs of one size in batches
-    threads.py      the threads that this takes
+    pool.py         the threads that this takes
     journal.py      which outputs are finished, by fingerprint
     shards.py       tar files in, tar files out; storage.py: on a disk or in an object store
     cluster.py      the same over a Ray cluster (extra: ``progcodec[ray]``)

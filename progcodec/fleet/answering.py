@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from progcodec.config import DEFAULT_PIXEL_LIMIT
 from progcodec.errors import ProgcodecError
-from progcodec.fleet.flow import Loaded, Pace, Share
-from progcodec.fleet.operation import Product, pace_on
+from progcodec.fleet.flow import Limits, Loaded, Threads
+from progcodec.fleet.operation import Product, limits_on
 
 if TYPE_CHECKING:
     from progcodec.classification.classifier import Classifier
@@ -67,14 +67,14 @@ class Answer:
         ]
         return {"operation": "classify", "options": options}
 
-    def pace(self, batch: int) -> Pace:
-        return pace_on(self.device, batch)
+    def limits(self, batch: int) -> Limits:
+        return limits_on(self.device, batch)
 
     def load(self, data: bytes) -> Loaded:
         return self._stages.loaded(data)
 
-    def run(self, contents: "Sequence[list[Prefix]]", share: Share) -> "list[list[Classified]]":
-        return self._stages.run(contents, share)
+    def run(self, contents: "Sequence[list[Prefix]]", threads: Threads) -> "list[list[Classified]]":
+        return self._stages.run(contents, threads)
 
     def finish(self, made: "list[Classified]") -> Product:
         """Raises the first budget's error."""

@@ -9,8 +9,8 @@ from progcodec.bitstream.container import parse_header
 from progcodec.classification.batches import Models, classify_streams
 from progcodec.cut import Cut
 from progcodec.errors import ProgcodecError
-from progcodec.fleet.flow import Loaded, Share
-from progcodec.fleet.operation import threads
+from progcodec.fleet.flow import Loaded, Threads
+from progcodec.fleet.operation import computing_with
 
 if TYPE_CHECKING:
     from progcodec.classification.classifier import Classifier
@@ -64,11 +64,11 @@ class Classify:
         pixels = header.width * header.height
         return Loaded((header.fingerprint, header.width, header.height), pixels, prefixes)
 
-    def run(self, contents: Sequence[list[Prefix]], share: Share) -> list[list[Classified]]:
+    def run(self, contents: Sequence[list[Prefix]], threads: Threads) -> list[list[Classified]]:
         streams = [
             prefix.data for prefixes in contents for prefix in prefixes if prefix.error is None
         ]
-        with threads(share):
+        with computing_with(threads):
             found = iter(classify_streams(streams, self._find, self._batch, self._max_pixels))
         return [
             [

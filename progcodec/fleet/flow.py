@@ -14,7 +14,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from progcodec.fleet.threads import Reply, Threads
+from progcodec.fleet.pool import Pool, Reply
 
 Job = TypeVar("Job")
 Job_contra = TypeVar("Job_contra", contravariant=True)
@@ -49,7 +49,7 @@ class Settled(NamedTuple):
     result: object
 
 
-class Share(NamedTuple):
+class Threads(NamedTuple):
     """How many of the threads that the process computes with a batch may use."""
 
     threads: int
@@ -62,8 +62,8 @@ class Stages(Protocol[Job_contra]):
     def load(self, job: Job_contra) -> Loaded | Settled:
         """Read and decode an input."""
 
-    def run(self, contents: Sequence[Any], share: Share) -> Sequence[Any]:
-        """Network and range coder for inputs of one group, with that share of the threads."""
+    def run(self, contents: Sequence[Any], threads: Threads) -> Sequence[Any]:
+        """Network and range coder for inputs of one group, with so many of the threads."""
 
     def finish(self, job: Job_contra, made: Any) -> object:
         """Write what was made; the job's result."""
@@ -78,7 +78,7 @@ class Outcome(NamedTuple, Generic[Job]):
 
 
 @dataclass(frozen=True)
-class Pace:
+class Limits:
     """How many at once.
 
     Attributes:
@@ -93,7 +93,7 @@ class Pace:
 
     def __post_init__(self) -> None:
         if min(self.batch, self.workers, self.threads) < 1:
-            raise ValueError(f"a pace has a batch, a worker and a thread at least, not {self}")
+            raise ValueError(f"limits have a batch, a worker and a thread at least, not {self}")
 
 
 @dataclass
@@ -105,21 +105,21 @@ class _Group:
 
 
 def flow(
-    jobs: Iterable[Job], stages: Stages[Job], pace: Pace
+    jobs: Iterable[Job], stages: Stages[Job], limits: Limits
 ) -> Generator[Outcome[Job], None, None]:
     """An outcome for each job, in order; one that fails never stops the rest. Closing the iterator ends the work.
 
     What is no Exception (a panic of an extension module, say), and what ``jobs`` itself raises, ends it too, and is raised here.
     """
-    return _Flow(jobs, stages, pace).outcomes()
+    return _Flow(jobs, stages, limits).outcomes()
 
 
 class _Flow(Generic[Job]):
-    def __init__(self, jobs: Iterable[Job], stages: Stages[Job], pace: Pace) -> None:
+    def __init__(self, jobs: Iterable[Job], stages: Stages[Job], limits: Limits) -> None:
         self._source = enumerate(jobs)
         self._stages = stages
-        self._pace = pace
-        self._window = 4 * pace.batch * pace.workers
+        self._limits = limits
+        self._window = 4 * limits.batch * limits.workers
         self._replies: SimpleQueue[Reply] = SimpleQueue()
         self._jobs: dict[int, Job] = {}  # read, and not yet told of
         self._loaded: dict[int, Loaded] = {}  # read, and not yet in the network
@@ -131,9 +131,9 @@ class _Flow(Generic[Job]):
         self._running_pixels = 0
         self._read = 0
         self._quiet = False  # nothing happened for a while
-        self._readers = Threads("load", READERS, self._replies, READING_PATIENCE)
-        self._workers = Threads("run", pace.workers, self._replies, PATIENCE)
-        self._writers = Threads("finish", WRITERS, self._replies, PATIENCE)
+        self._readers = Pool("load", READERS, self._replies, READING_PATIENCE)
+        self._workers = Pool("run", limits.workers, self._replies, PATIENCE)
+        self._writers = Pool("finish", WRITERS, self._replies, PATIENCE)
 
     def outcomes(self) -> Generator[Outcome[Job], None, None]:
         told = 0
@@ -171,7 +171,7 @@ class _Flow(Generic[Job]):
             self._readers.submit(place, partial(self._stages.load, job))
 
     def _start_batches(self) -> None:
-        while self._running < self._pace.workers and (waiting := self._next_group()) is not None:
+        while self._running < self._limits.workers and (waiting := self._next_group()) is not None:
             places = waiting.places[: self._batch_size(self._loaded[waiting.places[0]].pixels)]
             pixels = sum(self._weights[place] for place in places)
             if self._running and self._running_pixels + pixels > PARALLEL_PIXELS:
@@ -195,23 +195,25 @@ class _Flow(Generic[Job]):
         return max(groups, key=lambda waiting: len(waiting.places), default=None)
 
     def _batch_size(self, pixels: int) -> int:
-        return max(1, min(self._pace.batch, BATCH_PIXELS // max(1, pixels)))
+        return max(1, min(self._limits.batch, BATCH_PIXELS // max(1, pixels)))
 
     def _start(self, places: list[int], pixels: int) -> None:
         contents = [self._loaded.pop(place).content for place in places]
         alone = pixels > PARALLEL_PIXELS // 2 or self._alone()
-        threads = self._pace.threads if alone else max(1, self._pace.threads // self._pace.workers)
-        share = Share(threads, self._pace.threads)
+        count = (
+            self._limits.threads if alone else max(1, self._limits.threads // self._limits.workers)
+        )
+        threads = Threads(count, self._limits.threads)
         self._running_pixels += pixels
         self._running += 1
-        self._workers.submit((places, pixels), lambda: _run(self._stages, contents, share))
+        self._workers.submit((places, pixels), lambda: _run(self._stages, contents, threads))
 
     def _alone(self) -> bool:
         """Whether nothing else is to be done that could use the other cores."""
         return self._exhausted and not (self._reading or self._running or self._groups)
 
     def _await_reply(self) -> None:
-        could_start = self._groups and self._running < self._pace.workers
+        could_start = self._groups and self._running < self._limits.workers
         try:
             reply = self._replies.get(timeout=COMPANY if could_start else None)
         except Empty:
@@ -259,11 +261,11 @@ class _Flow(Generic[Job]):
         self._outcomes[place] = Outcome(self._jobs[place], result, error)
 
 
-def _run(stages: Stages[Any], contents: list[Any], share: Share) -> Sequence[Any]:
+def _run(stages: Stages[Any], contents: list[Any], threads: Threads) -> Sequence[Any]:
     """As ``stages.run``; where a batch fails, each by itself, so that an exception stands for the one that is to blame."""
     try:
-        return stages.run(contents, share)
+        return stages.run(contents, threads)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the outcome of its job
         if len(contents) == 1:
             return [error]
-        return [one for content in contents for one in _run(stages, [content], share)]
+        return [one for content in contents for one in _run(stages, [content], threads)]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from progcodec.config import DEFAULT_PIXEL_LIMIT
 from progcodec.cut import Cut
 from progcodec.files import PICTURE_SUFFIXES, STREAM_SUFFIX
-from progcodec.fleet.flow import Loaded, Pace, Share
+from progcodec.fleet.flow import Limits, Loaded, Threads
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -54,14 +54,14 @@ class Operation(Protocol):
     def signature(self) -> dict[str, object]:
         """All that decides an output besides its input: JSON values. May load the model."""
 
-    def pace(self, batch: int) -> Pace:
+    def limits(self, batch: int) -> Limits:
         """How many inputs at once suit this machine. May load the model."""
 
     def load(self, data: bytes) -> Loaded:
         """An input's content, decoded as far as it can be without the network."""
 
-    def run(self, contents: Sequence[Any], share: Share) -> Sequence[Any]:
-        """Contents of one group through network and range coder, with that share of the threads."""
+    def run(self, contents: Sequence[Any], threads: Threads) -> Sequence[Any]:
+        """Contents of one group through network and range coder, with so many of the threads."""
 
     def finish(self, made: Any) -> Product:
         """The output file of one thing made."""
@@ -102,8 +102,8 @@ class Encode:
             "cut": self.cut.limits(),
         }
 
-    def pace(self, batch: int) -> Pace:
-        return pace_on(self.device, batch)
+    def limits(self, batch: int) -> Limits:
+        return limits_on(self.device, batch)
 
     def load(self, data: bytes) -> Loaded:
         from progcodec.image import open_image
@@ -111,10 +111,10 @@ class Encode:
         picture = open_image(data, self.max_pixels)
         return Loaded(picture.size, picture.width * picture.height, picture)
 
-    def run(self, contents: Sequence[Any], share: Share) -> list[bytes]:
+    def run(self, contents: Sequence[Any], threads: Threads) -> list[bytes]:
         with _LOADING:
             codec = self.codec
-        with threads(share):
+        with computing_with(threads):
             return codec.encode_batch(
                 contents, checksums=self.checksums, quality=self.quality, max_pixels=self.max_pixels
             )
@@ -154,8 +154,8 @@ class Decode:
             "region": region,
         }
 
-    def pace(self, batch: int) -> Pace:
-        return pace_on(self.device, batch)
+    def limits(self, batch: int) -> Limits:
+        return limits_on(self.device, batch)
 
     def load(self, data: bytes) -> Loaded:
         from progcodec.bitstream.container import parse_header
@@ -165,14 +165,14 @@ class Decode:
             (header.fingerprint, header.width, header.height), header.width * header.height, data
         )
 
-    def run(self, contents: Sequence[Any], share: Share) -> "list[Image]":
+    def run(self, contents: Sequence[Any], threads: Threads) -> "list[Image]":
         from progcodec.codec.loaded import codec_for
 
         with _LOADING:
             codec = codec_for(
                 contents[0], model=self.model, device=self.device, max_pixels=self.max_pixels
             )
-        with threads(share):
+        with computing_with(threads):
             streams = [self.cut.apply(data) for data in contents]
             return codec.decode_batch(streams, region=self.region, max_pixels=self.max_pixels)
 
@@ -194,13 +194,13 @@ class Truncate:
     def signature(self) -> dict[str, object]:
         return {"operation": "truncate", "cut": self.cut.limits()}
 
-    def pace(self, batch: int) -> Pace:
-        return Pace(batch)
+    def limits(self, batch: int) -> Limits:
+        return Limits(batch)
 
     def load(self, data: bytes) -> Loaded:
         return Loaded(None, 1, data)
 
-    def run(self, contents: Sequence[Any], share: Share) -> list[bytes]:
+    def run(self, contents: Sequence[Any], threads: Threads) -> list[bytes]:
         return [self.cut.apply(data) for data in contents]
 
     def finish(self, made: bytes) -> Product:
@@ -214,7 +214,7 @@ def _product(data: bytes) -> Product:
     return Product(data, header.width, header.height)
 
 
-def pace_on(device: str, batch: int) -> Pace:
+def limits_on(device: str, batch: int) -> Limits:
     """How many inputs at once suit a device: "auto", "cpu", "cuda". Raises what :func:`pick_device` does."""
     import torch
 
@@ -223,16 +223,16 @@ def pace_on(device: str, batch: int) -> Pace:
     on_gpu = pick_device(device).type != "cpu"
 
     total = torch.get_num_threads()
-    return Pace(batch, GPU_WORKERS if on_gpu else min(WORKERS_MAX, total), total)
+    return Limits(batch, GPU_WORKERS if on_gpu else min(WORKERS_MAX, total), total)
 
 
 @contextmanager
-def threads(share: Share) -> Iterator[None]:
+def computing_with(threads: Threads) -> Iterator[None]:
     """Torch computes with that many threads for the calling thread."""
     import torch
 
-    torch.set_num_threads(share.threads)
+    torch.set_num_threads(threads.threads)
     try:
         yield
     finally:
-        torch.set_num_threads(share.of)  # new threads start with what was set last
+        torch.set_num_threads(threads.of)  # new threads start with what was set last

@@ -30,7 +30,7 @@ from progcodec.errors import (
     in_one_line,
 )
 from progcodec.fleet import storage
-from progcodec.fleet.flow import Loaded, Outcome, Settled, Share, flow
+from progcodec.fleet.flow import Loaded, Outcome, Settled, Threads, flow
 from progcodec.fleet.journal import made_of
 from progcodec.fleet.operation import Operation
 
@@ -110,7 +110,7 @@ def convert(
                 record["inputs"], record["made"], len(there), failures, finished_before=True
             )
     outcomes = list(
-        flow(_members(data, operation.suffixes), _MemberStages(operation), operation.pace(batch))
+        flow(_members(data, operation.suffixes), _MemberStages(operation), operation.limits(batch))
     )
     output, converted = _assembled(outcomes, operation, source)
     storage.write(shard.target, output)
@@ -126,8 +126,8 @@ class _MemberStages:
     def load(self, job: Member) -> Loaded | Settled:
         return self._operation.load(job.data) if job.is_input else Settled(job.data)
 
-    def run(self, contents: Sequence[Any], share: Share) -> Sequence[Any]:
-        return self._operation.run(contents, share)
+    def run(self, contents: Sequence[Any], threads: Threads) -> Sequence[Any]:
+        return self._operation.run(contents, threads)
 
     def finish(self, job: Member, made: object) -> bytes:
         return self._operation.finish(made).data

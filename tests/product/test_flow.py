@@ -12,7 +12,7 @@ import pytest
 
 from progcodec.errors import ProgcodecError
 from progcodec.fleet import flow as flow_module
-from progcodec.fleet.flow import Loaded, Outcome, Pace, Settled, flow
+from progcodec.fleet.flow import Limits, Loaded, Outcome, Settled, flow
 
 
 @pytest.fixture(autouse=True)
@@ -43,10 +43,10 @@ class Numbers:
             raise ProgcodecError("negative")
         return Settled("zero") if job == 0 else Loaded(job % 2, self.pixels, job)
 
-    def run(self, contents, share):
+    def run(self, contents, threads):
         with self.lock:
             self.batches.append(list(contents))
-            self.shares.append(share.threads)
+            self.shares.append(threads.threads)
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
         time.sleep(0.002)
@@ -67,7 +67,7 @@ class Numbers:
 def test_every_job_has_one_outcome_in_order_and_one_that_fails_stops_none(workers, batch):
     jobs = [0, -1, *range(1, 60)]
     stages = Numbers()
-    outcomes = list(flow(iter(jobs), stages, Pace(batch, workers, 4)))
+    outcomes = list(flow(iter(jobs), stages, Limits(batch, workers, 4)))
     assert [outcome.job for outcome in outcomes] == jobs
     failed = {outcome.job: str(outcome.error) for outcome in outcomes if outcome.error is not None}
     assert failed == {-1: "negative", 13: "unlucky", 5: "[Errno 28] No space left on device"}
@@ -85,18 +85,18 @@ def test_every_job_has_one_outcome_in_order_and_one_that_fails_stops_none(worker
 
 
 def test_nothing_to_do():
-    assert list(flow([], Numbers(), Pace())) == []
+    assert list(flow([], Numbers(), Limits())) == []
 
 
 def test_large_pictures_run_alone_with_all_threads_and_small_ones_share():
     large, small = Numbers(pixels=10_000_000), Numbers()
-    list(flow(range(1, 9), large, Pace(4, 4, 8)))
+    list(flow(range(1, 9), large, Limits(4, 4, 8)))
     assert (
         large.most_at_once == 1
         and all(len(together) == 1 for together in large.batches)
         and set(large.shares) == {8}
     )
-    list(flow(range(1, 60), small, Pace(4, 4, 8)))
+    list(flow(range(1, 60), small, Limits(4, 4, 8)))
     assert 2 in small.shares
 
 
@@ -109,7 +109,7 @@ def test_reading_never_runs_far_ahead():
             taken += 1
             yield 2
 
-    outcomes = flow(endless(), Numbers(), Pace(4, 1, 1))
+    outcomes = flow(endless(), Numbers(), Limits(4, 1, 1))
     for _ in range(30):
         next(outcomes)
     outcomes.close()
@@ -126,7 +126,7 @@ def test_reading_waits_for_writing_too():
     stages.load = lambda job: (read.append(job), load(job))[1]
     outcomes: list[Outcome[int]] = []
     thread = threading.Thread(
-        target=lambda: outcomes.extend(flow(range(1, 40), stages, Pace(4, 4, 4)))
+        target=lambda: outcomes.extend(flow(range(1, 40), stages, Limits(4, 4, 4)))
     )
     thread.start()
     time.sleep(0.3)
@@ -171,7 +171,7 @@ class Rough:
             else Loaded(chance.randrange(3), chance.randrange(3_000_000), job)
         )
 
-    def run(self, contents, share):
+    def run(self, contents, threads):
         if any(self.happens(job, "run") for job in contents):
             raise ZeroDivisionError("run")
         # Some fail without taking their batch along.
@@ -196,11 +196,11 @@ class Rough:
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("pace", [Pace(1, 1, 1), Pace(3, 2, 2), Pace(16, 4, 4)])
-def test_many_tiny_inputs_that_fail_at_every_stage_never_hang_it(pace, seed, monkeypatch):
+@pytest.mark.parametrize("limits", [Limits(1, 1, 1), Limits(3, 2, 2), Limits(16, 4, 4)])
+def test_many_tiny_inputs_that_fail_at_every_stage_never_hang_it(limits, seed, monkeypatch):
     monkeypatch.setattr(flow_module, "PIXELS_IN_FLIGHT", 5_000_000)  # so that reading pauses often
     stages = Rough(seed)
-    outcomes = soon(lambda: list(flow(range(300), stages, pace)))
+    outcomes = soon(lambda: list(flow(range(300), stages, limits)))
     assert [outcome.job for outcome in outcomes] == list(range(300))
     for job, result, error in outcomes:
         assert (result if error is None else str(error)) == stages.expected(job)
@@ -223,10 +223,10 @@ class Trap(Numbers):
             self.what()
         return super().load(job)
 
-    def run(self, contents, share):
+    def run(self, contents, threads):
         if self.stage == "run" and 21 in contents:
             self.what()
-        return super().run(contents, share)
+        return super().run(contents, threads)
 
     def finish(self, job, made):
         if self.stage == "finish" and job == 21:
@@ -249,7 +249,7 @@ def test_what_is_no_exception_ends_it(stage):
     def until_panic() -> list[Outcome[int]]:
         found: list[Outcome[int]] = []
         with contextlib.suppress(Panic):
-            found.extend(flow(endless(), Trap(stage, panic), Pace(4, 2, 2)))
+            found.extend(flow(endless(), Trap(stage, panic), Limits(4, 2, 2)))
             found.append(Outcome(-1))
         return found
 
@@ -268,7 +268,7 @@ def test_ctrl_c_ends_it(stage):
 
     try:
         with pytest.raises(KeyboardInterrupt):
-            for _ in flow(endless(), Trap(stage, press), Pace(4, 2, 2)):
+            for _ in flow(endless(), Trap(stage, press), Limits(4, 2, 2)):
                 pass
     finally:
         signal.signal(signal.SIGINT, before)
@@ -280,13 +280,13 @@ def test_jobs_that_cannot_be_listed_end_it():
         raise ProgcodecError("the list is damaged")
 
     with pytest.raises(ProgcodecError, match="the list is damaged"):
-        list(flow(listed(), Numbers(), Pace(4, 2, 2)))
+        list(flow(listed(), Numbers(), Limits(4, 2, 2)))
 
 
 def test_an_input_that_hangs_does_not_hold_those_before_it():
     gate = threading.Event()
     stages = Trap("load", gate.wait)
-    outcomes = flow(iter(range(1, 60)), stages, Pace(16, 1, 1))
+    outcomes = flow(iter(range(1, 60)), stages, Limits(16, 1, 1))
     assert [next(outcomes).job for _ in range(20)] == list(range(1, 21))
     gate.set()
     assert [outcome.job for outcome in outcomes] == list(range(21, 60))
@@ -295,4 +295,4 @@ def test_an_input_that_hangs_does_not_hold_those_before_it():
 @pytest.mark.parametrize("values", [(0, 1, 1), (1, 0, 1), (1, 1, 0)])
 def test_a_pace_that_would_never_end_is_refused(values):
     with pytest.raises(ValueError, match="at least"):
-        Pace(*values)
+        Limits(*values)

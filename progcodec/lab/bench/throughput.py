@@ -33,8 +33,8 @@ from progcodec.codec.codec import Codec
 from progcodec.codec.walk import Reply, Step
 from progcodec.errors import EvaluationError, ProgcodecError
 from progcodec.files import write_whole
-from progcodec.fleet.flow import Loaded, Pace, Share, Stages, flow
-from progcodec.fleet.operation import Decode, Encode, Operation, pace_on, threads
+from progcodec.fleet.flow import Limits, Loaded, Stages, Threads, flow
+from progcodec.fleet.operation import Decode, Encode, Operation, computing_with, limits_on
 from progcodec.image import to_array
 from progcodec.lab.evaluate.sources import read_pictures
 from progcodec.lab.evaluate.tables import markdown
@@ -84,8 +84,8 @@ class _Files:
     def load(self, job: Path) -> Loaded:
         return self._operation.load(job.read_bytes())
 
-    def run(self, contents: Sequence[Any], share: Share) -> Sequence[Any]:
-        return self._operation.run(contents, share)
+    def run(self, contents: Sequence[Any], threads: Threads) -> Sequence[Any]:
+        return self._operation.run(contents, threads)
 
     def finish(self, job: Path, made: object) -> None:
         write_whole(
@@ -107,9 +107,9 @@ class _Network:
         return None
 
     @torch.inference_mode()
-    def run(self, contents: Sequence[Any], share: Share) -> Sequence[Any]:
+    def run(self, contents: Sequence[Any], threads: Threads) -> Sequence[Any]:
         walker, offsets = self._codec.walker, self._codec.config.offsets
-        with threads(share):
+        with computing_with(threads):
             if self._encode:
                 x = (
                     torch.cat(list(contents))
@@ -150,7 +150,7 @@ def measure(
 ) -> list[Measured]:
     """Both directions. Pictures are uint8 (S, S, 3), S a multiple of 16; `processes` pictures go through separate processes."""
     codec = Codec.load(model, device)
-    pace = pace_on(device, batch)
+    limits = limits_on(device, batch)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         for name in ("in", "shc", "out", "single"):
@@ -176,16 +176,16 @@ def measure(
                 _Files(operation, root / target),
                 _Network(codec, direction == "encode"),
             )
-            _seconds(partial(_through, files[:batch], stages, pace))  # loads the model, warms up
+            _seconds(partial(_through, files[:batch], stages, limits))  # loads the model, warms up
             singles = files[:processes]
             by_files: list[float] = []
             by_network: list[float] = []
             by_process = 0.0
             for turn in range(repeats):
-                by_files.append(_seconds(partial(_through, files, stages, pace)))
-                by_network.append(_seconds(partial(_through, inputs, network, pace)))
+                by_files.append(_seconds(partial(_through, files, stages, limits)))
+                by_network.append(_seconds(partial(_through, inputs, network, limits)))
                 by_process += _processes(
-                    direction, singles[turn::repeats], root / "single", model, device, pace
+                    direction, singles[turn::repeats], root / "single", model, device, limits
                 )
             found.append(
                 Measured(
@@ -194,20 +194,20 @@ def measure(
                     by_files,
                     by_network,
                     by_process / len(singles),
-                    pace.threads,
+                    limits.threads,
                 )
             )
     return found
 
 
-def _through(jobs: Sequence[Any], stages: Stages[Any], pace: Pace) -> None:
-    for _, _, error in flow(jobs, stages, pace):
+def _through(jobs: Sequence[Any], stages: Stages[Any], limits: Limits) -> None:
+    for _, _, error in flow(jobs, stages, limits):
         if error is not None:
             raise error
 
 
 def _processes(
-    direction: str, files: list[Path], folder: Path, model: str | None, device: str, pace: Pace
+    direction: str, files: list[Path], folder: Path, model: str | None, device: str, limits: Limits
 ) -> float:
     """Seconds for files that have a process each, as many at once as there are threads."""
     options = [
@@ -227,7 +227,7 @@ def _processes(
             raise EvaluationError(f"{' '.join(command)} failed: {done.stderr.strip()}")
 
     def all_of_them() -> None:
-        with ThreadPoolExecutor(pace.threads) as pool:
+        with ThreadPoolExecutor(limits.threads) as pool:
             list(pool.map(one, files))
 
     return _seconds(all_of_them)

@@ -17,7 +17,7 @@ class Reply(NamedTuple):
     error: BaseException | None
 
 
-class Threads:
+class Pool:
     """A few threads that make calls in order; each call's :class:`Reply` goes to ``replies``. A context: they end with it.
 
     They are daemons: one that hangs (on a pipe that nobody writes) does not keep the program alive.
