@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from safetensors.torch import save
 
+from progcodec import assets
 from progcodec.api import StreamDecoder
 from progcodec.bitstream import container
 from progcodec.bitstream.description import info
@@ -30,8 +31,7 @@ from progcodec.config import ALPHABET, Q_MAX, ModelConfig
 from progcodec.cut import truncate
 from progcodec.errors import ProgcodecError
 from progcodec.hierarchy.hierarchy import Hierarchy
-from progcodec.network import checkpoint
-from progcodec.network.checkpoint import Checkpoint
+from progcodec.network.checkpoint import Checkpoint, freeze
 from progcodec.network.head import HeadConfig, LatentHead
 from progcodec.network.model import Model
 
@@ -179,9 +179,7 @@ def sealed_checkpoint(data: bytes) -> None:
         mark = "00000000"
     else:
         mark = Checkpoint(config, tensors).fingerprint.hex()
-    path.write_bytes(
-        save(tensors, {"format": checkpoint.FORMAT, "config": text, "fingerprint": mark})
-    )
+    path.write_bytes(save(tensors, {"format": assets.FORMAT, "config": text, "fingerprint": mark}))
     with named_errors():
         loaded = Codec(Checkpoint.load(path), "cpu")
         header = container.Header(20, 20, loaded.fingerprint)
@@ -282,7 +280,7 @@ def small_checkpoint() -> Checkpoint:
         "tables.hyper_order": torch.arange(2, dtype=torch.int32),
         "tables.hyper_medians": torch.zeros(2),
     }
-    return Checkpoint(config, checkpoint.freeze(Model(config)) | tables)
+    return Checkpoint(config, freeze(Model(config)) | tables)
 
 
 @lru_cache

@@ -1,6 +1,17 @@
-"""How many positions cover so many pixels."""
+"""How many positions cover so many pixels, and parts of pictures. Imports no torch."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from progcodec.config import HYPER_STRIDE, LATENT_STRIDE
+from progcodec.errors import RegionError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from progcodec.arrays import Array
+
+Plane = TypeVar("Plane", "Tensor", "Array")
 
 
 def ceil_div(length: int, unit: int) -> int:
@@ -16,3 +27,59 @@ def latent_size(height: int, width: int) -> tuple[int, int]:
 def hyper_size(height: int, width: int) -> tuple[int, int]:
     """(hz, wz): hyperlatent positions of so many latent positions."""
     return ceil_div(height, HYPER_STRIDE), ceil_div(width, HYPER_STRIDE)
+
+
+class Box(NamedTuple):
+    """Rows [top, bottom) and columns [left, right) of a picture or of a latent."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    def moved(self, down: int, right: int) -> "Box":
+        return Box(self.top + down, self.left + right, self.bottom + down, self.right + right)
+
+    def cut(self, x: Plane) -> Plane:
+        """That part of (..., H, W), tensor or array."""
+        return x[..., self.top : self.bottom, self.left : self.right]
+
+    def over(self, stride: int) -> "Box":
+        """The smallest box on a grid so many times coarser that holds this one."""
+        return Box(
+            self.top // stride,
+            self.left // stride,
+            ceil_div(self.bottom, stride),
+            ceil_div(self.right, stride),
+        )
+
+
+def region_box(region: Sequence[int] | None, width: int, height: int) -> Box:
+    """The box of pixels that (x, y, width, height) names, the whole picture for None.
+
+    Raises RegionError unless they are whole numbers, and the region is not empty and lies inside the picture.
+    """
+    if region is None:
+        return Box(0, 0, height, width)
+    try:
+        x, y, w, h = region
+        whole = all(value == int(value) for value in (x, y, w, h))
+    except (TypeError, ValueError, OverflowError):
+        whole = False
+    if not whole:
+        raise RegionError(
+            f"a region is four whole numbers: x, y, width and height in pixels, not {region!r}"
+        )
+    if min(x, y) < 0 or min(w, h) < 1 or x + w > width or y + h > height:
+        raise RegionError(
+            f"the region {x},{y},{w},{h} is not inside the picture of {width} x {height} pixels"
+        )
+    return Box(int(y), int(x), int(y + h), int(x + w))

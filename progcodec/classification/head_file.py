@@ -103,8 +103,8 @@ class HeadFile:
 
 def shipped(codec: str) -> Path:
     """The head in the package that reads latents of this checkpoint. Raises ClassifierError if there is none."""
-    for path, about in weights_file.shipped(FOLDER).items():
-        if about.get("codec") == codec:
+    for path in sorted(FOLDER.glob("*.safetensors")):
+        if assets.metadata(path).get("codec") == codec:
             return path
     raise ClassifierError(
         f"no built-in classifier comes with model {codec}; train one, or name a classifier of pictures"

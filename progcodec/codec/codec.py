@@ -9,20 +9,22 @@ from PIL import Image
 from torch import Tensor
 
 from progcodec.arrays import Ints
+from progcodec.assets import find
 from progcodec.bitstream import container
 from progcodec.codec import passes
 from progcodec.codec.decode import decode_streams
 from progcodec.codec.encode import code_images, coded_segment, common_size, payload
 from progcodec.codec.latent import CodedSegment, Latent
-from progcodec.codec.region import latent_box, region_box
+from progcodec.codec.region import latent_box
 from progcodec.codec.timing import stage
 from progcodec.codec.walk import Reply, Step, Walker
 from progcodec.config import DEFAULT_PIXEL_LIMIT, LATENT_STRIDE
 from progcodec.cut import Cut
 from progcodec.errors import ImageError, WrongModelError
-from progcodec.network.checkpoint import Checkpoint, find
+from progcodec.geometry import Box, region_box
+from progcodec.network.checkpoint import Checkpoint
 from progcodec.network.device import pick_device
-from progcodec.network.tiles import Box, Tiling
+from progcodec.network.tiles import Tiling
 
 Part = TypeVar("Part")
 

@@ -13,8 +13,7 @@ from progcodec.bitstream.rangecoder import decode_segment
 from progcodec.codec.latent import Latent
 from progcodec.codec.timing import stage
 from progcodec.codec.walk import Reply, Step, Walker
-from progcodec.geometry import latent_size
-from progcodec.network.tiles import Box
+from progcodec.geometry import Box, latent_size
 
 
 class Decoded(NamedTuple):

@@ -3,10 +3,10 @@
 from functools import lru_cache
 from pathlib import Path
 
+from progcodec.assets import find
 from progcodec.bitstream import container
 from progcodec.codec.codec import Codec
 from progcodec.config import DEFAULT_PIXEL_LIMIT
-from progcodec.network.checkpoint import find
 
 
 def codec_for(

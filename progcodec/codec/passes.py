@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from progcodec.arrays import Ints, Pixels
 from progcodec.config import HYPER_STRIDE, LATENT_STRIDE, ModelConfig
-from progcodec.geometry import latent_size
+from progcodec.geometry import Box, latent_size
 from progcodec.image import as_tensor, cut_out, pad_to_multiple, size_of, to_pixels
 from progcodec.network.hyperprior import MeanPath
 from progcodec.network.scale import ScalePath
-from progcodec.network.tiles import Box, Tile, Tiling, stitched
+from progcodec.network.tiles import Tile, Tiling, stitched
 
 
 def analyse(

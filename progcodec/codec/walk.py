@@ -24,11 +24,11 @@ from progcodec.bitstream.tables import Tables
 from progcodec.codec import passes
 from progcodec.codec.timing import stage
 from progcodec.config import HYPER_STRIDE
-from progcodec.geometry import hyper_size
+from progcodec.geometry import Box, hyper_size
 from progcodec.network.checkpoint import Checkpoint
 from progcodec.network.device import placed
 from progcodec.network.quality import step_size
-from progcodec.network.tiles import Box, Tiling
+from progcodec.network.tiles import Tiling
 
 S = TypeVar("S")
 R = TypeVar("R")

@@ -12,16 +12,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from progcodec import assets
+from progcodec.assets import FORMAT
 from progcodec.config import ALPHABET, SCALE_COUNT, ModelConfig
-from progcodec.errors import CheckpointError, WrongModelError
+from progcodec.errors import CheckpointError
 from progcodec.network import weights_file
 from progcodec.network.model import Model
 from progcodec.network.scale import FrozenConv, IntegerConv
 
-FORMAT = "progcodec-checkpoint-1"
-FOLDER = assets.FOLDER / "checkpoints"
-DEFAULT = "lite"
 TABLES = ("tables.gaussian", "tables.hyper", "tables.hyper_order", "tables.hyper_medians")
 
 
@@ -93,11 +90,9 @@ class Checkpoint:
         """
         state = {name: tensor for name, tensor in self.tensors.items() if name not in TABLES}
         try:
-            weights_file.check_fit(
+            model = weights_file.build(
                 lambda: Model(self.config, frozen=True), _repeated(self.config), state
             )
-            model = Model(self.config, frozen=True)
-            model.load_state_dict(state)
             for module in model.modules():
                 if isinstance(module, FrozenConv):
                     module.check()
@@ -129,44 +124,3 @@ def freeze(model: Model) -> dict[str, Tensor]:
         if name not in tensors:
             tensors[name] = tensor.detach().half()
     return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-
-
-@dataclass(frozen=True)
-class Shipped:
-    """A checkpoint that comes with the package."""
-
-    name: str
-    path: Path
-    fingerprint: str
-
-
-def available() -> list[Shipped]:
-    """The checkpoints in the package, by name; the fingerprint is read from the metadata, not computed."""
-    found = weights_file.shipped(FOLDER)
-    return [Shipped(path.stem, path, about.get("fingerprint", "")) for path, about in found.items()]
-
-
-def find(name_or_path: str | Path | None = None, fingerprint: bytes | None = None) -> Path:
-    """Path of a checkpoint: by file, by the name of a shipped one, by fingerprint, or the default.
-
-    Raises:
-        WrongModelError: no shipped checkpoint has that fingerprint.
-        CheckpointError: no such name or file.
-    """
-    if name_or_path is None and fingerprint is not None:
-        for shipped in available():
-            if shipped.fingerprint == fingerprint.hex():
-                return shipped.path
-        raise WrongModelError(
-            f"the stream was written with model {fingerprint.hex()}, which does not come with this version; name its checkpoint"
-        )
-    name = str(name_or_path) if name_or_path is not None else DEFAULT
-    if "/" in name or name.endswith(".safetensors"):
-        return Path(name)
-    for shipped in available():
-        if shipped.name == name:
-            return shipped.path
-    names = ", ".join(shipped.name for shipped in available()) or "none"
-    raise CheckpointError(
-        f"{name}: no shipped checkpoint of that name (there is: {names}) and no .safetensors file"
-    )

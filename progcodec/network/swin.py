@@ -51,7 +51,9 @@ class WindowAttention(nn.Module):
         for weight in self.qkv.weight.data.chunk(3):
             nn.init.orthogonal_(weight)
         _start_silent(self.qkv.bias, self.project.weight, self.project.bias)
-        places = torch.arange(window)
+        places = torch.arange(
+            window, device="cpu"
+        )  # no file has it: here also in a module without storage
         self.register_buffer(
             "offset", places[:, None] - places[None, :] + window - 1, persistent=False
         )

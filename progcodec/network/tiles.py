@@ -20,7 +20,7 @@ from torch import Tensor
 
 from progcodec.arrays import Array
 from progcodec.config import HYPER_STRIDE, LATENT_STRIDE, ModelConfig
-from progcodec.geometry import ceil_div
+from progcodec.geometry import Box, ceil_div
 
 Plane = TypeVar("Plane", Tensor, Array)
 
@@ -117,39 +117,6 @@ class Tile(NamedTuple):
     def inner(self, x: Plane) -> Plane:
         """The part of what was made of :meth:`read` that the tile gives."""
         return x[..., self.rows.inner, self.columns.inner]
-
-
-class Box(NamedTuple):
-    """Rows [top, bottom) and columns [left, right) of a picture or of a latent."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-    @property
-    def height(self) -> int:
-        return self.bottom - self.top
-
-    @property
-    def width(self) -> int:
-        return self.right - self.left
-
-    def moved(self, down: int, right: int) -> "Box":
-        return Box(self.top + down, self.left + right, self.bottom + down, self.right + right)
-
-    def cut(self, x: Plane) -> Plane:
-        """That part of (..., H, W), tensor or array."""
-        return x[..., self.top : self.bottom, self.left : self.right]
-
-    def over(self, stride: int) -> "Box":
-        """The smallest box on a grid so many times coarser that holds this one."""
-        return Box(
-            self.top // stride,
-            self.left // stride,
-            ceil_div(self.bottom, stride),
-            ceil_div(self.right, stride),
-        )
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ file itself holds in full is built for real; so a file costs memory in proportio
 import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,6 +19,8 @@ from progcodec.files import write_whole
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 REASON_LENGTH = 200
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def read(
@@ -40,15 +43,6 @@ def write(path: str | Path, tensors: Mapping[str, Tensor], metadata: dict[str, s
     write_whole(path, save({name: t.contiguous() for name, t in tensors.items()}, metadata))
 
 
-def shipped(folder: Path) -> dict[Path, dict[str, str]]:
-    """The metadata of each file of weights in a folder, in the order of their names; no tensor is read."""
-    found = {}
-    for path in sorted(folder.glob("*.safetensors")):
-        with safe_open(str(path), framework="pt") as file:
-            found[path] = dict(file.metadata() or {})
-    return found
-
-
 def digest(config: str, tensors: Mapping[str, Tensor]) -> bytes:
     """SHA-256 over a config and every tensor: name, shape, type, bytes."""
     found = hashlib.sha256(config.encode())
@@ -59,8 +53,22 @@ def digest(config: str, tensors: Mapping[str, Tensor]) -> bytes:
     return found.digest()
 
 
-def check_fit(make: Callable[[], nn.Module], blocks: int, tensors: Mapping[str, Tensor]) -> None:
-    """Raises ValueError unless ``tensors`` are, by name, shape and kind, exactly the state of the module that ``make`` builds.
+def build(make: Callable[[], Network], blocks: int, tensors: Mapping[str, Tensor]) -> Network:
+    """The module that ``make`` builds, with the tensors of a file; floats become float32.
+
+    Nothing is initialised first: that would take longer than all the rest, and draw from the program's random numbers.
+    Arguments and errors as of :func:`check_fit`.
+    """
+    module = check_fit(make, blocks, tensors)
+    state = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+    module.load_state_dict(state, assign=True)
+    return module
+
+
+def check_fit(make: Callable[[], Network], blocks: int, tensors: Mapping[str, Tensor]) -> Network:
+    """The module that ``make`` builds, without storage.
+
+    Raises ValueError unless ``tensors`` are, by name, shape and kind, exactly its state.
 
     Args:
         make: builds the module; called on torch's "meta" device, where tensors have shapes and no storage.
@@ -71,7 +79,8 @@ def check_fit(make: Callable[[], nn.Module], blocks: int, tensors: Mapping[str, 
     if blocks > len(tensors):
         raise ValueError(f"{len(tensors)} tensors for {blocks} blocks")
     with torch.device("meta"):
-        wanted = make().state_dict()
+        module = make()
+    wanted = module.state_dict()
     if missing := wanted.keys() - tensors.keys():
         raise ValueError(f"{len(missing)} tensors are missing, {min(missing)} for one")
     if extra := tensors.keys() - wanted.keys():
@@ -89,6 +98,7 @@ def check_fit(make: Callable[[], nn.Module], blocks: int, tensors: Mapping[str, 
                 raise ValueError(f"{name} holds values that are no numbers")
         elif tensor.dtype != shape.dtype:
             raise ValueError(f"{name} is {tensor.dtype} in place of {shape.dtype}")
+    return module
 
 
 def one_line(error: Exception) -> str:

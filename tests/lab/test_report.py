@@ -596,7 +596,8 @@ def test_without_a_record_the_page_says_so(tmp_path):
 
 
 def test_what_weights_were_trained_with_is_in_their_metadata():
-    from progcodec.network.checkpoint import Checkpoint, find
+    from progcodec.assets import find
+    from progcodec.network.checkpoint import Checkpoint
 
     shipped = Checkpoint.load(find())
     names = paper.teachers(

@@ -8,11 +8,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from progcodec import assets
+from progcodec.assets import FORMAT, available, check, find
 from progcodec.codec.codec import Codec
 from progcodec.config import ModelConfig
 from progcodec.errors import CheckpointError, WrongModelError
-from progcodec.network import checkpoint as module
-from progcodec.network.checkpoint import FORMAT, TABLES, Checkpoint, available, find
+from progcodec.network.checkpoint import TABLES, Checkpoint
 
 ONE_MAX, ALL_MAX = 16_000_000, 24_000_000
 """Bytes of one shipped checkpoint, and of all: what a download of the package may cost."""
@@ -299,7 +300,7 @@ def test_find_by_name_and_fingerprint_among_several(tiny, tmp_path, monkeypatch)
     tiny.save(tmp_path / "first.safetensors")
     other = changed(tiny, tables__hyper_medians=tiny.tensors["tables.hyper_medians"] + 1)
     other.save(tmp_path / "second.safetensors")
-    monkeypatch.setattr(module, "FOLDER", tmp_path)
+    monkeypatch.setattr(assets, "CHECKPOINTS", tmp_path)
     assert find("second") == tmp_path / "second.safetensors"
     assert (
         find(None, tiny.fingerprint).stem == "first"
@@ -307,6 +308,24 @@ def test_find_by_name_and_fingerprint_among_several(tiny, tmp_path, monkeypatch)
     )
     with pytest.raises(CheckpointError, match="first, second"):
         find()  # the default is not among them
+
+
+def test_what_a_file_is_is_known_from_its_head(tiny, tiny_checkpoint, tmp_path):
+    assert (
+        check(tiny_checkpoint, tiny.fingerprint) == check(tiny_checkpoint) == tiny.fingerprint.hex()
+    )
+    with pytest.raises(WrongModelError, match=f"00000000, not {tiny.fingerprint.hex()}"):
+        check(tiny_checkpoint, bytes(4))
+    head = tiny_checkpoint.read_bytes()[:4000]
+    for number, data in enumerate(
+        (b"", b"nonsense", b"\xff" * 9, head, b"\x02" + bytes(7) + b"{}")
+    ):
+        path = tmp_path / f"{number}.safetensors"
+        path.write_bytes(data)
+        with pytest.raises(CheckpointError, match="checkpoint"):
+            check(path)
+    with pytest.raises(CheckpointError, match="no such checkpoint"):
+        check(tmp_path / "missing.safetensors")
 
 
 # --- what the package ships -------------------------------------------------------------------------------------------

@@ -10,12 +10,12 @@ from zlib import crc32
 import numpy as np
 import pytest
 
+from progcodec.assets import find
 from progcodec.bitstream.container import varint
 from progcodec.bitstream.rangecoder import decode_segment, encode_segment
 from progcodec.bitstream.tables import Tables
 from progcodec.codec.codec import Codec
 from progcodec.errors import ProgcodecError
-from progcodec.network.checkpoint import find
 from progcodec.network.quality import magnitude_table, step_numerator
 from progcodec.network.quality_maps import HEADS, index_map
 from tests.support import reference_reader as reference

@@ -12,8 +12,8 @@ import progcodec
 
 ROOT = Path(progcodec.__file__).parent
 ROOMS = (
-    ("errors", "config", "arrays", "assets"),
-    ("markup", "files", "metrics", "geometry"),
+    ("errors", "config", "arrays"),
+    ("assets", "markup", "files", "metrics", "geometry"),
     ("bitstream", "network", "hierarchy", "image"),
     ("cut",),
     ("codec",),

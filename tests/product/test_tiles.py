@@ -11,13 +11,14 @@ import progcodec
 from progcodec.bitstream import ordering
 from progcodec.codec import passes
 from progcodec.codec.codec import Codec
-from progcodec.codec.region import latent_box, region_box
+from progcodec.codec.region import latent_box
 from progcodec.config import LATENT_STRIDE, ModelConfig
 from progcodec.errors import ImageError, LimitError, RegionError
+from progcodec.geometry import Box, region_box
 from progcodec.network import tiles
 from progcodec.network.hyperprior import HyperAnalysis, MeanPath
 from progcodec.network.model import TRANSFORMS
-from progcodec.network.tiles import Box, Tiling, spans, transform_field
+from progcodec.network.tiles import Tiling, spans, transform_field
 from tests.lab.test_tic import TINY as TIC
 from tests.lab.test_tic import stirred
 from tests.support.command import errors, run

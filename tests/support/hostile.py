@@ -15,6 +15,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
+from progcodec import assets
 from progcodec.api import StreamDecoder
 from progcodec.bitstream import container
 from progcodec.bitstream.description import info
@@ -25,7 +26,6 @@ from progcodec.codec.codec import Codec
 from progcodec.config import ModelConfig
 from progcodec.cut import truncate
 from progcodec.hierarchy.hierarchy import FORMAT, Hierarchy
-from progcodec.network import checkpoint
 from progcodec.network.checkpoint import Checkpoint
 from progcodec.network.head import HeadConfig
 from tests.support.nightly import nightly
@@ -108,7 +108,7 @@ def cases(folder: Path, codec: Codec) -> dict[str, tuple[str, Callable[[], objec
         )
     nested = {
         "__metadata__": {
-            "format": checkpoint.FORMAT,
+            "format": assets.FORMAT,
             "config": "[" * 100_000,
             "fingerprint": "00000000",
         }

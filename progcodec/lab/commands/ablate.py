@@ -142,7 +142,8 @@ def ablate_command(
             raise click.UsageError(
                 "--base-init brings its own model: leave out --small and config.NAME."
             )
-        from progcodec.network.checkpoint import Checkpoint, find
+        from progcodec.assets import find
+        from progcodec.network.checkpoint import Checkpoint
 
         base_init = str(find(base_init))
         given["config"] = Checkpoint.load(base_init).config

@@ -142,8 +142,8 @@ def train_classifier_command(
         raise TrainingError(
             f"training needs an extra: pip install 'progcodec[train]' ({error})"
         ) from error
+    from progcodec.assets import DEFAULT
     from progcodec.hierarchy.hierarchy import Hierarchy
-    from progcodec.network.checkpoint import DEFAULT
 
     rows = train_classifier(
         ClassifierSettings(views=ViewCounts(*views), model=model or DEFAULT, **given)

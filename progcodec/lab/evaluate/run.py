@@ -44,7 +44,8 @@ def plan(
     entrants = []
     path = mark = None
     if ours or rivals:
-        from progcodec.network.checkpoint import Checkpoint, find
+        from progcodec.assets import find
+        from progcodec.network.checkpoint import Checkpoint
 
         path = str(find(model))
         mark = Checkpoint.load(Path(path)).fingerprint.hex()

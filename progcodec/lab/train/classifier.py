@@ -19,6 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from progcodec.arrays import Flags
+from progcodec.assets import find
 from progcodec.classification.calibration import Calibration
 from progcodec.classification.classifier import Specification
 from progcodec.classification.head_file import HeadFile
@@ -33,7 +34,6 @@ from progcodec.lab.train.optimizer import Muon
 from progcodec.lab.train.soft_answers import teach
 from progcodec.lab.train.validation import Measured, judge, measure, read_streams
 from progcodec.lab.train.views import CHUNK, ViewCounts, plan, read_pictures
-from progcodec.network.checkpoint import find
 from progcodec.network.head import HeadConfig, LatentHead
 
 LICENCE = "trained on ImageNet-derived images: non-commercial research"

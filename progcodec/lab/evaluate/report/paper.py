@@ -25,8 +25,9 @@ PREFIX = "paper"
 
 def teachers(rows: Sequence[Measurement]) -> frozenset[str] | None:
     """Classifiers that our weights were trained with, without options; None where these are not in the package, so not known."""
+    from progcodec.assets import find
     from progcodec.errors import CheckpointError, WrongModelError
-    from progcodec.network.checkpoint import Checkpoint, find
+    from progcodec.network.checkpoint import Checkpoint
 
     marks = {row.weights for row in rows if row.codec == OURS}
     try:
