@@ -8,6 +8,7 @@ from PIL import Image
 
 from progcodec.codec.incremental import IncrementalDecoder
 from progcodec.codec.loaded import codec_for, codec_named
+from progcodec.codec.target import encode_to_psnr
 from progcodec.config import DEFAULT_PIXEL_LIMIT
 from progcodec.cut import Cut
 
@@ -24,11 +25,20 @@ def encode(
     max_bytes: int | None = None,
     checksums: bool = True,
     quality: int = 0,
+    psnr: float | None = None,
     max_pixels: int = DEFAULT_PIXEL_LIMIT,
 ) -> bytes:
-    """One image to a ``.shc`` stream, cut after a level or to a byte budget if asked. See :meth:`Codec.encode`."""
+    """One image to a ``.shc`` stream, cut after a level or to a byte budget if asked. See :meth:`Codec.encode`.
+
+    Args:
+        psnr: in place of a quality, take the lowest that reaches so many dB: see :func:`encode_to_psnr`.
+    """
     cut = Cut(level, max_bytes)
+    if psnr is not None and (quality or cut):
+        raise ValueError("a PSNR is of the whole stream, and chooses its quality: give psnr alone")
     codec = codec_named(model, device)
+    if psnr is not None:
+        return encode_to_psnr(codec, image, psnr, checksums=checksums, max_pixels=max_pixels)
     data = codec.encode(image, checksums=checksums, quality=quality, max_pixels=max_pixels)
     return cut.apply(data)
 

@@ -33,6 +33,10 @@ class BudgetError(ProgcodecError):
     """A byte budget is too small to hold even the header."""
 
 
+class QualityError(ProgcodecError):
+    """No quality gives the picture that is asked for."""
+
+
 class RegionError(ProgcodecError):
     """A part of a picture is asked for that is empty, or not inside of the picture."""
 

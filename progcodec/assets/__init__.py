@@ -4,6 +4,7 @@ Which checkpoint a name, a file or a stream means is found out here from the hea
 """
 
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,14 +82,20 @@ def check(name_or_path: str | Path | None = None, fingerprint: bytes | None = No
 def metadata(path: Path) -> dict[str, str]:
     """The texts in a file of weights (safetensors); no tensor is read. Raises CheckpointError."""
     try:
-        with path.open("rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            if size > HEAD_MAX:
-                raise ValueError("it does not start as a file of weights does")
-            about = json.loads(file.read(size)).get("__metadata__", {})
-            return {str(name): str(text) for name, text in about.items()}
+        state = path.stat()
+        return dict(_metadata(path, state.st_mtime_ns, state.st_size))
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such checkpoint") from None
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         reason = in_one_line(error)[:200]
         raise CheckpointError(f"{path}: cannot be read as a checkpoint ({reason})") from None
+
+
+@lru_cache(maxsize=64)
+def _metadata(path: Path, modified: int, size: int) -> dict[str, str]:
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > min(size, HEAD_MAX):
+            raise ValueError("it does not start as a file of weights does")
+        about = json.loads(file.read(length)).get("__metadata__", {})
+    return {str(name): str(text) for name, text in about.items()}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from progcodec import assets
 from progcodec.config import DEFAULT_PIXEL_LIMIT
 from progcodec.errors import ProgcodecError
 from progcodec.fleet.flow import Limits, Loaded, Threads
@@ -54,6 +55,15 @@ class Answer:
         return Classify(
             lambda name: b"", self.budgets, self._models, batch=16, max_pixels=self.max_pixels
         )
+
+    def check(self) -> None:
+        from progcodec.classification.classifier import BUILTIN, Specification
+
+        Specification.parse(self.classifier or BUILTIN)
+        if self.level is not None:
+            self._tree.level(self.level)
+        if self.model is not None:
+            assets.check(self.model)
 
     def signature(self) -> dict[str, object]:
         hierarchy = None if self.hierarchy is None else self.hierarchy.to_json()

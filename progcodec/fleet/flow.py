@@ -8,7 +8,7 @@ written. torch, Pillow and the system's calls run beside each other; the range c
 per cent of the time. What is in flight is bounded, in inputs and in pixels, so a folder of any length takes the same memory.
 """
 
-from collections.abc import Generator, Hashable, Iterable, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -105,18 +105,39 @@ class _Group:
 
 
 def flow(
-    jobs: Iterable[Job], stages: Stages[Job], limits: Limits
+    jobs: Iterable[Job], stages: Stages[Job], limits: Limits | Callable[[], Limits]
 ) -> Generator[Outcome[Job], None, None]:
     """An outcome for each job, in order; one that fails never stops the rest. Closing the iterator ends the work.
 
+    Limits may be a call, which is made when the first input is ready: to find out how many cores there are may mean to load
+    torch, and jobs that fail, or have nothing to do, need none.
+
     What is no Exception (a panic of an extension module, say), and what ``jobs`` itself raises, ends it too, and is raised here.
     """
-    return _Flow(jobs, stages, limits).outcomes()
+    source = iter(jobs)
+    for job in source:
+        try:
+            loaded = stages.load(job)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the outcome of its job
+            yield Outcome(job, error=error)
+        else:
+            if isinstance(loaded, Loaded):
+                found = limits() if callable(limits) else limits
+                yield from _Flow(job, loaded, source, stages, found).outcomes()
+                return
+            yield Outcome(job, loaded.result)
 
 
 class _Flow(Generic[Job]):
-    def __init__(self, jobs: Iterable[Job], stages: Stages[Job], limits: Limits) -> None:
-        self._source = enumerate(jobs)
+    def __init__(
+        self,
+        first: Job,
+        loaded: Loaded,
+        others: Iterable[Job],
+        stages: Stages[Job],
+        limits: Limits,
+    ) -> None:
+        self._source = enumerate(others, 1)
         self._stages = stages
         self._limits = limits
         self._window = 4 * limits.batch * limits.workers
@@ -129,11 +150,13 @@ class _Flow(Generic[Job]):
         self._exhausted = False
         self._reading = self._running = self._writing = 0
         self._running_pixels = 0
-        self._read = 0
+        self._read = 1
         self._quiet = False  # nothing happened for a while
         self._readers = Pool("load", READERS, self._replies, READING_PATIENCE)
         self._workers = Pool("run", limits.workers, self._replies, PATIENCE)
         self._writers = Pool("finish", WRITERS, self._replies, PATIENCE)
+        self._jobs[0] = first
+        self._take_loaded(0, loaded, None)
 
     def outcomes(self) -> Generator[Outcome[Job], None, None]:
         told = 0

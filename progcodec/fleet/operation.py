@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from progcodec import assets
+from progcodec.bitstream.container import FINGERPRINT_SIZE, Header, parse, parse_header
 from progcodec.config import DEFAULT_PIXEL_LIMIT
 from progcodec.cut import Cut
 from progcodec.files import PICTURE_SUFFIXES, STREAM_SUFFIX
 from progcodec.fleet.flow import Limits, Loaded, Threads
+from progcodec.geometry import region_box
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -51,14 +54,17 @@ class Operation(Protocol):
     @property
     def suffixes(self) -> tuple[str, ...]: ...
 
+    def check(self) -> None:
+        """Raises what is wrong whatever the inputs, as far as it is known without torch."""
+
     def signature(self) -> dict[str, object]:
-        """All that decides an output besides its input: JSON values. May load the model."""
+        """All that decides an output besides its input: JSON values."""
 
     def limits(self, batch: int) -> Limits:
         """How many inputs at once suit this machine. May load the model."""
 
     def load(self, data: bytes) -> Loaded:
-        """An input's content, decoded as far as it can be without the network."""
+        """An input's content, decoded and checked as far as it can be without torch."""
 
     def run(self, contents: Sequence[Any], threads: Threads) -> Sequence[Any]:
         """Contents of one group through network and range coder, with so many of the threads."""
@@ -75,6 +81,7 @@ class Encode:
         model: a shipped checkpoint's name, or a checkpoint file; None is the default one.
         cut: which prefix to keep.
         quality: as for :meth:`Codec.encode`.
+        psnr: take the lowest quality that reaches so many dB instead.
     """
 
     model: str | None = None
@@ -83,6 +90,7 @@ class Encode:
     cut: Cut = Cut()
     max_pixels: int = DEFAULT_PIXEL_LIMIT
     quality: int = 0
+    psnr: float | None = None
 
     suffix = STREAM_SUFFIX
     suffixes = PICTURE_SUFFIXES
@@ -93,31 +101,39 @@ class Encode:
 
         return Codec.load(self.model, self.device)
 
+    def check(self) -> None:
+        assets.check(self.model)
+
     def signature(self) -> dict[str, object]:
         return {
             "operation": "encode",
-            "model": self.codec.fingerprint.hex(),
+            "model": assets.check(self.model),
             "checksums": self.checksums,
-            "quality": self.quality,
+            "quality": self.quality if self.psnr is None else f"{self.psnr} dB",
             "cut": self.cut.limits(),
         }
 
     def limits(self, batch: int) -> Limits:
+        self.codec  # noqa: B018 - what is wrong with it is told once, not for each input
         return limits_on(self.device, batch)
 
     def load(self, data: bytes) -> Loaded:
         from progcodec.image import open_image
 
         picture = open_image(data, self.max_pixels)
+        self.cut.apply(Header(*picture.size, bytes(FINGERPRINT_SIZE)).to_bytes())  # room for it?
         return Loaded(picture.size, picture.width * picture.height, picture)
 
     def run(self, contents: Sequence[Any], threads: Threads) -> list[bytes]:
         with _LOADING:
             codec = self.codec
         with computing_with(threads):
-            return codec.encode_batch(
-                contents, checksums=self.checksums, quality=self.quality, max_pixels=self.max_pixels
-            )
+            common: dict[str, Any] = {"checksums": self.checksums, "max_pixels": self.max_pixels}
+            if self.psnr is None:
+                return codec.encode_batch(contents, quality=self.quality, **common)
+            from progcodec.codec.target import encode_to_psnr
+
+            return [encode_to_psnr(codec, content, self.psnr, **common) for content in contents]
 
     def finish(self, made: bytes) -> Product:
         return _product(self.cut.apply(made))
@@ -144,6 +160,10 @@ class Decode:
     suffix = ".png"
     suffixes = (STREAM_SUFFIX,)
 
+    def check(self) -> None:
+        if self.model is not None:
+            assets.check(self.model)
+
     def signature(self) -> dict[str, object]:
         # The model is part of each stream's content: no other one decodes it.
         region = list(self.region or ())
@@ -158,12 +178,12 @@ class Decode:
         return limits_on(self.device, batch)
 
     def load(self, data: bytes) -> Loaded:
-        from progcodec.bitstream.container import parse_header
-
         header = parse_header(data, self.max_pixels)
-        return Loaded(
-            (header.fingerprint, header.width, header.height), header.width * header.height, data
-        )
+        assets.check(self.model, header.fingerprint)
+        data = self.cut.apply(data)
+        parse(data, self.max_pixels)
+        region_box(self.region, header.width, header.height)
+        return Loaded((header.fingerprint, header.width, header.height), header.pixels, data)
 
     def run(self, contents: Sequence[Any], threads: Threads) -> "list[Image]":
         from progcodec.codec.loaded import codec_for
@@ -173,8 +193,7 @@ class Decode:
                 contents[0], model=self.model, device=self.device, max_pixels=self.max_pixels
             )
         with computing_with(threads):
-            streams = [self.cut.apply(data) for data in contents]
-            return codec.decode_batch(streams, region=self.region, max_pixels=self.max_pixels)
+            return codec.decode_batch(contents, region=self.region, max_pixels=self.max_pixels)
 
     def finish(self, made: "Image") -> Product:
         from progcodec.image import picture_file
@@ -190,6 +209,9 @@ class Truncate:
 
     suffix = STREAM_SUFFIX
     suffixes = (STREAM_SUFFIX,)
+
+    def check(self) -> None:
+        """Nothing can be."""
 
     def signature(self) -> dict[str, object]:
         return {"operation": "truncate", "cut": self.cut.limits()}
@@ -208,8 +230,6 @@ class Truncate:
 
 
 def _product(data: bytes) -> Product:
-    from progcodec.bitstream.container import parse_header
-
     header = parse_header(data, max_pixels=None)
     return Product(data, header.width, header.height)
 

@@ -296,3 +296,21 @@ def test_an_input_that_hangs_does_not_hold_those_before_it():
 def test_a_pace_that_would_never_end_is_refused(values):
     with pytest.raises(ValueError, match="at least"):
         Limits(*values)
+
+
+def test_limits_are_asked_for_once_an_input_is_ready():
+    asked: list[int] = []
+
+    def limits() -> Limits:
+        asked.append(1)
+        return Limits(1)
+
+    assert [outcome.result for outcome in flow([-1, 0, -1], Numbers(), limits)] == [
+        None,
+        "zero",
+        None,
+    ]
+    assert not asked
+    outcomes = list(flow([-1, 0, 4, 6, -1], Numbers(), limits))
+    assert [outcome.result for outcome in outcomes] == [None, "zero", 8, 12, None]
+    assert asked == [1]
