@@ -48,8 +48,8 @@ def load_labels(source: str, hierarchy: Hierarchy, tell: Tell | None = None) -> 
     """``"folders"``: the parent folder's name is a class's WordNet id or name. Anything else: a CSV
     file of file,label lines.
 
-    In a CSV a file stands by its path, from the working folder or from the CSV's own, or by its name alone where only
-    one line has that name. A first line ``file,label`` is a heading.
+    In a CSV a file stands by its path, from the working folder or from the CSV's own, or by its
+    name alone where only one line has that name. A first line ``file,label`` is a heading.
 
     A name that no class, or more than one, has is no label. `tell` is given one line about it, once
     for each folder. Without `tell` a CSV with such a name is refused.

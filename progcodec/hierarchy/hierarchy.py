@@ -1,4 +1,5 @@
-"""The class hierarchy: a few named groups of classes, each split into named groups, down to the classes.
+"""The class hierarchy: a few named groups of classes, each split into named groups, down to the
+classes.
 
                       bird                           level 0, "coarse"
               ┌────────┴────────┐
@@ -6,8 +7,8 @@
          ┌────┴────┐        ┌───┴────┐
       vulture    kite     jay    bulbul              the classes, "fine"
 
-Levels nest: a class has one group at each level, and a group one parent. So the probability of a group is the sum over
-its classes, and it is at most its parent's. Standard library and numpy only.
+Levels nest: a class has one group at each level, and a group one parent. So the probability of a
+group is the sum over its classes, and it is at most its parent's. Standard library and numpy only.
 """
 
 import difflib
@@ -35,7 +36,8 @@ NEAR = 3
 MAX_TYPED = 100
 """Characters of an unknown name that are compared; the time grows with their square."""
 MAX_LEVELS = 64
-"""Levels of groups. A table of every class at every level is built, so a file of many of both would ask for their product."""
+"""Levels of groups. A table of every class at every level is built, so a file of many of both would
+ask for their product."""
 
 
 class Cluster(NamedTuple):
@@ -46,7 +48,8 @@ class Cluster(NamedTuple):
 
 
 class Leaf(NamedTuple):
-    """A class. `wnid` is its WordNet id, if it has one; `parent` counts in the last level of groups."""
+    """A class. `wnid` is its WordNet id, if it has one; `parent` counts in the last level of
+    groups."""
 
     name: str
     wnid: str | None
@@ -54,7 +57,8 @@ class Leaf(NamedTuple):
 
 
 class Node(NamedTuple):
-    """A place in the tree: level 0 is the coarsest; the classes stand at level ``len(hierarchy.levels)``."""
+    """A place in the tree: level 0 is the coarsest; the classes stand at level
+    ``len(hierarchy.levels)``."""
 
     level: int
     index: int  # type: ignore[assignment]  # hides tuple.index
@@ -67,7 +71,8 @@ class Hierarchy:
     levels: tuple[tuple[Cluster, ...], ...]
     classes: tuple[Leaf, ...]
     about: dict[str, Any] = field(default_factory=dict, compare=False)
-    """Where it comes from and how good it is: "provenance", "seed", "quality"…, as the file holds them."""
+    """Where it comes from and how good it is: "provenance", "seed", "quality"…, as the file holds
+    them."""
 
     def __post_init__(self) -> None:
         _validate(self)
@@ -78,7 +83,8 @@ class Hierarchy:
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> "Hierarchy":
-        """From a JSON file; None is the shipped one, of 1000 ImageNet classes. Raises HierarchyError, OSError."""
+        """From a JSON file; None is the shipped one, of 1000 ImageNet classes. Raises
+        HierarchyError, OSError."""
         path = SHIPPED if path is None else Path(path)
         content = read_json(path)
         if content.get("format") != FORMAT:
@@ -104,7 +110,8 @@ class Hierarchy:
             raise HierarchyError(f"{path}: {error}") from error
 
     def to_json(self) -> str:
-        """The file's text: one line for a group or a class, so that two versions can be compared line by line."""
+        """The file's text: one line for a group or a class, so that two versions can be compared
+        line by line."""
         parts = {"format": json.dumps(FORMAT), "version": json.dumps(VERSION)}
         parts |= {
             name: json.dumps(value, ensure_ascii=False, indent=1)
@@ -125,7 +132,8 @@ class Hierarchy:
 
     @property
     def level_names(self) -> tuple[str, ...]:
-        """``("coarse", "intermediate", "fine")`` for two levels of groups; else "level 1"… and "classes"."""
+        """``("coarse", "intermediate", "fine")`` for two levels of groups; else "level 1"… and
+        "classes"."""
         if len(self.levels) == 2:
             return "coarse", "intermediate", "fine"
         return *(f"level {number}" for number in range(1, len(self.levels) + 1)), "classes"
@@ -142,7 +150,8 @@ class Hierarchy:
         return table
 
     def aggregate(self, probabilities: Floats, level: int | str) -> Floats:
-        """(..., classes) probabilities to (..., groups): the sum over each group's classes, in float64."""
+        """(..., classes) probabilities to (..., groups): the sum over each group's classes, in
+        float64."""
         values = np.asarray(probabilities, dtype=np.float64)
         if values.ndim == 0 or values.shape[-1] != len(self.classes):
             raise HierarchyError(
@@ -209,7 +218,8 @@ class Hierarchy:
         return self._level(node.level)[node.index].name
 
     def find(self, text: str) -> list[Node]:
-        """All groups and classes with this name (in any case) or WordNet id. Raises HierarchyError if none has."""
+        """All groups and classes with this name (in any case) or WordNet id. Raises HierarchyError
+        if none has."""
         wanted = " ".join(text.casefold().split())
         found = [
             Node(level, index)
@@ -224,7 +234,8 @@ class Hierarchy:
         return found
 
     def wu_palmer(self, taxonomy: Taxonomy | None = None) -> Floats:
-        """(classes, classes) Wu-Palmer similarities, from WordNet facts (the shipped ones if None)."""
+        """(classes, classes) Wu-Palmer similarities, from WordNet facts (the shipped ones if
+        None)."""
         wnids = [leaf.wnid for leaf in self.classes]
         if None in wnids:
             raise HierarchyError("Wu-Palmer similarity needs a WordNet id for every class")
@@ -241,7 +252,8 @@ class Hierarchy:
 
 
 def near_names(text: str, names: Iterable[str]) -> str:
-    """``"; near: A, B or C"``, the names that a person who wrote `text` may have meant, or "" if none is near."""
+    """``"; near: A, B or C"``, the names that a person who wrote `text` may have meant, or "" if
+    none is near."""
     wanted = " ".join(text.casefold().split())
     by_key = {name.casefold(): name for name in names}
     held = [key for key in by_key if wanted and re.search(rf"\b{re.escape(wanted)}", key)]

@@ -1,4 +1,5 @@
-"""The tree as one picture, for a person to judge: groups from left to right, and some classes of each last group."""
+"""The tree as one picture, for a person to judge: groups from left to right, and some classes of
+each last group."""
 
 import io
 import textwrap
@@ -23,7 +24,8 @@ COLOURS = (
     "#7a5fc0",
 )
 GAP, BEND = 0.6, 0.3
-"""Inches between the longest label of a level and the next level, and where lines bend before it."""
+"""Inches between the longest label of a level and the next level, and where lines bend before
+it."""
 WRAP = 28
 """Characters a line of a group's label."""
 EXAMPLES = 90

@@ -30,8 +30,8 @@ def table(quality: dict[str, Any]) -> list[str]:
         if "cosine_embeddings_alone" in row:
             ours, alone = row["cosine"], row["cosine_embeddings_alone"]
             lines.append(
-                f"mean cosine to the group's middle: {ours['plain']:.3f}, centred {ours['centred']:.3f}; "
-                f"embeddings alone {alone['plain']:.3f}, centred {alone['centred']:.3f}"
+                f"mean cosine to the group's middle: {ours['plain']:.3f}, "
+                f"centred {ours['centred']:.3f}; embeddings alone {alone['plain']:.3f}, centred {alone['centred']:.3f}"
             )
     for key, label in (
         ("clip", "paper, CLIP K=10"),

@@ -1,7 +1,9 @@
-"""What WordNet knows about a set of classes: their ancestors, and from these how alike two classes are.
+"""What WordNet knows about a set of classes: their ancestors, and from these how alike two classes
+are.
 
-The facts come from a small JSON of our own (the 1000 ImageNet classes and all their ancestors are shipped), or from the
-dictionary files of an installed WordNet 3.0. Synsets are named as ImageNet names them: "n" and the 8-digit offset.
+The facts come from a small JSON of our own (the 1000 ImageNet classes and all their ancestors are
+shipped), or from the dictionary files of an installed WordNet 3.0. Synsets are named as ImageNet
+names them: "n" and the 8-digit offset.
 """
 
 import json
@@ -21,7 +23,8 @@ NOTICE = "WordNet 3.0 Copyright 2006 by Princeton University. All rights reserve
 
 
 class Synset(NamedTuple):
-    """One meaning: its words, the most usual first, and its direct hypernyms (instance hypernyms included)."""
+    """One meaning: its words, the most usual first, and its direct hypernyms (instance hypernyms
+    included)."""
 
     lemmas: tuple[str, ...]
     hypernyms: tuple[str, ...]
@@ -40,7 +43,8 @@ class Taxonomy:
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> "Taxonomy":
-        """From a JSON file {"synsets": {id: {"lemmas": [...], "hypernyms": [...]}}}; the shipped one if None."""
+        """From a JSON file {"synsets": {id: {"lemmas": [...], "hypernyms": [...]}}}; the shipped
+        one if None."""
         path = SHIPPED if path is None else Path(path)
         content = read_json(path)
         try:
@@ -53,7 +57,8 @@ class Taxonomy:
 
     @classmethod
     def from_dictionary(cls, folder: str | Path, wnids: Iterable[str]) -> "Taxonomy":
-        """The `wnids` and all their ancestors, out of ``data.noun`` in a folder of WordNet's dictionary files."""
+        """The `wnids` and all their ancestors, out of ``data.noun`` in a folder of WordNet's
+        dictionary files."""
         lines: dict[str, Synset] = {}
         with open(Path(folder) / "data.noun", encoding="utf-8") as file:
             for line in file:
@@ -84,7 +89,8 @@ class Taxonomy:
 
     @cached_property
     def _depths(self) -> dict[str, tuple[int, int]]:
-        """Nodes on the shortest and on the longest way from the root down to a synset, both ends counted."""
+        """Nodes on the shortest and on the longest way from the root down to a synset, both ends
+        counted."""
         depths: dict[str, tuple[int, int]] = {}
 
         def visit(wnid: str) -> tuple[int, int]:
@@ -101,7 +107,8 @@ class Taxonomy:
         return depths
 
     def path(self, wnid: str) -> list[str]:
-        """The shortest way from the root to a synset; of equally short ones the one with the smallest offsets."""
+        """The shortest way from the root to a synset; of equally short ones the one with the
+        smallest offsets."""
         way = [wnid]
         while self.synsets[way[-1]].hypernyms:
             way.append(
@@ -113,13 +120,15 @@ class Taxonomy:
         return way[::-1]
 
     def wu_palmer(self, wnids: Sequence[str]) -> Floats:
-        """(n, n) float64 similarities in (0, 1], 1 on the diagonal: 2 depth(lcs) / (depth(a) + depth(b)).
+        """(n, n) float64 similarities in (0, 1], 1 on the diagonal: 2 depth(lcs) / (depth(a) +
+        depth(b)).
 
-        A synset has several ways to the root, so depth needs a convention, and it is that of nltk's `wup_similarity`:
-        the lowest common subsumer (lcs) is the one with the greatest *shortest* way to the root (of equals a itself,
-        then the first by name); its depth is the *longest* way, the root counting 1; the depths of a and b are that
-        depth plus the fewest steps, up and down, between it and them. One difference: a is always 1 to itself, while
-        nltk gives less where a second, shorter way to the root makes one of its ancestors pass for the lowest.
+        A synset has several ways to the root, so depth needs a convention, and it is that of nltk's
+        `wup_similarity`: the lowest common subsumer (lcs) is the one with the greatest *shortest*
+        way to the root (of equals a itself, then the first by name); its depth is the *longest*
+        way, the root counting 1; the depths of a and b are that depth plus the fewest steps, up and
+        down, between it and them. One difference: a is always 1 to itself, while nltk gives less
+        where a second, shorter way to the root makes one of its ancestors pass for the lowest.
         """
         depths = self._depths
         order = sorted(
@@ -135,7 +144,8 @@ class Taxonomy:
         shortest = np.array([self._depths[wnid][0] for wnid in order])
 
         apart: dict[int, Ints] = {}
-        """Fewest steps between a synset, by column, and each of the `wnids`: up to a shared ancestor, then down."""
+        """Fewest steps between a synset, by column, and each of the `wnids`: up to a shared
+        ancestor, then down."""
 
         def distances(place: int) -> Ints:
             if place not in apart:
@@ -167,7 +177,8 @@ class Taxonomy:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object. Raises HierarchyError if the file holds anything else, OSError if it cannot be read."""
+    """A JSON object. Raises HierarchyError if the file holds anything else, OSError if it cannot be
+    read."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
@@ -178,7 +189,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _parse(line: str) -> Synset:
-    # offset file-number type word-count(hex) [word lexical-id]... pointer-count [symbol offset type source/target]...
+    # offset file-number type word-count(hex) [word lexical-id]... pointer-count [symbol offset type
+    # source/target]...
     fields = line.partition("|")[0].split()
     words = int(fields[3], 16)
     lemmas = tuple(word.replace("_", " ") for word in fields[4 : 4 + 2 * words : 2])

@@ -70,7 +70,7 @@ def test_the_shipped_quality_is_what_the_shipped_facts_give(shipped, facts):
     assert agreement(cut, similarity) == pytest.approx(paper, abs=0.005)
 
 
-# --- clusters and names, on cases small enough to know the answer -----------------------------------------------------
+# --- clusters and names, on cases small enough to know the answer ---------------------------------
 
 
 def test_single_moves_end_where_no_move_helps():
@@ -139,7 +139,8 @@ def test_names_cover_the_members_and_admit_what_they_miss():
     assert named("000000001111222222")[0][:2] == ["bird", "fish"]
     assert named("000000000000111111")[0][0] == "bird or fish"  # the larger part first
     assert named("000000001111222222", "000011112222333333")[1][0] == "finch"
-    # inside "bird", "bird" tells nothing, and a group of two of four fish and x1 is not simply "fish"
+    # inside "bird", "bird" tells nothing, and a group of two of four fish and x1 is not simply
+    # "fish"
     assert named("000000001111222222", "001111112233444444")[1][0] == "finch"
     half = named("000000001100111111")[0]
     assert half[1].endswith(" or the like") and "bird" in half[0]
@@ -184,7 +185,8 @@ def test_the_shipped_groups_hold_all_that_wordnet_puts_there(shipped, facts, wor
 
 
 def test_no_shipped_group_mixes_what_wordnet_keeps_apart(shipped, facts):
-    """Animals apart from things; dogs, other mammals, birds and other animals apart; food apart from things."""
+    """Animals apart from things; dogs, other mammals, birds and other animals apart; food apart
+    from things."""
     from progcodec.lab.hierarchy_build.kinds import facts as known
 
     realms = known([leaf.wnid for leaf in shipped.classes], facts).realms[0]
@@ -223,7 +225,7 @@ def test_the_help_names_the_default_restarts():
     assert f"default: {RESTARTS}" in " ".join(run("hierarchy", "build", "--help").stdout.split())
 
 
-# --- building ---------------------------------------------------------------------------------------------------------
+# --- building -------------------------------------------------------------------------------------
 
 
 def test_a_second_run_gives_the_same_bytes(inputs):
@@ -250,6 +252,28 @@ def test_classes_without_wordnet_and_equal_embeddings(inputs):
     assert "tench" in run("hierarchy", "show", "--file", "a.json", "tench").stdout
     with pytest.raises(HierarchyError, match="WordNet id for every class"):
         made.wu_palmer()
+
+
+def test_few_classes_take_few_starts_and_are_named_in_full(inputs, monkeypatch):
+    cluster = pytest.importorskip("sklearn.cluster")
+    starts = []
+
+    class Counted(cluster.KMeans):
+        def fit(self, *arguments, **options):
+            starts.append(self.n_clusters)
+            return super().fit(*arguments, **options)
+
+    monkeypatch.setattr(cluster, "KMeans", Counted)
+    Path("five.csv").write_text("tench\ngoldfish\nvolcano\nlamp\ncandle\n")
+    np.save("rows.npy", np.array([[9, 1], [9, 2], [-9, -9], [1, 9], [2, 9]]))
+    build("--sizes", "3", "--restarts", 400, "-o", "five.json", classes="five.csv")
+    assert 0 < len(starts) <= 100  # 20 for each of 5 seeds
+    names = {cluster.name for cluster in Hierarchy.load("five.json").levels[0]}
+    assert {frozenset(name.split(" or ")) for name in names} == {
+        frozenset({"tench", "goldfish"}),
+        frozenset({"volcano"}),
+        frozenset({"lamp", "candle"}),
+    }
 
 
 def test_shares_by_largest_remainder():

@@ -27,7 +27,7 @@ def facts() -> Taxonomy:
     return Taxonomy.load()
 
 
-# --- the shipped hierarchy --------------------------------------------------------------------------------------------
+# --- the shipped hierarchy ------------------------------------------------------------------------
 
 
 def test_the_shipped_levels_nest_and_have_their_sizes(shipped):
@@ -78,15 +78,15 @@ def test_aggregate_sums_and_never_exceeds_the_parent(shipped):
         shipped.aggregate(values, "best")
 
 
-# --- Wu-Palmer --------------------------------------------------------------------------------------------------------
+# --- Wu-Palmer ------------------------------------------------------------------------------------
 
 
 def test_wu_palmer_by_hand():
     #      r        r has depth 1; x 2; a 3 by x (the longest way), 2 directly
     #     / \
-    #    x   |      lcs(b, c) = a: 2·3 / ((3+1) + (3+1));   lcs(a, b) = a: 2·3 / (3 + 4);   lcs(b, y) = r: 2·1 / (3 + 2)
-    #     \ /  \
-    #      a    y
+    #    x   |      lcs(b, c) = a: 2·3 / ((3+1) + (3+1))
+    #     \ /  \    lcs(a, b) = a: 2·3 / (3 + 4)
+    #      a    y   lcs(b, y) = r: 2·1 / (3 + 2)
     #     / \
     #    b   c
     tree = {"r": "", "x": "r", "a": "xr", "b": "a", "c": "a", "y": "r"}
@@ -139,7 +139,7 @@ def test_the_shipped_facts_are_wordnets_and_the_similarity_nltks(
         assert synsets[one].wup_similarity(synsets[two]) == pytest.approx(similarity[one, two])
 
 
-# --- showing ----------------------------------------------------------------------------------------------------------
+# --- showing --------------------------------------------------------------------------------------
 
 
 def test_show_prints_the_tree_a_group_and_a_path(shipped, tmp_path):
@@ -209,7 +209,7 @@ def test_no_line_of_the_tree_goes_through_a_name():
             )
 
 
-# --- files ------------------------------------------------------------------------------------------------------------
+# --- files ----------------------------------------------------------------------------------------
 
 SOUND = {
     "format": "progcodec class hierarchy", "version": 1,

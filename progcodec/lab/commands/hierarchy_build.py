@@ -63,7 +63,7 @@ def _sizes(context: click.Context, parameter: click.Parameter, value: str) -> li
     type=click.IntRange(min=1),
     default=400,
     show_default=True,
-    help="Starts of each k-means.",
+    help="Most starts of each k-means; few classes need fewer.",
 )
 @click.option(
     "--wordnet",
@@ -93,15 +93,17 @@ def build_command(
     force: bool,
     **given: Any,
 ) -> None:
-    """Group classes by the embeddings of their names: k-means from the top down, so that levels nest.
+    """Group classes by the embeddings of their names: k-means from the top down, so that levels
+    nest.
 
-    Needs the `hierarchy` extra. Groups are named after WordNet ancestors where every class has a WordNet id, after
-    their most central classes otherwise. The same input and seed give the same bytes.
+    Needs the `hierarchy` extra. Groups are named after WordNet ancestors where every class has a
+    WordNet id, after their most central classes otherwise. The same input and seed give the same
+    bytes.
 
     \b
     Examples:
       progcodec hierarchy build --classes imagenet1k_classes.csv --embeddings text.npy -o mine.json
-      progcodec hierarchy build --classes names.csv --clip ViT-B-32 --template "a photo of a {}" --sizes 5,20 -o my.json
+      progcodec hierarchy build --classes names.csv --clip ViT-B-32 --sizes 5,20 -o my.json
     """
     if (given["embeddings"] is None) == (given["clip"] is None):
         raise click.UsageError("give one of --embeddings and --clip.")

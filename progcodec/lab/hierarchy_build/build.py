@@ -25,8 +25,8 @@ def build(
 ) -> Hierarchy:
     """A hierarchy of the classes (whose `parent` is ignored); equal arguments give equal bytes.
 
-    `taxonomy` holds the WordNet facts of the classes; with None, groups are named after their own classes, and
-    nothing is said about Wu-Palmer similarity.
+    `taxonomy` holds the WordNet facts of the classes; with None, groups are named after their own
+    classes, and nothing is said about Wu-Palmer similarity.
     """
     rows = unit_rows(embeddings)
     known = facts([leaf.wnid or "" for leaf in classes], taxonomy) if taxonomy else None
@@ -45,8 +45,8 @@ def build(
     about: dict[str, Any] = {
         "provenance": {
             "embeddings": source,
-            "method": "k-means with single moves, from the top down, on each group's centred rows in their leading "
-            "directions; shares of the next level by largest remainder"
+            "method": "k-means with single moves, from the top down, on each group's centred rows "
+            "in their leading directions; shares of the next level by largest remainder"
             + ("; realms apart and kinds together, as WordNet has them" if taxonomy else ""),
             "names": f"best-matching WordNet ancestors and words of our own; {NOTICE}"
             if taxonomy

@@ -2,15 +2,18 @@
 
     all classes ──k-means──► sizes[0] groups ──k-means in each──► sizes[1] groups in all ──► …
 
-Independent runs of k-means with K=10 and K=100 put a part of the classes across the lines; splitting each group cannot.
-Where WordNet knows the classes, the first level splits each realm by itself and keeps kinds together (kinds.py).
+Independent runs of k-means with K=10 and K=100 put a part of the classes across the lines;
+splitting each group cannot. Where WordNet knows the classes, the first level splits each realm by
+itself and keeps kinds together (kinds.py).
 
 Two things make the groups follow meaning, and come out the same from seed to seed:
 
-- Text embeddings share most of their direction ("a photo of a …": their mean is 0.79 long, of 1), so each split looks
-  at what is left without it: rows minus their group's mean, on its leading principal directions, with length 1 again.
-- Lloyd's k-means stops in any of thousands of nearly equal minima. The tightest results are polished by single moves
-  (Hartigan 1975): a class changes groups as long as this lowers the sum of squares, which merges nearly all of them.
+- Text embeddings share most of their direction ("a photo of a …": their mean is 0.79 long, of 1),
+  so each split looks at what is left without it: rows minus their group's mean, on its leading
+  principal directions, with length 1 again.
+- Lloyd's k-means stops in any of thousands of nearly equal minima. The tightest results are
+  polished by single moves (Hartigan 1975): a class changes groups as long as this lowers the sum of
+  squares, which merges nearly all of them.
 """
 
 import math
@@ -33,11 +36,13 @@ KNOWN = 0.1
 POLISHED = 0.25
 """The share of the starts, the tightest ones, that single moves polish."""
 DIRECTIONS = 3
-"""Principal directions that a split looks at, for each group wanted: K - 1 could tell K groups apart (Ding & He 2004)."""
+"""Principal directions that a split looks at, for each group wanted: K - 1 could tell K groups
+apart (Ding & He 2004)."""
 
 
 def unit_rows(embeddings: Floats) -> Floats:
-    """(n, d) rows of length 1 in float64. Raises HierarchyError for anything that is not n finite non-zero rows."""
+    """(n, d) rows of length 1 in float64. Raises HierarchyError for anything that is not n finite
+    non-zero rows."""
     rows = np.asarray(embeddings)
     if rows.ndim != 2 or rows.dtype.kind not in "fiu" or not rows.size:
         raise HierarchyError(
@@ -70,12 +75,14 @@ def nested(
     restarts: int = RESTARTS,
     facts: Facts | None = None,
 ) -> list[Ints]:
-    """Group numbers of each row, one array a level. Groups are numbered by the parent's number, then by the first row.
+    """Group numbers of each row, one array a level. Groups are numbered by the parent's number,
+    then by the first row.
 
-    With `facts`, realms and kinds bind the first level, and what WordNet says counts beside the embeddings in all.
+    With `facts`, realms and kinds bind the first level, and what WordNet says counts beside the
+    embeddings in all.
 
-    One seed gives one result, always: all runs in a single thread, as sums in several threads may differ in their last
-    bits from run to run and so tip a row over a border.
+    One seed gives one result, always: all runs in a single thread, as sums in several threads may
+    differ in their last bits from run to run and so tip a row over a border.
     """
     check_sizes(sizes, len(rows))
     levels: list[Ints] = []
@@ -101,7 +108,8 @@ def nested(
 
 
 def shares(counts: Sequence[int], total: int) -> list[int]:
-    """`total` divided in proportion to `counts` by largest remainder; each share at least 1 and at most its count."""
+    """`total` divided in proportion to `counts` by largest remainder; each share at least 1 and at
+    most its count."""
     exact = [total * count / sum(counts) for count in counts]
     parts = [min(max(int(value), 1), count) for value, count in zip(exact, counts)]
     while sum(parts) != total:
@@ -135,7 +143,8 @@ def _split(
         bound = np.arange(len(group))
         if kinds is not None and len(np.unique(kinds[group])) >= k:
             bound = np.unique(kinds[group], return_inverse=True)[1]
-        # Rows that stay together count as one in their middle: the sum of squares differs by a constant.
+        # Rows that stay together count as one in their middle: the sum of squares differs by a
+        # constant.
         weights = np.bincount(bound).astype(np.float64)
         middles = np.zeros((len(weights), points.shape[1]))
         np.add.at(middles, bound, points)
@@ -152,8 +161,8 @@ def _split(
 
 
 def spread(rows: Floats, directions: int) -> Floats:
-    """(n, d) rows as (n, at most `directions`) unit rows: their differences from the mean, all counted alike, on the
-    leading principal directions. A row that is the mean itself stays zero."""
+    """(n, d) rows as (n, at most `directions`) unit rows: their differences from the mean, all
+    counted alike, on the leading principal directions. A row that is the mean itself stays zero."""
     apart = _unit(rows - rows.mean(axis=0))
     apart -= apart.mean(axis=0)
     left, values, _ = np.linalg.svd(apart, full_matrices=False)
@@ -176,7 +185,8 @@ def _one_thread() -> Any:
 
 
 def kmeans(rows: Floats, weights: Floats, k: int, seed: int, restarts: int) -> Ints:
-    """Labels of the tightest of many k-means of weighted rows (Lloyd, k-means++ starts, single moves)."""
+    """Labels of the tightest of many k-means of weighted rows (Lloyd, k-means++ starts, single
+    moves)."""
     try:
         from sklearn.cluster import KMeans
     except ModuleNotFoundError as error:
@@ -207,11 +217,12 @@ def _missing(error: ModuleNotFoundError) -> ProgcodecError:
 
 
 def polish(rows: Floats, weights: Floats, labels: Ints, k: int) -> tuple[Ints, float]:
-    """Labels and sum of squares after the best single move, again and again, until none lowers the sum (Hartigan).
+    """Labels and sum of squares after the best single move, again and again, until none lowers the
+    sum (Hartigan).
 
-    Taking a row of weight w from its group of weight n lowers the sum by distance² · wn/(n-w); giving it to another
-    raises it by distance² · wn/(n+w). Lloyd's step ignores both factors, and so stops earlier. No group loses its last
-    row.
+    Taking a row of weight w from its group of weight n lowers the sum by distance² · wn/(n-w);
+    giving it to another raises it by distance² · wn/(n+w). Lloyd's step ignores both factors, and
+    so stops earlier. No group loses its last row.
     """
     labels = labels.astype(np.int64)
     each = np.arange(len(rows))

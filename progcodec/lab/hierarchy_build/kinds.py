@@ -1,10 +1,12 @@
 """What WordNet forbids and asks of the first level of groups.
 
-Text embeddings know which words go together, not what a thing is: a Persian cat stands among dogs, a piano among vehicles
-("grand"), a toilet seat among dishes ("bowl"). So two rules of constrained k-means (Wagstaff et al. 2001) hold there:
+Text embeddings know which words go together, not what a thing is: a Persian cat stands among dogs,
+a piano among vehicles ("grand"), a toilet seat among dishes ("bowl"). So two rules of constrained
+k-means (Wagstaff et al. 2001) hold there:
 
 - realms stay apart: no group holds classes of two realms, such as dogs and cats, or food and lamps;
-- kinds stay together: all musical instruments, say, are in one group, wherever the embeddings put it.
+- kinds stay together: all musical instruments, say, are in one group, wherever the embeddings put
+  it.
 
 A class that no row below holds is free within its realm.
 """
@@ -41,7 +43,8 @@ REALMS: tuple[tuple[str, str, str], ...] = (
     # food: nutrient, solid food, drink; plant, fruit (the organ), fungus
     ("plants", "plants", "n00021265 n07555863 n07881800 n00017222 n13134947 n12992868"),
 )
-"""(wide realm, realm, synsets); a class belongs to the first that stands above it, or to the things."""
+"""(wide realm, realm, synsets); a class belongs to the first that stands above it, or to the
+things."""
 KINDS = table("""
 # print media, ring binder, envelope, packet, website, puzzle, menu, dust jacket, home theater
 household object: n06263609 n02840245 n03291819 n03871628 n06359193 n04028315 n07565083 n07248320
@@ -74,8 +77,8 @@ measuring instrument: n03733925 n02666196 n04238763
 fastener: n03323703
 cloth: n03309808
 """)
-"""(kind, synsets or classes) of things that stay together in the first level; a class belongs to the
-first that stands above it. A kind may stand in several lines."""
+"""(kind, synsets or classes) of things that stay together in the first level; a class belongs to
+the first that stands above it. A kind may stand in several lines."""
 FAMILIES = table("""
 fish: n02512053
 amphibian: n01627424
@@ -186,19 +189,23 @@ swimsuit or underwear: n04371563 n02892767 n03188531
 cloth, rug or bedding: n03309808 n03366823 n03938244 n04033995 n15075141
 tie, scarf or necklace: n03816005 n03814906 n04143897
 """)
-"""(word, synsets or classes) of what people see as one: it stays together in every level. A class
-belongs to the first that stands above it. The words join WordNet's where groups are named (naming.py)."""
+"""(word, synsets or classes) of what people see as one: it stays together below the first level, and
+in the first where it is of no kind. A class belongs to the first that stands above it. The words join
+WordNet's where groups are named (naming.py)."""
 MISREAD = {"n07565083": THINGS, "n07930864": THINGS}
-"""Classes with the synset of another meaning of their word, and their true realm: menu (fare), tea cup (punch)."""
+"""Classes with the synset of another meaning of their word, and their true realm: menu (fare), tea
+cup (punch)."""
 
 
 class Facts(NamedTuple):
     """What the clustering may know about n classes beside their embeddings."""
 
     realms: tuple[Ints, ...]
-    """(n,) realm numbers, the finest division first; a division into more realms than groups is passed over."""
+    """(n,) realm numbers, the finest division first; a division into more realms than groups is
+    passed over."""
     kinds: tuple[Ints, Ints]
-    """(n,) numbers of what stays together in the first level, and below; a class of no kind has one of its own."""
+    """(n,) numbers of what stays together in the first level, and below; a class of no kind has one
+    of its own."""
     rows: Floats
     """(n, d) coordinates in which classes near in WordNet are near."""
 

@@ -1,11 +1,13 @@
 """A short human name for every group: the WordNet ancestors whose classes match the group's best.
 
-Match is the F-measure of the ancestor's classes against the group's, with recall counting twice: a name that is false for
-a member is worse than one that would fit classes elsewhere. Classes outside the parent group do not count, as a name is
-read after its parent's: "mammal › feline". And
+Match is the F-measure of the ancestor's classes against the group's, with recall counting twice: a
+name that is false for a member is worse than one that would fit classes elsewhere. Classes outside
+the parent group do not count, as a name is read after its parent's: "mammal › feline". And
 
-- a synset is spoken of by its everyday word, and one without any is no candidate (words.py);
-- where one ancestor matches badly, two or three that share nothing may stand together: "reptile or invertebrate";
+- a synset is spoken of by its everyday word, and one without any is no candidate; words that WordNet
+  lacks join in (words.py, kinds.py);
+- where one ancestor matches badly, two or three that share nothing may stand together: "reptile or
+  invertebrate";
 - a name that is not true of most members admits it: "parrot or the like";
 - a name is given once, to the group that it matches best, coarser levels first.
 
@@ -31,7 +33,8 @@ RECALL = 4.0
 PART_GAIN = 0.07
 """What a second and a third ancestor must each add to the match: one word reads better than two."""
 PART_SHARE = (0.09, 0.2)
-"""Each of several words must hold this share of a group, of the first level and below, and two classes at the least."""
+"""Each of several words must hold this share of a group, of the first level and below, and two
+classes at the least."""
 PARTS = (3, 3)
 """Most words in a name, at the first level and below: the finer name follows the coarser."""
 PAIRED = 24
@@ -43,14 +46,19 @@ REACH = 0.25
 MOST = 0.6
 """A name that holds for a smaller share of the members is followed by "or the like"."""
 LIKE = " or the like"
+FEW = 3
+"""So few classes of one group, without a word of WordNet's, are all named."""
 TELLING = 0.8
-"""An ancestor of more than this share of the parent group's classes does not tell its groups apart."""
+"""An ancestor of more than this share of the parent group's classes does not tell its groups
+apart."""
 ODD = {"wheeled vehicle": "container", "menu": "food", "plate": "food"}
-"""Links of WordNet that nobody follows in a picture: below the first, the second word is no name."""
+"""Links of WordNet that nobody follows in a picture: below the first, the second word is no
+name."""
 
 
 class Match(NamedTuple):
-    """A candidate. `score` is the F-measure less what its extra words must earn, or below 0 for a central class."""
+    """A candidate. `score` is the F-measure less what its extra words must earn, or below 0 for a
+    central class."""
 
     score: float
     name: str
@@ -59,10 +67,11 @@ class Match(NamedTuple):
 def names(
     levels: Sequence[Ints], rows: Floats, classes: Sequence[Leaf], taxonomy: Taxonomy | None
 ) -> list[list[tuple[str, float]]]:
-    """(name, match) of every group, level by level; the match is 0 for a name that is not from WordNet.
+    """(name, match) of every group, level by level; the match is 0 for a name that is not from
+    WordNet.
 
-    `levels` are group numbers of each class, coarsest first, `rows` the unit embeddings. With a taxonomy every class
-    must have a WordNet id.
+    `levels` are group numbers of each class, coarsest first, `rows` the unit embeddings. With a
+    taxonomy every class must have a WordNet id.
     """
     words, table = (
         _vocabulary(classes, taxonomy)
@@ -97,7 +106,8 @@ def names(
 
 
 def _vocabulary(classes: Sequence[Leaf], taxonomy: Taxonomy) -> tuple[list[str], Flags]:
-    """Words, and for each the classes that it holds: (words, classes) bool. Synsets of the same word are joined."""
+    """Words, and for each the classes that it holds: (words, classes) bool. Synsets of the same
+    word are joined."""
     own = {leaf.wnid: _bare(leaf.name) for leaf in classes}
     above = [taxonomy.above(leaf.wnid) if leaf.wnid else {} for leaf in classes]
     held: dict[str, Flags] = {}
@@ -160,7 +170,8 @@ def _measure(hits: Ints, held: Ints, size: int) -> Floats:
 
 
 def _spoken(words: Sequence[str], share: float) -> str:
-    """["a", "b", "c"] is "a, b or c"; "a, b, c or the like" where they hold for too small a share of the members."""
+    """["a", "b", "c"] is "a, b or c"; "a, b, c or the like" where they hold for too small a share
+    of the members."""
     words = [part for word in words for part in re.split(", | or ", word)]
     if share < MOST:
         return ", ".join(words) + LIKE
@@ -168,7 +179,8 @@ def _spoken(words: Sequence[str], share: float) -> str:
 
 
 def _central(inside: Flags, rows: Floats, classes: Sequence[Leaf]) -> list[Match]:
-    """Names from the classes nearest to the middle of the group, with scores below 0 that order them."""
+    """Names from the classes nearest to the middle of the group, with scores below 0 that order
+    them."""
     members = np.flatnonzero(inside)
     near = rows[members] @ rows[members].mean(axis=0)
     order = list(
@@ -176,10 +188,12 @@ def _central(inside: Flags, rows: Floats, classes: Sequence[Leaf]) -> list[Match
     )
     singles = [_spoken([name], 1 / len(order)) for name in order]
     pairs = [_spoken(pair, 2 / len(order)) for pair in combinations(order[:PAIRED], 2)]
-    found = [*singles, *pairs, *(f"{name} group" for name in order)]
+    whole = [_spoken(order, 1.0)] if len(order) <= FEW else []
+    found = [*whole, *singles, *pairs, *(f"{name} group" for name in order)]
     return [Match(-1 - place, name) for place, name in enumerate(found)]
 
 
 def _bare(name: str) -> str:
-    """Without brackets and alternatives: "kite (bird of prey)" is "kite", "swim trunks / shorts" is "swim trunks"."""
+    """Without brackets and alternatives: "kite (bird of prey)" is "kite", "swim trunks / shorts" is
+    "swim trunks"."""
     return re.split(r"\(| / | or ", name)[0].strip() or name

@@ -20,7 +20,8 @@ STABILITY_SEEDS = 5
 
 
 def balance(labels: Ints) -> dict[str, Any]:
-    """Group count, sizes, the largest group's share, and the entropy of the shares in bits beside its maximum."""
+    """Group count, sizes, the largest group's share, and the entropy of the shares in bits beside
+    its maximum."""
     sizes = np.bincount(labels)
     shares = sizes[sizes > 0] / len(labels)
     return {
@@ -34,7 +35,8 @@ def balance(labels: Ints) -> dict[str, Any]:
 
 
 def agreement(labels: Ints, similarity: Floats) -> dict[str, float | None]:
-    """Mean Wu-Palmer similarity over all pairs of two classes in one group (intra), and in two groups (inter)."""
+    """Mean Wu-Palmer similarity over all pairs of two classes in one group (intra), and in two
+    groups (inter)."""
     same = labels[:, None] == labels[None]
     pairs = ~np.eye(len(labels), dtype=bool)
     values = {"intra": similarity[same & pairs], "inter": similarity[~same]}
@@ -44,7 +46,8 @@ def agreement(labels: Ints, similarity: Floats) -> dict[str, float | None]:
 
 
 def tightness(rows: Floats, labels: Ints) -> dict[str, float]:
-    """Mean cosine of a unit row and the middle of its group: as it is, and without what all rows share."""
+    """Mean cosine of a unit row and the middle of its group: as it is, and without what all rows
+    share."""
     found = {}
     for name, points in (("plain", rows), ("centred", rows - rows.mean(axis=0))):
         middles = np.array(
@@ -59,8 +62,8 @@ def tightness(rows: Floats, labels: Ints) -> dict[str, float]:
 def depth_cut(taxonomy: Taxonomy, wnids: Sequence[str], size: int) -> tuple[int, Ints]:
     """The depth at which cutting WordNet gives about `size` groups, and each class's group.
 
-    A class belongs to its ancestor at that depth on its shortest way from the root (which has depth 1), or stands alone
-    where that way is shorter.
+    A class belongs to its ancestor at that depth on its shortest way from the root (which has depth
+    1), or stands alone where that way is shorter.
     """
     ways = [taxonomy.path(wnid) for wnid in wnids]
     cuts = []
@@ -78,7 +81,8 @@ def stability(
     restarts: int,
     facts: Facts | None = None,
 ) -> list[dict[str, float]]:
-    """For each level the adjusted Rand index between the partitions from five seeds: mean and least of all pairs.
+    """For each level the adjusted Rand index between the partitions from five seeds: mean and least
+    of all pairs.
 
     `levels` is the partition from `seed` itself.
     """

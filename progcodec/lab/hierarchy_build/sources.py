@@ -16,7 +16,8 @@ BATCH = 256
 
 
 def read_classes(path: str | Path) -> list[Leaf]:
-    """Classes of a CSV file without a heading: ``name`` or ``name,wnid`` a line; ids for all of them or for none."""
+    """Classes of a CSV file without a heading: ``name`` or ``name,wnid`` a line; ids for all of
+    them or for none."""
     try:
         with open(path, encoding="utf-8", newline="") as file:
             rows = [
@@ -52,9 +53,11 @@ def read_embeddings(path: str | Path, classes: int) -> Floats:
 def clip_embeddings(
     names: Sequence[str], model: str, pretrained: str | None, templates: Sequence[str]
 ) -> Floats:
-    """(names, d) unit rows: the mean over the templates of CLIP's text embeddings, through open_clip, on the CPU.
+    """(names, d) unit rows: the mean over the templates of CLIP's text embeddings, through
+    open_clip, on the CPU.
 
-    `pretrained` is one of open_clip's tags, which it downloads, or a file; None leaves the weights random.
+    `pretrained` is one of open_clip's tags, which it downloads, or a file; None leaves the weights
+    random.
     """
     for template in templates:
         if "{}" not in template:
