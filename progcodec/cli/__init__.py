@@ -2,7 +2,7 @@
 
     inputs.py    which files a command works on, and where their results go
     files.py     what goes in and what comes out: standard streams, safe writing
-    batch.py     the same work over several inputs, one after the other; one that fails never stops the rest
+    messages.py  lines about outputs, errors and progress
     many.py      one operation on many files, by progcodec.fleet; finished outputs skipped
     cluster.py   the same on shards, over a Ray cluster
     options.py   options that several commands share
@@ -24,12 +24,12 @@ from typing import Any
 import click
 
 from progcodec import __version__
-from progcodec.cli.batch import EXPECTED_ERRORS, complain, reason
 from progcodec.cli.classify import classify_command
 from progcodec.cli.coding import decode_command, encode_command
 from progcodec.cli.demo import demo_command
 from progcodec.cli.hierarchy import hierarchy_command
 from progcodec.cli.laboratory import WithLaboratory
+from progcodec.cli.messages import EXPECTED_ERRORS, complain, reason
 from progcodec.cli.streams import info_command, truncate_command
 from progcodec.cli.view import view_command
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import click
 
 from progcodec.cli import answers, options
-from progcodec.cli.batch import complain, say
 from progcodec.cli.cluster import LOCAL, convert_shards
 from progcodec.cli.files import (
     STANDARD_STREAM,
@@ -18,6 +17,7 @@ from progcodec.cli.files import (
 )
 from progcodec.cli.inputs import gather
 from progcodec.cli.many import Report
+from progcodec.cli.messages import complain, say
 from progcodec.cli.models import Models
 from progcodec.errors import CheckpointError, HierarchyError, ProgcodecError
 from progcodec.files import STREAM_SUFFIX

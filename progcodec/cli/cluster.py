@@ -6,10 +6,10 @@ from functools import partial
 
 import click
 
-from progcodec.cli.batch import say
 from progcodec.cli.files import show
 from progcodec.cli.inputs import names_in
 from progcodec.cli.many import Report
+from progcodec.cli.messages import say
 from progcodec.errors import ProgcodecError
 from progcodec.fleet import storage
 from progcodec.fleet.cluster import Terms, convert_on_cluster

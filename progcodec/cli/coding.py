@@ -8,7 +8,6 @@ import click
 from progcodec.bitstream.description import info
 from progcodec.cli import options
 from progcodec.cli import stdin as arriving
-from progcodec.cli.batch import run, say
 from progcodec.cli.cluster import LOCAL, convert_shards
 from progcodec.cli.files import (
     STANDARD_STREAM,
@@ -20,7 +19,8 @@ from progcodec.cli.files import (
     write_bytes,
 )
 from progcodec.cli.inputs import gather, plan, stem
-from progcodec.cli.many import FileStages, work_through
+from progcodec.cli.many import FileStages, each, work_through
+from progcodec.cli.messages import say
 from progcodec.cli.streams import summary
 from progcodec.files import STREAM_SUFFIX
 from progcodec.fleet.cluster import Terms
@@ -215,7 +215,7 @@ def decode_command(
         write_bytes(job.target, picture_file(image, form), force or follow)
         say(_line(job, image), to_stderr=job.target == STANDARD_STREAM)
 
-    run(jobs, decode_arriving, "decoding")
+    each(jobs, decode_arriving, "decoding")
 
 
 def _line(job: Job, image: "Image | Product") -> str:

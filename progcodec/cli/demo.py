@@ -5,8 +5,8 @@ import io
 import click
 
 from progcodec.cli import options
-from progcodec.cli.batch import say
 from progcodec.cli.files import STANDARD_STREAM, check_writable, read_bytes, show, write_bytes
+from progcodec.cli.messages import say
 
 
 @click.command("demo", short_help="One photograph at eight cuts, in one picture.")

@@ -110,6 +110,8 @@ def show(name: str) -> str:
 
 
 def _open(source: str) -> contextlib.AbstractContextManager[BinaryIO]:
+    if os.path.isdir(source):
+        raise ProgcodecError("no fitting files in this folder")
     if source != STANDARD_STREAM:
         return open(source, "rb")
     if sys.stdin is None:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from progcodec.cli import options
-from progcodec.cli.batch import say
 from progcodec.cli.files import check_writable, show, write_bytes
 from progcodec.cli.laboratory import WithLaboratory
+from progcodec.cli.messages import say
 from progcodec.errors import HierarchyError
 
 if TYPE_CHECKING:

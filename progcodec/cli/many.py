@@ -2,7 +2,6 @@
 
 import os
 import stat
-import sys
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
@@ -10,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import click
 
-from progcodec.cli.batch import complain, expected, reason, say
 from progcodec.cli.files import STANDARD_STREAM, Job, StdoutError, check_writable, write_bytes
-from progcodec.errors import ProgcodecError
+from progcodec.cli.messages import complain, expected, progress_bar, reason, say
 from progcodec.files import remove_leftovers
 from progcodec.fleet.flow import Loaded, Outcome, Settled, Threads, flow
 from progcodec.fleet.journal import Journal, made_of
@@ -42,8 +40,6 @@ class FileStages:
         self._lock = threading.Lock()
 
     def load(self, job: Job) -> Loaded | Settled:
-        if os.path.isdir(job.source):
-            raise ProgcodecError("no fitting files in this folder")
         journal = self._journal(job.target)
         if journal is None:
             check_writable(job.target, self._force)
@@ -113,6 +109,17 @@ def work_through(
             )
 
 
+def each(jobs: Sequence[Job], work: Callable[[Job], None], verb: str) -> None:
+    """Do `work` for one job after the other. Failures as of :func:`work_through`."""
+    report: Report[Job] = Report(jobs, verb)
+    with report:
+        for job in report.over(job for job in jobs):
+            try:
+                work(job)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it stops no other job
+                report.fail(job.source, error)
+
+
 class Report(Generic[T]):
     """The progress of a command over many inputs, and what failed: a context that lists failures when it is left.
 
@@ -144,17 +151,7 @@ class Report(Generic[T]):
 
     def over(self, outcomes: Generator[T, None, None]) -> Iterator[T]:
         """The same outcomes, counted; the iterator is closed at the end, whatever ends it."""
-        if self._total > 1 and sys.stderr is not None and sys.stderr.isatty():
-            from tqdm import tqdm
-
-            self._bar = tqdm(
-                total=self._total,
-                desc=self._verb,
-                unit="file",
-                file=sys.stderr,
-                leave=False,
-                dynamic_ncols=True,
-            )
+        self._bar = progress_bar(self._total, self._verb)
         try:
             for outcome in outcomes:
                 yield outcome

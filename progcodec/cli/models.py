@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from progcodec.cli import stdin as arriving
-from progcodec.cli.batch import EXPECTED_ERRORS
 from progcodec.cli.files import STANDARD_STREAM
+from progcodec.cli.messages import EXPECTED_ERRORS
 from progcodec.errors import BudgetError, CheckpointError, HierarchyError
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ import click
 
 from progcodec.bitstream.description import SegmentInfo, StreamInfo, info
 from progcodec.cli import options
-from progcodec.cli.batch import run, say
 from progcodec.cli.files import STANDARD_STREAM, Job, read_stream, show
 from progcodec.cli.inputs import gather, plan, stem
-from progcodec.cli.many import FileStages, work_through
+from progcodec.cli.many import FileStages, each, work_through
+from progcodec.cli.messages import say
 from progcodec.files import STREAM_SUFFIX
 from progcodec.fleet.operation import Product, Truncate
 
@@ -110,7 +110,7 @@ def info_command(inputs: tuple[str, ...], recursive: bool, listed: str | None, f
         else:
             say(json.dumps(_record(job.source, description)))
 
-    run([Job(source, STANDARD_STREAM) for source in sources], work, "reading")
+    each([Job(source, STANDARD_STREAM) for source in sources], work, "reading")
 
 
 def summary(job: Job, description: StreamInfo) -> str:

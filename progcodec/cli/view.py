@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from progcodec.cli import options
-from progcodec.cli.batch import complain, progress, reason, say
 from progcodec.cli.files import STANDARD_STREAM, check_writable, read_stream, show, write_bytes
+from progcodec.cli.messages import complain, progress_bar, reason, say
 from progcodec.errors import ClassifierError, ProgcodecError
 
 if TYPE_CHECKING:
@@ -162,23 +162,25 @@ def view_command(
     def ask() -> "Answer":
         return decoder.classify(classifier=judge, hierarchy=tree, confidence=confidence, top=0)
 
-    with contextlib.ExitStack() as stack:
+    def steps(sizes: Sequence[int]) -> Iterator[int]:
+        bar = progress_bar(len(sizes), "decoding", "cut")
+        with bar or contextlib.nullcontext():
+            for size in sizes:
+                yield size
+                if bar is not None:
+                    bar.update()
 
-        def steps(sizes: Sequence[int]) -> Iterator[int]:
-            return stack.enter_context(progress(sizes, "decoding", unit="cut"))
-
-        name = "standard input" if file == STANDARD_STREAM else show(os.path.basename(file))
-        answering: dict[str, Any] = {"classifier": judge.name, "ask": ask} if judge else {}
-        shown = view(
-            data,
-            decoder,
-            name=name,
-            count=count,
-            max_side=max_side,
-            original=picture,
-            steps=steps,
-            **answering,
-        )
+    shown = view(
+        data,
+        decoder,
+        name="standard input" if file == STANDARD_STREAM else show(os.path.basename(file)),
+        count=count,
+        max_side=max_side,
+        original=picture,
+        steps=steps,
+        classifier=judge.name if judge else None,
+        ask=ask if judge else None,
+    )
     html = page(shown)
     if target is not None:
         write_bytes(target, html.encode(), force)

@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from progcodec.cli import options
-from progcodec.cli.batch import complain, say
 from progcodec.cli.files import show
+from progcodec.cli.messages import complain, say
 from progcodec.errors import TrainingError
 from progcodec.lab.commands.train import parse_settings, typed
 

@@ -8,8 +8,8 @@ from typing import TypeVar
 import click
 
 from progcodec.cli import options
-from progcodec.cli.batch import complain, say
 from progcodec.cli.files import show
+from progcodec.cli.messages import complain, say
 from progcodec.errors import EvaluationError
 
 T = TypeVar("T")

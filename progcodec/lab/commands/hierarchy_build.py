@@ -5,8 +5,8 @@ from typing import Any
 import click
 
 from progcodec.cli import options
-from progcodec.cli.batch import say
 from progcodec.cli.files import check_writable, show, write_bytes
+from progcodec.cli.messages import say
 
 
 def _sizes(context: click.Context, parameter: click.Parameter, value: str) -> list[int]:

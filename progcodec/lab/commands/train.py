@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from progcodec.cli import options
-from progcodec.cli.batch import say
 from progcodec.cli.files import OutputError, check_writable, show
+from progcodec.cli.messages import say
 from progcodec.config import FAMILIES, ModelConfig
 from progcodec.errors import TrainingError
 

@@ -5,8 +5,8 @@ from typing import Any
 import click
 
 from progcodec.cli import options
-from progcodec.cli.batch import say
 from progcodec.cli.files import show
+from progcodec.cli.messages import say
 from progcodec.errors import TrainingError
 from progcodec.lab.commands.train import prepare_output
 

@@ -1,43 +1,20 @@
-"""The same work over many inputs, and the lines printed about it."""
+"""The lines that commands print: about outputs, errors, progress."""
 
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from progcodec.cli.files import STANDARD_STREAM, Job, StdoutError, show, write_stdout
+from progcodec.cli.files import STANDARD_STREAM, show, write_stdout
 from progcodec.errors import ProgcodecError, in_one_line
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 EXPECTED_ERRORS = (ProgcodecError, OSError, MemoryError)
 """What a user can run into without a mistake of ours: told in one line, without a traceback."""
-
-
-def run(jobs: Sequence[Job], work: Callable[[Job], None], verb: str) -> None:
-    """Do `work` for each job. Those that fail are told on stderr and end the command with exit code 1."""
-    failed = muted = False
-    with progress(jobs, verb) as steps:
-        for job in steps:
-            try:
-                if os.path.isdir(job.source):
-                    raise ProgcodecError("no fitting files in this folder")
-                work(job)
-            except StdoutError as error:
-                # What goes to files is still wanted when nobody reads the lines about it.
-                if not muted:
-                    complain(None, reason(error))
-                failed = muted = True
-            except Exception as error:
-                if not expected(error):
-                    raise
-                failed = True
-                complain(job.source, reason(error, job.source))
-    if failed:
-        click.get_current_context().exit(1)
 
 
 def expected(error: BaseException) -> bool:
@@ -89,16 +66,13 @@ def _out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in text for words in told)
 
 
-@contextlib.contextmanager
-def progress(jobs: Sequence[T], verb: str, unit: str = "file") -> Iterator[Iterator[T]]:
-    """An iterator over `jobs`; where there are several, and on a terminal only, it draws a bar on stderr."""
-    if len(jobs) < 2 or sys.stderr is None or not sys.stderr.isatty():
-        yield iter(jobs)
-        return
+def progress_bar(total: int, verb: str, unit: str = "file") -> "tqdm[Any] | None":
+    """A bar on stderr where there are several inputs, and on a terminal only. To be closed."""
+    if total < 2 or sys.stderr is None or not sys.stderr.isatty():
+        return None
     from tqdm import tqdm
 
-    with tqdm(jobs, desc=verb, unit=unit, file=sys.stderr, leave=False, dynamic_ncols=True) as bar:
-        yield iter(bar)
+    return tqdm(total=total, desc=verb, unit=unit, file=sys.stderr, leave=False, dynamic_ncols=True)
 
 
 def _bar_hidden() -> contextlib.AbstractContextManager[None]:
