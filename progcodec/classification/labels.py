@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from progcodec.errors import HierarchyError
-from progcodec.hierarchy.hierarchy import Hierarchy, near_names
+from progcodec.hierarchy.hierarchy import Hierarchy
+from progcodec.names import near_names
 
 FOLDERS = "folders"
 Labels = Callable[[str], int | None]

@@ -11,11 +11,9 @@ Levels nest: a class has one group at each level, and a group one parent. So the
 group is the sum over its classes, and it is at most its parent's. Standard library and numpy only.
 """
 
-import difflib
 import json
-import re
 import reprlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -27,14 +25,11 @@ from progcodec import assets
 from progcodec.arrays import Floats, Ints
 from progcodec.errors import HierarchyError
 from progcodec.hierarchy.wordnet import Taxonomy, read_json
+from progcodec.names import near_names
 
 SHIPPED = assets.FOLDER / "hierarchy" / "imagenet1k.json"
 FORMAT = "progcodec class hierarchy"
 VERSION = 1
-NEAR = 3
-"""Names that an unknown one is answered with at most."""
-MAX_TYPED = 100
-"""Characters of an unknown name that are compared; the time grows with their square."""
 MAX_LEVELS = 64
 """Levels of groups. A table of every class at every level is built, so a file of many of both would
 ask for their product."""
@@ -249,17 +244,6 @@ class Hierarchy:
             0 <= node.level <= len(self.levels) and 0 <= node.index < len(self._level(node.level))
         ):
             raise HierarchyError(f"there is no {node}")
-
-
-def near_names(text: str, names: Iterable[str]) -> str:
-    """``"; near: A, B or C"``, the names that a person who wrote `text` may have meant, or "" if
-    none is near."""
-    wanted = " ".join(text.casefold().split())
-    by_key = {name.casefold(): name for name in names}
-    held = [key for key in by_key if wanted and re.search(rf"\b{re.escape(wanted)}", key)]
-    close = difflib.get_close_matches(wanted[:MAX_TYPED], by_key, n=NEAR, cutoff=0.75)
-    found = [by_key[key] for key in dict.fromkeys([*held, *close])][:NEAR]
-    return f"; near: {' | '.join(found)}" if found else ""
 
 
 def _rows(entries: Sequence[Cluster | Leaf]) -> str:

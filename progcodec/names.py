@@ -1,0 +1,21 @@
+"""Names that a person may have meant."""
+
+import difflib
+import re
+from collections.abc import Iterable
+
+NEAR = 3
+"""Names that an unknown one is answered with at most."""
+MAX_TYPED = 100
+"""Characters of an unknown name that are compared; the time grows with their square."""
+
+
+def near_names(text: str, names: Iterable[str]) -> str:
+    """``"; near: A, B or C"``, the names that a person who wrote `text` may have meant, or "" if
+    none is near."""
+    wanted = " ".join(text.casefold().split())
+    by_key = {name.casefold(): name for name in names}
+    held = [key for key in by_key if wanted and re.search(rf"\b{re.escape(wanted)}", key)]
+    close = difflib.get_close_matches(wanted[:MAX_TYPED], by_key, n=NEAR, cutoff=0.75)
+    found = [by_key[key] for key in dict.fromkeys([*held, *close])][:NEAR]
+    return f"; near: {' | '.join(found)}" if found else ""
