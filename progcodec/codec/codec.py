@@ -154,24 +154,22 @@ class Codec:
         Raises:
             NotShcError, UnsupportedVersionError, WrongModelError, CorruptError, LimitError, BudgetError, RegionError.
         """
-        return self.decode_batch(
-            [data], level=level, max_bytes=max_bytes, region=region, max_pixels=max_pixels
-        )[0]
+        cut = Cut(level, max_bytes)
+        return self.decode_batch([data], cut=cut, region=region, max_pixels=max_pixels)[0]
 
     @torch.inference_mode()
     def decode_batch(
         self,
         streams: Sequence[bytes],
         *,
-        level: str | None = None,
-        max_bytes: int | None = None,
+        cut: Cut = Cut(),
         region: Sequence[int] | None = None,
         max_pixels: int = DEFAULT_PIXEL_LIMIT,
     ) -> list[Image.Image]:
         """As :meth:`decode`, for streams of images of one size; they share every network pass."""
         if not streams:
             return []
-        parsed = self._parse(streams, Cut(level, max_bytes), max_pixels)
+        parsed = self._parse(streams, cut, max_pixels)
         size = parsed[0].header.width, parsed[0].header.height
         pixels = region_box(region, *size)
         box = latent_box(self.config, pixels, *size)
@@ -193,23 +191,21 @@ class Codec:
         max_pixels: int = DEFAULT_PIXEL_LIMIT,
     ) -> Latent:
         """The latent that a stream, whole or cut, holds. Arguments and errors as :meth:`decode`."""
-        return self.decode_latents([data], level=level, max_bytes=max_bytes, max_pixels=max_pixels)[
-            0
-        ]
+        cut = Cut(level, max_bytes)
+        return self.decode_latents([data], cut=cut, max_pixels=max_pixels)[0]
 
     @torch.inference_mode()
     def decode_latents(
         self,
         streams: Sequence[bytes],
         *,
-        level: str | None = None,
-        max_bytes: int | None = None,
+        cut: Cut = Cut(),
         max_pixels: int = DEFAULT_PIXEL_LIMIT,
     ) -> list[Latent]:
         """As :meth:`decode_latent`, for streams of images of one size. Raises ImageError if sizes differ."""
         if not streams:
             return []
-        parsed = self._parse(streams, Cut(level, max_bytes), max_pixels)
+        parsed = self._parse(streams, cut, max_pixels)
         return decode_streams(self.walker, parsed).latents(parsed)
 
     @torch.inference_mode()

@@ -13,6 +13,7 @@ from progcodec.arrays import Array, Flags, Floats, Ints
 from progcodec.classification.calibration import Calibration, expected_calibration_error
 from progcodec.codec.codec import Codec
 from progcodec.codec.latent import Latent
+from progcodec.cut import Cut
 from progcodec.errors import TrainingError
 from progcodec.hierarchy.hierarchy import Hierarchy
 from progcodec.lab.train.dataset import expand
@@ -130,7 +131,7 @@ def judge(
     for places in tqdm(groups, desc="judging", mininterval=5):
         some = [streams[place] for place in places]
         for cut in cuts:
-            latents = codec.decode_latents([stream.data for stream in some], max_bytes=cut)
+            latents = codec.decode_latents([stream.data for stream in some], cut=Cut(max_bytes=cut))
             positions = np.array([latent.y.shape[2] * latent.y.shape[3] for latent in latents])
             parts.append(
                 Judged(
