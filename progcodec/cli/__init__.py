@@ -2,20 +2,15 @@
 
     inputs.py    which files a command works on, and where their results go
     files.py     what goes in and what comes out: standard streams, safe writing
-    messages.py  lines about outputs, errors and progress
-    many.py      one operation on many files, by progcodec.fleet; finished outputs skipped
-    cluster.py   the same on shards, over a Ray cluster
     options.py   options that several commands share
-    coding.py    encode, decode
-    streams.py   truncate, info
-    classify.py  classify; models.py finds what it needs, answers.py prints what it finds
+    engine.py    one operation on many inputs: files here, or shards over a Ray cluster
+    report.py    failures at the end; messages.py: lines that are printed, a bar
     stdin.py     standard input while it arrives
-    view.py      view
-    demo.py      demo
-    hierarchy.py hierarchy show
-    laboratory.py  finds the commands of ``lab/``: train, export, train-classifier, ablate, evaluate, hierarchy build
+    encode.py, decode.py, truncate.py, info.py, view.py, demo.py, hierarchy.py
+    classify.py  models.py finds what it needs, answers.py prints what it finds
+    lazy.py      imports a command when it is asked for; laboratory.py knows those of ``lab/``
 
-Nothing here imports torch, numpy or Pillow before a command that needs them runs.
+Nothing here imports torch, numpy or Pillow before a command that needs them runs, and torch only once an input is ready.
 """
 
 import sys
@@ -24,20 +19,17 @@ from typing import Any
 import click
 
 from progcodec import __version__
-from progcodec.cli.classify import classify_command
-from progcodec.cli.coding import decode_command, encode_command
-from progcodec.cli.demo import demo_command
-from progcodec.cli.hierarchy import hierarchy_command
-from progcodec.cli.laboratory import WithLaboratory
+from progcodec.cli.laboratory import commands
+from progcodec.cli.lazy import LazyGroup
 from progcodec.cli.messages import EXPECTED_ERRORS, complain, reason
-from progcodec.cli.streams import info_command, truncate_command
-from progcodec.cli.view import view_command
 
+OWN = ("encode", "decode", "truncate", "info", "classify", "view", "demo", "hierarchy")
+"""The product's commands, in the order of use; each in a file of its name."""
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as shells report it."""
 
 
-class Program(WithLaboratory):
+class Program(LazyGroup):
     """A group whose expected errors end in one line on stderr and exit code 1, never in a traceback."""
 
     def invoke(self, context: click.Context) -> object:
@@ -59,7 +51,9 @@ class Program(WithLaboratory):
 
 
 @click.group(
-    cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+    cls=Program,
+    places={name: f"{__name__}.{name}:{name}_command" for name in OWN} | commands(),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.version_option(__version__, prog_name="progcodec")
 def main() -> None:
@@ -76,16 +70,3 @@ def main() -> None:
 
     Tab completion for bash: eval "$(_PROGCODEC_COMPLETE=bash_source progcodec)"; zsh_source and fish_source likewise.
     """
-
-
-for _command in (
-    encode_command,
-    decode_command,
-    truncate_command,
-    info_command,
-    classify_command,
-    view_command,
-    demo_command,
-    hierarchy_command,
-):
-    main.add_command(_command)

@@ -3,13 +3,12 @@
 import csv
 import io
 import json
-import shutil
-import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from progcodec.cli.files import show
+from progcodec.cli.messages import terminal_width
 
 if TYPE_CHECKING:
     from progcodec.classification.answer import Answer
@@ -50,7 +49,7 @@ class Table:
         self._tree = tree if labels is not None else None
         self._labels = labels
         least, most = NAME_WIDTHS
-        if (width := _terminal_width()) is not None:
+        if (width := terminal_width()) is not None:
             most = min(most, max(least, width - BYTES_WIDTH - 4 - ANSWER_WIDTH))
         self._names = min(most, max([4, *(len(show(source)) for source in sources)]))
         self._last: str | None = None
@@ -148,7 +147,7 @@ def _tail(name: str, width: int) -> str:
 def _wrapped(parts: Sequence[str], between: str, indent: int) -> list[str]:
     """Lines that fit beside `indent` columns on a terminal, broken at the first space of `between`;
     one line elsewhere."""
-    width = _terminal_width()
+    width = terminal_width()
     if width is None:
         return [between.join(parts)]
     start, _, end = between.partition(" ")
@@ -157,12 +156,3 @@ def _wrapped(parts: Sequence[str], between: str, indent: int) -> list[str]:
     options: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
     lines = textwrap.wrap(text, max(20, width - indent), subsequent_indent="  ", **options)
     return [line.replace(NO_BREAK, " ") for line in lines]
-
-
-def _terminal_width() -> int | None:
-    """Columns of the terminal that standard output is; None if it is none."""
-    return (
-        shutil.get_terminal_size().columns
-        if sys.stdout is not None and sys.stdout.isatty()
-        else None
-    )

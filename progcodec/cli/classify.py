@@ -1,13 +1,12 @@
 """``classify``: what files, whole or cut, show. torch is imported once the command runs."""
 
-import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
 
 from progcodec.cli import answers, options
-from progcodec.cli.cluster import LOCAL, convert_shards
+from progcodec.cli.engine import convert_shards
 from progcodec.cli.files import (
     STANDARD_STREAM,
     check_writable,
@@ -16,12 +15,12 @@ from progcodec.cli.files import (
     write_bytes,
 )
 from progcodec.cli.inputs import gather
-from progcodec.cli.many import Report
 from progcodec.cli.messages import complain, say
 from progcodec.cli.models import Models
+from progcodec.cli.options import LOCAL, Many
+from progcodec.cli.report import Report
 from progcodec.errors import CheckpointError, HierarchyError, ProgcodecError
 from progcodec.files import STREAM_SUFFIX
-from progcodec.fleet.cluster import Terms
 from progcodec.fleet.flow import Outcome, flow
 
 if TYPE_CHECKING:
@@ -111,9 +110,7 @@ def _budgets(
 @options.output("Write to this file instead of to standard output.")
 @options.batch
 @options.engine
-@options.model
-@options.device
-@options.max_pixels
+@options.network
 @options.force
 def classify_command(
     inputs: tuple[str, ...],
@@ -181,9 +178,8 @@ def classify_command(
         operation = Answering(
             model, device, classifier, groups, tuple(budgets), level, confidence, top, max_pixels
         )
-        return convert_shards(
-            engine, inputs, listed, output, operation, "classifying", Terms(batch, force=force)
-        )
+        many = Many(inputs, recursive, listed, output, False, batch, engine, force)
+        return convert_shards(operation, many, "classifying")
     sources = gather(inputs, [STREAM_SUFFIX], recursive=recursive, listed=listed).paths
     file = None if output == STANDARD_STREAM else output
     to_file = file is not None
@@ -209,7 +205,7 @@ def classify_command(
     tally = _Tally(tree, budgets)
     kept: list[str] = []
     heading = sheet.heading()
-    report: Report[Outcome[str]] = Report(sources, "classifying")
+    report: Report[Outcome[str]] = Report(len(sources), "classifying")
 
     def emit(lines: Iterable[str]) -> None:
         for line in lines:
@@ -305,8 +301,6 @@ class _Tally:
 
 
 def _read(source: str) -> bytes:
-    if os.path.isdir(source):
-        raise ProgcodecError("no fitting files in this folder")
     return read_stream(source)
 
 

@@ -20,9 +20,7 @@ from progcodec.cli.messages import say
     shell_complete=options.file_names,
     help="The sheet's file (PNG).",
 )
-@options.model
-@options.device
-@options.max_pixels
+@options.network
 @options.force
 def demo_command(
     image: str | None, output: str, model: str | None, device: str, max_pixels: int, force: bool

@@ -9,11 +9,13 @@ from typing import BinaryIO, NamedTuple
 
 import click
 
-from progcodec.bitstream.container import HEADER_ROOM, parse_header
+from progcodec.bitstream.container import HEADER_ROOM, MAGIC, parse_header
 from progcodec.errors import ProgcodecError
 from progcodec.files import write_whole
 
 STANDARD_STREAM = "-"
+SIGNED = 1024
+"""Bytes in which our pages and files of weights name this program."""
 
 
 class OutputError(ProgcodecError):
@@ -62,7 +64,9 @@ def check_writable(target: str, force: bool) -> None:
         if sys.stdout is not None and sys.stdout.isatty() and not force:
             raise OutputError("bytes do not go to a terminal without --force; use -o or redirect")
     elif not force and os.path.isfile(target):
-        raise OutputError(f"{show(target)} exists; --force overwrites it")
+        # A picture may be the very original of what would replace it: of that, no word of force.
+        hint = "--force overwrites it" if _is_ours(target) else "name another output: -o"
+        raise OutputError(f"{show(target)} exists; {hint}")
 
 
 def write_bytes(
@@ -77,7 +81,7 @@ def write_bytes(
         write_stdout(data)
         return
     try:
-        if os.path.exists(target) and not stat.S_ISREG(os.stat(target).st_mode):
+        if is_device(target):
             with open(
                 target, "wb"
             ) as device:  # Replacing /dev/null by a file would be a bad surprise.
@@ -103,6 +107,14 @@ def write_stdout(data: bytes) -> None:
         ) from error
 
 
+def is_device(target: str) -> bool:
+    """Whether something is there that is written to as it is: a device, a pipe; also a folder."""
+    try:
+        return not stat.S_ISREG(os.stat(target).st_mode)
+    except OSError:
+        return False
+
+
 def show(name: str) -> str:
     """A file name for one line of a terminal: no control characters, no undecodable bytes."""
     printable = click.format_filename(name)
@@ -125,3 +137,11 @@ def _abandon_stdout() -> None:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
         os.close(null)
+
+
+def _is_ours(target: str) -> bool:
+    """Whether a file starts as only outputs of this program do: streams, pages, files of weights."""
+    with contextlib.suppress(OSError), open(target, "rb") as file:
+        start = file.read(SIGNED)
+        return start.startswith(MAGIC) or b"progcodec" in start
+    return False

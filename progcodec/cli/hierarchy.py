@@ -7,7 +7,8 @@ import click
 
 from progcodec.cli import options
 from progcodec.cli.files import check_writable, show, write_bytes
-from progcodec.cli.laboratory import WithLaboratory
+from progcodec.cli.laboratory import commands
+from progcodec.cli.lazy import LazyGroup
 from progcodec.cli.messages import say
 from progcodec.errors import HierarchyError
 
@@ -15,7 +16,12 @@ if TYPE_CHECKING:
     from progcodec.hierarchy.hierarchy import Hierarchy, Node
 
 
-@click.group("hierarchy", cls=WithLaboratory, short_help="The class hierarchy: show it, build one.")
+@click.group(
+    "hierarchy",
+    cls=LazyGroup,
+    places=commands("hierarchy"),
+    short_help="The class hierarchy: show it, build one.",
+)
 def hierarchy_command() -> None:
     """The class hierarchy: named groups of classes, in levels that nest.
 

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import click
 
-from progcodec.cli.files import STANDARD_STREAM, Job, show
+from progcodec.cli.files import STANDARD_STREAM, Job, is_device, show
+from progcodec.files import PICTURE_SUFFIXES, STREAM_SUFFIX
 
 
 class Found(NamedTuple):
@@ -71,17 +72,25 @@ def gather(
     return Inputs(unique, several or len(unique) > 1)
 
 
-def plan(inputs: Inputs, output: str | None, rename: Callable[[str], str]) -> list[Job]:
+def plan(
+    inputs: Inputs,
+    output: str | None,
+    rename: Callable[[str], str],
+    check_name: Callable[[str], object],
+) -> list[Job]:
     """Where each source's result goes; `rename` makes a result's file name of a source's.
 
-    Raises click.UsageError if two results would get one name, or a result the name of another input.
+    Args:
+        check_name: raises click.UsageError for what is no name of a result.
+    Raises:
+        click.UsageError: two results would get one name, or a result the name of another input.
     """
     if inputs.several and output is not None:
         if output == STANDARD_STREAM:
             raise click.UsageError(
                 "several inputs cannot go to one standard output; give -o a folder."
             )
-        if os.path.lexists(output) and not os.path.isdir(output):
+        if not _may_be_folder(output):
             raise click.UsageError(
                 f"several inputs need a folder to go to, and {show(output)} is none."
             )
@@ -90,6 +99,7 @@ def plan(inputs: Inputs, output: str | None, rename: Callable[[str], str]) -> li
     taken_by = {_identity(source) for source, _ in jobs if source != STANDARD_STREAM}
     taken: dict[str, str] = {}
     for source, target in jobs:
+        check_name(target)
         if target == STANDARD_STREAM:
             continue
         identity = _identity(target)
@@ -117,6 +127,16 @@ def names_in(listed: str) -> list[str]:
 
 def stem(name: str) -> str:
     return os.path.splitext(name)[0]
+
+
+def stream_name(target: str) -> None:
+    """Raises click.UsageError unless this may be the name of a stream: a picture's name would mislead."""
+    if target != STANDARD_STREAM and not (
+        target.lower().endswith(STREAM_SUFFIX) or is_device(target)
+    ):
+        raise click.UsageError(
+            f"{show(target)}: a stream's name ends in {STREAM_SUFFIX}, that of a folder to be made in /."
+        )
 
 
 def _expanded(
@@ -159,6 +179,13 @@ def _plain_part(pattern: str) -> str:
     while folder and glob.has_magic(folder):
         folder = os.path.dirname(folder)
     return folder
+
+
+def _may_be_folder(output: str) -> bool:
+    """Whether it is a folder, or is not there and has not the name of a picture or a stream."""
+    if os.path.lexists(output):
+        return os.path.isdir(output)
+    return not output.lower().endswith((STREAM_SUFFIX, *PICTURE_SUFFIXES))
 
 
 def _identity(name: str) -> str:

@@ -1,44 +1,26 @@
-"""The commands of the laboratory, found when they are asked for. Nothing else outside of ``lab/`` names it."""
+"""The commands of the laboratory, by name. Nothing else outside of ``lab/`` names it."""
 
-from importlib import import_module
 from importlib.util import find_spec
-
-import click
 
 _PACKAGE = "progcodec.lab"
 _COMMANDS = {
-    "train": ("train", "train_command"),
-    "export": ("train", "export_command"),
-    "train-classifier": ("train_classifier", "train_classifier_command"),
-    "ablate": ("ablate", "ablate_command"),
-    "evaluate": ("evaluate", "evaluate_command"),
-    "hierarchy build": ("hierarchy_build", "build_command"),
+    "train": "train:train_command",
+    "export": "train:export_command",
+    "train-classifier": "train_classifier:train_classifier_command",
+    "ablate": "ablate:ablate_command",
+    "evaluate": "evaluate:evaluate_command",
+    "hierarchy build": "hierarchy_build:build_command",
 }
-"""Where each lies in ``commands/``. They are absent where the laboratory is."""
+"""Where each lies in ``commands/``."""
 
 
-class WithLaboratory(click.Group):
-    """A group that has the laboratory's commands after its own."""
-
-    def list_commands(self, context: click.Context) -> list[str]:
-        listed = list(self.commands)  # in the order of use, not of the alphabet
-        if find_spec(_PACKAGE) is not None:
-            listed += [
-                name.removeprefix(self._prefix)
-                for name in _COMMANDS
-                if name.startswith(self._prefix) and " " not in name.removeprefix(self._prefix)
-            ]
-        return listed
-
-    def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        place = _COMMANDS.get(self._prefix + name)
-        if name in self.commands or place is None or find_spec(_PACKAGE) is None:
-            return super().get_command(context, name)
-        module, command = place
-        found = getattr(import_module(f"{_PACKAGE}.commands.{module}"), command)
-        assert isinstance(found, click.Command)
-        return found
-
-    @property
-    def _prefix(self) -> str:
-        return "hierarchy " if self.name == "hierarchy" else ""
+def commands(group: str = "") -> dict[str, str]:
+    """Name and place (``module:attribute``) of each command of a group; none where the laboratory is absent."""
+    if find_spec(_PACKAGE) is None:
+        return {}
+    *above, _ = f"{group} ".lstrip().split(" ")
+    return {
+        words[-1]: f"{_PACKAGE}.commands.{place}"
+        for words, place in ((name.split(" "), place) for name, place in _COMMANDS.items())
+        if words[:-1] == above
+    }

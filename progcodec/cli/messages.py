@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import shutil
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -13,8 +15,12 @@ from progcodec.errors import ProgcodecError, in_one_line
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+T = TypeVar("T")
+
 EXPECTED_ERRORS = (ProgcodecError, OSError, MemoryError)
 """What a user can run into without a mistake of ours: told in one line, without a traceback."""
+QUIET = "progcodec.quiet"
+"""Where a command's context keeps whether ``--quiet`` was given."""
 
 
 def expected(error: BaseException) -> bool:
@@ -23,12 +29,18 @@ def expected(error: BaseException) -> bool:
 
 
 def say(line: str, to_stderr: bool = False) -> None:
-    """Print a line about an output; to stderr when the output itself took standard output."""
+    """Print a line; to stderr when an output itself took standard output."""
     with _bar_hidden():
         if to_stderr:
             click.echo(line, err=True)
         else:
             write_stdout((line + "\n").encode(errors="replace"))
+
+
+def tell(line: str, to_stderr: bool = False) -> None:
+    """As :func:`say`, for a line about an output, which ``--quiet`` keeps back."""
+    if not _quiet():
+        say(line, to_stderr)
 
 
 def complain(name: str | None, why: str) -> None:
@@ -52,6 +64,36 @@ def reason(error: BaseException, subject: str | None = None) -> str:
     return in_one_line(error)
 
 
+def progress_bar(total: int, verb: str, unit: str = "file") -> "tqdm[Any] | None":
+    """A bar on stderr where there are several inputs, and on a terminal only. To be closed."""
+    if total < 2 or _quiet() or sys.stderr is None or not sys.stderr.isatty():
+        return None
+    from tqdm import tqdm
+
+    return tqdm(total=total, desc=verb, unit=unit, file=sys.stderr, leave=False, dynamic_ncols=True)
+
+
+def steps(items: Sequence[T], verb: str, unit: str) -> Iterator[T]:
+    """The same, with a bar."""
+    bar = progress_bar(len(items), verb, unit)
+    with bar or contextlib.nullcontext():
+        for item in items:
+            yield item
+            if bar is not None:
+                bar.update()
+
+
+def terminal_width() -> int | None:
+    """Columns of the terminal that standard output is, or that the variable COLUMNS tells; None where neither is."""
+    shown = sys.stdout is not None and sys.stdout.isatty()
+    return shutil.get_terminal_size().columns if shown or os.environ.get("COLUMNS") else None
+
+
+def _quiet() -> bool:
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(QUIET))
+
+
 def _out_of_memory(error: BaseException) -> bool:
     # torch has no common class for it: OutOfMemoryError on a GPU, a plain RuntimeError on the CPU, or oneDNN's. A thread
     # that has no room for its stack is Python's.
@@ -64,15 +106,6 @@ def _out_of_memory(error: BaseException) -> bool:
         "can't start new thread",
     )
     return isinstance(error, RuntimeError) and any(words in text for words in told)
-
-
-def progress_bar(total: int, verb: str, unit: str = "file") -> "tqdm[Any] | None":
-    """A bar on stderr where there are several inputs, and on a terminal only. To be closed."""
-    if total < 2 or sys.stderr is None or not sys.stderr.isatty():
-        return None
-    from tqdm import tqdm
-
-    return tqdm(total=total, desc=verb, unit=unit, file=sys.stderr, leave=False, dynamic_ncols=True)
 
 
 def _bar_hidden() -> contextlib.AbstractContextManager[None]:

@@ -1,17 +1,74 @@
-"""Options that several commands share."""
+"""Options that several commands share. Those that belong together reach a command as one argument."""
 
+import functools
 import math
+import os
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass, fields
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
 from progcodec import assets
+from progcodec.cli.messages import QUIET
 from progcodec.config import DEFAULT_PIXEL_LIMIT, LEVELS, QUALITY_MAX
 from progcodec.cut import Cut
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+LOCAL = "local"
+
+
+@dataclass(frozen=True)
+class Many:
+    """Inputs, where their results go, and where the work is done."""
+
+    inputs: tuple[str, ...]
+    recursive: bool = False
+    listed: str | None = None
+    output: str | None = None
+    resume: bool = False
+    batch: int = 16
+    engine: str = LOCAL
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Network:
+    """The model, where it runs, and how large its pictures may be."""
+
+    model: str | None
+    device: str
+    max_pixels: int
+
+
+def grouped(**kinds: type) -> Decorator:
+    """Values of options reach the command as few arguments: each of ``kinds``, a dataclass, takes those that its fields name."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def regrouped(**given: Any) -> Any:
+            for name, kind in kinds.items():
+                own = [field.name for field in fields(kind) if field.name in given]
+                given[name] = kind(**{field: given.pop(field) for field in own})
+            return command(**given)
+
+        return regrouped
+
+    return decorate
+
+
+def all_of(*options: Decorator) -> Decorator:
+    """Several options, in this order."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
 
 
 def file_names(
@@ -64,8 +121,7 @@ quality = click.option(
     "--quality",
     type=click.IntRange(-QUALITY_MAX, QUALITY_MAX),
     metavar="N",
-    default=0,
-    show_default=True,
+    show_default="0",
     help=f"{-QUALITY_MAX} to {QUALITY_MAX}: each unit more makes the quantisation step 1.22 times finer; 0 is the model's own.",
 )
 max_pixels = click.option(
@@ -75,6 +131,12 @@ max_pixels = click.option(
     default=DEFAULT_PIXEL_LIMIT,
     show_default=True,
     help="Refuse larger pictures before anything is allocated for them.",
+)
+psnr = click.option(
+    "--psnr",
+    type=float,
+    metavar="X",
+    help="Take the lowest quality whose picture has a PSNR of X dB or more; tries four.",
 )
 region = click.option(
     "--region",
@@ -106,14 +168,45 @@ batch = click.option(
 )
 
 
+def _threads(context: click.Context, parameter: click.Parameter, value: int | None) -> None:
+    if value is not None:
+        os.environ["OMP_NUM_THREADS"] = str(value)  # torch, which is loaded later, looks there
+        if torch := sys.modules.get("torch"):
+            torch.set_num_threads(value)
+
+
+def _quiet(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    context.meta[QUIET] = value
+
+
+threads = click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    callback=_threads,
+    expose_value=False,
+    help="Cores to compute with.  [default: all]",
+)
+quiet = click.option(
+    "--quiet",
+    "-q",
+    is_flag=True,
+    callback=_quiet,
+    expose_value=False,
+    help="Print nothing but errors.",
+)
+network = all_of(model, device, threads, max_pixels)
+"""The command gets it, by :func:`grouped`, as a :class:`Network`."""
+
+
 def _engine(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    if value not in ("local", "ray") and not value.startswith("ray://"):
+    if value not in (LOCAL, "ray") and not value.startswith("ray://"):
         raise click.BadParameter('must be "local", "ray" or "ray://ADDRESS".')
     return value
 
 
 engine = click.option(
-    "--engine", metavar="local|ray[://ADDRESS]", default="local", show_default=True, callback=_engine,
+    "--engine", metavar="local|ray[://ADDRESS]", default=LOCAL, show_default=True, callback=_engine,
     help="Where: on this machine, or shards over a Ray cluster: tar files, paths or URIs, in and out.",
 )  # fmt: skip
 
@@ -122,40 +215,42 @@ def output(text: str) -> Decorator:
     return click.option("-o", "--output", metavar="OUT", shell_complete=file_names, help=text)
 
 
-def cut(*, bpp: bool) -> Decorator:
-    """--bytes, --level and, if `bpp`, --bpp: where a stream ends. :func:`chosen_cut` turns them into keywords."""
-    options = [
-        click.option(
+def cut(*, bpp: bool = True, required: bool = False) -> Decorator:
+    """--bytes, --level and, if `bpp`, --bpp: where a stream ends. The command gets them as its argument `cut`."""
+    options = {
+        "max_bytes": click.option(
             "--bytes",
             "max_bytes",
             type=click.IntRange(min=0),
             metavar="N",
             help="Keep the first N bytes.",
         ),
-        click.option("--level", type=click.Choice(LEVELS), help="End with this level."),
-    ]
-    if bpp:
-        keep = "Keep the bytes that X bits per pixel allow."
-        options.insert(
-            1, click.option("--bpp", type=float, callback=_positive, metavar="X", help=keep)
-        )
+        "bpp": click.option(
+            "--bpp",
+            type=float,
+            callback=_positive,
+            metavar="X",
+            help="Keep the bytes that X bits per pixel allow.",
+        ),
+        "level": click.option("--level", type=click.Choice(LEVELS), help="End with this level."),
+    }
+    if not bpp:
+        del options["bpp"]
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            command = option(command)
-        return command
+        @functools.wraps(command)
+        def with_cut(**given: Any) -> Any:
+            chosen = Cut(**{name: given.pop(name) for name in options})
+            if len(chosen.limits()) > 1 or (required and not chosen):
+                names = [f"--{'bytes' if name == 'max_bytes' else name}" for name in options]
+                listed = f"{', '.join(names[:-1])} and {names[-1]}"
+                count = "exactly" if required else "at most"
+                raise click.UsageError(f"give {count} one of {listed}.")
+            return command(cut=chosen, **given)
+
+        return all_of(*options.values())(with_cut)
 
     return decorate
-
-
-def chosen_cut(*, required: bool = False, **values: Any) -> Cut:
-    """The one cut that was asked for; all of the stream where none was, unless one is `required`."""
-    cut = Cut(**values)
-    if len(cut.limits()) > 1 or (required and not cut):
-        names = [f"--{'bytes' if name == 'max_bytes' else name}" for name in values]
-        listed = f"{', '.join(names[:-1])} and {names[-1]}"
-        raise click.UsageError(f"give {'exactly' if required else 'at most'} one of {listed}.")
-    return cut
 
 
 def _positive(

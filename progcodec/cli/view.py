@@ -2,14 +2,13 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from progcodec.cli import options
 from progcodec.cli.files import STANDARD_STREAM, check_writable, read_stream, show, write_bytes
-from progcodec.cli.messages import complain, progress_bar, reason, say
+from progcodec.cli.messages import complain, reason, say, steps
 from progcodec.errors import ClassifierError, ProgcodecError
 
 if TYPE_CHECKING:
@@ -102,9 +101,7 @@ class _Port(click.ParamType):  # type: ignore[type-arg]  # generic in new versio
     help="Serve the page on this machine alone, until Ctrl-C (default: port 8000 if it is free).",
 )
 @click.option("--open", "open_it", is_flag=True, help="Open the page in the browser.")
-@options.model
-@options.device
-@options.max_pixels
+@options.network
 @options.force
 def view_command(
     file: str,
@@ -162,24 +159,17 @@ def view_command(
     def ask() -> "Answer":
         return decoder.classify(classifier=judge, hierarchy=tree, confidence=confidence, top=0)
 
-    def steps(sizes: Sequence[int]) -> Iterator[int]:
-        bar = progress_bar(len(sizes), "decoding", "cut")
-        with bar or contextlib.nullcontext():
-            for size in sizes:
-                yield size
-                if bar is not None:
-                    bar.update()
-
+    name = "standard input" if file == STANDARD_STREAM else show(os.path.basename(file))
+    answering: dict[str, Any] = {"classifier": judge.name, "ask": ask} if judge else {}
     shown = view(
         data,
         decoder,
-        name="standard input" if file == STANDARD_STREAM else show(os.path.basename(file)),
+        name=name,
         count=count,
         max_side=max_side,
         original=picture,
-        steps=steps,
-        classifier=judge.name if judge else None,
-        ask=ask if judge else None,
+        steps=lambda sizes: steps(sizes, "decoding", "cut"),
+        **answering,
     )
     html = page(shown)
     if target is not None:

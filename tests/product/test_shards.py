@@ -15,7 +15,8 @@ from click.testing import CliRunner
 
 import progcodec
 from progcodec.bitstream.container import Header, write
-from progcodec.cli.cluster import convert_shards
+from progcodec.cli.engine import convert_shards
+from progcodec.cli.options import Many
 from progcodec.cut import Cut
 from progcodec.errors import CheckpointError, ClusterError, ShardError
 from progcodec.fleet import storage
@@ -268,7 +269,8 @@ def test_the_lines_about_it(here, cluster):
 
     @click.command()
     def command() -> None:  # workers have other working folders
-        convert_shards("ray", ["*.tar"], None, "out", COARSE, "truncating", Terms(resume=True))
+        many = Many(("*.tar",), output="out", engine="ray", resume=True)
+        convert_shards(COARSE, many, "truncating")
 
     for before in ("", "  finished before"):
         result = CliRunner().invoke(command)

@@ -1,0 +1,130 @@
+"""``encode``: pictures to .shc files. torch is loaded once one of them is ready for it."""
+
+import math
+import os
+from dataclasses import dataclass, field
+
+import click
+
+from progcodec.bitstream.description import StreamInfo, info
+from progcodec.cli import options
+from progcodec.cli.engine import Work, convert
+from progcodec.cli.files import STANDARD_STREAM, Job, read_picture, show
+from progcodec.cli.inputs import gather, plan, stem, stream_name
+from progcodec.cli.messages import tell
+from progcodec.cli.options import Many, Network
+from progcodec.cut import Cut
+from progcodec.files import STREAM_SUFFIX
+from progcodec.fleet.operation import Encode, Product
+
+
+@click.command("encode", short_help="Pictures to .shc files.")
+@click.argument("inputs", metavar="IMAGE...", nargs=-1, shell_complete=options.file_names)
+@options.recursive
+@options.from_list
+@options.output('Output file (.shc), or folder; "-" is standard output.')
+@options.cut()
+@options.quality
+@options.psnr
+@click.option(
+    "--no-checksums", is_flag=True, help="Save 16 bytes; damage may then pass for picture."
+)
+@options.resume
+@options.batch
+@options.engine
+@options.network
+@options.force
+@options.quiet
+@options.grouped(many=Many, network=Network)
+def encode_command(
+    many: Many,
+    network: Network,
+    cut: Cut,
+    quality: int | None,
+    psnr: float | None,
+    no_checksums: bool,
+) -> None:
+    """Encode pictures: photo.jpg becomes photo.shc, beside it.
+
+    Reads every format that Pillow reads: the first frame of an animation, upright by its EXIF orientation,
+    16-bit grey scaled to 8 bits, transparency laid on white. Writes the whole progressive file, or, with one of
+    --bytes, --bpp and --level, a prefix of it. --quality makes all of the file finer (and longer) or coarser; any cut of
+    it decodes just as well. Where a file is too long, cutting it is the other way. --psnr finds the quality.
+
+    \b
+    Examples:
+      progcodec encode photo.jpg
+      progcodec encode photos/ "more/**/*.png" -o streams/
+      progcodec encode photos/ --recursive --resume -o streams/
+      find photos/ -name "*.jpg" -print0 | progcodec encode --from-list - --recursive -o streams/
+      progcodec encode "s3://pictures/*.tar" -o s3://streams --engine ray --resume
+      progcodec encode photo.jpg --bytes 4000 -o small.shc
+      progcodec encode photo.jpg --quality 3 -o fine.shc
+      progcodec encode photo.jpg --psnr 36
+      progcodec encode - -o - < photo.png > photo.shc
+    """
+    if psnr is not None and (cut or quality is not None or not math.isfinite(psnr)):
+        raise click.UsageError(
+            "--psnr, a number of dB, is of the whole file and chooses its quality:"
+            " without --quality, --bytes, --bpp and --level."
+        )
+    operation = Encode(
+        network.model,
+        network.device,
+        not no_checksums,
+        cut,
+        network.max_pixels,
+        quality or 0,
+        psnr,
+    )
+    lines = _Lines(told_quality=psnr is not None, whole=not cut)
+
+    def jobs() -> list[Job]:
+        found = gather(many.inputs, Encode.suffixes, recursive=many.recursive, listed=many.listed)
+        return plan(found, many.output, lambda name: stem(name) + STREAM_SUFFIX, stream_name)
+
+    def read(source: str) -> bytes:
+        return read_picture(source, network.max_pixels)
+
+    with lines:
+        convert(Work(operation, "encoding", jobs, read, lines.line), many)
+
+
+def summary(job: Job, description: StreamInfo) -> str:
+    """``photo.jpg -> photo.shc  12,345 bytes  0.361 bpp``"""
+    names = f"{show(job.source)} -> {show(job.target)}"
+    return f"{names}  {description.file_bytes:,} bytes  {description.bits_per_pixel:.3f} bpp"
+
+
+@dataclass
+class _Lines:
+    """What is said of each stream, and at the end of those that are larger than their sources."""
+
+    told_quality: bool
+    whole: bool
+    larger: list[tuple[Job, int, int]] = field(default_factory=list)
+
+    def line(self, job: Job, product: Product) -> str:
+        description = info(product.data)
+        if self.whole and job.source != STANDARD_STREAM and os.path.isfile(job.source):
+            source, own = os.path.getsize(job.source), len(product.data)
+            if own > source:
+                self.larger.append((job, own, source))
+        quality = f"  quality {description.quality:+d}" if self.told_quality else ""
+        return summary(job, description) + quality
+
+    def __enter__(self) -> None:
+        """Nothing to be done."""
+
+    def __exit__(self, *exception: object) -> None:
+        if not self.larger:
+            return
+        job, own, source = self.larger[0]
+        which = f"{show(job.target)} ({own:,} bytes) is larger than {show(job.source)} ({source:,})"
+        if len(self.larger) > 1:
+            which = f"{len(self.larger):,} streams are larger than their sources: {which}, for one"
+        tell(
+            f"note: {which}. Drawings, screenshots and small pictures are better kept as they are;"
+            " --quality and --bytes make streams smaller.",
+            to_stderr=True,
+        )

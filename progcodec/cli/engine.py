@@ -1,0 +1,194 @@
+"""One operation on many inputs: files on this machine, or shards over a Ray cluster. What fails never stops the rest."""
+
+import os
+import threading
+from collections.abc import Callable, Generator, Iterable, Sequence
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+import click
+
+from progcodec.cli.files import STANDARD_STREAM, Job, check_writable, is_device, show, write_bytes
+from progcodec.cli.inputs import names_in
+from progcodec.cli.messages import tell
+from progcodec.cli.options import LOCAL, Many
+from progcodec.cli.report import Report
+from progcodec.errors import ProgcodecError
+from progcodec.files import remove_leftovers
+from progcodec.fleet.flow import Loaded, Outcome, Settled, Threads, flow
+from progcodec.fleet.journal import Journal, made_of
+from progcodec.fleet.operation import Operation, Product
+
+T = TypeVar("T")
+
+FINISHED = object()
+"""The result of a job whose output was there."""
+
+
+class FileStages:
+    """An operation on files: reads inputs, proves outputs finished, writes whole files."""
+
+    def __init__(
+        self, operation: Operation, read: Callable[[str], bytes], *, force: bool, resume: bool
+    ) -> None:
+        """`read` reads an input, "-" too."""
+        self._operation, self._read, self._force = operation, read, force
+        self._signature = operation.signature() if resume else None
+        self._journals: dict[str, Journal | None] = {}
+        self._made_of: dict[Job, str] = {}  # of jobs under way
+        self._ours: set[Job] = set()  # jobs whose outputs may be replaced
+        self._lock = threading.Lock()
+
+    def load(self, job: Job) -> Loaded | Settled:
+        journal = self._journal(job.target)
+        if journal is None:
+            check_writable(job.target, self._force)
+            return self._operation.load(self._read(job.source))
+        data = self._read(job.source)
+        assert self._signature is not None
+        source = made_of(self._signature, data)
+        if journal.finished(job.target, source):
+            return Settled(FINISHED)
+        if journal.wrote(job.target):
+            self._ours.add(job)
+        check_writable(job.target, self._force or job in self._ours)
+        loaded = self._operation.load(data)
+        self._made_of[job] = source
+        return loaded
+
+    def run(self, contents: Sequence[Any], threads: Threads) -> Sequence[Any]:
+        return self._operation.run(contents, threads)
+
+    def finish(self, job: Job, made: object) -> Product:
+        product = self._operation.finish(made)
+        journal = self._journal(job.target)
+        note = None
+        if journal is not None:
+            source = self._made_of.pop(job)
+
+            def note() -> None:
+                journal.note(job.target, source, product.data)
+
+        write_bytes(job.target, product.data, self._force or job in self._ours, note)
+        return product
+
+    def _journal(self, target: str) -> Journal | None:
+        """The journal of the folder that a target lies in; None where none is kept. Leftovers go when a folder is first met."""
+        if target == STANDARD_STREAM or is_device(target):
+            return None
+        folder = os.path.dirname(os.path.realpath(target))
+        with self._lock:
+            if folder not in self._journals:
+                remove_leftovers(folder)
+                self._journals[folder] = None if self._signature is None else Journal(folder)
+            return self._journals[folder]
+
+
+class Work(NamedTuple):
+    """An operation, in words and for files.
+
+    Attributes:
+        verb: of the progress bar.
+        jobs: finds the files and where their results go; on a cluster the shards' names are taken instead.
+        read: reads an input, "-" too.
+        line: what is printed about an output.
+    """
+
+    operation: Operation
+    verb: str
+    jobs: Callable[[], Sequence[Job]]
+    read: Callable[[str], bytes]
+    line: Callable[[Job, Product], str]
+
+
+def convert(work: Work, many: Many) -> None:
+    """Do an operation to many inputs, where they say, and print a line about each output.
+
+    Failures are listed at the end, and end the command with code 1. What is wrong for all inputs is raised.
+    """
+    if many.engine != LOCAL:
+        return convert_shards(work.operation, many, work.verb)
+    jobs = work.jobs()
+    work.operation.check()
+    stages = FileStages(work.operation, work.read, force=many.force, resume=many.resume)
+    limits = partial(work.operation.limits, many.batch)
+    see_through(jobs, flow(jobs, stages, limits), work.verb, partial(_file_done, work))
+
+
+def convert_shards(operation: Operation, many: Many, verb: str) -> None:
+    """As :func:`convert`, for tar files over a Ray cluster. Raises click.UsageError."""
+    operation.check()
+    shards, outcomes = _on_cluster(operation, many)
+    see_through(shards, outcomes, verb, _shard_done)
+
+
+def see_through(
+    jobs: Sequence[Any],
+    outcomes: Generator[Outcome[Any], None, None],
+    verb: str,
+    done: Callable[["Report[Any]", Any, Any], None],
+) -> None:
+    """Take the outcome of each job; `done` is told of a job and its result, and prints."""
+    finished = 0
+    report: Report[Any] = Report(len(jobs), verb)
+    with report:
+        for job, result, error in report.over(outcomes):
+            if error is not None:
+                report.fail(job.source, error)
+            elif result is FINISHED:
+                finished += 1
+            else:
+                report.attempt(partial(done, report, job, result))
+        if finished:
+            line = f"finished before: {finished} of {len(jobs)}"
+            report.attempt(lambda: tell(line, to_stderr=True))
+
+
+def one_by_one(
+    jobs: Iterable[Job], work: Callable[[Job], T]
+) -> Generator[Outcome[Job], None, None]:
+    """The outcome of light work on each job, one after the other."""
+    for job in jobs:
+        try:
+            result = work(job)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the outcome of its job
+            yield Outcome(job, error=error)
+        else:
+            yield Outcome(job, result)
+
+
+def _file_done(work: Work, report: Report[Any], job: Job, product: Product) -> None:
+    tell(work.line(job, product), to_stderr=job.target == STANDARD_STREAM)
+
+
+def _on_cluster(
+    operation: Operation, many: Many
+) -> tuple[Sequence[Any], Generator[Outcome[Any], None, None]]:
+    """The shards that the inputs name, and their outcomes. Raises click.UsageError."""
+    from progcodec.fleet import storage
+    from progcodec.fleet.cluster import Terms, convert_on_cluster
+    from progcodec.fleet.shards import Shard, target_name
+
+    if many.output is None:
+        raise click.UsageError("--engine ray needs a folder or a URI for its shards: -o.")
+    names = [*many.inputs, *(names_in(many.listed) if many.listed is not None else ())]
+    sources = list(dict.fromkeys(source for name in names for source in storage.matching(name)))
+    if not sources:
+        raise click.UsageError("no such shards.")
+    folder = storage.everywhere(many.output)
+    shards = [Shard(source, storage.below(folder, target_name(source))) for source in sources]
+    if len({shard.target for shard in shards}) < len(shards):
+        raise click.UsageError("two shards would have one output; their file names must differ.")
+    if {shard.target for shard in shards} & set(sources):
+        raise click.UsageError("an output would replace a shard that is an input; give another -o.")
+    terms = Terms(many.batch, many.resume, many.force)
+    address = {"ray": None, "ray://auto": "auto"}.get(many.engine, many.engine)
+    return shards, convert_on_cluster(shards, operation, terms, address)
+
+
+def _shard_done(report: Report[Any], shard: Any, result: Any) -> None:
+    for name, why in result.failures:
+        report.fail(f"{shard.source}: {name}", ProgcodecError(why))
+    before = "  finished before" if result.finished_before else ""
+    line = f"{show(shard.source)} -> {show(shard.target)}  {result.made:,} of {result.inputs:,}  {result.bytes:,} bytes"
+    tell(line + before)

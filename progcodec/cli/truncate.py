@@ -1,0 +1,60 @@
+"""``truncate``: a prefix of each .shc file. Needs only the bytes: starts without torch and numpy."""
+
+import os
+
+import click
+
+from progcodec.bitstream.description import info
+from progcodec.cli import options
+from progcodec.cli.encode import summary
+from progcodec.cli.engine import Work, convert
+from progcodec.cli.files import STANDARD_STREAM, Job, read_stream
+from progcodec.cli.inputs import gather, plan, stem, stream_name
+from progcodec.cli.options import Many
+from progcodec.cut import Cut
+from progcodec.files import STREAM_SUFFIX
+from progcodec.fleet.operation import Product, Truncate
+
+
+@click.command("truncate", short_help="Cut .shc files: keep a prefix.")
+@click.argument("inputs", metavar="FILE...", nargs=-1, shell_complete=options.file_names)
+@options.recursive
+@options.from_list
+@options.output('Output file (.shc), or folder; "-" is standard output.')
+@options.cut(required=True)
+@options.resume
+@options.force
+@options.quiet
+@options.grouped(many=Many)
+def truncate_command(many: Many, cut: Cut) -> None:
+    """Cut .shc files: keep a prefix, which decodes as it is.
+
+    `truncate --bytes N` and `head -c N` give the same bytes. A file that is shorter already is copied whole. The
+    default output lies beside the input and is named after the cut: photo.2000B.shc, photo.0.25bpp.shc,
+    photo.coarse.shc.
+
+    \b
+    Examples:
+      progcodec truncate photo.shc --bytes 2000
+      progcodec truncate photos/ --recursive --level coarse -o small/
+      progcodec truncate - --bpp 0.25 < photo.shc > small.shc
+    """
+
+    def jobs() -> list[Job]:
+        found = gather(many.inputs, Truncate.suffixes, recursive=many.recursive, listed=many.listed)
+        return plan(
+            found, many.output, lambda name: f"{stem(name)}.{cut}{STREAM_SUFFIX}", stream_name
+        )
+
+    convert(Work(Truncate(cut), "truncating", jobs, read_stream, _line), many)
+
+
+def _line(job: Job, product: Product) -> str:
+    description = info(product.data)
+    line = f"{summary(job, description)}  {description.reached}"
+    same = (
+        job.source != STANDARD_STREAM
+        and os.path.isfile(job.source)
+        and os.path.getsize(job.source) == len(product.data)
+    )
+    return f"{line}  (nothing was cut)" if same else line
