@@ -65,7 +65,7 @@ def check_writable(target: str, force: bool) -> None:
             raise OutputError("bytes do not go to a terminal without --force; use -o or redirect")
     elif not force and os.path.isfile(target):
         # A picture may be the very original of what would replace it: of that, no word of force.
-        hint = "--force overwrites it" if _is_ours(target) else "name another output: -o"
+        hint = "--force overwrites it" if _is_ours(target) else "choose another name with -o"
         raise OutputError(f"{show(target)} exists; {hint}")
 
 

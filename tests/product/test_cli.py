@@ -81,6 +81,7 @@ def test_truncate_keeps_a_pure_prefix_and_names_it_after_the_cut(here):
         line = run("truncate", "a.shc", option, value).stdout
         assert Path(name).read_bytes() == STREAM[:size]
         assert line.startswith(f"a.shc -> {name}  {size} bytes")
+        assert ("nothing was cut" in line) == (size == len(STREAM))
     assert Path("a.shc").read_bytes() == STREAM
 
 
@@ -106,10 +107,12 @@ def test_a_budget_below_the_header_is_one_line(here):
 def test_nothing_is_overwritten_without_force(here):
     Path("a.60B.shc").write_bytes(b"precious")
     (line,) = errors(run("truncate", "a.shc", "--bytes", 60, code=1))
-    assert line == "progcodec: a.shc: a.60B.shc exists; --force overwrites it"
+    assert line == "progcodec: a.shc: a.60B.shc exists; choose another name with -o"
     assert Path("a.60B.shc").read_bytes() == b"precious"
     run("truncate", "a.shc", "--bytes", 60, "--force")
     assert Path("a.60B.shc").read_bytes() == STREAM[:60]
+    (line,) = errors(run("truncate", "a.shc", "--bytes", 60, code=1))  # an earlier output
+    assert line == "progcodec: a.shc: a.60B.shc exists; --force overwrites it"
     run("truncate", "a.shc", "--bytes", 60, "-o", "a.shc", code=1)
     run("truncate", "a.shc", "--bytes", 60, "-o", "a.shc", "--force")
     assert Path("a.shc").read_bytes() == STREAM[:60]
@@ -184,7 +187,7 @@ def test_outputs_that_would_meet_are_refused_before_anything_is_written(here):
 
 def test_unwritable_outputs_are_one_line_and_leave_nothing(here):
     Path("file").write_bytes(b"")
-    for target in ("/dev/full", "file/b.shc", "/proc/b.shc", "x" * 300):
+    for target in ("/dev/full", "file/b.shc", "/proc/b.shc", f"{'x' * 300}.shc"):
         (line,) = errors(run("truncate", "a.shc", "--bytes", 60, "-o", target, code=1))
         assert line.startswith(f"progcodec: a.shc: cannot write {target}: ")
     run("truncate", "a.shc", "--bytes", 60, "-o", "/dev/null")
@@ -321,3 +324,42 @@ def test_truncate_takes_exactly_one_limit():
     assert progcodec.truncate(STREAM, level="coarse") == STREAM[:COARSE_END]
     assert progcodec.truncate(STREAM[:70], level="coarse") == STREAM[:70]
     assert progcodec.truncate(STREAM, bpp=0.1) == STREAM[:38]
+
+
+# --- manners ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_narrow_terminal_gets_a_block_a_file(here, monkeypatch):
+    Path("b.shc").write_bytes(STREAM[:60])
+    monkeypatch.setenv("COLUMNS", "80")
+    text = run("info", "a.shc", "b.shc").stdout
+    first, second = (
+        dict(line.split(None, 1) for line in block.splitlines()[1:]) for block in text.split("\n\n")
+    )
+    assert max(map(len, text.splitlines())) <= 80 and text.startswith("a.shc\n")
+    assert first["reached"] == "fine" and second["reached"] == "hyperlatent + 46% of coarse"
+    assert first["bytes"] == str(len(STREAM)) and first["model"] == b"abcd".hex()
+    monkeypatch.setenv("COLUMNS", "200")
+    assert len(run("info", "a.shc", "b.shc").stdout.splitlines()) == 3
+
+
+def test_names_that_mislead_are_refused(here):
+    Path("sub").mkdir()
+    Path("sub/b.shc").write_bytes(STREAM)
+    for arguments, told in (
+        (["encode", "p.png", "-o", "p.jpg"], "a stream's name ends in .shc"),
+        (["encode", "p.png", "-o", "streams"], "that of a folder to be made in /"),
+        (["truncate", "a.shc", "--bytes", 60, "-o", "cut.png"], "a stream's name ends in .shc"),
+        (["decode", "a.shc", "sub/b.shc", "-o", "both.png"], "both.png is none"),
+        (["truncate", "a.shc", "sub/b.shc", "--bytes", 60, "-o", "both.shc"], "both.shc is none"),
+    ):
+        assert told in run(*arguments, code=2).stderr
+    assert sorted(os.listdir()) == ["a.shc", "sub"]
+
+
+def test_quiet_prints_errors_alone(here):
+    assert run("truncate", "a.shc", "--bytes", 60, "--quiet").stdout == ""
+    result = run(
+        "truncate", "a.shc", "missing.shc", "--bytes", 60, "-q", "--force", "-o", "out/", code=1
+    )
+    assert result.stdout == "" and len(errors(result)) == 1

@@ -227,7 +227,7 @@ def test_resume_goes_by_content(here):
     Path("out/a.60B.shc").write_bytes(b"mine")  # not of this program
     assert told(1) == [
         "finished before: 2 of 3",
-        "progcodec: in/a.shc: out/a.60B.shc exists; --force overwrites it",
+        "progcodec: in/a.shc: out/a.60B.shc exists; choose another name with -o",
     ]
     assert Path("out/a.60B.shc").read_bytes() == b"mine"
     truncate(*arguments, "--force")

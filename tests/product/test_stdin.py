@@ -210,7 +210,7 @@ def test_decode_follows(arrives, stream, tiny_codec, tiny_checkpoint, tmp_path):
     assert lines[0] == f"- -> {out}  90x70  60 bytes" and lines[-1] == f"- -> {out}  90x70"
     assert Image.open(out).tobytes() == tiny_codec.decode(stream).tobytes()
     assert [path.name for path in tmp_path.iterdir()] == ["out.png"]
-    assert "--force" in errors(run("decode", "-", *options, "--follow", code=1))[0]
+    assert "exists" in errors(run("decode", "-", *options, "--follow", code=1))[0]
     run("decode", "-", *options, "--follow", "--level", "coarse", "--force")
     assert Image.open(out).tobytes() == tiny_codec.decode(stream, level="coarse").tobytes()
     for wrong in (["-"], ["a.shc", "-o", out], ["-", "a.shc", "-o", tmp_path]):
