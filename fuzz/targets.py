@@ -23,16 +23,16 @@ from progcodec.bitstream.description import info
 from progcodec.bitstream.incremental import SegmentReader
 from progcodec.bitstream.rangecoder import decode_segment, encode_segment
 from progcodec.bitstream.tables import Tables, gaussian_frequencies, quantise_pmf
-from progcodec.classification import head_file
+from progcodec.classification import classifier_file
 from progcodec.classification.calibration import Calibration
-from progcodec.classification.head_file import HeadFile
+from progcodec.classification.classifier_file import ClassifierFile
 from progcodec.codec.codec import Codec
 from progcodec.config import ALPHABET, Q_MAX, ModelConfig
 from progcodec.cut import truncate
 from progcodec.errors import ProgcodecError
 from progcodec.hierarchy.hierarchy import Hierarchy
 from progcodec.network.checkpoint import Checkpoint, freeze
-from progcodec.network.head import HeadConfig, LatentHead
+from progcodec.network.efficientnet import NAME, EfficientNetLite
 from progcodec.network.model import Model
 
 PIXELS_MAX = 64 * 64
@@ -186,25 +186,23 @@ def sealed_checkpoint(data: bytes) -> None:
         loaded.decode(header.to_bytes() + b"\x40" + b"\x55" * 30)
 
 
-def raw_head(data: bytes) -> None:
+def raw_classifier(data: bytes) -> None:
     with named_errors():
-        HeadFile.load(written(data)).build()
+        ClassifierFile.load(written(data)).build()
 
 
-def sealed_head(data: bytes) -> None:
-    """A small head with edited tensors and any config text, under its right digest."""
+def sealed_classifier(data: bytes) -> None:
+    """A classifier of four classes with edited tensors and any network's name, under its right digest."""
     source = Bytes(data)
-    tensors = edited(small_head(), source)
-    text = source.rest.decode(errors="replace") or json.dumps(HEAD.to_dict())
-    metadata = {"format": head_file.FORMAT, "config": text, "codec": "00000000"}
-    metadata["digest"] = head_file._digest(tensors, text, "00000000")
+    tensors = edited(small_classifier(), source)
+    text = source.rest.decode(errors="replace") or NAME
+    metadata = {"format": classifier_file.FORMAT, "network": text}
+    metadata["digest"] = classifier_file.mark_of(text, tensors)
     path = written(save(tensors, metadata))
     with named_errors():
-        loaded = HeadFile.load(path)
-        logits = loaded.build()(
-            torch.zeros(1, loaded.config.latent_channels, 2, 2), torch.ones(1)
-        ).numpy()
-        loaded.calibration.probabilities(logits, np.ones(1), np.ones(1))
+        loaded = ClassifierFile.load(path)
+        logits = loaded.build()(torch.zeros(1, 3, 32, 32)).numpy()
+        loaded.calibration.probabilities(logits, np.ones(1))
 
 
 def hierarchy(data: bytes) -> None:
@@ -220,7 +218,8 @@ def hierarchy(data: bytes) -> None:
 
 
 TARGETS: tuple[Callable[[bytes], None], ...] = (
-    raw_container, sealed_container, segment, raw_checkpoint, sealed_checkpoint, raw_head, sealed_head, hierarchy
+    raw_container, sealed_container, segment, raw_checkpoint, sealed_checkpoint, raw_classifier, sealed_classifier,
+    hierarchy,
 )  # fmt: skip
 
 
@@ -231,8 +230,6 @@ def run(data: bytes) -> None:
 
 
 # --- what the targets work with -------------------------------------------------------------------------------------------
-
-HEAD = HeadConfig(latent_channels=3, classes=4, width=2, depth=1, inner_width=2, inner_depth=1)
 
 
 def edited(tensors: dict[str, torch.Tensor], source: Bytes) -> dict[str, torch.Tensor]:
@@ -296,11 +293,11 @@ def segment_tables() -> Tables:
 
 
 @lru_cache
-def small_head() -> dict[str, torch.Tensor]:
+def small_classifier() -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
     calibration = Calibration.neutral(np.array([[0, 0, 1, 1], [0, 1, 2, 2]]))
     path = written(b"")
-    HeadFile(HEAD, LatentHead(HEAD).state_dict(), calibration, "00000000").save(path)
+    ClassifierFile(NAME, EfficientNetLite(4).state_dict(), calibration).save(path)
     from safetensors.torch import load
 
     return load(path.read_bytes())

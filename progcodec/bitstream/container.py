@@ -151,6 +151,11 @@ def write(header: Header, payloads: Sequence[bytes]) -> bytes:
     return b"".join(parts)
 
 
+def starts_stream(data: bytes) -> bool:
+    """Whether a file that starts so is to be read as a stream: its first bytes are MAGIC's, as far as there are any."""
+    return bytes(data[: len(MAGIC)]) == MAGIC[: len(data)]
+
+
 def parse_header(data: bytes, max_pixels: int | None = DEFAULT_PIXEL_LIMIT) -> Header:
     """Read and check the header alone.
 
@@ -163,7 +168,7 @@ def parse_header(data: bytes, max_pixels: int | None = DEFAULT_PIXEL_LIMIT) -> H
     """
     if not data:
         raise NotShcError("not a .shc stream: no data")
-    if bytes(data[: len(MAGIC)]) != MAGIC[: len(data)]:
+    if not starts_stream(data):
         raise NotShcError("not a .shc stream: wrong magic bytes")
     fixed = len(MAGIC) + 2 + FINGERPRINT_SIZE
     if len(data) > len(MAGIC) and data[len(MAGIC)] != VERSION:

@@ -1,21 +1,20 @@
-"""``progcodec.classify``: bytes in, an answer out. Models are loaded once."""
+"""``progcodec.classify``: a stream or a picture in, an answer out. Models are loaded once."""
 
 from functools import lru_cache
 from pathlib import Path
 
+from PIL import Image
+
+from progcodec.bitstream.container import starts_stream
 from progcodec.classification.answer import CONFIDENCE, Answer, answers
-from progcodec.classification.classifier import (
-    Classifier,
-    Specification,
-    check_fit,
-    load_classifier,
-    reads_pictures,
-)
+from progcodec.classification.classifier import Classifier, check_fit, load_classifier
 from progcodec.codec.codec import Codec
 from progcodec.codec.latent import Latent
 from progcodec.codec.loaded import codec_for
 from progcodec.config import DEFAULT_PIXEL_LIMIT
+from progcodec.errors import ImageError, NotShcError
 from progcodec.hierarchy.hierarchy import Hierarchy
+from progcodec.image import open_image
 
 
 def classify(
@@ -31,24 +30,31 @@ def classify(
     top: int = 5,
     max_pixels: int = DEFAULT_PIXEL_LIMIT,
 ) -> Answer:
-    """What a stream, whole or cut anywhere after its header, shows.
+    """What a stream, whole or cut anywhere after its header, or a picture shows.
 
     Args:
+        data: a stream, or the file of a picture: then the answer is that of the clean picture.
         model: the checkpoint that wrote the stream; None finds the shipped one.
-        classifier: "builtin" (None is the same), "timm:NAME", "torchvision:NAME", each with "@FILE" for its weights, or
-            an object with a classifier's methods. Without a file timm and torchvision download theirs.
+        classifier: "builtin" (None is the same), "timm:NAME", "torchvision:NAME", each with "@FILE" for its
+            weights, the file of a classifier of ours, or an object with a classifier's methods. Without a file timm
+            and torchvision download theirs.
         hierarchy: of the classifier's classes; a file, or one that is loaded. None is the shipped one of ImageNet-1K.
         level: answer at this level, sure or not; None: at the finest one that is sure enough, which may be none.
         confidence: the probability from which a level counts as sure.
-        max_bytes: use only that many first bytes.
+        max_bytes: use only that many first bytes of a stream; a picture stays whole.
         top: how many of the likeliest classes come along.
     Raises:
+        NotShcError: also what is no picture that can be read.
         NotShcError, UnsupportedVersionError, WrongModelError, CorruptError, LimitError, BudgetError: the stream.
         CheckpointError, ClassifierError, HierarchyError: what is to read it.
     """
     tree = _tree(hierarchy)
     if level is not None:
         tree.level(level)  # what is wrong is told before the work
+    if not starts_stream(data):
+        judge = _judge(classifier, tree, device)
+        probabilities = judge.predict([clean_picture(data, max_pixels)])
+        return answers(probabilities, tree, level=level, confidence=confidence, top=top)[0]
     codec = codec_for(data, model=model, device=device, max_pixels=max_pixels)
     latent = codec.decode_latent(data, max_bytes=max_bytes, max_pixels=max_pixels)
     return classify_latent(
@@ -74,29 +80,28 @@ def classify_latent(
 ) -> Answer:
     """As :func:`classify`, for a prefix that `codec` has decoded. A classifier that is named runs on the codec's device."""
     tree = _tree(hierarchy)
-    if classifier is None or isinstance(classifier, str):
-        classifier = cached_classifier(classifier, codec, str(codec.device))
-    check_fit(classifier, tree)
-    probabilities = classifier.probabilities(codec, [latent])
+    judge = _judge(classifier, tree, str(codec.device))
+    probabilities = judge.probabilities(codec, [latent])
     return answers(probabilities, tree, level=level, confidence=confidence, top=top)[0]
 
 
-def cached_classifier(spec: str | None, codec: Codec | None, device: str) -> Classifier:
-    """As :func:`load_classifier`, and kept loaded; one that reads pictures needs no `codec` to be loaded."""
-    if spec is not None and reads_pictures(spec):
-        return _for_all(spec, device)
-    assert codec is not None, "the built-in classifier reads the latents of one codec"
-    return _for_one_codec(spec, codec, device)
+def clean_picture(data: bytes, max_pixels: int) -> Image.Image:
+    """The picture of a file. Raises NotShcError if it is none that can be read, LimitError if it is too large."""
+    try:
+        return open_image(data, max_pixels)
+    except ImageError as error:
+        raise NotShcError(f"neither a .shc stream nor a picture: {error}") from None
 
 
-_for_one_codec = lru_cache(maxsize=4)(load_classifier)
+cached_classifier = lru_cache(maxsize=4)(load_classifier)
+"""As :func:`load_classifier`, and kept loaded."""
 
 
-@lru_cache(maxsize=4)
-def _for_all(spec: str, device: str) -> Classifier:
-    from progcodec.classification.pixel import PixelClassifier
-
-    return PixelClassifier.load(Specification.parse(spec), device)
+def _judge(classifier: str | Classifier | None, tree: Hierarchy, device: str) -> Classifier:
+    if classifier is None or isinstance(classifier, str):
+        classifier = cached_classifier(classifier, device)
+    check_fit(classifier, tree)
+    return classifier
 
 
 def _tree(hierarchy: str | Path | Hierarchy | None) -> Hierarchy:

@@ -1,10 +1,10 @@
-"""From logits to probabilities that can be believed: a stated 80 % is right 80 % of the time. numpy only.
+"""From logits to probabilities that can be believed: a stated 80 % is right 80 % of the time.
 
     p(class) = p(coarse group) · p(intermediate group | coarse) · p(class | intermediate)
 
-Each factor has a temperature of its own, which depends on the received bits per latent position b (piecewise linear in
-log2(1 + b)) and on the size of the picture. One temperature for all could make one level honest, not three; and as the
-factors still multiply to one distribution over the classes, groups stay the sums of their classes.
+Each factor has a temperature of its own, which depends on the received bits (piecewise linear in their logarithm). One
+temperature for all could make one level honest, not three; and as the factors still multiply to one distribution over the
+classes, groups stay the sums of their classes. numpy only.
 """
 
 from collections.abc import Sequence
@@ -15,30 +15,25 @@ import numpy as np
 from progcodec.arrays import Array, Floats, Ints
 from progcodec.errors import ClassifierError
 
-KNOTS = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.5, 9.0)
-"""Where temperatures are stored, in log2(1 + b)."""
-USUAL_POSITIONS = 196
-"""Latent positions of a picture of 224 × 224, at which the size has no effect."""
-SIZE_RANGE = 2.5
-"""Bound on |log2(positions / USUAL_POSITIONS)|: beyond the sizes that were calibrated on, the size has no further effect."""
+KNOTS = (9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0, 16.0, 19.0)
+"""Where temperatures are stored, in log2 of the received bits: 64 bytes to 8 kB; the last stands for the clean picture."""
+KNOT_MAX = 64.0
 ECE_BINS = 15
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How to temper a head's logits.
+    """How to temper a network's logits.
 
     Attributes:
         groups: int64 (levels, classes): the group of each class at each level, coarsest first, as calibrated with. Nested.
-        knots: float64 (K,), rising, in log2(1 + b).
+        knots: float64 (K,), rising, in log2 of the received bits.
         log_temperature: float64 (levels + 1, K): of each factor at each knot; natural logarithms.
-        size_slope: float64 (levels + 1,): added to the log temperature for each doubling of the latent positions.
     """
 
     groups: Ints
     knots: Floats
     log_temperature: Floats
-    size_slope: Floats
 
     def __post_init__(self) -> None:
         """Raises ClassifierError unless shapes fit, numbers are finite, groups nest."""
@@ -46,8 +41,9 @@ class Calibration:
         sound = (
             self.groups.ndim == 2 and self.groups.size > 0 and self.groups.min() >= 0
             and self.knots.ndim == 1 and len(self.knots) > 0 and bool((np.diff(self.knots) > 0).all())
-            and self.log_temperature.shape == (factors, len(self.knots)) and self.size_slope.shape == (factors,)
-            and all(np.isfinite(a).all() for a in (self.knots, self.log_temperature, self.size_slope))
+            and 0 <= self.knots[0] and self.knots[-1] <= KNOT_MAX
+            and self.log_temperature.shape == (factors, len(self.knots))
+            and all(np.isfinite(a).all() for a in (self.knots, self.log_temperature))
         )  # fmt: skip
         if not sound:
             raise ClassifierError("the calibration's tables do not fit together")
@@ -58,34 +54,27 @@ class Calibration:
     @classmethod
     def neutral(cls, groups: Ints) -> "Calibration":
         """One that changes nothing: probabilities are the softmax of the logits."""
-        factors = len(groups) + 1
-        return cls(
-            np.asarray(groups, np.int64),
-            np.array(KNOTS),
-            np.zeros((factors, len(KNOTS))),
-            np.zeros(factors),
-        )
+        zeros = np.zeros((len(groups) + 1, len(KNOTS)))
+        return cls(np.asarray(groups, np.int64), np.array(KNOTS), zeros)
 
-    def temperature(self, bits: Floats, positions: Array) -> Floats:
-        """(N, levels + 1) temperatures of N prefixes.
+    def temperature(self, bits: Floats) -> Floats:
+        """(N, levels + 1) temperatures of N prefixes of so many received bits; infinitely many are the clean picture."""
+        temperatures: Floats = np.exp(at_knots(bits, self.knots) @ self.log_temperature.T)
+        return temperatures
+
+    def probabilities(self, logits: Floats, bits: Floats) -> Floats:
+        """(N, classes) float64, rows sum to 1. Raises ClassifierError on logits that are no numbers.
 
         Args:
-            bits: received bits per latent position, (N,).
-            positions: latent positions, (N,).
+            logits: (N, classes).
+            bits: received bits of each, as for :meth:`temperature`.
         """
-        weights = hats(np.log2(1 + np.asarray(bits, np.float64)), self.knots)
-        return np.exp(
-            weights @ self.log_temperature.T + size_term(positions)[:, None] * self.size_slope
-        )
-
-    def probabilities(self, logits: Floats, bits: Floats, positions: Array) -> Floats:
-        """(N, classes) float64, rows sum to 1. Raises ClassifierError on logits that are no numbers."""
         rows = np.asarray(logits, np.float64)
         if rows.ndim != 2 or rows.shape[1] != self.groups.shape[1]:
             raise ClassifierError(f"{rows.shape} logits do not fit {self.groups.shape[1]} classes")
         if not np.isfinite(rows).all():
-            raise ClassifierError("the head gives values that are no numbers")
-        temperatures = self.temperature(bits, positions)
+            raise ClassifierError("the classifier gives values that are no numbers")
+        temperatures = self.temperature(bits)
         log_p = np.zeros_like(rows)
         for k, (factor, parents) in enumerate(factors(rows, self.groups)):
             tempered = factor / temperatures[:, k : k + 1]
@@ -122,17 +111,10 @@ def factors(logits: Floats, groups: Ints) -> list[tuple[Floats, Ints]]:
     return made
 
 
-def hats(x: Floats, knots: Floats) -> Floats:
-    """(N, K) weights of linear interpolation between the knots; outside of them the nearest counts alone."""
-    x = np.clip(np.asarray(x, np.float64), knots[0], knots[-1])
+def at_knots(bits: Floats, knots: Floats) -> Floats:
+    """(N, K) weights of linear interpolation between knots in log2 of bits; outside of them the nearest counts alone."""
+    x = np.log2(np.clip(np.asarray(bits, np.float64), 2 ** knots[0], 2 ** knots[-1]))
     return np.stack([np.interp(x, knots, row) for row in np.eye(len(knots))], axis=1)
-
-
-def size_term(positions: Array) -> Floats:
-    term: Floats = np.clip(
-        np.log2(np.asarray(positions, np.float64) / USUAL_POSITIONS), -SIZE_RANGE, SIZE_RANGE
-    )
-    return term
 
 
 def expected_calibration_error(

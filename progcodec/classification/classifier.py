@@ -1,9 +1,12 @@
 """What a classifier is, how one is named, and how it is found by that name.
 
-builtin                                      the head that comes with the package, on the latent itself
-timm:resnet50                                any classifier of timm, on the decoded picture; timm fetches its weights
+builtin                                      the network that comes with the package
+builtin@mine.safetensors                     a classifier of ``train-classifier``
+timm:resnet50                                any classifier of timm; timm fetches its weights
 torchvision:resnet50@weights.pth             any classifier of torchvision, with weights from a file
 timm:mobilenetv2_100?pad_type=same&mean=0.5&std=0.5@weights.safetensors
+
+All look at pictures: that of whatever prefix arrived, or a clean one.
 """
 
 import ast
@@ -16,6 +19,7 @@ from progcodec.hierarchy.hierarchy import Hierarchy
 
 if TYPE_CHECKING:
     import torch
+    from PIL.Image import Image
 
     from progcodec.codec.codec import Codec
     from progcodec.codec.latent import Latent
@@ -27,7 +31,7 @@ PREPROCESSING = ("mean", "std", "input_size", "crop_pct", "interpolation")
 
 
 class Classifier(Protocol):
-    """Anything that says how likely each class is, given decoded prefixes.
+    """Anything that says how likely each class is, given decoded prefixes or clean pictures.
 
     Attributes:
         name: for people.
@@ -39,6 +43,10 @@ class Classifier(Protocol):
 
     def probabilities(self, codec: "Codec", latents: "Sequence[Latent]") -> Floats:
         """(N, classes) float64 for N latents of one size that `codec` decoded; rows sum to 1."""
+        ...
+
+    def predict(self, pictures: "Sequence[Image]") -> Floats:
+        """As :meth:`probabilities`, for clean RGB pictures of any sizes."""
         ...
 
 
@@ -77,33 +85,14 @@ class Specification(NamedTuple):
         return f"{self.library}:{self.model}" if self.model else self.library
 
 
-def reads_pictures(spec: str | None) -> bool:
-    """Whether a classifier of this name reads decoded pictures, from any codec. Raises ClassifierError if it names none."""
-    return Specification.parse(spec or BUILTIN).library != BUILTIN
-
-
-def load_classifier(
-    spec: str | None, codec: "Codec", device: "str | torch.device" = "auto"
-) -> Classifier:
+def load_classifier(spec: str | None, device: "str | torch.device" = "auto") -> Classifier:
     """The classifier of a name (see the top of this file); None is the built-in one.
 
-    The built-in classifier reads latents of one checkpoint, so it must fit `codec`; the others fit any.
-
-    Raises:
-        ClassifierError: unknown, not to be had, or damaged; no built-in classifier fits `codec`.
+    Raises ClassifierError: unknown, not to be had, or damaged.
     """
-    parsed = Specification.parse(spec or BUILTIN)
-    if parsed.library == BUILTIN:
-        from progcodec.classification.latent import LatentClassifier
-
-        return (
-            LatentClassifier.load(codec, parsed.file)
-            if parsed.file
-            else LatentClassifier.load(codec)
-        )
     from progcodec.classification.pixel import PixelClassifier
 
-    return PixelClassifier.load(parsed, device)
+    return PixelClassifier.load(Specification.parse(spec or BUILTIN), device)
 
 
 def check_fit(classifier: Classifier, hierarchy: Hierarchy) -> None:

@@ -1,4 +1,6 @@
-"""Models of timm and torchvision, with their own preprocessing, and weights from a file or, if none is named, theirs.
+"""Networks with weights and what pictures go through first: the built-in one, those of timm and torchvision, those of files.
+
+Networks of timm and torchvision have their own preprocessing, and weights from a file or, if none is named, theirs.
 
 Downloads are the libraries' own, and happen only here, when a name comes without a file.
 """
@@ -9,29 +11,57 @@ import io
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from progcodec.classification.classifier import Specification
+from progcodec.classification.calibration import Calibration
+from progcodec.classification.classifier import BUILTIN, Specification
+from progcodec.classification.classifier_file import SHIPPED, ClassifierFile
 from progcodec.errors import ClassifierError, in_one_line
+from progcodec.network.efficientnet import NAME
 
 REASON_MAX = 160
 """Characters of another library's message that are passed on."""
 NESTED = ("state_dict", "model")
 """Names under which training programs store a state dict inside their files."""
+SPEC_MAX = 200
+SAFE_OPTIONS = {"num_classes", "pad_type"}
+"""Options of a network that a classifier's file may name: others of timm's fetch files, or read them."""
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 PARALLEL_PREFIX = "module."
 """What torch's data parallelism puts before every name."""
 
 
 class Loaded(NamedTuple):
+    """`preprocess` turns an RGB picture of any size into (3, h, w) float32; `calibration` is of the model's logits."""
+
     model: nn.Module
     preprocess: Callable[[Image.Image], Tensor]
+    calibration: Calibration | None = None
+
+
+@dataclass(frozen=True)
+class Square:
+    """Preprocessing of the built-in network: the picture's central square, at so many pixels a side."""
+
+    size: int = 256
+    mean: float = 127 / 255
+    std: float = 128 / 255
+
+    def __call__(self, picture: Image.Image) -> Tensor:
+        side = min(picture.size)
+        left, top = ((length - side) / 2 for length in picture.size)
+        box = (left, top, left + side, top + side)
+        square = picture.resize((self.size, self.size), Image.Resampling.BICUBIC, box)
+        x = torch.from_numpy(np.array(square)).permute(2, 0, 1).float()
+        return x.div_(255).sub_(self.mean).div_(self.std)
 
 
 def load(spec: Specification) -> Loaded:
@@ -41,6 +71,8 @@ def load(spec: Specification) -> Loaded:
         ClassifierError: the library is not installed or has no such model, options or weights do not fit, or a
             download failed.
     """
+    if spec.library == BUILTIN:
+        return _load_own(ClassifierFile.load(spec.file or SHIPPED), spec.file)
     return _load_timm(spec) if spec.library == "timm" else _load_torchvision(spec)
 
 
@@ -81,12 +113,30 @@ def read_weights(file: str) -> dict[str, Tensor]:
     return weights
 
 
-def _load_timm(spec: Specification) -> Loaded:
+def _load_own(file: ClassifierFile, path: str | None) -> Loaded:
+    if file.network == NAME:
+        return Loaded(file.build(), Square(), file.calibration)
+    spec = Specification.parse(file.network[:SPEC_MAX])
+    if spec.library != "timm" or not spec.options.keys() <= SAFE_OPTIONS:
+        raise ClassifierError(f"{path}: its network, {spec.name}, is none that a file may name")
+    if spec.options.get("num_classes", file.classes) != file.classes:
+        raise ClassifierError(f"{path}: its network has another number of classes than its groups")
+    state = {
+        name: tensor.float() if tensor.is_floating_point() else tensor
+        for name, tensor in file.tensors.items()
+    }
+    return _load_timm(spec._replace(file=path), state)._replace(calibration=file.calibration)
+
+
+def _load_timm(spec: Specification, state: dict[str, Tensor] | None = None) -> Loaded:
     timm = _library(spec)
     if not timm.is_model(spec.model):
         raise _unknown(spec, timm.list_models())
     model = _build(
-        spec, lambda **options: timm.create_model(spec.model, **options), {"pretrained": True}
+        spec,
+        lambda **options: timm.create_model(spec.model, **options),
+        {"pretrained": True},
+        state,
     )
     # In timm's own terms: what was overridden here comes before what the weights were trained with.
     overrides = _overrides(spec)
@@ -150,16 +200,18 @@ def _overrides(spec: Specification) -> dict[str, Any]:
 
 
 def _build(
-    spec: Specification, create: Callable[..., nn.Module], download: dict[str, Any]
+    spec: Specification,
+    create: Callable[..., nn.Module],
+    download: dict[str, Any],
+    state: dict[str, Tensor] | None = None,
 ) -> nn.Module:
-    """The model with weights: the file's, or else, with the keywords in `download`, the library's own."""
+    """The model with weights: `state`, or the file's, or, with the keywords in `download`, the library's own."""
     if spec.file is None and "num_classes" in spec.options:
         raise ClassifierError(
             f"{spec.name}: weights for other classes must come from a file: @FILE"
         )
-    state = (
-        None if spec.file is None else read_weights(spec.file)
-    )  # before a model is built for nothing
+    if state is None and spec.file is not None:
+        state = read_weights(spec.file)  # before a model is built for nothing
     with _quiet():
         try:
             model = create(**spec.options, **({} if spec.file else download))

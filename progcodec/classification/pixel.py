@@ -1,4 +1,4 @@
-"""A picture classifier of a library, on the decoded picture: prefix ─► picture ─► as the model wants it ─► probabilities."""
+"""A classifier of pictures: prefix ─► picture ─► as the model wants it ─► logits ─► probabilities."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from progcodec.arrays import Floats
 from progcodec.classification import libraries
+from progcodec.classification.calibration import Calibration
 from progcodec.classification.classifier import Specification
 from progcodec.codec.codec import Codec
 from progcodec.codec.latent import Latent
@@ -31,9 +32,14 @@ class PixelClassifier:
         model: nn.Module,
         preprocess: Preprocess,
         device: str | torch.device = "auto",
+        calibration: Calibration | None = None,
     ) -> None:
-        """Tries the model on one grey picture. Raises ClassifierError unless that gives one row of classes."""
+        """Tries the model on one grey picture. Raises ClassifierError unless that gives one row of classes.
+
+        Without a calibration, probabilities are the softmax of the model's logits.
+        """
         self.name = name
+        self.calibration = calibration
         self.device = pick_device(device)
         self._model = placed(model, self.device).eval().requires_grad_(False)
         self._preprocess = preprocess
@@ -51,9 +57,9 @@ class PixelClassifier:
 
     @classmethod
     def load(cls, spec: Specification, device: str | torch.device = "auto") -> "PixelClassifier":
-        """A classifier of timm or torchvision. Raises ClassifierError."""
+        """The classifier of a name. Raises ClassifierError."""
         loaded = libraries.load(spec)
-        return cls(spec.name, loaded.model, loaded.preprocess, device)
+        return cls(spec.name, loaded.model, loaded.preprocess, device, loaded.calibration)
 
     def __repr__(self) -> str:
         return f"PixelClassifier({self.name!r}, {self.classes} classes, {self.device})"
@@ -62,17 +68,31 @@ class PixelClassifier:
         """(N, classes) float64 for N latents of one size; rows sum to 1. Raises ClassifierError on outputs like NaN."""
         rows = [np.empty((0, self.classes))]
         for start in range(0, len(latents), BATCH):
-            rows.append(self.predict(codec.synthesise(latents[start : start + BATCH])))
+            part = latents[start : start + BATCH]
+            bits = np.array([latent.bits for latent in part], np.float64)
+            rows.append(self.predict(codec.synthesise(part), bits))
         return np.concatenate(rows)
 
-    def predict(self, pictures: Sequence[Image.Image]) -> Floats:
-        """As :meth:`probabilities`, for RGB pictures of any sizes, in one batch."""
+    def predict(self, pictures: Sequence[Image.Image], bits: Floats | None = None) -> Floats:
+        """As :meth:`probabilities`, for RGB pictures of any sizes, in one batch.
+
+        Args:
+            bits: received bits of each, (N,); None: these are clean pictures.
+        """
+        logits = self.logits(pictures)
+        if self.calibration is None:
+            return torch.softmax(torch.from_numpy(logits), dim=1).numpy()
+        clean = np.full(len(pictures), np.inf)
+        return self.calibration.probabilities(logits, clean if bits is None else bits)
+
+    def logits(self, pictures: Sequence[Image.Image]) -> Floats:
+        """(N, classes) float64, before calibration. Raises ClassifierError on outputs like NaN."""
         outputs = self._outputs(pictures).double()
         if not bool(torch.isfinite(outputs).all()):
             raise ClassifierError(
                 f"{self.name} gives values that are no numbers; are its weights right?"
             )
-        return torch.softmax(outputs, dim=1).cpu().numpy()
+        return outputs.cpu().numpy()
 
     @torch.inference_mode()
     def _outputs(self, pictures: Sequence[Image.Image]) -> Tensor:

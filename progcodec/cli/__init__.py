@@ -21,7 +21,7 @@ import click
 from progcodec import __version__
 from progcodec.cli.laboratory import commands
 from progcodec.cli.lazy import LazyGroup
-from progcodec.cli.messages import EXPECTED_ERRORS, complain, reason
+from progcodec.cli.messages import complain, expected, reason
 
 OWN = ("encode", "decode", "truncate", "info", "classify", "view", "demo", "hierarchy")
 """The product's commands, in the order of use; each in a file of its name."""
@@ -38,7 +38,9 @@ class Program(LazyGroup):
         except KeyboardInterrupt:
             complain(None, "interrupted")
             context.exit(INTERRUPTED)
-        except EXPECTED_ERRORS as error:
+        except Exception as error:
+            if not expected(error):
+                raise
             complain(None, reason(error))
             context.exit(1)
 

@@ -10,7 +10,7 @@ from progcodec.cli.engine import convert_shards
 from progcodec.cli.files import (
     STANDARD_STREAM,
     check_writable,
-    read_stream,
+    read_stream_or_picture,
     show,
     write_bytes,
 )
@@ -22,6 +22,7 @@ from progcodec.cli.report import Report
 from progcodec.errors import CheckpointError, HierarchyError, ProgcodecError
 from progcodec.files import STREAM_SUFFIX
 from progcodec.fleet.flow import Outcome, flow
+from progcodec.fleet.operation import Encode
 
 if TYPE_CHECKING:
     from progcodec.arrays import Floats, Ints
@@ -47,7 +48,7 @@ def _budgets(
     return list(found)
 
 
-@click.command("classify", short_help="Say what files, whole or cut, show.")
+@click.command("classify", short_help="Say what files, whole or cut, or pictures show.")
 @click.argument("inputs", metavar="FILE...", nargs=-1, shell_complete=options.file_names)
 @click.option(
     "--bytes",
@@ -133,14 +134,17 @@ def classify_command(
     max_pixels: int,
     force: bool,
 ) -> None:
-    """Say what .shc files, whole or cut, show: as fine as the bytes make sure.
+    """Say what .shc files, whole or cut, and pictures show: as fine as the bytes make sure.
+
+    A folder stands for its .shc files, or, if it has none, for its pictures. A picture is answered once, as it is.
 
     An answer is a path down the class hierarchy, each step inside the one before, with its probability: "bird 0.97 ›
     bird of prey 0.71 (fine class unsure)". It goes down to the finest level that is sure enough (--confidence), or,
     with --level, to that level.
 
-    The built-in classifier reads the file's latent and decodes no picture. timm:NAME and torchvision:NAME (extra:
-    progcodec[classify]) classify the decoded picture, prepared as that model says. Their libraries download the weights,
+    The built-in classifier has learned what cut files look like, and says how sure it is by how much has arrived.
+    builtin@FILE is one of train-classifier. timm:NAME and torchvision:NAME (extra: progcodec[classify]) see the same
+    decoded picture, prepared as that model says. Their libraries download the weights,
     unless a file is named: NAME@FILE (.safetensors, or a state dict of torch). Between NAME and @FILE may stand options:
     ?OPTION=VALUE&OPTION=VALUE. mean, std, input_size, crop_pct and interpolation replace what the model says about its
     input; all others (pad_type=same, num_classes=10) are the model's own.
@@ -180,7 +184,8 @@ def classify_command(
         )
         many = Many(inputs, recursive, listed, output, False, batch, engine, force)
         return convert_shards(operation, many, "classifying")
-    sources = gather(inputs, [STREAM_SUFFIX], recursive=recursive, listed=listed).paths
+    pictures = Encode.suffixes
+    sources = gather(inputs, [STREAM_SUFFIX], pictures, recursive=recursive, listed=listed).paths
     file = None if output == STANDARD_STREAM else output
     to_file = file is not None
     if file is not None:
@@ -230,7 +235,13 @@ def classify_command(
             )
             for budget, size, answer in found:
                 show_answer(STANDARD_STREAM, budget, size, answer, None)
-        stages = Classify(_read, budgets, models.of, batch, max_pixels)
+
+        def read(source: str) -> bytes:
+            if os.path.isdir(source):
+                raise ProgcodecError("no fitting files in this folder")
+            return read_stream_or_picture(source, max_pixels)
+
+        stages = Classify(read, budgets, models.of, batch, max_pixels)
         for source, result, error in report.over(flow(sources, stages, limits)):
             if error is not None:
                 fail(source, error)
@@ -298,10 +309,6 @@ class _Tally:
             predicted, labels = zip(*found, strict=True)
             scores.append((budget, score(np.stack(predicted), np.array(labels), self._tree, near)))
         return answers.score_lines(scores, self._tree)
-
-
-def _read(source: str) -> bytes:
-    return read_stream(source)
 
 
 def _labels(source: str | None, tree: "Hierarchy") -> "Labels | None":

@@ -9,8 +9,8 @@ from typing import BinaryIO, NamedTuple
 
 import click
 
-from progcodec.bitstream.container import HEADER_ROOM, MAGIC, parse_header
-from progcodec.errors import ProgcodecError
+from progcodec.bitstream.container import HEADER_ROOM, MAGIC, parse_header, starts_stream
+from progcodec.errors import ImageError, NotShcError, ProgcodecError
 from progcodec.files import write_whole
 
 STANDARD_STREAM = "-"
@@ -56,6 +56,24 @@ def read_picture(source: str, max_pixels: int) -> bytes:
             check_picture(file, max_pixels)
             file.seek(0)
         return file.read()
+
+
+def read_stream_or_picture(source: str, max_pixels: int) -> bytes:
+    """As :func:`read_bytes`, but what starts as neither is refused before all of it is read."""
+    with _open(source) as file:
+        start = file.read(HEADER_ROOM)
+        if starts_stream(start):
+            parse_header(start, max_pixels=None)
+        elif file.seekable():
+            from progcodec.image import check_picture
+
+            file.seek(0)
+            try:
+                check_picture(file, max_pixels)
+            except ImageError as error:
+                raise NotShcError(f"neither a .shc stream nor a picture: {error}") from None
+            file.seek(len(start))
+        return start + file.read()
 
 
 def check_writable(target: str, force: bool) -> None:

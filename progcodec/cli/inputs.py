@@ -33,6 +33,7 @@ class Inputs(NamedTuple):
 def gather(
     inputs: Sequence[str],
     suffixes: Iterable[str],
+    otherwise: Iterable[str] = (),
     *,
     recursive: bool = False,
     listed: str | None = None,
@@ -43,6 +44,7 @@ def gather(
     expanded (a missing file, a folder without fitting files) stays as it is, and fails when it is read.
 
     Args:
+        otherwise: suffixes of what a folder stands for if it holds nothing with one of the `suffixes`.
         recursive: folders stand for the files at any depth, and the tree is kept: below the folder that was named, below the
             part of a glob that has no magic, and as a relative name in a list has it.
         listed: a file with one name a line ("-" is standard input), taken literally; NUL may stand for the line's end.
@@ -53,7 +55,7 @@ def gather(
         raise click.UsageError("name at least one input, or a file that lists them: --from-list.")
     if listed == STANDARD_STREAM and STANDARD_STREAM in inputs:
         raise click.UsageError("standard input cannot be an input and the list of inputs.")
-    endings = tuple(suffixes)
+    endings = tuple(suffixes), tuple(otherwise)
     found: list[Found] = []
     several = listed is not None
     for name in inputs:
@@ -140,7 +142,7 @@ def stream_name(target: str) -> None:
 
 
 def _expanded(
-    path: str, suffixes: tuple[str, ...], recursive: bool, root: str | None
+    path: str, endings: Sequence[tuple[str, ...]], recursive: bool, root: str | None
 ) -> list[Found]:
     """A file, or a folder's files; `root` is the folder below which the tree is kept, None where it is not."""
     if not os.path.isdir(path):
@@ -150,7 +152,8 @@ def _expanded(
             below = below if relative.startswith(os.pardir) else relative
         return [Found(path, below)]
     kept = path if root is None else root
-    files = _inside(path, suffixes, recursive)
+    kinds = (list(_inside(path, suffixes, recursive)) for suffixes in endings)
+    files: list[str] = next(filter(None, kinds), [])
     found = [
         Found(file, os.path.relpath(file, kept or ".") if recursive else os.path.basename(file))
         for file in files

@@ -1,8 +1,9 @@
-"""Codec and classifier for what ``classify`` is given: for a stream that is there, or for one that arrives."""
+"""Codec and classifier for what ``classify`` is given: for a file that is there, or for a stream that arrives."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from progcodec.bitstream.container import starts_stream
 from progcodec.cli import stdin as arriving
 from progcodec.cli.files import STANDARD_STREAM
 from progcodec.cli.messages import EXPECTED_ERRORS
@@ -19,31 +20,26 @@ Fail = Callable[[str, Exception, int | None], None]
 
 
 class Models:
-    """Finds codec and classifier for a stream; a classifier of pictures is loaded at once, and tells at once if it cannot."""
+    """Finds codec and classifier for a file; the classifier is loaded at once, and tells at once if it cannot."""
 
     def __init__(
         self, tree: "Hierarchy", spec: str | None, model: str | None, device: str, max_pixels: int
     ) -> None:
         from progcodec.classification.api import cached_classifier
-        from progcodec.classification.classifier import check_fit, reads_pictures
+        from progcodec.classification.classifier import check_fit
 
-        self._tree, self._spec, self._model, self._device, self._max_pixels = (
-            tree,
-            spec,
-            model,
-            device,
-            max_pixels,
-        )
-        self._find = cached_classifier
-        self._check = check_fit
-        if reads_pictures(spec):
-            self._check(self._find(spec, None, device), tree)
+        self._tree, self._model, self._device, self._max_pixels = tree, model, device, max_pixels
+        self._classifier = cached_classifier(spec, device)
+        check_fit(self._classifier, tree)
 
-    def of(self, data: bytes) -> "tuple[Codec, Classifier]":
+    def of(self, data: bytes) -> "tuple[Codec | None, Classifier]":
+        """What reads a stream; of a picture, the classifier alone."""
         from progcodec.codec.loaded import codec_for
 
+        if not starts_stream(data):
+            return None, self._classifier
         codec = codec_for(data, model=self._model, device=self._device, max_pixels=self._max_pixels)
-        return codec, self._judge(codec)
+        return codec, self._classifier
 
     def arriving(
         self, budgets: list[int | None], until: int | None, fail: Fail, **options: Any
@@ -59,10 +55,7 @@ class Models:
         decoder = StreamDecoder(model=self._model, device=self._device, max_pixels=self._max_pixels)
 
         def ask() -> "Answer":
-            assert decoder.codec is not None
-            return decoder.classify(
-                classifier=self._judge(decoder.codec), hierarchy=self._tree, **options
-            )
+            return decoder.classify(classifier=self._classifier, hierarchy=self._tree, **options)
 
         def sure(answer: "Answer") -> bool:
             return until is not None and answer.path[until].probability >= answer.confidence
@@ -78,8 +71,3 @@ class Models:
             raise
         except EXPECTED_ERRORS as error:
             fail(STANDARD_STREAM, error, None)
-
-    def _judge(self, codec: "Codec") -> "Classifier":
-        classifier = self._find(self._spec, codec, self._device)
-        self._check(classifier, self._tree)
-        return classifier

@@ -8,14 +8,11 @@ import click
 
 from progcodec.cli import options
 from progcodec.cli.files import STANDARD_STREAM, check_writable, read_stream, show, write_bytes
-from progcodec.cli.messages import complain, reason, say, steps
-from progcodec.errors import ClassifierError, ProgcodecError
+from progcodec.cli.messages import say, steps
+from progcodec.errors import ProgcodecError
 
 if TYPE_CHECKING:
     from progcodec.classification.answer import Answer
-    from progcodec.classification.classifier import Classifier
-    from progcodec.codec.codec import Codec
-    from progcodec.hierarchy.hierarchy import Hierarchy
 
 ANY_PORT = -1
 """What --serve means without a number."""
@@ -141,6 +138,8 @@ def view_command(
     data = read_stream(file)
 
     from progcodec.api import StreamDecoder
+    from progcodec.classification.api import cached_classifier
+    from progcodec.classification.classifier import check_fit
     from progcodec.codec.loaded import codec_for
     from progcodec.hierarchy.hierarchy import Hierarchy
     from progcodec.viewer.frames import view
@@ -154,7 +153,8 @@ def view_command(
         picture = open_image(original, max_pixels)
     codec = codec_for(data, model=model, device=device, max_pixels=max_pixels)
     decoder = StreamDecoder(codec=codec, max_pixels=max_pixels)
-    judge = _judge(codec, classifier, tree, device)
+    judge = cached_classifier(classifier, device)
+    check_fit(judge, tree)
 
     def ask() -> "Answer":
         return decoder.classify(classifier=judge, hierarchy=tree, confidence=confidence, top=0)
@@ -169,7 +169,8 @@ def view_command(
         max_side=max_side,
         original=picture,
         steps=lambda sizes: steps(sizes, "decoding", "cut"),
-        **answering,
+        classifier=judge.name,
+        ask=ask,
     )
     html = page(shown)
     if target is not None:
@@ -182,22 +183,6 @@ def view_command(
         )
     elif open_it and target is not None:
         _open(f"file://{os.path.abspath(target)}")
-
-
-def _judge(codec: "Codec", spec: str | None, tree: "Hierarchy", device: str) -> "Classifier | None":
-    """The classifier; None, and a word about it, if none was named and none comes with the stream's model."""
-    from progcodec.classification.api import cached_classifier
-    from progcodec.classification.classifier import check_fit
-
-    try:
-        judge = cached_classifier(spec, codec, device)
-    except ClassifierError as error:
-        if spec is not None:
-            raise
-        complain(None, f"no answers on the page: {reason(error)}")
-        return None
-    check_fit(judge, tree)
-    return judge
 
 
 def _beside(file: str) -> str:

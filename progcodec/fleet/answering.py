@@ -112,6 +112,6 @@ class Answer:
         from progcodec.codec.loaded import codec_for
 
         codec = codec_for(data, model=self.model, device=self.device, max_pixels=self.max_pixels)
-        classifier = cached_classifier(self.classifier, codec, self.device)
+        classifier = cached_classifier(self.classifier, self.device)
         check_fit(classifier, self._tree)
         return codec, classifier

@@ -1,9 +1,9 @@
-"""EfficientNet-Lite0 (Tan & Le, 2019; Google's variant for weak machines): a classifier of pictures, 0.4 GMAC.
+"""EfficientNet-Lite0 (Tan & Le, 2019; the variant for weak machines): a classifier of pictures.
 
-    picture 224×224 ─ 3×3, halves ─ inverted bottlenecks (1/2 to 1/32) ─ 1×1 ─ mean ─ linear ─► logits
+    picture ─ 3×3, halves ─ inverted bottlenecks (1/2 to 1/32) ─ 1×1 ─ mean ─ linear ─► logits
 
-Batch normalisation is folded into the convolutions: its statistics are those of the pretraining and stay as they are. Methods
-are named as timm's, so that what trains one network trains any of theirs.
+4.65 M parameters; 0.4 GMAC at 224 × 224 pixels. Batch normalisation is folded into the convolutions: its
+statistics stay those of the pretraining. Methods are named as timm's: what trains this network trains theirs.
 """
 
 from collections.abc import Mapping
@@ -16,8 +16,6 @@ from progcodec.network.depthwise import Depthwise
 
 NAME = "tf_efficientnet_lite0"
 """What timm calls it."""
-SIDE = 224
-"""Pixels a side of its input."""
 STEM, HEAD = 32, 1280
 STAGES = (
     (1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80),
@@ -28,7 +26,7 @@ NORM_EPSILON = 1e-3
 
 
 class Conv(nn.Conv2d):
-    """Convolution whose padding is TensorFlow's "same": what is odd goes to the right and the bottom. Halves with stride 2."""
+    """Convolution padded as TensorFlow's "same": an odd row or column goes to the bottom or right."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1
@@ -64,7 +62,7 @@ class Bottleneck(nn.Module):
 
 
 class EfficientNetLite(nn.Module):
-    """Logits (N, classes) of (N, 3, H, W) in about [-1, 1], see ``normalised``; made for H = W = 224."""
+    """Logits (N, classes) of (N, 3, H, W): colours of 0 to 255, less 127, over 128."""
 
     def __init__(self, classes: int = 1000) -> None:
         super().__init__()
@@ -85,17 +83,12 @@ class EfficientNetLite(nn.Module):
         return F.relu6(self.head(self.blocks(F.relu6(self.stem(x)))))
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """Logits (N, classes) of what ``forward_features`` gives, or the features (N, 1280) before them."""
+        """Logits (N, classes) of what ``forward_features`` gives; or the features (N, 1280)."""
         x = x.mean((2, 3))
         return x if pre_logits else self.classifier(x)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.forward_head(self.forward_features(x))
-
-
-def normalised(pictures: Tensor) -> Tensor:
-    """Colours in [0, 1] as the network takes them."""
-    return (pictures * 255 - 127) / 128
 
 
 def folded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

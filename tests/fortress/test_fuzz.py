@@ -39,8 +39,8 @@ def test_a_target_notices_an_error_without_a_name(targets, monkeypatch, number):
 
     readers = {
         0: (targets.container, "parse_header"), 1: (targets.Codec, "decode_latents"), 2: (targets, "decode_segment"),
-        3: (targets.Checkpoint, "load"), 4: (targets.Checkpoint, "load"), 5: (targets.HeadFile, "load"),
-        6: (targets.HeadFile, "load"), 7: (targets.Hierarchy, "load"),
+        3: (targets.Checkpoint, "load"), 4: (targets.Checkpoint, "load"), 5: (targets.ClassifierFile, "load"),
+        6: (targets.ClassifierFile, "load"), 7: (targets.Hierarchy, "load"),
     }  # fmt: skip
     monkeypatch.setattr(*readers[number], broken)
     with pytest.raises(IndexError, match="found"):

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from progcodec import assets
 from progcodec.config import ModelConfig
-from progcodec.lab.train.loop import TrainSettings, train
+from progcodec.lab.train.settings import TrainSettings
+from progcodec.lab.train.trainer import train
 
 HERE = Path(__file__).parent
 TINY = ModelConfig(width=16, depth=1, inner_width=24, inner_depth=1, blocks=(12, 8, 8), hyper_channels=8,

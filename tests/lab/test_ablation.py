@@ -29,9 +29,8 @@ from progcodec.lab.train.ablation.table import (
 )
 from progcodec.lab.train.ablation.variants import BASE, VARIANTS, chosen
 from progcodec.lab.train.class_term import load_groups
-from progcodec.lab.train.loop import train
 from progcodec.lab.train.settings import TrainSettings
-from progcodec.lab.train.trainer import Trainer
+from progcodec.lab.train.trainer import Trainer, train
 from progcodec.network.model import Model
 from tests.support.command import run
 from tests.support.tiny_training import CROP, PHOTOGRAPH, TINY, few_start_crops, settings  # noqa: F401

@@ -16,9 +16,8 @@ pytest.importorskip("compressai")
 
 from progcodec.errors import ClassifierError, TrainingError
 from progcodec.hierarchy.hierarchy import Cluster, Hierarchy, Leaf
-from progcodec.lab.train import loop
+from progcodec.lab.train import trainer
 from progcodec.lab.train.class_term import ClassTerm, Clusters
-from progcodec.lab.train.loop import train
 from progcodec.lab.train.loss import (
     PRESETS,
     Forward,
@@ -30,7 +29,7 @@ from progcodec.lab.train.loss import (
 )
 from progcodec.lab.train.step import Step
 from progcodec.lab.train.teacher import Input, Teacher
-from progcodec.lab.train.trainer import Trainer
+from progcodec.lab.train.trainer import Trainer, train
 from progcodec.network.checkpoint import Checkpoint
 from tests.support.tiny_training import PHOTOGRAPH, few_start_crops, read_state, settings  # noqa: F401
 
@@ -312,11 +311,11 @@ def test_a_step_weighs_crops_and_whole_pictures_by_their_pixels(teacher, tmp_pat
     for x in (crops, whole):
         x = x.float() / 255
         parts.append(objective(forward(trainer.model, trainer.bottleneck, x), x, weights)[0].item())
-    assert float(losses.rate_distortion) == pytest.approx(
+    assert float(losses.watched) == pytest.approx(
         (3 * 32**2 * parts[0] + 2 * 64**2 * parts[1]) / 11264, rel=1e-4
     )
     assert {"class_fine", "acc_fine", "psnr_fine", "bpp_coarse"} <= losses.measured.keys()
-    torch.testing.assert_close(losses.total - losses.rate_distortion, trainer.bottleneck.loss())
+    torch.testing.assert_close(losses.total - losses.watched, trainer.bottleneck.loss())
 
 
 def test_a_push_is_capped_picture_by_picture(teacher, tmp_path):
@@ -363,7 +362,7 @@ def labelled(tmp_path) -> Path:
 @pytest.mark.parametrize("memory", [16.0, 1e-6], ids=["in memory", "streamed"])
 def test_a_run_with_a_class_term(labelled, tmp_path, monkeypatch, teacher, memory):
     (tmp_path / "six.json").write_text(HIERARCHY.to_json())
-    monkeypatch.setattr(loop.Teacher, "load", lambda spec, device: teacher)
+    monkeypatch.setattr(trainer.Teacher, "load", lambda spec, device: teacher)
     out = tmp_path / "m.safetensors"
     given = {
         "teacher": "timm:linear@secret/path",
@@ -405,7 +404,7 @@ def test_a_run_with_a_class_term(labelled, tmp_path, monkeypatch, teacher, memor
 def test_images_too_small_for_the_class_term(tmp_path, monkeypatch, teacher):
     Image.new("RGB", (150, 150)).save(tmp_path / "small.png")
     (tmp_path / "six.json").write_text(HIERARCHY.to_json())
-    monkeypatch.setattr(loop.Teacher, "load", lambda spec, device: teacher)
+    monkeypatch.setattr(trainer.Teacher, "load", lambda spec, device: teacher)
     given = {
         "teacher": "timm:linear",
         "hierarchy": str(tmp_path / "six.json"),
@@ -418,10 +417,10 @@ def test_images_too_small_for_the_class_term(tmp_path, monkeypatch, teacher):
 def test_groups_can_be_left_out(tmp_path, monkeypatch, teacher):
     """Then every level's clusters are the classes themselves."""
     (tmp_path / "six.json").write_text(HIERARCHY.to_json())
-    monkeypatch.setattr(loop.Teacher, "load", lambda spec, device: teacher)
+    monkeypatch.setattr(trainer.Teacher, "load", lambda spec, device: teacher)
     given = {"teacher": "timm:linear", "hierarchy": str(tmp_path / "six.json")}
     for grouped, counts in ((True, [2, 3, SIX]), (False, [SIX, SIX, SIX])):
         chosen = settings(tmp_path / "m", grouped=grouped, **given)
-        class_term = loop._class_term(chosen, torch.device("cpu"))
+        class_term = trainer._class_term(chosen, torch.device("cpu"))
         assert [level.count for level in class_term.levels] == counts
         assert ("ungrouped" in chosen.objective()) is not grouped

@@ -15,8 +15,7 @@ pytest.importorskip("compressai")
 from progcodec.bitstream.ordering import coding_order
 from progcodec.codec.codec import Codec
 from progcodec.lab.train import loss
-from progcodec.lab.train.loop import train
-from progcodec.lab.train.trainer import Trainer
+from progcodec.lab.train.trainer import Trainer, train
 from progcodec.network.checkpoint import Checkpoint
 from tests.support.tiny_training import PHOTOGRAPH, TINY, few_start_crops, read_state, settings  # noqa: F401
 
@@ -49,7 +48,7 @@ def crops() -> torch.Tensor:
 def mean_loss(path: Path, crops: torch.Tensor, which: str = "weights") -> float:
     """A state's objective, the mean over fixed draws of cuts and noise, which vary more than it falls in few steps."""
     model = Trainer(settings(path, resume=f"{path}.state.pt"), torch.device("cpu"))
-    model.both.load_state_dict(read_state(path)[which])
+    model.weights.load_state_dict(read_state(path)[which])
     torch.manual_seed(5)
     with torch.no_grad():
         draws = [loss.forward(model.model, model.bottleneck, crops) for _ in range(12)]
@@ -70,7 +69,7 @@ def test_the_trained_codec_is_the_exported_one(trainer, trained, crops, monkeypa
     """Hard symbols and σ-indices of the training forward, on the exported weights, against those of the codec."""
     checkpoint = Checkpoint.load(trained)
     codec = Codec.load(trained, "cpu")
-    trainer.both.load_state_dict(trainer.average)
+    trainer.weights.load_state_dict(trainer.average)
     model = copy.deepcopy(trainer.model)
     exported = {
         k: v.float()
@@ -170,15 +169,15 @@ def test_cuts_can_be_drawn_from_a_range(trainer, crops):
 
 def test_the_objective_is_finite_and_trains_everything(trainer, crops):
     torch.manual_seed(0)
-    trainer.both.zero_grad()
-    seen = {name: 0.0 for name, _ in trainer.both.named_parameters()}
+    trainer.weights.zero_grad()
+    seen = {name: 0.0 for name, _ in trainer.weights.named_parameters()}
     for _ in range(3):  # so that each kind of prefix is drawn
         out = loss.forward(trainer.model, trainer.bottleneck, crops)
         value, parts = loss.objective(out, crops, loss.PRESETS["shipped"])
         assert value.ndim == 0 and torch.isfinite(value)
         assert all(torch.isfinite(part).all() and part.shape == (4,) for part in parts.values())
         value.backward()
-    for name, parameter in trainer.both.named_parameters():
+    for name, parameter in trainer.weights.named_parameters():
         if parameter.grad is not None:
             assert torch.isfinite(parameter.grad).all(), name
             seen[name] = float(parameter.grad.abs().max())

@@ -12,7 +12,7 @@ import torch
 pytest.importorskip("compressai")
 
 import progcodec
-from progcodec.lab.train.loop import train
+from progcodec.lab.train.trainer import train
 from tests.support.command import run
 from tests.support.tiny_training import CROP, PHOTOGRAPH, TINY_OPTIONS, read_state, settings
 

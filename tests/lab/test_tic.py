@@ -199,13 +199,13 @@ def test_configs_that_make_no_sense(wrong):
 def trained(tmp_path_factory) -> Path:
     """The checkpoint of a run of six steps from the command line."""
     pytest.importorskip("compressai")
-    from progcodec.lab.train import loop
+    from progcodec.lab.train import trainer
     from tests.support.command import run
     from tests.support.tiny_training import CROP, PHOTOGRAPH
 
     out = tmp_path_factory.mktemp("tic") / "tic.safetensors"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "START_CROPS", 40)
+        patch.setattr(trainer, "START_CROPS", 40)
         options = [
             "--steps",
             6,
@@ -260,7 +260,7 @@ def test_every_part_learns(trained):
     judged = step(crops, crops, [0, 1])
     assert "class_fine" in judged.measured and "class_fine" not in plain.measured
     judged.total.backward()
-    for name, parameter in trainer.both.named_parameters():
+    for name, parameter in trainer.weights.named_parameters():
         assert parameter.grad is not None, name
         if name.startswith(("model.analysis.", "model.synthesis.")):
             assert parameter.grad.abs().max() > 0 and parameter.abs().max() > 0, name

@@ -1,23 +1,26 @@
-"""Training of the built-in classifier: views, coded views, lessons, the loop, the command."""
+"""Training of the built-in classifier: coded views, what is learnt from them, the run, calibration, the command."""
 
-import json
+import os
+import signal
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from progcodec.classification.latent import LatentClassifier
-from progcodec.errors import TrainingError
+from progcodec.classification.classifier import load_classifier
+from progcodec.classification.classifier_file import ClassifierFile
+from progcodec.errors import ProgcodecError, TrainingError
 from progcodec.hierarchy.hierarchy import Hierarchy
-from progcodec.lab.train.classifier import ClassifierSettings, fit, level_loss, start_head
-from progcodec.lab.train.coded_views import cut_views, draw_cut, latents, pack
-from progcodec.lab.train.lessons import Lessons, Mixing
-from progcodec.lab.train.views import ViewCounts, plan, read_pictures, render
+from progcodec.lab.train import classifier, coded_views, loop, validation
+from progcodec.lab.train.classifier import ClassifierSettings, load_start, train_classifier
+from progcodec.lab.train.coded_views import code_views, read_sources
+from progcodec.lab.train.distillation import NO_LABEL, Distillation
+from progcodec.lab.train.validation import Judged, measure
+from progcodec.network.efficientnet import NAME, EfficientNetLite
 from tests.support.command import run
 
 CLASSES = (7, 130, 980)
-TEACHER = "timm:mobilenetv2_035"
 
 
 @pytest.fixture(scope="module")
@@ -25,220 +28,203 @@ def hierarchy() -> Hierarchy:
     return Hierarchy.load()
 
 
-def striped(kind: int, side: int, seed: int) -> Image.Image:
-    """A picture that tells its class by its stripes, whatever part of it is seen."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:side, :side] * (64 / side)
-    wave = np.sin((x, y, (x + y) / 1.4)[kind] * (0.35, 0.7, 1.2)[kind] + rng.uniform(0, 6))[
-        ..., None
-    ]
-    pixels = 128 + 90 * wave * (np.arange(3) != kind) + rng.normal(0, 8, (side, side, 3))
-    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, hierarchy):
-    """Small pictures with labels, and a few larger ones of which half have none."""
-    root = tmp_path_factory.mktemp("pictures")
-    for n in range(30):
-        where = root / hierarchy.classes[CLASSES[n % 3]].wnid
-        where.mkdir(exist_ok=True)
-        striped(n % 3, 64, n).save(where / f"{n}.png")
-    for n in range(2):
-        where = root / (hierarchy.classes[CLASSES[n]].wnid if n else "unlabelled")
-        where.mkdir(exist_ok=True)
-        striped(n, 140, n).save(where / f"large{n}.png")
+    """Pictures of three classes, one without a label, and one that is too small to learn from."""
+    root, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    names = [hierarchy.classes[index].wnid for index in CLASSES]
+    for n, name in enumerate([*names, names[0], names[0], "unlabelled", "small"]):
+        (root / name).mkdir(exist_ok=True)
+        coarse = Image.fromarray(rng.integers(0, 256, (6, 6, 3), np.uint8))
+        side = 60 if name == "small" else 128
+        coarse.resize((side + 8, side), Image.Resampling.BICUBIC).save(root / name / f"{n}.png")
     return root
 
 
-@pytest.fixture(scope="module")
-def pictures(folder, hierarchy):
-    return read_pictures([str(folder)], hierarchy)
-
-
-def test_views_are_the_same_for_the_same_seed(pictures):
-    first, second, other = (plan(pictures, ViewCounts(2, 1, 3), seed) for seed in (0, 0, 1))
-    assert first.chunks == second.chunks and first.key == second.key
-    assert other.chunks != first.chunks and other.key != first.key
-    assert sum(map(len, first.chunks)) == 30 * 2 + 1 + 3
-    for chunk in first.chunks:
-        assert len({view.side for view in chunk}) == 1
-    assert first.key != plan(pictures[:-1], ViewCounts(2, 1, 3), 0).key
-
-
-def test_labels_come_from_folders(pictures):
-    assert {picture.label for picture in pictures} == {None, *CLASSES}
-    views = plan(pictures, ViewCounts(), 0)
-    asked = np.concatenate([views.asked(n) for n in range(len(views.chunks))])
-    assert asked.sum() == 3 + 10  # the views of the two large pictures
-
-
-def test_a_view_is_the_crop_it_says(pictures):
-    views = plan(pictures, ViewCounts(), 0)
-    data, view = views.sources(0)[0]
-    shown = render(data, view)
-    assert shown.size == (view.side, view.side) and render(data, view, 40).size == (40, 40)
-    mirrored = render(data, view._replace(mirrored=not view.mirrored))
-    assert np.array_equal(np.asarray(shown)[:, ::-1], np.asarray(mirrored))
-    with pytest.raises(TrainingError, match="damaged"):
-        render(data[:100], view)
-
-
-def test_nothing_to_learn_from(tmp_path, hierarchy):
-    (tmp_path / "no.jpg").write_bytes(b"nothing")
-    with pytest.raises(TrainingError, match="no readable picture"):
-        read_pictures([str(tmp_path)], hierarchy)
+@pytest.fixture(scope="module", autouse=True)
+def small_squares():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "SPIKE", 1e6)  # a network that knows nothing leaps
+        patch.setattr(coded_views, "SIDES", (32, 48))
+        patch.setattr(coded_views, "SIDE_SHARES", (0.5, 0.5))
+        patch.setattr(validation, "CUTS", (60, 200, *validation.SHOWN[-2:]))
+        patch.setattr(validation, "SHOWN", (200, *validation.SHOWN[-2:]))
+        yield
 
 
 @pytest.fixture(scope="module")
-def square(photograph):
-    return photograph.resize((84, 84))
-
-
-def test_a_whole_coded_view_is_the_decoders_latent(tiny_codec, square):
-    view = pack(tiny_codec.coded_segments([square])[0], 84)
-    truth = tiny_codec.decode_latent(tiny_codec.encode(square))
-    y, bits = latents(tiny_codec, [view], [view.ends[-1]])
-    assert torch.equal(y, truth.y)
-    assert float(bits[0]) == pytest.approx(truth.bits / 36, rel=0.02)
-    z, q = cut_views(
-        [view], [np.inf], tiny_codec.config.latent_channels, tiny_codec.config.hyper_channels
-    )
-    assert np.array_equal(z[0], truth.z) and np.array_equal(q[0], truth.q) and np.any(truth.q)
-
-
-def test_a_cut_coded_view_is_about_the_decoders_latent(tiny_codec, square):
-    """The same bits give the same symbols, up to the few that a range coder holds back at a cut."""
-    data = tiny_codec.encode(square)
-    view = pack(tiny_codec.coded_segments([square])[0], 84)
-    for n in range(60, len(data), 97):
-        truth = tiny_codec.decode_latent(data, max_bytes=n)
-        _, q = cut_views(
-            [view],
-            [truth.bits],
-            tiny_codec.config.latent_channels,
-            tiny_codec.config.hyper_channels,
-        )
-        missing = (q[0] != truth.q).sum()
-        assert missing <= 0.02 * max(1, (q[0] != 0).sum()) + 24
-        assert np.all((truth.q == 0) | (truth.q == q[0]))
-
-
-def test_no_bits_no_symbols(tiny_codec, square):
-    view = pack(tiny_codec.coded_segments([square])[0], 84)
-    z, q = cut_views(
-        [view], [0.0], tiny_codec.config.latent_channels, tiny_codec.config.hyper_channels
-    )
-    assert not z.any() and not q.any()
-
-
-def test_cuts_cover_the_stream(tiny_codec, square):
-    view = pack(tiny_codec.coded_segments([square])[0], 84)
-    rng = np.random.default_rng(0)
-    cuts = np.array([draw_cut(view, rng) for _ in range(500)])
-    assert cuts.min() < view.ends[0] and cuts.max() == view.ends[-1]
-    assert {float(end) for end in view.ends} <= set(cuts.tolist())
-
-
-def test_targets_mix_label_and_teacher():
-    answers = np.zeros((2, 5), np.float16)
-    answers[0, 3] = answers[1, 4] = 1
-    lessons = Lessons([], np.array([2, 1, -1]), np.array([False, True, True]), answers)
-    targets = lessons.targets(np.array([0, 1, 2]), Mixing(teacher=0.6, smoothing=0.0)).numpy()
-    assert np.allclose(targets, [[0, 0, 1, 0, 0], [0, 0.4, 0, 0.6, 0], [0, 0, 0, 0, 1]])
-
-
-def test_the_loss_counts_every_level():
-    groups = [torch.tensor([0, 0, 1, 1])]
-    targets = torch.tensor([[1.0, 0, 0, 0]])
-    sure_of_the_group = torch.tensor([[5.0, 5, 0, 0]])
-    p = torch.softmax(sure_of_the_group, 1)[0]
-    loss = level_loss(sure_of_the_group, targets, groups, (2.0, 1.0))
-    assert float(loss) == pytest.approx(float(-2 * (p[0] + p[1]).log() - p[0].log()), rel=1e-5)
-
-
-def settings(folder, codec_file, tmp_path, **more) -> ClassifierSettings:
-    small = {"width": 24, "inner_width": 32, "inner_depth": 1}
-    base = {
-        "data": (str(folder),), "val": (str(folder),), "teacher": TEACHER, "model": str(codec_file), "minutes": 5.0, "steps": 20,
-        "out": str(tmp_path / "head.safetensors"), "cache": str(tmp_path / "cache"), "device": "cpu", "positions": 256,
-    }  # fmt: skip
-    made = ClassifierSettings(**{**base, **more})
-    return ClassifierSettings(
-        **{**vars(made), "config": type(made.config)(**{**made.config.to_dict(), **small})}
-    )
-
-
-def test_the_loss_falls(tiny_codec, tiny_checkpoint, pictures, folder, hierarchy, tmp_path):
-    views = [
-        view
-        for view in plan(pictures, ViewCounts(), 0).chunks
-        for view in view
-        if pictures[view.picture].small
-    ]
-    shown = [render(pictures[view.picture].data, view, 64) for view in views]
-    coded = [pack(trace, 64) for trace in tiny_codec.coded_segments(shown)]
-    labels = np.array([pictures[view.picture].label for view in views])
-    lessons = Lessons(coded, labels, np.zeros(len(coded), bool), np.zeros((0, 1000), np.float16))
-    run_settings = settings(folder, tiny_checkpoint, tmp_path, steps=25, lr=5e-3)
-    head = start_head(run_settings, hierarchy, tiny_codec, lessons)
-    groups = [torch.from_numpy(level) for level in hierarchy.assignments]
-
-    def loss() -> float:
-        with torch.no_grad():
-            y, bits = latents(tiny_codec, coded, [view.ends[-1] for view in coded])
-            targets = lessons.targets(np.arange(len(coded)), run_settings.mixing)
-            return float(level_loss(head.eval()(y, bits), targets, groups, run_settings.levels))
-
-    before = loss()
-    assert fit(run_settings, hierarchy, tiny_codec, lessons, head.train()) == 25
-    assert loss() < 0.8 * before
-
-
-def test_the_whole_command(folder, tiny_codec, tiny_checkpoint, tmp_path, hierarchy):
+def start(tmp_path_factory):
+    """Weights as another library would have them, of a network whose answers depend on the picture."""
     timm = pytest.importorskip("timm")
-    from safetensors.torch import save_file
-
     torch.manual_seed(0)
-    save_file(timm.create_model("mobilenetv2_035").state_dict(), tmp_path / "teacher.safetensors")
-    out = tmp_path / "head.safetensors"
-    teacher = f"{TEACHER}@{tmp_path / 'teacher.safetensors'}"
-    arguments = ["train-classifier", "--data", folder, "--val", folder, "--teacher", teacher,
-                 "--model", tiny_checkpoint, "--out", out, "--minutes", "5", "--steps", "3", "--cache", tmp_path / "cache",
-                 "--views", "1,1,1", "--device", "cpu", "--val-limit", "6"]  # fmt: skip
-    done = run(*arguments)
-    assert "coarse" in done.stdout and f"wrote {out}" in done.output
-    metadata = LatentClassifier.load(tiny_codec, out).metadata
-    assert set(json.loads(metadata["labelled"])) == {
-        hierarchy.classes[index].wnid for index in CLASSES
-    }
-    assert (
-        metadata["steps"] == "3"
-        and metadata["licence"]
-        and json.loads(metadata["judged"])[0]["pictures"] == 3
-    )
-    cached = sorted(path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npz"))
-    run(*arguments, "--init", out, "--force")
-    assert (
-        sorted(path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npz")) == cached
-    )  # nothing done twice
+    network = timm.create_model(NAME)
+    blobs = torch.nn.functional.interpolate(torch.randn(16, 3, 6, 6), size=(64, 64))
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.momentum = None
+        network.train()(blobs)
+        network.classifier.weight *= 8
+    path = tmp_path_factory.mktemp("start") / "weights.pth"
+    torch.save(network.state_dict(), path)
+    return str(path)
 
 
-def test_wrong_usage_is_told(folder, tiny_checkpoint, tmp_path):
-    common = [
-        "train-classifier",
-        "--data",
-        folder,
-        "--val",
-        folder,
-        "--out",
-        tmp_path / "h",
-        "--minutes",
-        "1",
-    ]
-    run(*common, code=2)
-    run(*common, "--teacher", "timm:resnet18", "--views", "1,2", code=2)
-    done = run(
-        *common, "--teacher", "builtin", "--model", tiny_checkpoint, "--cache", tmp_path, code=1
+@pytest.fixture
+def settings(tmp_path, folder, start, tiny_checkpoint):
+    def make(name: str = "c", **more: object) -> ClassifierSettings:
+        given = {
+            "steps": 4,
+            "batch": 4,
+            "side": 32,
+            "views": 12,
+            "log_steps": 2,
+            "device": "cpu",
+            "start": start,
+        }
+        paths = {
+            "data": (str(folder),),
+            "val": (str(folder),),
+            "out": str(tmp_path / f"{name}.safetensors"),
+        }
+        return ClassifierSettings(**{**paths, **given, "model": str(tiny_checkpoint), **more})  # fmt: skip
+
+    return make
+
+
+def state_of(settings: ClassifierSettings) -> dict:
+    return torch.load(f"{settings.out}.state.pt", weights_only=True)
+
+
+def test_views_are_coded_once(folder, hierarchy, tiny_codec, tmp_path, monkeypatch):
+    sources = read_sources([str(folder)], hierarchy, 128)
+    assert len(sources) == 6 and {s.label for s in sources} == {None, *CLASSES}
+    cache = str(tmp_path / "views.npz")
+    views = code_views(sources, tiny_codec, 18, 0, cache, quiet=True)
+    assert len(views) == 18 and {view.side for view in views.views} == {32, 48}
+    for place in (0, 17):
+        assert views.streams[place] == tiny_codec.encode(views.clean(place))
+    again = code_views(sources, tiny_codec, 18, 1, cache, quiet=True)
+    assert again.streams != views.streams, "other squares, whatever the file holds"
+    monkeypatch.setattr(coded_views, "_encode", lambda *_: pytest.fail("coded again"))
+    assert code_views(sources, tiny_codec, 18, 1, cache, quiet=True).streams == again.streams
+
+
+def test_draws_are_of_one_side_and_no_class_takes_all(folder, hierarchy, tiny_codec):
+    sources = read_sources([str(folder)], hierarchy, 128)
+    views = code_views(sources, tiny_codec, 18, 0, None, quiet=True)
+    chosen = views.draw(8, np.random.default_rng(0))
+    assert len({views.views[place].side for place in chosen}) == 1
+    by_label = {label: 0.0 for label in (None, *CLASSES)}
+    for place, share in enumerate(views.shares):
+        by_label[views.label(place)] += share
+    assert by_label[CLASSES[0]] == pytest.approx(by_label[CLASSES[1]] * 3**0.5)
+
+
+def test_the_loss_falls_to_nothing_where_the_student_says_what_the_teacher_says(start):
+    torch.manual_seed(0)
+    step = Distillation(load_start(start).network, label_share=0.5, feature_weight=1.0)
+    x, none = torch.rand(4, 3, 64, 64), torch.full((4,), NO_LABEL)
+    same = step(x, x, none)
+    assert float(same.watched) == pytest.approx(0, abs=1e-4) and same.measured["agreement"].all()
+    labels = step.teacher(x).argmin(1).detach()
+    other, labelled = step(x.flip(0) * 0.2, x, none), step(x, x, labels)
+    assert float(other.watched) > 0.01 and float(labelled.watched) > 0.1
+    other.total.backward()
+    assert all(p.grad is None for p in step.teacher.parameters())
+    assert all(p.grad is not None for p in step.student.parameters())
+
+
+def test_a_run_learns_calibrates_and_leaves_a_classifier(settings, folder, hierarchy):
+    chosen = settings(steps=30, lr=0.004, warmup=5)
+    rows = train_classifier(chosen)
+    assert [row.cut for row in rows] == ["200", "all", "clean"] and len(rows[0].accuracy) == 3
+    log = np.genfromtxt(f"{chosen.out}.csv", delimiter=",", names=True)
+    assert log["loss"][-3:].mean() < 0.8 * log["loss"][:3].mean()
+    file = ClassifierFile.load(chosen.out)
+    assert file.network == NAME and "Apache License 2.0" in file.metadata["origin"]
+    assert (
+        "non-commercial" in file.metadata["licence"] and "30 steps of 4" in file.metadata["recipe"]
     )
-    assert "teacher must be" in done.stderr
+    assert np.abs(file.calibration.log_temperature).max() > 0, "it is calibrated"
+    found = load_classifier(f"builtin@{chosen.out}", "cpu").predict([Image.new("RGB", (40, 30))])
+    assert found.shape == (1, 1000) and found.sum() == pytest.approx(1)
+    # It can be started from, too: what it says is where the next one begins.
+    again = load_start(chosen.out)
+    assert again.origin == file.metadata["origin"] and again.name == NAME
+
+
+def test_a_run_that_is_finished_is_the_run_uninterrupted(settings, monkeypatch):
+    whole, cut = settings("whole"), settings("cut")
+    train_classifier(whole)
+    calls, forward = [], Distillation.forward
+
+    def interrupted(self, *arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return forward(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Distillation, "forward", interrupted)
+        train_classifier(cut)
+    assert state_of(cut)["step"] == 2
+    train_classifier(settings("cut", resume=f"{cut.out}.state.pt", finish=True))
+    one, other = state_of(whole), state_of(cut)
+    assert one["step"] == other["step"] == 4
+    for part in ("weights", "average"):
+        assert all(torch.equal(one[part][name], other[part][name]) for name in one[part])
+
+
+def test_networks_to_start_from(start, tmp_path):
+    plain = load_start(start)
+    assert plain.name == NAME and plain.input.mean == pytest.approx((127 / 255,))
+    assert isinstance(load_start(f"timm:{NAME}@{start}").network, EfficientNetLite)
+    theirs = load_start(_lcnet(tmp_path))
+    assert theirs.name == "timm:lcnet_035?num_classes=1000" and theirs.input.height == 224
+    torch.save({"a": torch.zeros(3)}, tmp_path / "other.pth")
+    with pytest.raises(TrainingError, match="are not those of"):
+        load_start(str(tmp_path / "other.pth"))
+    for missing in ("none.pth", "none.safetensors", "timm:nonsense"):
+        with pytest.raises(ProgcodecError, match="none|nonsense"):
+            load_start(missing)
+
+
+def _lcnet(folder) -> str:
+    import timm
+
+    torch.save(timm.create_model("lcnet_035").state_dict(), folder / "lcnet.pth")
+    return f"timm:lcnet_035?num_classes=1000@{folder / 'lcnet.pth'}"
+
+
+def test_any_network_of_timm_can_be_taught(settings, tmp_path):
+    chosen = settings(start=_lcnet(tmp_path), steps=2)
+    train_classifier(chosen)
+    assert ClassifierFile.load(chosen.out).network.startswith("timm:lcnet_035")
+    assert load_classifier(f"builtin@{chosen.out}", "cpu").classes == 1000
+
+
+def test_what_is_measured(hierarchy):
+    """Ten pictures at one cut: eight claimed at every level, six of these right."""
+    logits = np.zeros((10, 1000))
+    labels = np.arange(10) * 100
+    logits[np.arange(8), labels[:8]] = 20
+    labels[[6, 7]] = [labels[0], labels[1]]  # another class than was said
+    judged = Judged(np.full(10, 200), np.zeros(10, bool), labels, logits, np.full(10, 1600.0))
+    calibration = classifier.Calibration.neutral(hierarchy.assignments)
+    (row,) = measure(judged, calibration, hierarchy, [200])
+    assert row.cut == "200" and row.pictures == 10
+    assert row.claimed[2] == 0.8 and row.right[2] == 0.75
+    assert row.error[2] == pytest.approx(0.8 * 0.25, abs=0.02)
+
+
+def test_the_command(folder, start, tiny_checkpoint, tmp_path):
+    out = tmp_path / "c.safetensors"
+    fixed = ["train-classifier", "--data", folder, "--val", folder, "--start", start, "--out", out]
+    more = ["--model", tiny_checkpoint, "--device", "cpu", "--steps", 2, "--set", "side=32"]
+    run(*fixed, *more[:4], code=2)  # when is it to stop?
+    run(*fixed, *more, "--set", "nonsense=1", code=2)
+    lines = run(*fixed, *more, "--set", "batch=4", "--set", "views=12").stdout.splitlines()
+    assert lines[0].split()[:2] == ["bytes", "pictures"] and lines[-1].startswith("wrote ")
+    assert [line.split()[0] for line in lines[1:-1]] == ["200", "all", "clean"]
+    run(*fixed, *more, code=1)  # it exists

@@ -19,9 +19,9 @@ from progcodec.lab.commands.train import typed
 from progcodec.lab.train import log as log_module
 from progcodec.lab.train import loss, step
 from progcodec.lab.train.log import COLUMNS, SOMETIMES
-from progcodec.lab.train.loop import flushed_denormals, train
+from progcodec.lab.train.loop import flushed_denormals
 from progcodec.lab.train.settings import TrainSettings
-from progcodec.lab.train.trainer import Trainer, export_state
+from progcodec.lab.train.trainer import Trainer, export_state, train
 from progcodec.network.checkpoint import Checkpoint
 from tests.support.command import STREAM, errors, run
 from tests.support.tiny_training import (
@@ -165,8 +165,8 @@ def test_a_run_that_is_finished_is_the_run_uninterrupted(tmp_path, monkeypatch):
 def test_a_log_of_an_earlier_version_goes_on(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text("step,loss,gone\n1,0.5,7\n")
-    log_module.append(path, {"step": 2, "loss": 0.25, "gpu_gb": 1.0})
-    log_module.append(path, {"step": 3, "loss": 0.125})
+    log_module.append(path, COLUMNS, {"step": 2, "loss": 0.25, "gpu_gb": 1.0})
+    log_module.append(path, COLUMNS, {"step": 3, "loss": 0.125})
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == COLUMNS
@@ -212,7 +212,7 @@ def test_init_from_a_checkpoint_fits_the_densities(tiny_checkpoint, tmp_path):
     assert hyper_bits() < 0.9 * wide
     assert all(
         torch.equal(trainer.average[name], value)
-        for name, value in trainer.both.state_dict().items()
+        for name, value in trainer.weights.state_dict().items()
     )
     train(settings(out, init=str(tiny_checkpoint), steps=2))
     recipe = Checkpoint.load(out).metadata["recipe"]
@@ -294,7 +294,7 @@ def test_init_takes_the_averaged_weights_alone(short, tmp_path):
     )
     assert fresh.step == fresh.images_seen == 0 and fresh.minutes_before == 0 and not fresh.fresh
     assert not any(optimizer.state for optimizer in fresh.optimizers)
-    for name, value in fresh.both.state_dict().items():
+    for name, value in fresh.weights.state_dict().items():
         assert torch.equal(value, state["average"][name]) and torch.equal(
             value, fresh.average[name]
         )

@@ -12,8 +12,8 @@ pytest.importorskip("compressai")
 
 from progcodec.errors import TrainingError
 from progcodec.lab.train.dataset import InMemory, Picture, load_images
-from progcodec.lab.train.loop import train
 from progcodec.lab.train.sampling import CropSampler
+from progcodec.lab.train.trainer import train
 from tests.support.tiny_training import CROP, PHOTOGRAPH, settings
 
 

@@ -12,8 +12,8 @@ pytest.importorskip("compressai")
 
 from progcodec.errors import TrainingError
 from progcodec.lab.train.dataset import load_pictures, records
-from progcodec.lab.train.loop import train
 from progcodec.lab.train.stream import Share, Stream
+from progcodec.lab.train.trainer import train
 from tests.support.tiny_training import PHOTOGRAPH, few_start_crops, read_state, settings  # noqa: F401
 
 RANDOM = np.random.default_rng(0)

@@ -5,9 +5,9 @@ import pytest
 
 from progcodec.classification.calibration import (
     Calibration,
+    at_knots,
     expected_calibration_error,
     factors,
-    hats,
 )
 from progcodec.errors import ClassifierError
 
@@ -30,8 +30,8 @@ def overconfident():
     rng = np.random.default_rng(1)
     n = 6000
     coarse, middle, fine = (rng.normal(0, s, (n, c)) for s, c in ((1.2, 2), (1.0, 4), (0.8, 8)))
-    bits = rng.choice([1.0, 15.0], n)
-    wrong = {1.0: (3.0, 1.5, 2.0), 15.0: (2.0, 0.5, 1.0)}
+    bits = rng.choice([512.0, np.inf], n)
+    wrong = {512.0: (3.0, 1.5, 2.0), np.inf: (2.0, 0.5, 1.0)}
     factor = np.array([wrong[b] for b in bits])
 
     def assemble(scale):
@@ -53,7 +53,7 @@ def overconfident():
 
     truth = np.exp(assemble(np.ones((n, 3))))
     labels = np.array([rng.choice(8, p=row) for row in truth])
-    return assemble(factor) + 5.0, labels, bits, np.full(n, 196)
+    return assemble(factor) + 5.0, labels, bits
 
 
 def errors(p, labels):
@@ -67,7 +67,7 @@ def errors(p, labels):
 
 def test_neutral_calibration_is_the_softmax():
     logits = np.random.default_rng(0).normal(0, 3, (5, 8))
-    p = Calibration.neutral(GROUPS).probabilities(logits, np.ones(5), np.full(5, 196))
+    p = Calibration.neutral(GROUPS).probabilities(logits, np.ones(5))
     assert np.allclose(p, softmax(logits))
 
 
@@ -86,15 +86,13 @@ def test_a_temperature_of_one_factor_leaves_the_groups_above_alone():
     neutral = Calibration.neutral(GROUPS)
     hot = neutral.log_temperature.copy()
     hot[2] = 1.0
-    p = Calibration(GROUPS, neutral.knots, hot, neutral.size_slope).probabilities(
-        logits, np.ones(5), np.full(5, 196)
-    )
+    p = Calibration(GROUPS, neutral.knots, hot).probabilities(logits, np.ones(5))
     assert np.allclose(sums(p, 1), sums(softmax(logits), 1)) and not np.allclose(p, softmax(logits))
     assert np.allclose(p.sum(1), 1)
 
 
-def test_hats_interpolate_and_hold_at_the_ends():
-    weights = hats(np.array([-1.0, 0.25, 2.0, 9.0]), np.array([0.0, 1.0, 3.0]))
+def test_knots_interpolate_in_log2_of_bits_and_hold_at_the_ends():
+    weights = at_knots(np.array([0.0, 2**0.25, 4.0, np.inf]), np.array([0.0, 1.0, 3.0]))
     assert np.allclose(weights, [[1, 0, 0], [0.75, 0.25, 0], [0, 0.5, 0.5], [0, 0, 1]])
 
 
@@ -114,16 +112,14 @@ def test_the_error_of_known_answers():
 def test_calibration_makes_overconfident_logits_honest(overconfident):
     from progcodec.lab.train.calibrate import calibrate
 
-    logits, labels, bits, positions = overconfident
+    logits, labels, bits = overconfident
     half = np.arange(len(labels)) % 2 == 0
     before = errors(softmax(logits[~half]), labels[~half])
     assert max(before) > 0.1
-    fitted = calibrate(logits[half], labels[half], bits[half], positions[half], GROUPS)
-    after = errors(
-        fitted.probabilities(logits[~half], bits[~half], positions[~half]), labels[~half]
-    )
+    fitted = calibrate(logits[half], labels[half], bits[half], GROUPS)
+    after = errors(fitted.probabilities(logits[~half], bits[~half]), labels[~half])
     assert max(after) < 0.04
-    low, high = fitted.temperature(np.array([1.0, 15.0]), np.array([196, 196]))
+    low, high = fitted.temperature(np.array([512.0, np.inf]))
     assert np.allclose(low, (3.0, 1.5, 2.0), rtol=0.2) and np.allclose(
         high, (2.0, 0.5, 1.0), rtol=0.2
     )
@@ -134,10 +130,10 @@ def test_bad_tables_are_told():
     with pytest.raises(ClassifierError, match="nest"):
         Calibration.neutral(np.array([[0, 0, 0, 0, 1, 1, 1, 1], [0, 1, 1, 1, 1, 2, 2, 2]]))
     with pytest.raises(ClassifierError, match="fit together"):
-        Calibration(GROUPS, neutral.knots, neutral.log_temperature[:2], neutral.size_slope)
+        Calibration(GROUPS, neutral.knots, neutral.log_temperature[:2])
     with pytest.raises(ClassifierError, match="fit together"):
-        Calibration(GROUPS, neutral.knots[::-1], neutral.log_temperature, neutral.size_slope)
+        Calibration(GROUPS, neutral.knots[::-1], neutral.log_temperature)
     with pytest.raises(ClassifierError, match="no numbers"):
-        neutral.probabilities(np.full((1, 8), np.nan), np.ones(1), np.ones(1))
+        neutral.probabilities(np.full((1, 8), np.nan), np.ones(1))
     with pytest.raises(ClassifierError, match="do not fit"):
-        neutral.probabilities(np.zeros((1, 7)), np.ones(1), np.ones(1))
+        neutral.probabilities(np.zeros((1, 7)), np.ones(1))

@@ -1,9 +1,9 @@
 """Answers that nest, scores, labels, and classifiers of pictures from files."""
 
+import io
 import os
 import sys
 from itertools import pairwise
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,11 +15,14 @@ import progcodec
 from progcodec import ClassifierError, HierarchyError
 from progcodec.classification import api, libraries
 from progcodec.classification.answer import answers
+from progcodec.classification.calibration import Calibration
 from progcodec.classification.classifier import Specification, load_classifier
+from progcodec.classification.classifier_file import ClassifierFile
 from progcodec.classification.labels import class_index, load_labels
 from progcodec.classification.pixel import PixelClassifier
 from progcodec.classification.score import predictions, score
 from progcodec.hierarchy.hierarchy import Cluster, Hierarchy, Leaf, Node
+from progcodec.network.efficientnet import NAME, EfficientNetLite
 from tests.support.classifying import MODEL, TREE, write_weights
 
 
@@ -257,17 +260,6 @@ def test_specifications():
             parse(text)
 
 
-def test_the_builtin_classifier_gets_the_codec_and_the_file(monkeypatch, tiny_codec):
-    calls = []
-    head = SimpleNamespace(load=lambda *arguments: calls.append(arguments) or "head")
-    monkeypatch.setitem(
-        sys.modules, "progcodec.classification.latent", SimpleNamespace(LatentClassifier=head)
-    )
-    for spec in (None, "builtin", "builtin@mine.safetensors"):
-        assert load_classifier(spec, tiny_codec, "cpu") == "head"
-    assert calls == [(tiny_codec,), (tiny_codec,), (tiny_codec, "mine.safetensors")]
-
-
 # --- classifiers of pictures ------------------------------------------------------------------------------------------
 
 
@@ -294,7 +286,7 @@ def test_torchvision(tmp_path, name, tiny_codec, stream):
         {"state_dict": {f"module.{key}": value for key, value in model.state_dict().items()}},
         tmp_path / "w.pth",
     )
-    found = load_classifier(f"torchvision:{name}@{tmp_path / 'w.pth'}", tiny_codec, "cpu")
+    found = load_classifier(f"torchvision:{name}@{tmp_path / 'w.pth'}", "cpu")
     assert (found.name, found.classes) == (f"torchvision:{name}", 1000)
     latents = tiny_codec.decode_latents([stream, stream[:60]])
     probabilities = found.probabilities(tiny_codec, latents)
@@ -312,7 +304,7 @@ def test_timm_and_its_batches(small, tiny_codec, stream, monkeypatch):
     import timm
     import torch
 
-    found = load_classifier(small, tiny_codec, "cpu")
+    found = load_classifier(small, "cpu")
     model = timm.create_model(MODEL, num_classes=6).eval()
     model.load_state_dict(libraries.read_weights(small.partition("@")[2]))
     config = timm.data.resolve_data_config({"input_size": (3, 64, 64)}, model=model)
@@ -410,9 +402,7 @@ def test_what_cannot_be_had(tmp_path, small, tiny_codec, spec, reason):
             timm.create_model(MODEL, num_classes=6, in_chans=1).state_dict(), tmp_path / "grey.pth"
         )
     with pytest.raises(ClassifierError, match=reason) as caught:
-        load_classifier(
-            spec.format(file=small.partition("@")[2], folder=tmp_path), tiny_codec, "cpu"
-        )
+        load_classifier(spec.format(file=small.partition("@")[2], folder=tmp_path), "cpu")
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
 
 
@@ -429,7 +419,7 @@ def test_a_failed_download_asks_for_a_file(spec, tiny_codec, monkeypatch, capfd)
     monkeypatch.setattr("torch.hub.load_state_dict_from_url", offline)
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
     with pytest.raises(ClassifierError) as caught:
-        load_classifier(spec, tiny_codec, "cpu")
+        load_classifier(spec, "cpu")
     library = spec.partition(":")[0]
     hint = f"its weights cannot be had from {library}; name a file of weights, {spec}@FILE"
     assert str(caught.value) == f"{spec}: {hint} (Name or service not known)"
@@ -443,7 +433,7 @@ def test_a_missing_library_names_the_extra(library, tiny_codec, monkeypatch):
     with pytest.raises(
         ClassifierError, match=rf"needs {library}: pip install 'progcodec\[classify\]"
     ):
-        load_classifier(f"{library}:resnet18", tiny_codec, "cpu")
+        load_classifier(f"{library}:resnet18", "cpu")
 
 
 def test_outputs_that_are_no_numbers_or_no_classes(tiny_codec, stream):
@@ -469,6 +459,92 @@ def test_outputs_that_are_no_numbers_or_no_classes(tiny_codec, stream):
         PixelClassifier("dict", Constant({"out": 1}), prepare, "cpu")
 
 
+# --- the built-in classifier --------------------------------------------------------------------------------------------
+
+
+def test_the_built_in_classifier_sees_a_pagoda(photograph):
+    """In the picture itself and in a file of it, whatever library is missing."""
+    clean = progcodec.classify(_file_of(photograph), device="cpu")
+    coded = progcodec.classify(progcodec.encode(photograph, device="cpu"), device="cpu")
+    for answer in (clean, coded):
+        assert {"palace", "bell tower", "monastery", "stupa"} & {g.name for g in answer.top}
+
+
+def test_the_square_that_it_looks_at(photograph):
+    prepare = libraries.Square(32)
+    wide = Image.new("RGB", (96, 40), (127, 255, 0))
+    wide.paste("black", (0, 0, 20, 40))  # left of the central square
+    x = prepare(wide)
+    assert x.shape == (3, 32, 32) and [float(c.mean()) for c in x] == pytest.approx(
+        [0, 1, -127 / 128]
+    )
+
+
+def test_a_classifiers_file(tmp_path, tiny_codec, stream, photograph):
+    import torch
+
+    torch.manual_seed(0)
+    tables = Calibration.neutral(TREE.assignments)
+    hot = Calibration(tables.groups, tables.knots, tables.log_temperature + 1)
+    network = EfficientNetLite(6)
+    torch.nn.init.normal_(network.classifier.weight)
+    path = tmp_path / "c.safetensors"
+    ClassifierFile(NAME, network.state_dict(), hot, {"origin": "a test"}).save(path)
+    loaded = ClassifierFile.load(path)
+    assert loaded.metadata == {"origin": "a test"} and loaded.classes == 6
+    for name in ("groups", "knots", "log_temperature"):
+        assert np.array_equal(getattr(loaded.calibration, name), getattr(hot, name))
+    found = load_classifier(f"builtin@{path}", "cpu")
+    latents = [tiny_codec.decode_latent(data) for data in (stream, stream[:60])]
+    p = found.probabilities(tiny_codec, latents)
+    logits = np.concatenate([found.logits(tiny_codec.synthesise([x])) for x in latents])
+    bits = np.array([latent.bits for latent in latents])
+    assert np.allclose(p, hot.probabilities(logits, bits), atol=1e-4)
+    assert p.max() < tables.probabilities(logits, bits).max()
+    clean = found.predict([photograph])
+    assert np.allclose(clean, hot.probabilities(found.logits([photograph]), np.full(1, np.inf)))
+
+
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        (lambda raw: raw[:-1], "cannot be read"),
+        (lambda raw: raw[:-1] + bytes([raw[-1] ^ 1]), "digest"),
+        (lambda raw: raw.replace(b"classifier-1", b"classifier-9"), "not a classifier of this"),
+        (lambda raw: raw.replace(NAME.encode(), NAME[::-1].encode()), "digest"),
+    ],
+)
+def test_damaged_files_of_classifiers(tmp_path, change, reason):
+    path = tmp_path / "c.safetensors"
+    calibration = Calibration.neutral(TREE.assignments)
+    ClassifierFile(NAME, EfficientNetLite(6).state_dict(), calibration).save(path)
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(ClassifierError, match=reason):
+        load_classifier(f"builtin@{path}", "cpu")
+    with pytest.raises(ClassifierError, match="no such classifier"):
+        load_classifier(f"builtin@{tmp_path / 'none.safetensors'}", "cpu")
+
+
+def test_a_classifiers_file_of_timms_network(tmp_path, small):
+    weights = libraries.read_weights(small.partition("@")[2])
+    calibration = Calibration.neutral(TREE.assignments)
+    path, name = tmp_path / "c.safetensors", small.partition("@")[0]
+    ClassifierFile(name, weights, calibration).save(path)
+    grey = Image.new("RGB", (50, 70), "teal")
+    mine, theirs = (load_classifier(text, "cpu") for text in (f"builtin@{path}", small))
+    assert np.allclose(mine.predict([grey]), theirs.predict([grey]), atol=2e-3)
+    for wrong in (f"{name}&pretrained=True", "torchvision:resnet18", name.replace("6&", "7&")):
+        ClassifierFile(wrong, weights, calibration).save(path)
+        with pytest.raises(ClassifierError, match="none that a file may|another number"):
+            load_classifier(f"builtin@{path}", "cpu")
+
+
+def _file_of(picture: Image.Image) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
+
+
 # --- progcodec.classify -----------------------------------------------------------------------------------------------
 
 
@@ -479,7 +555,7 @@ def test_classify(stream, small, tiny_codec, tiny_checkpoint):
         )
 
     whole = ask(stream)
-    expected = load_classifier(small, tiny_codec, "cpu").probabilities(
+    expected = load_classifier(small, "cpu").probabilities(
         tiny_codec, [tiny_codec.decode_latent(stream)]
     )
     assert whole == answers(expected, TREE)[0] and len(whole.top) == 5
@@ -488,7 +564,7 @@ def test_classify(stream, small, tiny_codec, tiny_checkpoint):
     assert ask(stream, level="intermediate").guess == whole.path[1]
     with pytest.raises(progcodec.BudgetError):
         ask(stream, max_bytes=3)
-    with pytest.raises(progcodec.NotShcError):
+    with pytest.raises(progcodec.NotShcError, match="neither a .shc stream nor a picture"):
         ask(b"GIF89a" + bytes(100))
     with pytest.raises(HierarchyError, match="no level"):
         ask(b"", level="finest")
@@ -506,7 +582,7 @@ def test_classify_loads_once_and_takes_an_object(
     monkeypatch.setattr(
         PixelClassifier, "load", lambda *arguments: loads.append(1) or build(*arguments)
     )
-    api._for_all.cache_clear()
+    api.cached_classifier.cache_clear()
     for _ in range(3):
         progcodec.classify(
             stream, model=tiny_checkpoint, device="cpu", classifier=small, hierarchy=file
@@ -535,7 +611,7 @@ def test_a_real_classifier(photograph):
         pytest.skip("name the weights of a mobilenetv2_100 with pad_type=same in PROGCODEC_TEACHER")
     spec = f"timm:mobilenetv2_100?pad_type=same&mean=0.5&std=0.5@{file}"
     codec = progcodec.Codec.load(device="cpu")
-    found = load_classifier(spec, codec, "cpu")
+    found = load_classifier(spec, "cpu")
     clean = found.predict([photograph])[0]
     answer = progcodec.classify(codec.encode(photograph), device="cpu", classifier=spec)
     assert found.classes == 1000 and answer.top[0].index == clean.argmax()

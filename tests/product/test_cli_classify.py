@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import progcodec
+from progcodec.classification.answer import answers as answer_rows
 from progcodec.classification.classifier import load_classifier
 from progcodec.cli import answers
 from tests.product.test_imports import HEAVY, loaded_by
@@ -274,7 +275,7 @@ def test_output_files_are_written_whole_and_not_overwritten(classify):
 
 def expected_scores(tiny_codec, spec, files: dict[str, int], size: int | None) -> list[float]:
     """Accuracy of each level in percent, and the similarity, computed another way."""
-    found = load_classifier(spec, tiny_codec, "cpu")
+    found = load_classifier(spec, "cpu")
     hits, near = np.zeros(3), 0.0
     for name, label in files.items():
         latent = tiny_codec.decode_latent(Path("val", name).read_bytes(), max_bytes=size)
@@ -364,3 +365,21 @@ def test_help_is_light():
         )
         == set()
     )
+
+
+def test_pictures_are_answered_as_they_are(classify, here, small_photograph, spec):
+    small_photograph.save("p.png")
+    (clean,) = records(classify("p.png", "--bytes", "60,all", "--format", "jsonl"))
+    assert clean["budget"] is None and clean["bytes"] == Path("p.png").stat().st_size
+    probabilities = load_classifier(spec, "cpu").predict([small_photograph])
+    (answer,) = answer_rows(probabilities, TREE)
+    assert alike(clean, {"file": "p.png", "path": [guess._asdict() for guess in answer.path]})
+    both = records(classify("x.shc", "p.png", "--bytes", "60,all", "--format", "jsonl"))
+    assert [record["file"] for record in both] == ["x.shc", "x.shc", "p.png"]
+    # A folder stands for its .shc files, and for its pictures if it has none.
+    Path("only").mkdir()
+    small_photograph.save("only/q.png")
+    found = records(classify(".", "only", "--format", "jsonl"))
+    assert [record["file"] for record in found] == ["./x.shc", "./y.shc", "./z.shc", "only/q.png"]
+    Path("broken.jpg").write_bytes(Path("p.png").read_bytes()[:200])
+    assert "neither a .shc stream nor a picture" in errors(classify("broken.jpg", code=1))[0]

@@ -19,15 +19,15 @@ from progcodec import assets
 from progcodec.api import StreamDecoder
 from progcodec.bitstream import container
 from progcodec.bitstream.description import info
-from progcodec.classification import head_file
-from progcodec.classification.head_file import HeadFile
+from progcodec.classification import classifier_file, libraries
+from progcodec.classification.classifier import Specification
+from progcodec.classification.classifier_file import ClassifierFile
 from progcodec.cli import main as cli
 from progcodec.codec.codec import Codec
 from progcodec.config import ModelConfig
 from progcodec.cut import truncate
 from progcodec.hierarchy.hierarchy import FORMAT, Hierarchy
 from progcodec.network.checkpoint import Checkpoint
-from progcodec.network.head import HeadConfig
 from tests.support.nightly import nightly
 
 TINY = Path(__file__).parents[1] / "golden" / "tiny.safetensors"
@@ -80,7 +80,7 @@ def cases(folder: Path, codec: Codec) -> dict[str, tuple[str, Callable[[], objec
     wraps = {"a": {"dtype": "F32", "shape": [1 << 33, 1 << 33], "data_offsets": [0, 0]}}
     for kind, error, load in (
         ("checkpoint", "CheckpointError", Checkpoint.load),
-        ("head", "ClassifierError", HeadFile.load),
+        ("classifier", "ClassifierError", ClassifierFile.load),
     ):
         for name, content in {
             "a tensor of 4 TB": safetensors(plain),
@@ -119,21 +119,23 @@ def cases(folder: Path, codec: Codec) -> dict[str, tuple[str, Callable[[], objec
         lambda path=path: Checkpoint.load(path),
     )
 
-    nested = {"__metadata__": {"format": head_file.FORMAT, "config": "[" * 100_000, "codec": "",
-                               "digest": head_file._digest({}, "[" * 100_000, "")}}  # fmt: skip
-    path = file("nested-head.safetensors", safetensors(nested))
-    found["a head's nested config"] = "ClassifierError", lambda path=path: HeadFile.load(path)
-    for name, shape in {
-        "deep": {"inner_depth": 4096},
-        "wide": {"width": 4096, "inner_width": 4096},
+    for name, network in {
+        "of a nested name": "[" * 100_000,
+        "that fetches code": "timm:resnet50?pretrained_cfg={'url': 'https://example.org/a.pth'}",
+        "of many classes": "timm:resnet50?num_classes=1000000000",
     }.items():
-        head = HeadFile(HeadConfig(**shape), {}, _calibration(), "00000000")
-        path = folder / f"{name}-head.safetensors"
-        head.save(path)
-        found[f"a {name} head in a small file"] = (
+        path = folder / f"classifier {name}.safetensors"
+        ClassifierFile(network, {}, _calibration()).save(path)
+        found[f"a classifier {name}"] = (
             "ClassifierError",
-            lambda path=path: HeadFile.load(path).build(),
+            lambda path=path: libraries.load(Specification.parse(f"builtin@{path}")),
         )
+    path = folder / "empty-classifier.safetensors"
+    ClassifierFile(classifier_file.NAME, {}, _calibration()).save(path)
+    found["a classifier without weights"] = (
+        "ClassifierError",
+        lambda path=path: ClassifierFile.load(path).build(),
+    )
 
     trees = {
         "nested for ever": "[" * 1_000_000,

@@ -7,8 +7,8 @@ import torch
 
 from progcodec import assets
 from progcodec.config import ModelConfig
-from progcodec.lab.train import loop
-from progcodec.lab.train.loop import TrainSettings
+from progcodec.lab.train import trainer
+from progcodec.lab.train.settings import TrainSettings
 
 PHOTOGRAPH = str(assets.FOLDER / "china.jpg")
 TINY = ModelConfig(width=16, depth=1, inner_width=24, inner_depth=1, blocks=(12, 8, 8), hyper_channels=8,
@@ -52,5 +52,5 @@ def read_state(out: Path) -> dict:
 def few_start_crops():
     """Components of a tenth of the crops do for a model this small. Holds in every module that imports it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "START_CROPS", 40)
+        patch.setattr(trainer, "START_CROPS", 40)
         yield

@@ -32,7 +32,7 @@ SMOKE_LIMIT, SMOKE_PEERS, SMOKE_BUDGETS = 8, "jpeg,jpeg2000", "200,600,1600"
 )
 @click.option(
     "--classifier", "classifiers", multiple=True, metavar="SPEC",
-    help="Who judges, as in classify; repeatable. \"builtin\" reads our own files alone, all others every codec's pictures.",
+    help="Who judges, as in classify; repeatable.",
 )  # fmt: skip
 @click.option(
     "--hierarchy",

@@ -124,9 +124,9 @@ def train_command(
     )  # Its own files may be brought up to date.
     prepare_output(given["out"], force or goes_on)
     try:
-        from progcodec.lab.train.loop import train
         from progcodec.lab.train.parallel import leads
         from progcodec.lab.train.settings import TrainSettings
+        from progcodec.lab.train.trainer import train
     except ModuleNotFoundError as error:
         raise TrainingError(
             f"training needs an extra: pip install 'progcodec[train]' ({error})"

@@ -8,24 +8,17 @@ from progcodec.cli import options
 from progcodec.cli.files import show
 from progcodec.cli.messages import say
 from progcodec.errors import TrainingError
-from progcodec.lab.commands.train import prepare_output
+from progcodec.lab.commands.train import parse_settings, prepare_output, typed
 
 
-def _views(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
-    parts = [part.strip() for part in value.split(",")]
-    if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts):
-        raise click.BadParameter("must be three whole numbers with commas between them, as 1,3,10.")
-    return tuple(int(part) for part in parts)
-
-
-@click.command("train-classifier", short_help="Train the built-in classifier.")
+@click.command("train-classifier", short_help="Teach a classifier to read cut files.")
 @click.option(
     "--data",
     multiple=True,
     required=True,
     metavar="PATH",
     shell_complete=options.file_names,
-    help="Training pictures: folder, .tar, .tar.gz or glob of these; repeatable. A picture's folder names its class.",
+    help="Training pictures: folder, .tar, .tar.gz or glob of these; repeatable. A picture's folder may name its class.",
 )
 @click.option(
     "--val",
@@ -36,117 +29,93 @@ def _views(context: click.Context, parameter: click.Parameter, value: str) -> tu
     help="Held-out pictures with labels; repeatable. One half calibrates, the other judges.",
 )
 @click.option(
-    "--teacher",
-    required=True,
-    metavar="C",
-    help="A classifier of pictures, as classify --classifier takes it.",
-)
-@click.option(
     "--out",
     metavar="FILE",
     shell_complete=options.file_names,
     required=True,
-    help="The head's file (.safetensors).",
+    help="The classifier's file (.safetensors).",
 )
 @click.option(
-    "--minutes",
-    type=click.FloatRange(min=0, min_open=True),
-    required=True,
-    help="Minutes of training, once the caches are filled.",
+    "--start",
+    metavar="C",
+    help="What it starts from: a classifier's file, timm:NAME[@FILE], or weights of EfficientNet-Lite0. [default: the built-in one]",
 )
 @click.option(
-    "--steps", type=click.IntRange(min=1), help="Stop after so many steps, if that is sooner."
+    "--minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after so many minutes."
+)
+@click.option("--steps", type=click.IntRange(min=1), help="Stop after so many steps.")
+@click.option(
+    "--resume",
+    metavar="STATE",
+    shell_complete=options.file_names,
+    help="Go on from this training state.",
 )
 @click.option(
-    "--cache",
-    metavar="DIR",
-    default="classifier-cache",
-    show_default=True,
-    help="Keeps the teacher's answers and the coded views; a later run goes on from there.",
-)
-@click.option("--init", metavar="HEAD", help="Start from the weights of this head.")
-@click.option(
-    "--seed", type=int, default=0, show_default=True, help="Seed of views, cuts and weights."
-)
-@click.option(
-    "--views",
-    callback=_views,
-    default="1,3,10",
-    show_default=True,
-    metavar="S,L,U",
-    help="Views of a small picture (under 128 pixels), of a larger one with a label, of one without.",
-)
-@click.option(
-    "--limit",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Use about N views, a fair sample of all.",
-)
-@click.option(
-    "--calibrate-with",
-    metavar="SHARD",
-    help="The one held-out shard that calibrates, by how its name starts.",
-)
-@click.option(
-    "--val-limit",
-    type=click.IntRange(min=2),
-    default=1000,
-    show_default=True,
-    metavar="N",
-    help="At most N pictures of each held-out shard.",
-)
-@click.option(
-    "--lr",
-    type=click.FloatRange(min=0, min_open=True),
-    default=5e-3,
-    show_default=True,
-    help="Peak learning rate.",
-)
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Processes that fill the caches.",
+    "--finish",
+    is_flag=True,
+    help="With --resume: finish that run; --minutes and --steps count from its start.",
 )
 @click.option(
     "--bfloat16",
     is_flag=True,
-    help="Compute in bfloat16: faster on processors that have it, far slower on others.",
+    help="Compute in bfloat16 on a CPU that has it (as on CUDA); far slower on one that has not.",
+)
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of views, parts and cuts.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    callback=parse_settings,
+    metavar="NAME=VALUE",
+    help="Any other setting of the run, as views=20000 or lr=0.001; repeatable.",
 )
 @options.model
 @options.device
 @options.force
 def train_classifier_command(
-    views: tuple[int, int, int], force: bool, model: str | None, **given: Any
+    data: tuple[str, ...],
+    val: tuple[str, ...],
+    settings: dict[str, str],
+    force: bool,
+    **given: Any,
 ) -> None:
-    """Train the head that classifies latents, calibrate it, and say how good it is.
+    """Teach a classifier of pictures to read cut files, calibrate it, and say how good it is.
 
-    The head learns from random prefixes of what the codec makes of the training pictures: from the labels where there are
-    any, and of larger pictures from what a classifier of pictures (the teacher) says. It reads the latents of this one codec only. Where a
-    checkpoint of the codec comes with the package, its head belongs in the folder "classifiers" beside it.
+    It learns to say of a decoded prefix what it said of the clean picture before: no label is needed, and those that are
+    there help. The pictures are encoded once (kept in FILE.views.npz), then cut at random, again and again. Beside FILE come
+    the training state (.state.pt, to resume from) and a log (.csv). Ctrl-C ends the run early; what is there is calibrated.
 
-    It prints, for each held-out shard and size, the accuracy at each level, the expected calibration error, and in
-    brackets the error that perfectly honest probabilities would show on so few pictures; all in per cent.
+    It prints for each size and level, in per cent: the accuracy; the expected calibration error and, in brackets, the error
+    that perfectly honest probabilities would show on so few pictures; how often the level is claimed at the usual confidence,
+    and how often rightly. "clean" is the picture itself.
 
     \b
-    Example:
-      progcodec train-classifier --data train/ --val val/ --teacher timm:mobilenetv2_100 --minutes 20 --out head.safetensors
+    Examples:
+      progcodec train-classifier --data train/ --val val/ --minutes 90 --out classifier.safetensors
+      progcodec train-classifier --data train/ --val val/ --start efficientnet-lite0.pth --minutes 90 --out c.safetensors
+      progcodec train-classifier --data train/ --val val/ --start timm:resnet50 --minutes 600 --out c.safetensors
+      progcodec classify photo.shc --classifier builtin@classifier.safetensors
     """
-    prepare_output(given["out"], force)
+    if given["minutes"] is None and given["steps"] is None:
+        raise click.UsageError("say when to stop: --minutes or --steps.")
+    goes_on = given["resume"] == f"{given['out']}.state.pt"
+    prepare_output(given["out"], force or goes_on)
     try:
         from progcodec.lab.train.classifier import ClassifierSettings, train_classifier
         from progcodec.lab.train.validation import table
-        from progcodec.lab.train.views import ViewCounts
     except ModuleNotFoundError as error:
         raise TrainingError(
             f"training needs an extra: pip install 'progcodec[train]' ({error})"
         ) from error
-    from progcodec.assets import DEFAULT
     from progcodec.hierarchy.hierarchy import Hierarchy
 
-    rows = train_classifier(
-        ClassifierSettings(views=ViewCounts(*views), model=model or DEFAULT, **given)
-    )
-    say(table(rows, Hierarchy.load()))
-    say(f"wrote {show(given['out'])}")
+    chosen = {name: value for name, value in given.items() if value not in (None, False)}
+    try:
+        run = ClassifierSettings(
+            data=data, val=val, **chosen, **typed(settings, ClassifierSettings)
+        )
+    except (TypeError, ValueError) as error:
+        raise click.UsageError(f"{error}.") from error
+    if rows := train_classifier(run):
+        say(table(rows, Hierarchy.load()))
+        say(f"wrote {show(given['out'])}")

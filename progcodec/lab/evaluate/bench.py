@@ -31,7 +31,6 @@ T = TypeVar("T")
 
 if TYPE_CHECKING:
     from progcodec.codec.codec import Codec
-    from progcodec.codec.latent import Latent
 
 
 class Outcome(NamedTuple):
@@ -39,7 +38,6 @@ class Outcome(NamedTuple):
 
     bytes: int
     picture: Image.Image | None
-    latent: "Latent | None" = None
     encode_s: float | None = None
     decode_s: float | None = None
 
@@ -68,8 +66,7 @@ class Bench:
         self._said: dict[tuple[JudgeName, str], Opinion] = {}
         """Of the picture at hand: the largest file that is decoded; qualities and opinions, by decoded picture."""
         self._judges = {
-            name: Judge.load(name, self._scale, self._codec, contest.device)
-            for name in contest.judges
+            name: Judge.load(name, self._scale, contest.device) for name in contest.judges
         }
 
     def measure(
@@ -87,7 +84,6 @@ class Bench:
         clean = {
             name: judge.of_pictures([picture], sample.label)[0]
             for name, judge in self._judges.items()
-            if name.pictures
         }
         rows = []
         for (codec, mode), wanted in todo.items():
@@ -130,21 +126,20 @@ class Bench:
         for name, judge in self._judges.items():
             units = [unit for unit in outcomes if name in wanted[unit]]
             seen = [unit for unit in units if unit in pictures]
-            if name.pictures:
-                found = self._opinions(
-                    judge, {marks[unit]: pictures[unit] for unit in seen}, sample.label
-                )
-                said = {unit: found[marks[unit]] for unit in seen}
-                reference = clean[name]
-            else:
-                latents = [outcomes[unit].latent for unit in seen]
-                answers = judge.of_latents(self._codec, latents, sample.label)  # type: ignore[arg-type]
-                said = dict(zip(seen, answers, strict=True))
-                reference = self._whole(sample, judge)
+            found = self._opinions(
+                judge, {marks[unit]: pictures[unit] for unit in seen}, sample.label
+            )
+            said = {unit: found[marks[unit]] for unit in seen}
             for unit in units:
                 rows.append(
                     self._row(
-                        sample, unit, outcomes[unit], quality[unit], name, said.get(unit), reference
+                        sample,
+                        unit,
+                        outcomes[unit],
+                        quality[unit],
+                        name,
+                        said.get(unit),
+                        clean[name],
                     )
                 )
         return rows
@@ -159,12 +154,6 @@ class Bench:
         ):
             self._said[judge.name, mark] = opinion
         return {mark: self._said[judge.name, mark] for mark in pictures}
-
-    def _whole(self, sample: Sample, judge: Judge) -> Opinion:
-        """A reader of latents never sees the clean picture: what it says of the whole file stands for that."""
-        assert self._codec is not None
-        latent = self._codec.decode_latent(self._codec.encode(sample.pixels))
-        return judge.of_latents(self._codec, [latent], sample.label)[0]
 
     def _row(
         self, sample: Sample, unit: Unit, outcome: Outcome, quality: tuple[float | None, float | None], name: JudgeName,
@@ -210,10 +199,10 @@ def _ladder(
         data, encode_s = _timed(partial(coder.encode, small, float(unit.setting), unit.scale))
         if len(data) > most:
             ended.add(unit.scale)
-            found[unit] = Outcome(len(data), None, None, encode_s)
+            found[unit] = Outcome(len(data), None, encode_s)
             continue
         decoded, decode_s = _timed(partial(coder.decode, data))
-        found[unit] = Outcome(len(data), restored(decoded, picture.size), None, encode_s, decode_s)
+        found[unit] = Outcome(len(data), restored(decoded, picture.size), encode_s, decode_s)
     return found
 
 
@@ -227,9 +216,9 @@ def _cuts(coder: Coder, picture: Image.Image, units: list[Unit]) -> dict[Unit, O
             decoded, decode_s = _timed(partial(read, data[:size]))
             if decoded.size != picture.size:
                 raise UndecodableError("not even the size is right")
-            found[unit] = Outcome(size, decoded, None, encode_s, decode_s)
+            found[unit] = Outcome(size, decoded, encode_s, decode_s)
         except UndecodableError:
-            found[unit] = Outcome(size, None, None, encode_s)
+            found[unit] = Outcome(size, None, encode_s)
     return found
 
 
@@ -241,10 +230,10 @@ def _embedded(stream: Embedded, picture: Image.Image, units: list[Unit]) -> dict
         for unit in units
     }
     lengths = sorted(set(sizes.values()))
-    prefixes, seconds = _timed(lambda: stream.decode([data[:size] for size in lengths]))
-    decoded = dict(zip(lengths, prefixes, strict=True))
+    pictures, seconds = _timed(lambda: stream.decode([data[:size] for size in lengths]))
+    decoded = dict(zip(lengths, pictures, strict=True))
     each = seconds / len(lengths)
-    return {unit: Outcome(size, *decoded[size], encode_s, each) for unit, size in sizes.items()}
+    return {unit: Outcome(size, decoded[size], encode_s, each) for unit, size in sizes.items()}
 
 
 def _quality(pixels: Pixels, picture: Image.Image) -> tuple[float | None, float | None]:

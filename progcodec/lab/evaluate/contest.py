@@ -105,7 +105,7 @@ class Contest:
         todo: dict[Unit, list[JudgeName]] = {}
         ended: set[tuple[str, float, JudgeName]] = set()
         for unit in self.units(sample):
-            for judge in self.judged_by(unit):
+            for judge in self.judges:
                 if (unit.codec, unit.scale, judge) in ended and unit.mode == LADDER:
                     continue
                 row = known.get(self.key(sample, unit, judge))
@@ -117,14 +117,6 @@ class Contest:
                 if row is None:
                     todo.setdefault(unit, []).append(judge)
         return todo
-
-    def judged_by(self, unit: Unit) -> tuple[JudgeName, ...]:
-        """A judge that reads latents has nothing to say about others' pictures."""
-        return (
-            self.judges
-            if unit.codec == OURS
-            else tuple(judge for judge in self.judges if judge.pictures)
-        )
 
     def key(self, sample: Sample, unit: Unit, judge: JudgeName) -> Key:
         return Key(

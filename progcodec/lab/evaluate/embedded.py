@@ -1,7 +1,7 @@
 """Streams of which any first bytes decode: our own files, and rival schemes over the same checkpoint."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from PIL import Image
 
@@ -11,18 +11,10 @@ from progcodec.lab.evaluate.measurements import OURS
 
 if TYPE_CHECKING:
     from progcodec.codec.codec import Codec
-    from progcodec.codec.latent import Latent
     from progcodec.lab.evaluate.rivals import Rival
 
 BATCH = 4
 """Prefixes that share a pass through the networks."""
-
-
-class Prefix(NamedTuple):
-    """What a prefix decodes to; neither is there if it is too short even for a header."""
-
-    picture: Image.Image | None
-    latent: "Latent | None"
 
 
 class Embedded(Protocol):
@@ -37,7 +29,9 @@ class Embedded(Protocol):
 
     def encode(self, picture: Image.Image) -> bytes: ...
 
-    def decode(self, prefixes: Sequence[bytes]) -> list[Prefix]: ...
+    def decode(self, prefixes: Sequence[bytes]) -> list[Image.Image | None]:
+        """The picture of each prefix; None if it is too short even for a header."""
+        ...
 
     def ends(self, data: bytes) -> dict[str, int]:
         """Named lengths that a level ends at; none where a scheme has no levels."""
@@ -56,10 +50,10 @@ class Ours:
     def encode(self, picture: Image.Image) -> bytes:
         return self.codec.encode(picture)
 
-    def decode(self, prefixes: Sequence[bytes]) -> list[Prefix]:
+    def decode(self, prefixes: Sequence[bytes]) -> list[Image.Image | None]:
         from progcodec.bitstream.container import parse_header
 
-        found = [Prefix(None, None)] * len(prefixes)
+        found: list[Image.Image | None] = [None] * len(prefixes)
         places = []
         for place, data in enumerate(prefixes):
             try:
@@ -69,10 +63,9 @@ class Ours:
                 continue  # shorter than a header
         for start in range(0, len(places), BATCH):
             batch = places[start : start + BATCH]
-            latents = self.codec.decode_latents([prefixes[place] for place in batch])
-            pictures = self.codec.synthesise(latents)
-            for place, picture, latent in zip(batch, pictures, latents, strict=True):
-                found[place] = Prefix(picture, latent)
+            pictures = self.codec.decode_batch([prefixes[place] for place in batch])
+            for place, picture in zip(batch, pictures, strict=True):
+                found[place] = picture
         return found
 
     def ends(self, data: bytes) -> dict[str, int]:
@@ -98,14 +91,14 @@ class OfRival:
     def encode(self, picture: Image.Image) -> bytes:
         return self._rival.encode(self._codec, picture)
 
-    def decode(self, prefixes: Sequence[bytes]) -> list[Prefix]:
+    def decode(self, prefixes: Sequence[bytes]) -> list[Image.Image | None]:
         return [self._one(data) for data in prefixes]
 
     def ends(self, data: bytes) -> dict[str, int]:
         return {}
 
-    def _one(self, data: bytes) -> Prefix:
+    def _one(self, data: bytes) -> Image.Image | None:
         try:
-            return Prefix(self._rival.decode(self._codec, data), None)
+            return self._rival.decode(self._codec, data)
         except (NotShcError, BudgetError):
-            return Prefix(None, None)  # shorter than a header
+            return None  # shorter than a header

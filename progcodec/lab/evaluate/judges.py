@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -16,14 +16,11 @@ from progcodec.classification.classifier import (
     check_fit,
     load_classifier,
 )
+from progcodec.classification.classifier_file import SHIPPED
 from progcodec.classification.score import predictions
 from progcodec.config import LEVELS
 from progcodec.errors import EvaluationError
 from progcodec.hierarchy.hierarchy import Hierarchy
-
-if TYPE_CHECKING:
-    from progcodec.codec.codec import Codec
-    from progcodec.codec.latent import Latent
 
 BATCH = 16
 """Pictures judged at a time: more are no faster on a CPU core."""
@@ -34,12 +31,11 @@ class JudgeName(NamedTuple):
 
     Attributes:
         name: for people and for the rows: the model's name and, where weights come from a file, their fingerprint.
-        spec: as it was asked for. pictures: whether it reads pictures; one that reads latents can judge our own files alone.
+        spec: as it was asked for.
     """
 
     name: str
     spec: str
-    pictures: bool
 
 
 class Opinion(NamedTuple):
@@ -86,9 +82,9 @@ class Judge:
         self._scale = scale
 
     @classmethod
-    def load(cls, name: JudgeName, scale: Scale, codec: "Codec | None", device: str) -> "Judge":
+    def load(cls, name: JudgeName, scale: Scale, device: str) -> "Judge":
         """Raises ClassifierError and HierarchyError."""
-        return cls(name, load_classifier(name.spec, codec, device), scale)  # type: ignore[arg-type]
+        return cls(name, load_classifier(name.spec, device), scale)
 
     def of_pictures(self, pictures: Sequence[Image.Image], label: int | None) -> list[Opinion]:
         """Opinions on pictures of one class."""
@@ -96,17 +92,8 @@ class Judge:
         return [
             opinion
             for batch in batches
-            for opinion in opinions(self._classifier.predict(batch), label, self._scale)  # type: ignore[attr-defined]
+            for opinion in opinions(self._classifier.predict(batch), label, self._scale)
         ]
-
-    def of_latents(
-        self, codec: "Codec", latents: "Sequence[Latent]", label: int | None
-    ) -> list[Opinion]:
-        return (
-            opinions(self._classifier.probabilities(codec, latents), label, self._scale)
-            if latents
-            else []
-        )
 
 
 def opinions(probabilities: Floats, label: int | None, scale: Scale) -> list[Opinion]:
@@ -128,31 +115,16 @@ def opinions(probabilities: Floats, label: int | None, scale: Scale) -> list[Opi
     ]
 
 
-def name_judge(spec: str, codec: str | None) -> JudgeName:
-    """A judge by its specification; `codec` is the fingerprint of our checkpoint, None where ours takes no part.
-
-    Raises:
-        ClassifierError: the specification names no classifier, or no built-in one comes with this checkpoint.
-        EvaluationError: it reads our own files, and ours takes no part. OSError: its file cannot be read.
-    """
+def name_judge(spec: str) -> JudgeName:
+    """A judge by its specification. Raises ClassifierError: it names no classifier. OSError: its file cannot be read."""
     parsed = Specification.parse(spec)
-    latents = parsed.library == BUILTIN
     file = parsed.file
-    if latents:
-        if codec is None:
-            raise EvaluationError(
-                f"{parsed.name} reads our own files, and this run leaves them out"
-            )
-        if file is None:
-            from progcodec.classification.head_file import shipped
-
-            file = str(shipped(codec))
+    if parsed.library == BUILTIN and file is None:
+        file = str(SHIPPED)
     if file is None:
-        return JudgeName(parsed.name if "?" not in spec else spec, spec, True)
+        return JudgeName(parsed.name if "?" not in spec else spec, spec)
     options = repr(sorted({**parsed.options, **parsed.preprocessing}.items())).encode()
-    return JudgeName(
-        f"{parsed.name}#{_file_digest(file)[:5]}{_digest(options)[:3]}", spec, not latents
-    )
+    return JudgeName(f"{parsed.name}#{_file_digest(file)[:5]}{_digest(options)[:3]}", spec)
 
 
 @lru_cache(maxsize=16)

@@ -53,7 +53,7 @@ def plan(
             entrants.append(Entrant(OURS, mark))
         entrants += [Entrant(name, mark) for name in _rival_names(rivals)]
     entrants += [Entrant(coder.name, coder.version(), coder.key) for coder in choice.coders]
-    judges = tuple(dict.fromkeys(name_judge(spec, mark if ours else None) for spec in classifiers))
+    judges = tuple(dict.fromkeys(name_judge(spec) for spec in classifiers))
     return Contest(
         tuple(entrants), judges, tuple(budgets), hierarchy, scale.mark, path, tuple(rivals), device
     )
@@ -109,7 +109,7 @@ def current(contest: Contest, samples: Sequence[Sample], kept: Kept) -> list[Mea
         own = [
             contest.key(sample, unit, judge)
             for unit in contest.units(sample)
-            for judge in contest.judged_by(unit)
+            for judge in contest.judges
         ]
         allowed = {(None, None), *((budget.of(sample), budget.bpp) for budget in contest.budgets)}
         others = [

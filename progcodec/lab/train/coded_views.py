@@ -1,158 +1,199 @@
-"""Views as the codec codes them, kept so that the latent of any prefix can be formed again without an encoder.
+"""What a classifier learns from: squares of pictures as the codec codes them, once, to be cut as often as wanted.
 
-Of each view the cache holds the symbols that are not 0, in coding order, each with its place and with the bits that have
-been spent once it has arrived. So a prefix of so many bits is a prefix of that list; all else is 0, as in a decoder.
+picture ─► square of some side ─► stream, kept ─► prefix of any length, decoded ─► random part, perhaps mirrored
+                    └────────────────────────────────────────────────────────────► the same part, clean
 """
 
-import bisect
-from collections.abc import Sequence
+import hashlib
+import io
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
+from PIL import Image
+from tqdm import tqdm
 
-from progcodec.arrays import Floats, Ints
+from progcodec.arrays import Floats
+from progcodec.classification.labels import FOLDERS, load_labels
 from progcodec.codec.codec import Codec
-from progcodec.codec.latent import CodedSegment
-from progcodec.config import HYPER_STRIDE, LATENT_STRIDE
-from progcodec.geometry import ceil_div
-from progcodec.lab.train.caching import Arrays, Worker, fill
-from progcodec.lab.train.views import Source, ViewSet, render
+from progcodec.errors import TrainingError
+from progcodec.files import write_whole
+from progcodec.hierarchy.hierarchy import Hierarchy
+from progcodec.lab.train.dataset import UNREADABLE, expand, records
 
-BATCH = 32
-SEGMENTS = 4
-SHARE_WHOLE, SHARE_LEVEL = 0.1, 0.15
-"""Shares of the cuts that are the whole stream, and that end with a level (or with ẑ alone)."""
-START = 0.25
-"""Random cuts begin with this share of ẑ's bits."""
+SIDES = (160, 224, 256, 352)
+"""Pixels a side of the squares: of the pictures that people have, the last one shows how prefixes of large ones look."""
+SIDE_SHARES = (0.15, 0.4, 0.25, 0.2)
+LEAST_SHARE = 0.7
+"""Smallest share of a picture's short side that a square shows."""
+BATCH = 16
 
 
-class CodedView(NamedTuple):
-    """One view.
+class Source(NamedTuple):
+    """A picture's file, its size in pixels, and the index of its class if it has a label."""
 
-    Attributes:
-        places: int32, flat positions of the non-zero symbols: first those in ẑ, then, from ``hyper`` on, those in q.
-        values: int8.
-        arrival: float32, bits that have been spent once each has arrived; rising.
-        hyper: how many of them lie in ẑ.
-        ends: float32 (4,), bits at the end of each segment.
-        side: pixels a side.
-    """
+    data: bytes
+    width: int
+    height: int
+    label: int | None
 
-    places: Ints
-    values: Ints
-    arrival: Floats
-    hyper: int
-    ends: Floats
+
+class View(NamedTuple):
+    """A square of a picture: which one, (left, top, right, bottom) in its pixels, and the side at which it is coded."""
+
+    picture: int
+    box: tuple[float, float, float, float]
     side: int
 
-    @property
-    def size(self) -> int:
-        """Latent positions a side."""
-        return ceil_div(self.side, LATENT_STRIDE)
+
+class CodedViews:
+    """Views with their streams.
+
+    Attributes:
+        sources: the pictures. views: their squares. streams: what the codec makes of each.
+        shares: how often each is to be drawn, (N,), sums to 1.
+    """
+
+    def __init__(
+        self, sources: Sequence[Source], views: Sequence[View], streams: Sequence[bytes]
+    ) -> None:
+        self.sources, self.views, self.streams = sources, views, streams
+        self.shares = _shares([sources[view.picture].label for view in views])
+        sides = np.array([view.side for view in views])
+        self._by_side = {int(side): np.flatnonzero(sides == side) for side in np.unique(sides)}
+
+    def __len__(self) -> int:
+        return len(self.views)
+
+    def draw(self, count: int, rng: np.random.Generator) -> list[int]:
+        """Places of so many views of one side."""
+        groups = list(self._by_side.values())
+        weights = np.array([self.shares[group].sum() for group in groups])
+        group = groups[rng.choice(len(groups), p=weights / weights.sum())]
+        shares = self.shares[group]
+        return [int(place) for place in rng.choice(group, count, p=shares / shares.sum())]
+
+    def clean(self, place: int) -> Image.Image:
+        """The square that a stream was made of."""
+        view = self.views[place]
+        return render(self.sources[view.picture].data, view)
+
+    def label(self, place: int) -> int | None:
+        return self.sources[self.views[place].picture].label
+
+
+def read_sources(
+    patterns: Sequence[str], hierarchy: Hierarchy, least: int, quiet: bool = True
+) -> list[Source]:
+    """The pictures of shards and folders whose short side has at least so many pixels; unreadable ones are left out.
+
+    The folder that a picture lies in names its class, by WordNet id; in any other one it has no label.
+    Raises TrainingError if none is left.
+    """
+    sources = []
+    labels = load_labels(FOLDERS, hierarchy)
+    for path in expand(patterns):
+        found = records(path, labels)
+        for record in tqdm(
+            found, desc=f"reading {path.name}", unit="img", disable=quiet, leave=False
+        ):
+            data = Path(record.name).read_bytes() if record.data is None else record.data
+            try:
+                with Image.open(io.BytesIO(data)) as image:
+                    width, height = image.size
+            except UNREADABLE:
+                continue
+            if min(width, height) >= least:
+                sources.append(Source(data, width, height, record.label))
+    if not sources:
+        raise TrainingError(
+            f"no readable picture of {least} pixels or more in {', '.join(map(str, patterns))}"
+        )
+    return sources
 
 
 def code_views(
-    views: ViewSet, chunks: Sequence[int], codec: Codec, model: str, cache: Path, workers: int
-) -> list[Path]:
-    """Files of the coded views, one for each chunk; :func:`unpack` reads their arrays. ``model`` is the codec's file."""
-    folder = cache / f"coded-{codec.fingerprint.hex()}-{views.key}"
-    return fill(folder, views.sources, chunks, _worker, (model,), workers, "codec")
+    sources: Sequence[Source], codec: Codec, count: int, seed: int, cache: str | None, quiet: bool
+) -> CodedViews:
+    """About so many views of all pictures alike, coded, or read from the file `cache` if it holds exactly these."""
+    views = list(_plan(sources, count, seed))
+    digest = hashlib.sha256(f"{codec.fingerprint.hex()}{views}".encode())
+    for source in sources:
+        digest.update(hashlib.sha256(source.data).digest())
+    key = digest.hexdigest()
+    streams = _read(cache, key)
+    if streams is None:
+        streams = _encode(sources, views, codec, quiet)
+        if cache is not None:
+            lengths = np.array([len(data) for data in streams], np.int64)
+            file = io.BytesIO()
+            np.savez(
+                file, key=key, lengths=lengths, bytes=np.frombuffer(b"".join(streams), np.uint8)
+            )
+            write_whole(cache, file.getvalue())
+    return CodedViews(sources, views, streams)
 
 
-def _worker(model: str) -> Worker:
-    codec = Codec.load(model, "cpu")
-
-    def work(sources: list[Source]) -> Arrays:
-        coded = []
-        for start in range(0, len(sources), BATCH):
-            pictures = [render(data, view) for data, view in sources[start : start + BATCH]]
-            coded += [
-                pack(trace, picture.width)
-                for trace, picture in zip(codec.coded_segments(pictures), pictures, strict=True)
-            ]
-        return {
-            "places": np.concatenate([view.places for view in coded]),
-            "values": np.concatenate([view.values for view in coded]),
-            "arrival": np.concatenate([view.arrival for view in coded]),
-            "counts": np.array([len(view.places) for view in coded], np.int64),
-            "hyper": np.array([view.hyper for view in coded], np.int64),
-            "ends": np.stack([view.ends for view in coded]),
-            "side": np.array(coded[0].side),
-        }
-
-    return work
+def render(data: bytes, view: View) -> Image.Image:
+    """The view as an RGB picture of its side. Raises TrainingError on a damaged picture."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            size = view.side, view.side
+            return image.convert("RGB").resize(size, Image.Resampling.BICUBIC, box=view.box)
+    except UNREADABLE as error:
+        raise TrainingError(f"a training picture is damaged ({error})") from None
 
 
-def pack(trace: Sequence[CodedSegment], side: int) -> CodedView:
-    """A coded view of what :meth:`Codec.trace` gives for a square picture."""
-    places, values, arrival, ends = [], [], [], []
-    spent, offset, hyper = 0.0, 0, 0
-    for number, part in enumerate(trace):
-        there = np.flatnonzero(part.symbols)
-        places.append(part.order[there] + offset)
-        values.append(part.symbols[there])
-        arrival.append(spent + np.cumsum(part.bits)[there])
-        spent += float(part.bits.sum())
-        ends.append(spent)
-        if number == 0:
-            hyper = len(there)
-        else:
-            offset += len(part.order)  # blocks follow one another in q
-    return CodedView(
-        np.concatenate(places).astype(np.int32), np.concatenate(values).astype(np.int8),
-        np.concatenate(arrival).astype(np.float32), hyper, np.array(ends, np.float32), side,
-    )  # fmt: skip
+def _plan(sources: Sequence[Source], count: int, seed: int) -> Iterator[View]:
+    rng = np.random.default_rng(seed)
+    for _ in range(max(1, round(count / len(sources)))):
+        for number, source in enumerate(sources):
+            extent = min(source.width, source.height) * rng.uniform(LEAST_SHARE, 1)
+            left = rng.uniform(0, source.width - extent)
+            top = rng.uniform(0, source.height - extent)
+            side = int(rng.choice(SIDES, p=SIDE_SHARES))
+            yield View(number, (left, top, left + extent, top + extent), side)
 
 
-def unpack(arrays: Arrays) -> list[CodedView]:
-    """The coded views of one chunk."""
-    bounds = np.concatenate(([0], np.cumsum(arrays["counts"])))
-    side = int(arrays["side"])
-    return [
-        CodedView(
-            arrays["places"][bounds[n] : bounds[n + 1]], arrays["values"][bounds[n] : bounds[n + 1]],
-            arrays["arrival"][bounds[n] : bounds[n + 1]], int(arrays["hyper"][n]), arrays["ends"][n], side,
-        )
-        for n in range(len(bounds) - 1)
-    ]  # fmt: skip
+def _encode(
+    sources: Sequence[Source], views: Sequence[View], codec: Codec, quiet: bool
+) -> list[bytes]:
+    streams = [b""] * len(views)
+    with tqdm(total=len(views), desc="encoding", unit="view", disable=quiet) as bar:
+        for side in SIDES:
+            places = [place for place in range(len(views)) if views[place].side == side]
+            for start in range(0, len(places), BATCH):
+                batch = places[start : start + BATCH]
+                pictures = [render(sources[views[p].picture].data, views[p]) for p in batch]
+                for place, data in zip(batch, codec.encode_batch(pictures), strict=True):
+                    streams[place] = data
+                bar.update(len(batch))
+    return streams
 
 
-def draw_cut(view: CodedView, rng: np.random.Generator) -> float:
-    """Bits of a random prefix: mostly log-uniform from a quarter of ẑ to everything, some whole, some ending with a level."""
-    kind = rng.random()
-    if kind < SHARE_WHOLE:
-        return float(view.ends[-1])
-    if kind < SHARE_WHOLE + SHARE_LEVEL:
-        return float(view.ends[rng.integers(SEGMENTS - 1)])
-    low, high = np.log(START * view.ends[0] + 1), np.log(view.ends[-1] + 1)
-    return float(np.exp(rng.uniform(low, high)))
+def _read(cache: str | None, key: str) -> list[bytes] | None:
+    """The streams of a cache file; None if there is none, or one of other views or of another codec."""
+    if cache is None or not Path(cache).exists():
+        return None
+    try:
+        with np.load(cache) as file:
+            if str(file["key"]) != key:
+                return None
+            ends = np.cumsum(file["lengths"])
+            data = file["bytes"].tobytes()
+    except (OSError, ValueError, KeyError):
+        return None
+    return [data[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
-def cut_views(
-    views: Sequence[CodedView], budgets: Sequence[float], channels: int, hyper: int
-) -> tuple[Ints, Ints]:
-    """ẑ (N, hyper, hz, wz) and q (N, channels, h, w), int32, of the prefixes of so many bits. All views of one size."""
-    size = views[0].size
-    hyper_size = ceil_div(size, HYPER_STRIDE)
-    z = np.zeros((len(views), hyper * hyper_size**2), np.int32)
-    q = np.zeros((len(views), channels * size**2), np.int32)
-    for n, (view, budget) in enumerate(zip(views, budgets, strict=True)):
-        received = bisect.bisect_right(view.arrival, budget)
-        first = min(view.hyper, received)
-        z[n, view.places[:first]] = view.values[:first]
-        q[n, view.places[first:received]] = view.values[first:received]
-    return z.reshape(-1, hyper, hyper_size, hyper_size), q.reshape(-1, channels, size, size)
-
-
-def latents(
-    codec: Codec, views: Sequence[CodedView], budgets: Sequence[float]
-) -> tuple[Tensor, Tensor]:
-    """ŷ (N, C, h, w) float32 of the prefixes, and their bits per latent position (N,)."""
-    z, q = cut_views(views, budgets, codec.config.latent_channels, codec.config.hyper_channels)
-    bits = torch.tensor(
-        [float(budget) / view.size**2 for view, budget in zip(views, budgets, strict=True)]
-    )
-    return codec.assemble(z, q), bits
+def _shares(labels: Sequence[int | None]) -> Floats:
+    """Each class by the square root of its pictures, so that a few large ones do not become what everything looks like."""
+    counts: dict[int, int] = {}
+    for label in labels:
+        if label is not None:
+            counts[label] = counts.get(label, 0) + 1
+    weights = np.array([1.0 if label is None else 1 / math.sqrt(counts[label]) for label in labels])
+    shares: Floats = weights / weights.sum()
+    return shares

@@ -17,7 +17,8 @@ MEASURED = [
     *(f"{what}_{level}" for what in ("psnr", "class", "acc") for level in LEVELS),
 ]
 """Bits per pixel of each part, of all and up to each level; dB; nats and agreement with the target at each level."""
-COLUMNS = ["step", "minutes", "lr", "images_per_s", *MEASURED, "gpu_gb"]
+RUN = ("step", "minutes", "lr", "images_per_s")
+COLUMNS = [*RUN, *MEASURED, "gpu_gb"]
 SOMETIMES = {
     "gpu_gb",
     *(name for name in MEASURED if name.startswith(("psnr_", "class_", "acc_"))),
@@ -26,9 +27,10 @@ SOMETIMES = {
 
 
 class Means:
-    """Running means of what is logged, between two log lines."""
+    """Running means of what is logged, between two log lines; ``names`` are the columns that they fill."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
         self._sums: dict[str, list[Tensor]] = {}
 
     def add(self, measured: dict[str, Tensor]) -> None:
@@ -40,23 +42,19 @@ class Means:
     def take(self, parallel: Parallel) -> dict[str, float]:
         """The means over all processes since the last call."""
         sums, counts = [], []
-        for name in MEASURED:
+        for name in self._names:
             parts = self._sums.get(name, [])
             sums.append(float(sum(part.double().sum() for part in parts)))
             counts.append(float(sum(part.numel() for part in parts)))
         self._sums.clear()
         agreed = parallel.sum(sums + counts)
-        pairs = zip(MEASURED, agreed[: len(MEASURED)], agreed[len(MEASURED) :], strict=True)
-        return {name: total / count for name, total, count in pairs if count}
+        count = len(self._names)
+        pairs = zip(self._names, agreed[:count], agreed[count:], strict=True)
+        return {name: total / number for name, total, number in pairs if number}
 
 
-def append(path: Path, row: dict[str, float]) -> None:
+def append(path: Path, columns: Sequence[str], row: dict[str, float]) -> None:
     """Adds a line. A log of other columns, from an earlier version, is brought to these first."""
-    append_row(path, COLUMNS, row)
-
-
-def append_row(path: Path, columns: Sequence[str], row: dict[str, float]) -> None:
-    """As :func:`append`, for any columns."""
     columns = list(columns)
     fresh = not path.exists()
     if not fresh:

@@ -1,4 +1,4 @@
-"""One frozen dataclass with everything that a training run depends on."""
+"""Frozen dataclasses with everything that a training run depends on."""
 
 from dataclasses import dataclass, replace
 
@@ -6,26 +6,79 @@ from progcodec.config import ModelConfig
 from progcodec.lab.train.loss import PRESETS, LossWeights, Prefixes
 
 
-@dataclass(frozen=True)
-class TrainSettings:
-    """Everything a run depends on.
-
-    A step takes ``batch * accumulate`` crops in each process.
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """What the loop needs to know of a run, whatever it trains. A step takes ``batch * accumulate`` pictures a process.
 
     Attributes:
         data: shards (.tar, .tar.gz), folders or images; globs allowed.
-        out: the checkpoint that is written at every save and at the end.
+        out: the file of weights that is written at every save and at the end.
         state: full training state; default: ``out`` with the suffix ``.state.pt``.
-        resume: state file to go on from; its model config wins over ``config``.
+        resume: state file to go on from.
         finish: with ``resume``: finish the interrupted run, whose start ``minutes`` and ``steps`` count from. With the
             settings, data and processes of that run, the steps are those that it would have made.
-        init: state file of which only the (averaged) weights are taken, or a checkpoint (.safetensors).
         minutes, steps: the run ends at whichever comes first; the learning rate follows the larger share of the two.
-        crop, batch: pixels a side, crops of one pass. accumulate: passes whose gradients make a step.
-        lr: peak learning rate. decay_from: share of the run after which it falls linearly to 0.
+        batch: pictures of one pass. accumulate: passes whose gradients make a step.
+        lr: peak learning rate. warmup: steps over which it rises. decay_from: share of the run after which it falls
+            linearly to 0.
+        clip: the gradient's largest norm. ema: decay of the averaged weights, which are those that are kept.
+        bfloat16: compute in bfloat16 what bears it. None: on CUDA only, as processors without bfloat16 arithmetic
+            emulate it slowly.
+        save_minutes, log_steps: how often the state is saved and a line is logged.
+    """
+
+    data: tuple[str, ...]
+    out: str
+    state: str | None = None
+    resume: str | None = None
+    finish: bool = False
+    minutes: float | None = None
+    steps: int | None = None
+    device: str = "auto"
+    batch: int = 8
+    accumulate: int = 1
+    lr: float = 1e-3
+    warmup: int = 100
+    decay_from: float = 0.6
+    clip: float = 1.0
+    ema: float = 0.999
+    seed: int = 0
+    bfloat16: bool | None = None
+    save_minutes: float = 5.0
+    log_steps: int = 50
+
+    def __post_init__(self) -> None:
+        if self.minutes is None and self.steps is None:
+            raise ValueError("say when to stop: minutes or steps")
+        if self.finish and not self.resume:
+            raise ValueError("only a run that is resumed can be finished")
+        for name in ("batch", "accumulate", "log_steps", "warmup"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")
+        if not 0 <= self.decay_from <= 1:
+            raise ValueError("decay_from must lie in 0..1")
+        if self.seed < 0:
+            raise ValueError("the seed must be at least 0")
+
+    def progress(self, minutes: float, steps: int) -> float:
+        """The share of the run that is done after so many minutes and steps of it."""
+        shares = [minutes / self.minutes] if self.minutes else []
+        return max(shares + ([steps / self.steps] if self.steps else []))
+
+    def in_bfloat16(self, device: str) -> bool:
+        """Whether networks on a device of this type ("cpu", "cuda") compute in bfloat16."""
+        return device == "cuda" if self.bfloat16 is None else self.bfloat16
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings(RunSettings):
+    """Everything that the training of a codec depends on.
+
+    Attributes:
+        resume: the model config of that state wins over ``config``.
+        init: state file of which only the (averaged) weights are taken, or a checkpoint (.safetensors).
+        crop: pixels a side of the ``batch`` crops of one pass.
         compile: let torch.compile fuse the float networks.
-        bfloat16: compute the float networks, not the entropy models, in bfloat16. None: on CUDA only, as processors without
-            bfloat16 arithmetic emulate it slowly.
         workers: threads that read ahead and cut crops; None: as many as the machine has, up to 8, on CUDA, else none.
         memory_gb: pictures beyond so many gigabytes, in each process, are not kept in memory but streamed in every epoch.
         buffer: pictures that a stream is shuffled among.
@@ -51,31 +104,12 @@ class TrainSettings:
         description: what the data are and their licence, for the checkpoint's metadata.
     """
 
-    data: tuple[str, ...]
-    out: str
-    state: str | None = None
-    resume: str | None = None
-    finish: bool = False
     init: str | None = None
-    minutes: float | None = None
-    steps: int | None = None
-    device: str = "auto"
     crop: int = 128
-    batch: int = 8
-    accumulate: int = 1
-    lr: float = 1e-3
-    warmup: int = 100
-    decay_from: float = 0.6
-    clip: float = 1.0
-    ema: float = 0.999
-    seed: int = 0
     compile: bool = False
-    bfloat16: bool | None = None
     workers: int | None = None
     memory_gb: float = 16.0
     buffer: int = 4000
-    save_minutes: float = 5.0
-    log_steps: int = 50
     limit: int | None = None
     preset: str = "shipped"
     distortion: tuple[float, float, float] | None = None
@@ -103,31 +137,18 @@ class TrainSettings:
     description: str = ""
 
     def __post_init__(self) -> None:
-        if self.minutes is None and self.steps is None:
-            raise ValueError("say when to stop: minutes or steps")
-        if self.finish and not self.resume:
-            raise ValueError("only a run that is resumed can be finished")
+        super().__post_init__()
         for name in ("crop", "class_side"):
             if getattr(self, name) % 16 or getattr(self, name) < 16:
                 raise ValueError(f"the {name.replace('_', ' ')} must be a multiple of 16")
-        for name in (
-            "batch",
-            "accumulate",
-            "class_batch",
-            "class_every",
-            "buffer",
-            "log_steps",
-            "warmup",
-        ):
+        for name in ("class_batch", "class_every", "buffer"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")
-        for name in ("class_from", "soft", "smoothing", "decay_from"):
+        for name in ("class_from", "soft", "smoothing"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in 0..1")
         if self.class_push is not None and not self.class_push > 0:
             raise ValueError("class_push must be above 0")
-        if self.seed < 0:
-            raise ValueError("the seed must be at least 0")
         if self.preset not in PRESETS:
             raise ValueError(f"unknown preset {self.preset!r}; there are: {', '.join(PRESETS)}")
         if self.teacher and not self.progressive:
@@ -152,10 +173,6 @@ class TrainSettings:
 
     def prefixes(self) -> Prefixes:
         return Prefixes(self.zero_missing, self.raster, self.cut_range)
-
-    def in_bfloat16(self, device: str) -> bool:
-        """Whether networks on a device of this type ("cpu", "cuda") compute in bfloat16."""
-        return device == "cuda" if self.bfloat16 is None else self.bfloat16
 
     def objective(self) -> str:
         """The objective in one line, for the metadata."""

@@ -15,11 +15,11 @@ from progcodec.network.scale import ACTIVATION_STEPS, SHIFT, IntegerConv
 
 WIDTHS = tuple(10 ** (exponent / 10) for exponent in range(-20, 11))
 """Factors tried for the width of a bottleneck channel's density, relative to an untrained one."""
-KEYS = {"config", "weights", "average", "optimizers", "step", "images", "minutes"}
+KEYS = {"weights", "average", "optimizers", "step", "images", "minutes"}
 
 
 def load_state(path: str | None) -> dict[str, Any] | None:
-    """The content of a state file, with its config as a ModelConfig; None for None. Raises TrainingError otherwise.
+    """The content of a codec's state file, with its config as a ModelConfig; None for None. Raises TrainingError otherwise.
 
     Of a checkpoint (.safetensors): its config, its weights as "average", and the hyperlatent's "medians".
     """
@@ -36,16 +36,24 @@ def load_state(path: str | None) -> dict[str, Any] | None:
             "recipe": [f"from {ancestor}"],
             "description": checkpoint.metadata.get("data", ""),
         }
+    state = read_state(path)
+    if "config" not in state:
+        raise TrainingError(f"{path}: not a training state of a codec")
+    with fitting(path):
+        return {**state, "config": ModelConfig.from_dict(state["config"])}
+
+
+def read_state(path: str) -> dict[str, Any]:
+    """The content of any state file that the loop saved. Raises TrainingError."""
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise TrainingError(f"{path}: no such training state") from None
     except Exception as error:  # noqa: BLE001  # torch.load raises many kinds on a damaged file
         raise TrainingError(f"{path}: not a training state ({type(error).__name__})") from None
     if not isinstance(state, dict) or not KEYS <= state.keys():
         raise TrainingError(f"{path}: not a training state")
-    with fitting(path):
-        return {**state, "config": ModelConfig.from_dict(state["config"])}
+    return state
 
 
 @contextmanager

@@ -5,12 +5,13 @@ serves both.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from progcodec.lab.train.class_term import ClassTerm, Judged
+from progcodec.lab.train.learner import Losses
 from progcodec.lab.train.loss import (
     AS_SENT,
     Forward,
@@ -24,14 +25,6 @@ from progcodec.network.model import Model
 
 SECOND = ("coarse", "inter", "cut")
 COMPILER = "inductor"
-
-
-class Losses(NamedTuple):
-    """`total` is what gradients are taken of; `rate_distortion`, without gradient, tells a freak batch. Both scalars."""
-
-    total: Tensor
-    rate_distortion: Tensor
-    measured: dict[str, Tensor]  # values of images (n,), by column of the log
 
 
 class Step(nn.Module):

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from progcodec.classification import libraries
-from progcodec.classification.classifier import BUILTIN, Specification
+from progcodec.classification.classifier import Specification
 from progcodec.errors import ClassifierError
 from progcodec.network.device import placed
 
@@ -55,12 +55,8 @@ class Teacher(nn.Module):
     def load(cls, text: str, device: torch.device) -> "Teacher":
         """The classifier of a specification, ``timm:NAME?OPTION=VALUE@FILE`` or ``torchvision:…``. Raises ClassifierError."""
         spec = Specification.parse(text)
-        if spec.library == BUILTIN:
-            raise ClassifierError(
-                "a teacher looks at pictures, and the built-in classifier does not: name another"
-            )
         loaded = libraries.load(spec)
-        return placed(cls(spec.name, loaded.model, _input(spec, loaded)), device)
+        return placed(cls(spec.name, loaded.model, input_of(spec, loaded.preprocess)), device)
 
     def train(self, mode: bool = True) -> "Teacher":
         """Stays in eval mode."""
@@ -76,9 +72,9 @@ class Teacher(nn.Module):
         return logits.float()
 
 
-def _input(spec: Specification, loaded: libraries.Loaded) -> Input:
+def input_of(spec: Specification, preprocess: object) -> Input:
     """From the preprocessing that the classifier's library gives it: that of timm is a list of steps, torchvision's one step."""
-    steps: list[Any] = list(getattr(loaded.preprocess, "transforms", [loaded.preprocess]))
+    steps: list[Any] = list(getattr(preprocess, "transforms", [preprocess]))
     found: dict[str, Any] = {}
     for step in steps:
         for name, names in (

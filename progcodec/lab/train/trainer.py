@@ -1,39 +1,79 @@
-"""The trainer: networks, optimisers, averages, and the state file that holds them all."""
+"""The codec's training: its networks, what they learn from, and the checkpoint that they become."""
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from progcodec.errors import TrainingError
-from progcodec.files import whole_file
+from progcodec.hierarchy.hierarchy import Hierarchy
+from progcodec.lab.train.class_term import ClassTerm, load_groups
 from progcodec.lab.train.export import export
+from progcodec.lab.train.feed import Feed
 from progcodec.lab.train.initialise import initialise
 from progcodec.lab.train.initialise_tic import initialise_tic
+from progcodec.lab.train.learner import Learner
+from progcodec.lab.train.log import MEASURED
+from progcodec.lab.train.loop import flushed_denormals, quiet, run
 from progcodec.lab.train.optimizer import build_optimizers
+from progcodec.lab.train.parallel import Parallel
 from progcodec.lab.train.settings import TrainSettings
-from progcodec.lab.train.state import fit_widths, fitting, fresh_bottleneck, load_state
+from progcodec.lab.train.state import fit_widths, fresh_bottleneck, load_state
+from progcodec.lab.train.step import Step, compile_networks
 from progcodec.lab.train.stream import Position
+from progcodec.lab.train.teacher import Teacher
 from progcodec.network.device import placed
 from progcodec.network.model import Model
 
 STARTS = {"lite": initialise, "tic": initialise_tic}
 """What fills the transforms of a new model of each family."""
+START_CROPS = 400
+"""Crops whose principal components a new model starts from."""
+DENSITY_CROPS = 64
+"""Crops on which the bottleneck's densities are fitted when a run starts from a checkpoint."""
 LICENCE = (
     "Weights trained on the images named under 'data'. Where these derive from ImageNet, its terms hold for the weights: "
     "non-commercial research."
 )
 
 
-class Trainer:
-    """Networks, optimisers, averages: everything that a state file holds.
+def train(settings: TrainSettings) -> dict[str, float]:
+    """Runs until ``minutes`` or ``steps`` are spent (or SIGINT/SIGTERM), saves, and returns the last log line.
+
+    Under torchrun, every process calls it; the first one writes.
+
+    Raises:
+        TrainingError: no usable images, an unreadable state file, or a loss that stays non-finite. ClassifierError: no
+            such teacher. HierarchyError: it does not fit.
+    """
+    with Parallel(settings.device) as parallel, flushed_denormals():
+        try:
+            trainer = Trainer(settings, parallel.device, parallel.world)
+            trainer.prepare(parallel)
+            return run(trainer, parallel)
+        except RuntimeError as error:
+            if settings.compile and type(error).__module__.startswith(
+                ("torch._dynamo", "torch._inductor")
+            ):
+                name = type(error).__name__
+                raise TrainingError(
+                    f"torch.compile failed on this machine ({name}); train without compile"
+                ) from error
+            raise
+
+
+class Trainer(Learner):
+    """The codec's networks and their entropy bottleneck.
 
     Attributes:
-        step, images_seen, minutes_before: what was done before, in all.
-        first, first_minutes: where the schedule of this run begins.
         positions: where streamed data stood in each process at the last save: (crops, whole pictures).
     """
+
+    settings: TrainSettings
+    columns = MEASURED
+    shown = ("loss", "total", "psnr_fine")
 
     def __init__(self, settings: TrainSettings, device: torch.device, world: int = 1) -> None:
         """Raises TrainingError: the state or checkpoint cannot be read, or does not fit, or the ``train`` extra is missing."""
@@ -44,22 +84,20 @@ class Trainer:
                 f"training needs an extra: pip install 'progcodec[train]' ({error})"
             ) from None
 
-        self.settings, self.device, self.world = settings, device, world
+        super().__init__(settings, device, world)
         torch.manual_seed(settings.seed)
         path = settings.resume or settings.init
         saved = load_state(path)
         self.config = saved["config"] if saved else settings.config
-        self.model = placed(Model(self.config), device)
+        self.model = self.clipped = placed(Model(self.config), device)
         self.bottleneck = EntropyBottleneck(self.config.hyper_channels, init_scale=5).to(device)
-        self.both = nn.ModuleDict({"model": self.model, "bottleneck": self.bottleneck})
+        self.weights = nn.ModuleDict({"model": self.model, "bottleneck": self.bottleneck})
         if settings.synthesis_only:
-            self.both.requires_grad_(False)
+            self.weights.requires_grad_(False)
             self.model.synthesis.requires_grad_(True)
         self.optimizers = build_optimizers(
             self.model, self.bottleneck, settings.lr, settings.in_bfloat16(device.type)
         )
-        self.step, self.images_seen, self.minutes_before = 0, 0, 0.0
-        self.first, self.first_minutes = 0, 0.0
         self.positions: list[tuple[Position | None, Position | None]] = []
         self.fresh = saved is None
         if saved and "medians" in saved:
@@ -71,52 +109,66 @@ class Trainer:
         self.untrained_densities = saved is not None and "medians" in saved
         self.description = settings.description or (saved or {}).get("description", "")
         self.recipe: list[str] = list((saved or {}).get("recipe", []))
-        self.objective = settings.objective()
+        self.goal = settings.objective()
         # Before there was a class term, a state held the preset's name alone.
-        self.saved_objective: str | None = (saved or {}).get("objective") or (saved or {}).get(
-            "preset"
-        )
-        with fitting(path):
-            if saved:
-                self.both.load_state_dict(saved["weights" if settings.resume else "average"])
-            self._restart_average()
-            if saved and settings.resume:
-                self._go_on(saved)
+        self.saved_goal: str | None = (saved or {}).get("objective") or (saved or {}).get("preset")
+        self.restore(saved, path)
 
     def _go_on(self, saved: dict[str, Any]) -> None:
-        self.step, self.images_seen, self.minutes_before = (
-            saved["step"],
-            saved["images"],
-            saved["minutes"],
-        )
-        self.first, self.first_minutes = self.step, self.minutes_before
+        super()._go_on(saved)
         if self.settings.finish:
-            self.first, self.first_minutes = saved["first"], saved["first_minutes"]
             self.recipe = self.recipe[:-1]  # its last entry is of the run that goes on
-        for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
-            optimizer.load_state_dict(state)
-        self.average: dict[str, Tensor] = {
-            k: saved["average"][k].to(self.device) for k in self.average
-        }
         pairs = saved.get("positions", [])
         self.positions = [
             (crops and Position(*crops), whole and Position(*whole)) for crops, whole in pairs
         ]
 
-    def _restart_average(self) -> None:
-        self.average = {k: v.detach().clone() for k, v in self.both.state_dict().items()}
+    def prepare(self, parallel: Parallel) -> None:
+        """Reads the data, fills what is new, and sets up the objective. Raises as :func:`train`."""
+        s = self.settings
+        self._class_term = _class_term(s, self.device)
+        self._feed = Feed(s, parallel, self.positions, quiet(parallel))
+        self.about = self._feed.about
+        if self.fresh:
+            self.start(self._feed.starting_crops(START_CROPS))
+        if self.untrained_densities:
+            self.fit_densities(self._feed.starting_crops(DENSITY_CROPS))
+        if s.compile:
+            compile_networks(self.model)
+        self.objective = Step(
+            self.model,
+            self.bottleneck,
+            s.weights(),
+            self._class_term,
+            s.class_push,
+            s.accumulate,
+            s.in_bfloat16(self.device.type),
+            s.prefixes(),
+        )
+
+    def batch(self, number: int, attempt: int, progress: float) -> tuple[Any, ...]:
+        """Crops and, where the class term joins, whole pictures with their labels."""
+        s = self.settings
+        with_classes = self._class_term is not None and progress >= s.class_from
+        with_classes = with_classes and self.step % s.class_every == 0
+        food = self._feed.take(self.step, number, attempt, with_classes)
+        crops, whole = (
+            x if x is None else x.to(self.device, non_blocking=True)
+            for x in (food.crops, food.whole)
+        )
+        return crops, whole, food.labels, float(s.class_every)
 
     def start(self, crops: Tensor) -> None:
         """Fills the transforms of a new model from training crops, uint8 (N, 3, H, W)."""
         STARTS[self.config.family](self.model, crops.float().div(255), self.settings.progressive)
-        self._restart_average()
+        self.restart_average()
 
     @torch.no_grad()
     def fit_densities(self, crops: Tensor) -> None:
         """Sets the widths of a bottleneck that came without its densities, on training crops, uint8 (N, 3, H, W)."""
         x = crops.to(self.device).float().div(255).contiguous(memory_format=torch.channels_last)
         fit_widths(self.bottleneck, self.model.hyper_analysis(self.model.analysis(x)).float())
-        self._restart_average()
+        self.restart_average()
 
     def stage(self) -> str:
         """This run in one line, for the metadata: what an exact repetition would set."""
@@ -127,7 +179,7 @@ class Trainer:
         parts += [
             f"lr {s.lr:g} (warm-up {s.warmup}, decay from {s.decay_from:g})",
             f"seed {s.seed}",
-            self.objective,
+            self.goal,
         ]
         if s.teacher:
             parts.append(
@@ -135,53 +187,36 @@ class Trainer:
             )
         return ", ".join(parts)
 
-    def update_average(self) -> None:
-        decay = min(self.settings.ema, (1 + self.step) / (10 + self.step))
-        for name, value in self.both.state_dict().items():
-            if value.is_floating_point():
-                self.average[name].lerp_(value, 1 - decay)
-            else:
-                self.average[name].copy_(value)
+    def before_save(self, parallel: Parallel) -> None:
+        self.positions = parallel.gather(self._feed.positions)
 
-    def save(self, minutes: float) -> None:
-        """Writes the state and the exported, averaged checkpoint, each whole or not at all."""
-        path = self.settings.state or f"{self.settings.out}.state.pt"
-        state = {
+    def extra_state(self) -> dict[str, object]:
+        return {
             "config": self.config.to_dict(),
-            "weights": self.both.state_dict(),
-            "average": self.average,
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-            "step": self.step,
-            "first": self.first,
-            "images": self.images_seen,
-            "minutes": minutes,
-            "first_minutes": self.first_minutes,
             "positions": [[p and list(p) for p in pair] for pair in self.positions],
             "description": self.description,
-            "objective": self.objective,
+            "objective": self.goal,
             "recipe": [*self.recipe, self.stage()],
         }
-        with whole_file(path) as file:
-            torch.save(state, file)
-        self.export(minutes)
 
     def export(self, minutes: float) -> None:
+        """Writes the averaged networks as a checkpoint."""
         settings = self.settings
-        live = {k: v.detach().clone() for k, v in self.both.state_dict().items()}
-        self.both.load_state_dict(self.average)
+        live = {k: v.detach().clone() for k, v in self.weights.state_dict().items()}
+        self.weights.load_state_dict(self.average)
         metadata = {
             "steps": str(self.step),
             "images": str(self.images_seen),
             "minutes": f"{minutes:.1f}",
             "data": self.description or ", ".join(Path(p).name for p in settings.data),
-            "objective": self.objective,
+            "objective": self.goal,
             "recipe": "; then ".join(
                 [*self.recipe, *([self.stage()] if self.step > self.first else [])]
             ),
             "licence": LICENCE,
         }
         export(self.model, self.bottleneck, metadata).save(settings.out)
-        self.both.load_state_dict(live)
+        self.weights.load_state_dict(live)
 
 
 def export_state(state: str, out: str, description: str = "") -> None:
@@ -190,5 +225,17 @@ def export_state(state: str, out: str, description: str = "") -> None:
         data=(), out=out, resume=state, steps=1, description=description, device="cpu"
     )
     trainer = Trainer(settings, torch.device("cpu"))
-    trainer.objective = trainer.saved_objective or "not recorded"
+    trainer.goal = trainer.saved_goal or "not recorded"
     trainer.export(trainer.minutes_before)
+
+
+def _class_term(settings: TrainSettings, device: torch.device) -> ClassTerm | None:
+    if settings.teacher is None:
+        return None
+    teacher, hierarchy = Teacher.load(settings.teacher, device), Hierarchy.load(settings.hierarchy)
+    groups = load_groups(settings.groups, hierarchy) if settings.groups else None
+    if not settings.grouped:
+        groups = np.tile(np.arange(len(hierarchy.classes)), (len(hierarchy.levels), 1))
+    return ClassTerm(
+        teacher, hierarchy, settings.weights(), settings.soft, settings.smoothing, groups
+    )

@@ -1,223 +1,208 @@
-"""How good a head is on held-out pictures: real streams, cut at real byte budgets, decoded, judged at every level."""
+"""How good a classifier is on held-out pictures, prefix by prefix, and how much of what it claims is right.
+
+Real streams are cut at real byte budgets and decoded as any user would. Of the pictures every other one calibrates, and the
+others judge.
+"""
 
 import io
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
 from progcodec.arrays import Array, Flags, Floats, Ints
+from progcodec.classification.answer import CONFIDENCE
 from progcodec.classification.calibration import Calibration, expected_calibration_error
+from progcodec.classification.classifier import BUILTIN, Specification
+from progcodec.classification.classifier_file import ClassifierFile
+from progcodec.classification.pixel import PixelClassifier
 from progcodec.codec.codec import Codec
-from progcodec.codec.latent import Latent
 from progcodec.cut import Cut
 from progcodec.errors import TrainingError
 from progcodec.hierarchy.hierarchy import Hierarchy
+from progcodec.lab.train.calibrate import calibrate
+from progcodec.lab.train.coded_views import Source, read_sources
 from progcodec.lab.train.dataset import expand
-from progcodec.lab.train.views import read_pictures
 
-CUTS = (100, 150, 220, 300, 420, 600, 1200, 3000, None)
-"""Byte budgets; None is the whole stream."""
-SHOWN = (150, 300, 600, 1200, None)
-TOGETHER = "all shards"
+WHOLE, CLEAN = -1, -2
+"""In place of a byte budget: the whole stream, and the clean picture."""
+NAMES = {WHOLE: "all", CLEAN: "clean"}
+SHOWN = (200, 400, 800, 1200, 1600, 3200, WHOLE, CLEAN)
+CUTS = (100, 140, 280, 560, 2400, *SHOWN)
+"""Byte budgets that are calibrated with; those that are reported are among them."""
 DRAWS = 100
 """Simulated labels that a floor is the mean of."""
 BATCH = 16
 
 
-class Stream(NamedTuple):
-    """A held-out picture as it is sent."""
-
-    shard: str
-    size: tuple[int, int]
-    data: bytes
-    label: int
-
-
 @dataclass(frozen=True)
 class Judged:
-    """What a head says about N prefixes.
+    """What a classifier says about N prefixes.
 
     Attributes:
-        shard: of each, (N,). cut: byte budget of each, -1 for none, (N,). calibrates: which half each is in, bool (N,).
-        labels: (N,). logits: (N, classes). bits: per latent position, (N,). positions: latent positions, (N,).
+        cut: byte budget of each, or WHOLE, or CLEAN, (N,). calibrates: which half each is in, bool (N,).
+        labels: (N,). logits: (N, classes). bits: received, (N,); infinite for the clean picture.
     """
 
-    shard: Array
     cut: Ints
     calibrates: Flags
     labels: Ints
     logits: Floats
     bits: Floats
-    positions: Floats
 
     def where(self, chosen: Flags) -> "Judged":
-        return Judged(*(array[chosen] for array in self._arrays()))
+        return Judged(*(array[chosen] for array in self.arrays()))
 
-    def weights(self) -> Floats:
-        """(N,): every cut of every shard counts the same, however many pictures it has."""
-        groups: Array = np.char.add(self.shard, self.cut.astype(str))
-        _, place, counts = np.unique(groups, return_inverse=True, return_counts=True)
-        shares: Floats = 1 / counts[place]
-        return shares
-
-    def _arrays(self) -> list[Array]:
+    def arrays(self) -> list[Array]:
         return [getattr(self, name) for name in self.__dataclass_fields__]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Held-out pictures of one shard at one cut. All numbers are shares in [0, 1], one for each level, coarsest first.
+    """Held-out pictures at one cut. All numbers are shares in [0, 1], one for each level, coarsest first.
 
     Attributes:
+        cut: bytes, "all" or "clean".
         accuracy: of the likeliest group.
         error: expected calibration error of that group's probability, over 15 bins.
         floor: the error that perfectly honest probabilities would show, as so few pictures fill each bin with noise.
+        claimed: how often the level is stated at the usual confidence. right: how often it is right where it is.
     """
 
-    shard: str
-    cut: int | None
+    cut: str
     pictures: int
     accuracy: tuple[float, ...]
     error: tuple[float, ...]
     floor: tuple[float, ...]
+    claimed: tuple[float, ...]
+    right: tuple[float, ...]
 
-    def to_dict(self) -> dict[str, object]:
-        return asdict(self)
 
+def judge_file(
+    path: str, patterns: Sequence[str], codec: Codec, hierarchy: Hierarchy, limit: int
+) -> list[Measured]:
+    """Calibrates the classifier of a file with half of the held-out pictures, measures it on the others, writes both into it.
 
-def read_streams(
-    patterns: Sequence[str], codec: Codec, hierarchy: Hierarchy, limit: int
-) -> list[Stream]:
-    """The first ``limit`` labelled pictures of each shard, encoded. Raises TrainingError if there are none."""
-    streams = []
-    for path in expand(patterns):
-        pictures = [
-            picture
-            for picture in read_pictures([str(path)], hierarchy)
-            if picture.label is not None
-        ][:limit]
-        images = [Image.open(io.BytesIO(picture.data)).convert("RGB") for picture in pictures]
-        encoded: dict[int, bytes] = {}
-        for places in tqdm(
-            _by_size([image.size for image in images]), desc=f"encoding {path.name}", mininterval=5
-        ):
-            for place, data in zip(
-                places, codec.encode_batch([images[place] for place in places]), strict=True
-            ):
-                encoded[place] = data
-        name = path.name.split(".")[0]
-        labels = [picture.label for picture in pictures if picture.label is not None]
-        streams += [
-            Stream(name, images[n].size, encoded[n], label) for n, label in enumerate(labels)
-        ]
-    if not streams:
-        raise TrainingError(f"no picture with a known class in {', '.join(map(str, patterns))}")
-    return streams
+    Args:
+        limit: the most pictures of each shard.
+    Raises:
+        TrainingError: no picture with a known class.
+    """
+    file = ClassifierFile.load(path)
+    classifier = PixelClassifier.load(Specification(BUILTIN, "", {}, {}, path), codec.device)
+    judged = judge(classifier, codec, _labelled(patterns, hierarchy, limit), CUTS)
+    held = judged.where(judged.calibrates)
+    calibration = calibrate(held.logits, held.labels, held.bits, hierarchy.assignments)
+    rows = measure(judged.where(~judged.calibrates), calibration, hierarchy, SHOWN)
+    metadata = {
+        **file.metadata,
+        "calibrated with": f"half of {', '.join(path.name for path in expand(patterns))}",
+        "judged on the other half": repr([asdict(row) for row in rows]),
+    }
+    replace(file, calibration=calibration, metadata=metadata).save(path)
+    return rows
 
 
 def judge(
-    logits: Callable[[Sequence[Latent]], Floats],
+    classifier: PixelClassifier,
     codec: Codec,
-    streams: Sequence[Stream],
-    cuts: Sequence[int | None] = CUTS,
+    sources: Sequence[Source],
+    cuts: Sequence[int],
 ) -> Judged:
-    """The head's logits for every stream at every cut. Of the streams every other one calibrates."""
+    """The classifier's logits for every labelled picture at every cut. Every other picture calibrates."""
     parts = []
-    groups = _by_size([stream.size for stream in streams])
-    for places in tqdm(groups, desc="judging", mininterval=5):
-        some = [streams[place] for place in places]
+    sizes: dict[tuple[int, int], list[int]] = {}
+    for place, source in enumerate(sources):
+        sizes.setdefault((source.width, source.height), []).append(place)
+    batches = [
+        places[start : start + BATCH]
+        for places in sizes.values()
+        for start in range(0, len(places), BATCH)
+    ]
+    for places in tqdm(batches, desc="judging", mininterval=5):
+        pictures = [Image.open(io.BytesIO(sources[place].data)).convert("RGB") for place in places]
+        streams = codec.encode_batch(pictures)
         for cut in cuts:
-            latents = codec.decode_latents([stream.data for stream in some], cut=Cut(max_bytes=cut))
-            positions = np.array([latent.y.shape[2] * latent.y.shape[3] for latent in latents])
+            bits = np.full(len(places), np.inf)
+            shown = pictures
+            if cut != CLEAN:
+                budget = Cut(max_bytes=None if cut == WHOLE else cut)
+                latents = codec.decode_latents(streams, cut=budget)
+                bits = np.array([latent.bits for latent in latents], np.float64)
+                shown = codec.synthesise(latents)
             parts.append(
                 Judged(
-                    np.array([stream.shard for stream in some]),
-                    np.full(len(some), -1 if cut is None else cut),
+                    np.full(len(places), cut),
                     np.array([place % 2 == 0 for place in places]),
-                    np.array([stream.label for stream in some]),
-                    logits(latents),
-                    np.array([latent.bits for latent in latents]) / positions,
-                    positions,
+                    np.array([sources[place].label for place in places]),
+                    classifier.logits(shown),
+                    bits,
                 )
             )
-    return Judged(
-        *(
-            np.concatenate(arrays)
-            for arrays in zip(*(part._arrays() for part in parts), strict=True)
-        )
-    )
+    columns = zip(*(part.arrays() for part in parts), strict=True)
+    return Judged(*(np.concatenate(arrays) for arrays in columns))
 
 
 def measure(
     judged: Judged,
     calibration: Calibration,
     hierarchy: Hierarchy,
-    cuts: Sequence[int | None] = SHOWN,
+    cuts: Sequence[int],
 ) -> list[Measured]:
-    """Each shard at each of the cuts, in the order of the shards' names; then all shards together, if there are several."""
-    shards = [str(shard) for shard in np.unique(judged.shard)]
-    rows = []
-    for shard in [*shards, TOGETHER] if len(shards) > 1 else shards:
-        for cut in cuts:
-            wanted = judged.cut == (-1 if cut is None else cut)
-            part = judged.where(wanted if shard == TOGETHER else wanted & (judged.shard == shard))
-            if len(part.labels):
-                rows.append(_measured(shard, cut, part, calibration, hierarchy))
-    return rows
+    """One row for each of the cuts."""
+    return [
+        _measured(NAMES.get(cut, str(cut)), judged.where(judged.cut == cut), calibration, hierarchy)
+        for cut in cuts
+    ]
 
 
-def _measured(
-    shard: str, cut: int | None, part: Judged, calibration: Calibration, hierarchy: Hierarchy
-) -> Measured:
-    p = calibration.probabilities(part.logits, part.bits, part.positions)
+def _measured(cut: str, part: Judged, calibration: Calibration, hierarchy: Hierarchy) -> Measured:
+    p = calibration.probabilities(part.logits, part.bits)
     rng = np.random.default_rng(0)
-    accuracy, error, floor = [], [], []
+    columns = []
     for level in range(len(hierarchy.sizes) + 1):
         at_level = hierarchy.aggregate(p, level)
-        truth = (
-            part.labels
-            if level == len(hierarchy.sizes)
-            else hierarchy.assignments[level][part.labels]
-        )
+        truth = [*hierarchy.assignments, np.arange(p.shape[1])][level][part.labels]
         right, confidence = at_level.argmax(1) == truth, at_level.max(1)
-        accuracy.append(float(right.mean()))
-        error.append(expected_calibration_error(confidence, right))
         drawn = [
             expected_calibration_error(confidence, rng.random(len(confidence)) < confidence)
             for _ in range(DRAWS)
         ]
-        floor.append(float(np.mean(drawn)))
-    return Measured(shard, cut, len(part.labels), tuple(accuracy), tuple(error), tuple(floor))
+        claimed = confidence >= CONFIDENCE
+        columns.append(
+            (
+                float(right.mean()),
+                expected_calibration_error(confidence, right),
+                float(np.mean(drawn)),
+                float(claimed.mean()),
+                float(right[claimed].mean()) if claimed.any() else 1.0,
+            )
+        )
+    return Measured(cut, len(part.labels), *zip(*columns, strict=True))
 
 
 def table(rows: Sequence[Measured], hierarchy: Hierarchy) -> str:
-    """In per cent: accuracy, expected calibration error, and in brackets the error that honest probabilities would show."""
-    width = max(len(row.shard) for row in rows)
-    lines = [
-        f"{'shard':{width}} {'bytes':>6} {'images':>6}"
-        + "".join(f"{name:>20}" for name in hierarchy.level_names)
-    ]
+    """In per cent, for each level: accuracy; calibration error and, in brackets, that of honest answers; claimed and right."""
+    names = "".join(f"{name:>34}" for name in hierarchy.level_names)
+    lines = [f"{'bytes':>6} {'pictures':>8}{names}"]
     for row in rows:
-        figures = zip(row.accuracy, row.error, row.floor, strict=True)
-        cells = [f"{100 * a:5.1f} {100 * e:5.1f} ({100 * f:.1f})" for a, e, f in figures]
-        lines.append(
-            f"{row.shard:{width}} {row.cut or 'all':>6} {row.pictures:6}"
-            + "".join(f"{cell:>20}" for cell in cells)
-        )
+        cells = [
+            f"{100 * a:6.1f} {100 * e:5.1f} ({100 * f:.1f}) {100 * c:5.1f} {100 * r:5.1f}"
+            for a, e, f, c, r in zip(
+                row.accuracy, row.error, row.floor, row.claimed, row.right, strict=True
+            )
+        ]
+        lines.append(f"{row.cut:>6} {row.pictures:>8}" + "".join(f"{cell:>34}" for cell in cells))
     return "\n".join(lines)
 
 
-def _by_size(sizes: Sequence[tuple[int, int]]) -> list[list[int]]:
-    """Places in batches of one size."""
-    groups: dict[tuple[int, int], list[int]] = {}
-    for place, size in enumerate(sizes):
-        groups.setdefault(size, []).append(place)
-    return [
-        places[start : start + BATCH]
-        for places in groups.values()
-        for start in range(0, len(places), BATCH)
-    ]
+def _labelled(patterns: Sequence[str], hierarchy: Hierarchy, limit: int) -> list[Source]:
+    found = []
+    for path in expand(patterns):
+        sources = read_sources([str(path)], hierarchy, 1)
+        found += [source for source in sources if source.label is not None][:limit]
+    if not found:
+        raise TrainingError(f"no picture with a known class in {', '.join(map(str, patterns))}")
+    return found

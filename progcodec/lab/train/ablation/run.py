@@ -19,8 +19,8 @@ from progcodec.lab.evaluate.workload import fingerprint, load_samples
 from progcodec.lab.train.ablation.measure import Measured, load_judges, measure
 from progcodec.lab.train.ablation.table import Difference, as_markdown, differences, write_csv
 from progcodec.lab.train.ablation.variants import VARIANTS, Variant, chosen
-from progcodec.lab.train.loop import train
 from progcodec.lab.train.settings import TrainSettings
+from progcodec.lab.train.trainer import train
 
 SCRATCH = " (from nothing)"
 """Ends the name of a base for variants that cannot start from the weights that the others start from."""
