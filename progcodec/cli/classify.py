@@ -237,8 +237,6 @@ def classify_command(
                 show_answer(STANDARD_STREAM, budget, size, answer, None)
 
         def read(source: str) -> bytes:
-            if os.path.isdir(source):
-                raise ProgcodecError("no fitting files in this folder")
             return read_stream_or_picture(source, max_pixels)
 
         stages = Classify(read, budgets, models.of, batch, max_pixels)

@@ -160,7 +160,6 @@ def view_command(
         return decoder.classify(classifier=judge, hierarchy=tree, confidence=confidence, top=0)
 
     name = "standard input" if file == STANDARD_STREAM else show(os.path.basename(file))
-    answering: dict[str, Any] = {"classifier": judge.name, "ask": ask} if judge else {}
     shown = view(
         data,
         decoder,
