@@ -262,10 +262,9 @@ def test_rivals_take_part(tmp_path, pictures, judge, tiny_checkpoint):
         "|  | PSNR (dB) at 60 | 300 bytes | coarse agreement with the clean answer (%) at 60 | 300 bytes |\n"
         in table
     )
-    assert "| σ order without blocks (PLONQ) |" in table and "| LimitNet |" in table
+    assert "| σ order without blocks (PLONQ) |" in table
     with (tmp_path / "rivals.csv").open() as stream:
         assert {(line["codec"], int(line["budget"])) for line in csv.DictReader(stream)} == found
-    assert "LimitNet" in (tmp_path / "report.html").read_text()
 
 
 def test_bits_per_pixel(tmp_path, pictures, judge, tiny_checkpoint):
