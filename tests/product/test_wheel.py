@@ -104,7 +104,8 @@ def test_the_wheel_holds_what_the_program_needs_and_nothing_else(wheel):
     needed = {
         "py.typed",
         "assets/checkpoints/lite.safetensors",
-        "assets/classifiers/lite.safetensors",
+        "assets/classifiers/tf_efficientnet_lite0.safetensors",
+        "assets/classifiers/LICENSE-APACHE-2.0",
         "assets/china.jpg",
         "assets/ATTRIBUTION.txt",
         "assets/hierarchy/imagenet1k.json",
