@@ -59,9 +59,9 @@ def test_the_command(pictures, tiny_checkpoint):
     rows = [
         line.split(" | ")
         for line in result.output.splitlines()
-        if line.startswith(("| encode", "| decode"))
+        if line.startswith(("| encode", "| decode", "| classify"))
     ]
-    assert len(rows) == 2 and all(
+    assert len(rows) == 3 and all(
         float(row[1]) > float(row[4]) for row in rows
     )  # a process for each picture is slower
     assert "computed from 1 of them" in result.output and "core hours to decode" in result.output

@@ -1,6 +1,6 @@
 """Many small pictures: ``python -m progcodec.lab.bench.throughput --images photos/ [--count 500] [--size 256]``.
 
-How fast folders of pictures are encoded and decoded, files in and files out, beside
+How fast folders of pictures are encoded and decoded, and their streams classified, files in and files out, beside
 
 - *the network alone*: the same passes on the same batches with as many threads, pictures in memory, nothing read, ordered,
   coded, compressed or written. What stands between is what reading, range coding and writing cost in spite of running beside it.
@@ -29,13 +29,16 @@ import torch
 from PIL import Image
 
 from progcodec.arrays import Ints, Pixels
+from progcodec.classification.classifier import BUILTIN, Specification
+from progcodec.classification.pixel import PixelClassifier
 from progcodec.codec.codec import Codec
 from progcodec.codec.walk import Reply, Step
 from progcodec.errors import EvaluationError, ProgcodecError
 from progcodec.files import write_whole
+from progcodec.fleet.answering import Answer
 from progcodec.fleet.flow import Limits, Loaded, Stages, Threads, flow
 from progcodec.fleet.operation import Decode, Encode, Operation, computing_with, limits_on
-from progcodec.image import to_array
+from progcodec.image import from_tensor, to_array
 from progcodec.lab.evaluate.sources import read_pictures
 from progcodec.lab.evaluate.tables import markdown
 
@@ -95,10 +98,11 @@ class _Files:
 
 
 class _Network:
-    """Only the passes: of encoding pictures, or of decoding latents."""
+    """Only the passes: of encoding pictures, of decoding latents, or of classifying what is decoded."""
 
-    def __init__(self, codec: Codec, encode: bool) -> None:
-        self._codec, self._encode = codec, encode
+    def __init__(self, codec: Codec, direction: str, classifier: PixelClassifier) -> None:
+        self._codec, self._encode = codec, direction == "encode"
+        self._classifier = classifier if direction == "classify" else None
 
     def load(self, job: object) -> Loaded:
         return Loaded(None, 1, job)
@@ -135,7 +139,9 @@ class _Network:
             height, width = (y if self._encode else q).shape[2:]
             hat = walker.walk(reply, [0] * len(contents), height, width)
             if not self._encode:
-                walker.synthesis(hat.contiguous(memory_format=torch.channels_last)).cpu()
+                x = walker.synthesis(hat.contiguous(memory_format=torch.channels_last)).cpu()
+                if self._classifier is not None:
+                    self._classifier.logits([from_tensor(picture) for picture in x])
         return contents
 
 
@@ -148,16 +154,21 @@ def measure(
     repeats: int,
     processes: int,
 ) -> list[Measured]:
-    """Both directions. Pictures are uint8 (S, S, 3), S a multiple of 16; `processes` pictures go through separate processes."""
+    """All three directions. Pictures are uint8 (S, S, 3), S a multiple of 16; `processes` pictures go through separate processes."""
     codec = Codec.load(model, device)
+    classifier = PixelClassifier.load(Specification.parse(BUILTIN), device)
     limits = limits_on(device, batch)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        for name in ("in", "shc", "out", "single"):
+        for name in ("in", "shc", "out", "answers", "single"):
             (root / name).mkdir()
         for place, pixels in enumerate(pictures):
             (root / "in" / f"{place:05d}.jpg").write_bytes(_jpeg(pixels))
-        encode, decode = Encode(model, device), Decode(model, device)
+        encode, decode, classify = (
+            Encode(model, device),
+            Decode(model, device),
+            Answer(model, device),
+        )
         tensors = [
             torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255 for pixels in pictures
         ]
@@ -165,6 +176,7 @@ def measure(
         for direction, operation, source, target in (
             ("encode", encode, "in", "shc"),
             ("decode", decode, "shc", "out"),
+            ("classify", classify, "shc", "answers"),
         ):
             files = sorted((root / source).iterdir())
             inputs = (
@@ -174,7 +186,7 @@ def measure(
             )
             stages, network = (
                 _Files(operation, root / target),
-                _Network(codec, direction == "encode"),
+                _Network(codec, direction, classifier),
             )
             _seconds(partial(_through, files[:batch], stages, limits))  # loads the model, warms up
             singles = files[:processes]
@@ -211,9 +223,7 @@ def _processes(
 ) -> float:
     """Seconds for files that have a process each, as many at once as there are threads."""
     options = [
-        "-o",
-        str(folder) + os.sep,
-        "--force",
+        *([] if direction == "classify" else ["-o", str(folder) + os.sep, "--force"]),
         "--device",
         device,
         *(["--model", model] if model else []),
