@@ -1,12 +1,13 @@
 """``demo``: a contact sheet of one picture at several cuts."""
 
-import io
-
 import click
 
+from progcodec import assets
 from progcodec.cli import options
-from progcodec.cli.files import STANDARD_STREAM, check_writable, read_bytes, show, write_bytes
-from progcodec.cli.messages import say
+from progcodec.cli.decode import picture_format
+from progcodec.cli.files import STANDARD_STREAM, check_writable, open_picture, show, write_bytes
+from progcodec.cli.messages import steps, tell
+from progcodec.cli.options import Network
 
 
 @click.command("demo", short_help="One photograph at eight cuts, in one picture.")
@@ -18,13 +19,13 @@ from progcodec.cli.messages import say
     default="contact-sheet.png",
     show_default=True,
     shell_complete=options.file_names,
-    help="The sheet's file (PNG).",
+    help="The sheet's file; its suffix tells the format.",
 )
 @options.network
 @options.force
-def demo_command(
-    image: str | None, output: str, model: str | None, device: str, max_pixels: int, force: bool
-) -> None:
+@options.quiet
+@options.grouped(network=Network)
+def demo_command(image: str | None, output: str, network: Network, force: bool) -> None:
     """Show it: encode one photograph, cut the file at eight lengths, decode each cut.
 
     Writes a contact sheet with the original and the eight pictures, and prints what each cut took and gave. Without
@@ -33,23 +34,23 @@ def demo_command(
     \b
     Examples:
       progcodec demo
-      progcodec demo holiday.jpg -o holiday-sheet.png
+      progcodec demo holiday.jpg -o holiday-sheet.jpg
     """
+    form = picture_format(output)
     check_writable(output, force)
-    from progcodec.codec.codec import Codec
-    from progcodec.image import open_image
+    assets.check(network.model)
     from progcodec.viewer import demo
 
-    if image is None:
-        picture = demo.photograph()
-    else:
-        picture = open_image(read_bytes(image) if image == STANDARD_STREAM else image, max_pixels)
-    codec = Codec.load(model, device)
-    data = codec.encode(picture, max_pixels=max_pixels)
-    taken = list(demo.shots(codec, picture, data, demo.cuts(data)))
-    file = io.BytesIO()
-    demo.contact_sheet(picture, taken, "" if image else demo.CREDIT).save(file, "PNG")
-    write_bytes(output, file.getvalue(), force)
+    picture = demo.photograph() if image is None else open_picture(image, network.max_pixels)
+    from progcodec.codec.codec import Codec
+    from progcodec.image import picture_file
+
+    codec = Codec.load(network.model, network.device)
+    data = codec.encode(picture, max_pixels=network.max_pixels)
+    cuts = steps(demo.cuts(data), "decoding", "cut")
+    taken = list(demo.shots(codec, picture, data, cuts))
+    sheet = demo.contact_sheet(picture, taken, "" if image else demo.CREDIT)
+    write_bytes(output, picture_file(sheet, form), force)
     to_stderr = output == STANDARD_STREAM
-    say(demo.table(taken), to_stderr)
-    say(f"wrote {show(output)}", to_stderr)
+    tell(demo.table(taken), to_stderr)
+    tell(f"wrote {show(output)}", to_stderr)

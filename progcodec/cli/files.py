@@ -5,13 +5,16 @@ import os
 import stat
 import sys
 from collections.abc import Callable
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import click
 
 from progcodec.bitstream.container import HEADER_ROOM, MAGIC, parse_header, starts_stream
 from progcodec.errors import ImageError, NotShcError, ProgcodecError
 from progcodec.files import write_whole
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 STANDARD_STREAM = "-"
 SIGNED = 1024
@@ -74,6 +77,16 @@ def read_stream_or_picture(source: str, max_pixels: int) -> bytes:
                 raise NotShcError(f"neither a .shc stream nor a picture: {error}") from None
             file.seek(len(start))
         return start + file.read()
+
+
+def open_picture(source: str, max_pixels: int) -> "Image":
+    """The picture of a file, or of standard input. Errors name it. Raises ImageError, LimitError, OSError."""
+    from progcodec.image import open_image
+
+    try:
+        return open_image(read_picture(source, max_pixels), max_pixels)
+    except ProgcodecError as error:
+        raise type(error)(f"{show(source)}: {error}") from error
 
 
 def check_writable(target: str, force: bool) -> None:

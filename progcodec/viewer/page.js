@@ -191,4 +191,6 @@ document.addEventListener("keydown", event => {
   pause();
   show(to);
 });
-show(last);
+show(data.opens);
+// Once, from the first cut that means something to the last; not for who wants no motion.
+if (data.opens < last && !matchMedia("(prefers-reduced-motion: reduce)").matches) play();

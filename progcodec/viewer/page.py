@@ -48,6 +48,16 @@ def page(view: View) -> str:
     )
 
 
+def waiting(name: str, ready: int, total: int) -> str:
+    """What is shown until the page is there; asks again by itself."""
+    name = html.escape(name)
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}</title>'
+        '<meta http-equiv="refresh" content="1"><meta name="color-scheme" content="light dark">'
+        f"</head><body><h1>{name}</h1><p>{ready} of {total} cuts are decoded.</p></body></html>"
+    )
+
+
 def _facts(described: StreamInfo) -> str:
     size = f"{described.width} × {described.height} · {described.file_bytes:,} bytes"
     return f"{size} · {described.bits_per_pixel:.3f} bpp · model {described.fingerprint}"
@@ -73,9 +83,19 @@ def _data(view: View) -> dict[str, Any]:
         "segments": segments,
         "confidence": first and first.confidence,
         "levels": [guess.level for guess in first.path] if first else [],
+        "opens": _first_with_meaning(view),
         "original": view.original and _uri(view.original),
         "frames": [_frame(frame) for frame in view.frames],
     }
+
+
+def _first_with_meaning(view: View) -> int:
+    """The first frame whose answer says something; without answers, the first with bytes of the coarse level."""
+    coarse = view.description.segments[1].start
+    for index, frame in enumerate(view.frames):
+        if frame.answer.stated if frame.answer else coarse is not None and frame.bytes > coarse:
+            return index
+    return len(view.frames) - 1
 
 
 def _frame(frame: Frame) -> dict[str, Any]:

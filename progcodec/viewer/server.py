@@ -13,6 +13,7 @@ class PageServer(ThreadingHTTPServer):
     """Serves one HTML page at ``/`` until :meth:`shutdown`, or until ``serve_forever`` is interrupted.
 
     Args:
+        page: what is served until :meth:`show` gives another.
         port: 0 takes any that is free. None: :data:`PORT` if it is free, or else any.
     Raises OSError if the port is taken.
     """
@@ -20,13 +21,17 @@ class PageServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, page: str, port: int | None = None) -> None:
-        self.page = page.encode()
+        self.show(page)
         try:
             super().__init__((HOST, PORT if port is None else port), _Handler)
         except OSError:
             if port is not None:
                 raise
             super().__init__((HOST, 0), _Handler)
+
+    def show(self, page: str) -> None:
+        """From now on, serve this page."""
+        self.page = page.encode()
 
     @property
     def address(self) -> str:

@@ -337,8 +337,12 @@ def test_the_slider_moves_picture_and_answers(shown, stream, tmp_path):
             assert frame["answer"]["text"] in look["said"]
             return look
 
-        assert check(last)["arrived"] == ["all"] * 5
+        meaning = [frame["answer"]["stated"] > 0 for frame in data["frames"]]
+        check(meaning.index(True))
         assert browser.value("document.title") == NAME
+        browser.value("document.getElementById('slider').focus()")
+        press(browser, "End")
+        assert check(last)["arrived"] == ["all"] * 5
         browser.value("document.getElementById('slider').focus()")
         press(browser, "Home")
         assert check(0)["arrived"] == ["all", "–", "–", "–", "–"]
@@ -383,6 +387,20 @@ def test_the_slider_moves_picture_and_answers(shown, stream, tmp_path):
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+def test_it_plays_once(shown, tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text(page(shown), encoding="utf-8")
+    last = len(facts(page(shown))["frames"]) - 1
+    with Chromium(tmp_path / "profile") as browser:
+        browser.open(path, 390, 844, motion=True)
+        values = [browser.value(LOOK)["value"]]
+        while values[-1] < last:
+            values.append(browser.value(LOOK)["value"])
+        assert values == sorted(values)
+        assert browser.value("document.getElementById('play').textContent") == "▶"
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
 @pytest.mark.parametrize(("width", "height"), [(320, 640), (390, 844), (1280, 800)])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_the_screen(shown, tmp_path, width, height, scheme):
@@ -414,6 +432,8 @@ def test_a_cut_file_in_a_browser(tiny_codec, stream, tmp_path, size):
     )
     with Chromium(tmp_path / "profile") as browser:
         browser.open(path, 390, 844)
+        browser.value("document.getElementById('slider').focus()")
+        press(browser, "End")
         look = browser.value(LOOK)
         assert look["bytes"] == f"{size} bytes" and look["answers"] == []
         assert browser.value("document.getElementById('absent').hidden") is False

@@ -82,7 +82,10 @@ class Chromium:
                 return reply["result"]
             self.events.append(reply)
 
-    def open(self, path: Path, width: int, height: int, scheme: str = "light") -> None:
+    def open(
+        self, path: Path, width: int, height: int, scheme: str = "light", motion: bool = False
+    ) -> None:
+        """`motion`: whether things may move by themselves."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -92,7 +95,10 @@ class Chromium:
         )
         self.call(
             "Emulation.setEmulatedMedia",
-            features=[{"name": "prefers-color-scheme", "value": scheme}],
+            features=[
+                {"name": "prefers-color-scheme", "value": scheme},
+                {"name": "prefers-reduced-motion", "value": "" if motion else "reduce"},
+            ],
         )
         self.events.clear()
         self.call("Page.navigate", url=path.as_uri())
