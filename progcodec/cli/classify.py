@@ -1,14 +1,21 @@
-"""``classify``: what files, whole or cut, show. torch is imported once the command runs."""
+"""``classify``: what files, whole or cut, show. torch is loaded once one of them is ready for it."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from progcodec.cli import answers, options
-from progcodec.cli.engine import convert_shards
+from progcodec.cli import stdin as arriving
+from progcodec.cli.engine import convert_shards, one_by_one, see_through
 from progcodec.cli.files import (
     STANDARD_STREAM,
+    Job,
+    OutputError,
+    StdoutError,
     check_writable,
     read_stream_or_picture,
     show,
@@ -16,22 +23,33 @@ from progcodec.cli.files import (
 )
 from progcodec.cli.inputs import gather
 from progcodec.cli.messages import complain, say
-from progcodec.cli.models import Models
-from progcodec.cli.options import LOCAL, Many
+from progcodec.cli.options import LOCAL, Many, Network
 from progcodec.cli.report import Report
 from progcodec.errors import CheckpointError, HierarchyError, ProgcodecError
-from progcodec.files import STREAM_SUFFIX
-from progcodec.fleet.flow import Outcome, flow
-from progcodec.fleet.operation import Encode
+from progcodec.files import PICTURE_SUFFIXES, STREAM_SUFFIX
+from progcodec.fleet.answering import Answer, Classified, Prefix
+from progcodec.fleet.flow import Loaded, Settled, Threads, flow
 
 if TYPE_CHECKING:
     from progcodec.arrays import Floats, Ints
-    from progcodec.classification.answer import Answer
+    from progcodec.classification.answer import Answer as ClassAnswer
     from progcodec.classification.labels import Labels
     from progcodec.hierarchy.hierarchy import Hierarchy
 
 ALL = "all"
 """The budget that a file's own length is."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked about each file."""
+
+    budgets: list[int | None]
+    level: str | None
+    confidence: float
+    top: int
+    classifier: str | None
+    hierarchy: str | None
 
 
 def _budgets(
@@ -113,26 +131,14 @@ def _budgets(
 @options.engine
 @options.network
 @options.force
+@options.grouped(many=Many, network=Network, asked=Asked)
 def classify_command(
-    inputs: tuple[str, ...],
-    budgets: list[int | None],
+    many: Many,
+    network: Network,
+    asked: Asked,
     until: str | None,
-    level: str | None,
-    confidence: float,
-    top: int,
-    classifier: str | None,
-    hierarchy: str | None,
     labels: str | None,
-    recursive: bool,
-    listed: str | None,
     form: str,
-    output: str | None,
-    batch: int,
-    engine: str,
-    model: str | None,
-    device: str,
-    max_pixels: int,
-    force: bool,
 ) -> None:
     """Say what .shc files, whole or cut, and pictures show: as fine as the bytes make sure.
 
@@ -168,115 +174,193 @@ def classify_command(
       head -c 300 photo.shc | progcodec classify -
       curl -s https://example.org/photo.shc | progcodec classify - --until coarse --confidence 0.8
     """
-    from progcodec.hierarchy.hierarchy import Hierarchy
-
-    tree = Hierarchy.load(hierarchy)
-    if level is not None:
-        tree.level(level)  # What is wrong is told before torch is loaded.
-    if engine != LOCAL:
+    operation = _operation(network, asked)
+    if many.engine != LOCAL:
         if labels is not None or until is not None:
             raise click.UsageError("--labels and --until are not for --engine ray.")
-        from progcodec.fleet.answering import Answer as Answering
-
-        groups = None if hierarchy is None else tree
-        operation = Answering(
-            model, device, classifier, groups, tuple(budgets), level, confidence, top, max_pixels
-        )
-        many = Many(inputs, recursive, listed, output, False, batch, engine, force)
         return convert_shards(operation, many, "classifying")
-    pictures = Encode.suffixes
-    sources = gather(inputs, [STREAM_SUFFIX], pictures, recursive=recursive, listed=listed).paths
-    file = None if output == STANDARD_STREAM else output
-    to_file = file is not None
-    if file is not None:
-        check_writable(file, force)
-    truth = _labels(labels, tree)
-    arrives = sources == [STANDARD_STREAM] and truth is None and not to_file
-    if until is not None and not (arrives and budgets == [None]):
-        raise click.UsageError("--until is for - alone, without --bytes, --labels and -o FILE.")
-    enough = None if until is None else tree.level(until)
-
-    from progcodec.classification.answer import answers as answer_rows
-    from progcodec.fleet.classifying import Classify
-    from progcodec.fleet.operation import limits_on
-
-    limits = limits_on(device, batch)
-    models = Models(tree, classifier, model, device, max_pixels)
-    sheet = (
-        answers.Table(sources, tree, labels)
-        if form == "table"
-        else answers.Records(form, tree, top, truth is not None)
+    found = gather(
+        many.inputs,
+        [STREAM_SUFFIX],
+        PICTURE_SUFFIXES,
+        recursive=many.recursive,
+        listed=many.listed,
     )
-    tally = _Tally(tree, budgets)
-    kept: list[str] = []
-    heading = sheet.heading()
-    report: Report[Outcome[str]] = Report(len(sources), "classifying")
+    operation.check()
+    sheet = Sheet(operation, found.paths, form, labels, many)
+    arrives = found.paths == [STANDARD_STREAM] and sheet.may_arrive
+    if until is not None and not (arrives and operation.budgets == (None,)):
+        raise click.UsageError("--until is for - alone, without --bytes, --labels and -o FILE.")
+    jobs = [Job(path, STANDARD_STREAM) for path in found.paths]
+    if arrives:
+        enough = None if until is None else operation.tree.level(until)
+        listen = partial(_arriving, operation, sheet, enough)
+        outcomes = one_by_one(jobs, listen)
+    else:
+        stages = _Stages(operation)
+        outcomes = flow(jobs, stages, partial(operation.limits, many.batch))
+    see_through(jobs, outcomes, "classifying", sheet.take, sheet.close)
 
-    def emit(lines: Iterable[str]) -> None:
-        for line in lines:
-            kept.append(line) if to_file else say(line)
 
-    def fail(source: str, error: Exception, budget: int | None = None) -> None:
-        report.fail(source, error, "" if budget is None else f"at {budget:,} bytes: ")
+def _operation(network: Network, asked: Asked) -> Answer:
+    from progcodec.hierarchy.hierarchy import Hierarchy
 
-    def show_answer(
-        source: str, budget: int | None, size: int, answer: "Answer", label: int | None
+    return Answer(
+        network.model,
+        network.device,
+        asked.classifier,
+        None if asked.hierarchy is None else Hierarchy.load(asked.hierarchy),
+        tuple(asked.budgets),
+        asked.level,
+        asked.confidence,
+        asked.top,
+        network.max_pixels,
+    )
+
+
+class _Stages(NamedTuple):
+    """An operation on files, whose results are not written but told."""
+
+    operation: Answer
+
+    def load(self, job: Job) -> Loaded | Settled:
+        loaded = self.operation.load(read_stream_or_picture(job.source, self.operation.max_pixels))
+        return _refused(loaded) or loaded
+
+    def run(self, contents: Sequence[list[Prefix]], threads: Threads) -> list[list[Classified]]:
+        return self.operation.run(contents, threads)
+
+    def finish(self, job: Job, made: list[Classified]) -> list[Classified]:
+        return made
+
+
+def _refused(loaded: Loaded) -> Settled | None:
+    """What there is to tell of a file that can be answered at no size."""
+    prefixes: Any = loaded.content
+    if not all(prefix.error for prefix in prefixes):
+        return None
+    return Settled([Classified(prefix.budget, 0, prefix.error) for prefix in prefixes])
+
+
+def _arriving(operation: Answer, sheet: "Sheet", until: int | None, job: Job) -> list[Classified]:
+    """Answers of standard input while it arrives, until it ends, or until a level (`until`, its number) is sure.
+
+    Returns what cannot be answered.
+    """
+    source = arriving.opening(arriving.pieces())
+    first = next(source)
+    if refused := _refused(operation.load(first.data)):
+        return refused.result  # type: ignore[return-value]
+    from progcodec.api import StreamDecoder
+
+    decoder = StreamDecoder(
+        model=operation.model, device=operation.device, max_pixels=operation.max_pixels
+    )
+    options: dict[str, Any] = {
+        "classifier": operation.judge,
+        "hierarchy": operation.tree,
+        "level": operation.level,
+        "confidence": operation.confidence,
+        "top": operation.top,
+    }
+    failed: list[Classified] = []
+    found = arriving.answers(
+        chain([first], source),
+        decoder,
+        lambda: decoder.classify(**options),
+        operation.budgets,
+        until=lambda answer: (
+            until is not None and answer.path[until].probability >= answer.confidence
+        ),
+        refuse=lambda budget, error: failed.append(Classified(budget, 0, error)),
+    )
+    for budget, size, answer in found:
+        sheet.show(job.source, budget, size, answer)
+    return failed
+
+
+class Sheet:
+    """What is printed, or kept for a file: an answer for each file and size, and at the end the scores."""
+
+    def __init__(
+        self, operation: Answer, sources: Sequence[str], form: str, labels: str | None, many: Many
     ) -> None:
-        nonlocal heading
-        emit(heading)
-        heading = []
-        emit(sheet.lines(answers.Row(source, budget, size, answer, label)))
+        tree = operation.tree
+        self._operation, self._form, self._force = operation, form, many.force
+        self._file = None if many.output == STANDARD_STREAM else many.output
+        if self._file is not None:
+            check_writable(self._file, self._force)
+        self._truth = _labels(labels, tree)
+        self._rows: answers.Table | answers.Records
+        if form == "table":
+            self._rows = answers.Table(sources, tree, labels)
+        else:
+            self._rows = answers.Records(form, tree, operation.top, self._truth is not None)
+        self._tally = _Tally(tree, operation.budgets)
+        self._heading = self._rows.heading()
+        self._kept: list[str] = []
 
-    with report:
-        if arrives:
-            sources = []
-            found = models.arriving(
-                budgets, enough, fail, level=level, confidence=confidence, top=top
-            )
-            for budget, size, answer in found:
-                show_answer(STANDARD_STREAM, budget, size, answer, None)
+    @property
+    def may_arrive(self) -> bool:
+        """Whether answers may be shown before the last byte is there."""
+        return self._truth is None and self._file is None
 
-        def read(source: str) -> bytes:
-            return read_stream_or_picture(source, max_pixels)
-
-        stages = Classify(read, budgets, models.of, batch, max_pixels)
-        for source, result, error in report.over(flow(sources, stages, limits)):
-            if error is not None:
-                fail(source, error)
+    def take(self, report: Report[Any], job: Job, found: list[Classified]) -> None:
+        """What was found for a file. Raises what is not the file's fault."""
+        label = self._truth(job.source) if self._truth is not None else None
+        for budget, size, outcome in found:
+            if isinstance(outcome, (CheckpointError, HierarchyError)):
+                raise outcome
+            if isinstance(outcome, Exception):
+                report.fail(job.source, outcome, "" if budget is None else f"at {budget:,} bytes: ")
                 continue
-            label = truth(source) if truth is not None else None
-            for budget, size, outcome in result:
-                if isinstance(outcome, (CheckpointError, HierarchyError)):
-                    raise outcome  # Not this file's fault, and the same for all.
-                if isinstance(outcome, Exception):
-                    fail(source, outcome, budget)
-                    continue
-                (answer,) = answer_rows(
-                    outcome[None], tree, level=level, confidence=confidence, top=top
-                )
-                tally.add(source, budget, outcome, label)
-                show_answer(source, budget, size, answer, label)
+            self._tally.add(job.source, budget, outcome, label)
+            self.show(job.source, budget, size, self._operation.answer(outcome), label)
 
-        if truth is not None:
+    def show(
+        self,
+        source: str,
+        budget: int | None,
+        size: int,
+        answer: "ClassAnswer",
+        label: int | None = None,
+    ) -> None:
+        self._emit(self._heading)
+        self._heading = []
+        self._emit(self._rows.lines(answers.Row(source, budget, size, answer, label)))
+
+    def close(self, report: Report[Any]) -> None:
+        """Scores, if there are labels; the file, if one was named."""
+        if self._truth is not None:
             lines: list[str] = []
             try:
-                lines = tally.lines()
+                lines = self._tally.lines()
             except ProgcodecError as error:  # The answers are there all the same.
                 report.fail(None, error)
-            if form == "table":
-                emit(["", *lines] if lines else [])
+            if self._form == "table":
+                self._emit(["", *lines] if lines else [])
             else:
                 for line in lines:
                     say(line, to_stderr=True)
-        if file is not None and kept:
-            write_bytes(file, ("\n".join(kept) + "\n").encode(), force)
-            say(f"wrote {show(file)}")
+        if self._file is not None and self._kept:
+            write_bytes(self._file, ("\n".join(self._kept) + "\n").encode(), self._force)
+            say(f"wrote {show(self._file)}")
+
+    def _emit(self, lines: Iterable[str]) -> None:
+        if self._file is not None:
+            self._kept += lines
+            return
+        try:
+            for line in lines:
+                say(line)
+        except StdoutError as error:  # Nobody reads on: that ends the work.
+            raise OutputError(str(error)) from error
 
 
 class _Tally:
     """Predictions and true classes, for each budget."""
 
-    def __init__(self, tree: "Hierarchy", budgets: list[int | None]) -> None:
+    def __init__(self, tree: "Hierarchy", budgets: Sequence[int | None]) -> None:
         self._tree = tree
         self._found: dict[int | None, list[tuple[Ints, int]]] = {budget: [] for budget in budgets}
         self._without: set[str] = set()

@@ -126,9 +126,10 @@ def see_through(
     jobs: Sequence[Any],
     outcomes: Generator[Outcome[Any], None, None],
     verb: str,
-    done: Callable[["Report[Any]", Any, Any], None],
+    done: Callable[[Report[Any], Any, Any], None],
+    last: Callable[[Report[Any]], None] | None = None,
 ) -> None:
-    """Take the outcome of each job; `done` is told of a job and its result, and prints."""
+    """Take the outcome of each job; `done` is told of a job and its result, and prints; `last` comes after all."""
     finished = 0
     report: Report[Any] = Report(len(jobs), verb)
     with report:
@@ -142,6 +143,8 @@ def see_through(
         if finished:
             line = f"finished before: {finished} of {len(jobs)}"
             report.attempt(lambda: tell(line, to_stderr=True))
+        if last is not None:
+            last(report)
 
 
 def one_by_one(

@@ -1,18 +1,34 @@
-"""``view``: a page with a slider over the bytes of a file. torch is imported once the command runs."""
+"""``view``: a page with a slider over the bytes of a file. torch is loaded once it is sure that there will be one."""
 
 import contextlib
 import os
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from progcodec.bitstream.description import info
 from progcodec.cli import options
-from progcodec.cli.files import STANDARD_STREAM, check_writable, read_stream, show, write_bytes
-from progcodec.cli.messages import say, steps
+from progcodec.cli.files import (
+    STANDARD_STREAM,
+    check_writable,
+    open_picture,
+    read_stream,
+    show,
+    write_bytes,
+)
+from progcodec.cli.messages import say, steps, tell
+from progcodec.cli.options import Network
 from progcodec.errors import ProgcodecError
+from progcodec.fleet.answering import Answer
 
 if TYPE_CHECKING:
-    from progcodec.classification.answer import Answer
+    from PIL.Image import Image
+
+    from progcodec.viewer.frames import View
+    from progcodec.viewer.server import PageServer
 
 ANY_PORT = -1
 """What --serve means without a number."""
@@ -35,6 +51,40 @@ class _Port(click.ParamType):  # type: ignore[type-arg]  # generic in new versio
                 context,
             )
         return int(text)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the page is to show."""
+
+    original: str | None
+    count: int
+    max_side: int
+    confidence: float
+    classifier: str | None
+    hierarchy: str | None
+
+
+@dataclass(frozen=True)
+class To:
+    """Where the page goes."""
+
+    output: str | None
+    port: int | None
+    open_it: bool
+    force: bool
+
+    def target(self, file: str) -> str | None:
+        """The page's file, None where it is only served. Raises OutputError, click.UsageError."""
+        target = self.output
+        if target is None and self.port is None:
+            beside = f"{os.path.splitext(file)[0]}.html"
+            target = STANDARD_STREAM if file == STANDARD_STREAM else beside
+        if target is not None:
+            check_writable(target, self.force)
+        if self.open_it and target == STANDARD_STREAM and self.port is None:
+            raise click.UsageError("--open needs a file or --serve.")
+        return target
 
 
 @click.command("view", short_help="A page with a slider over a file's bytes.")
@@ -100,22 +150,9 @@ class _Port(click.ParamType):  # type: ignore[type-arg]  # generic in new versio
 @click.option("--open", "open_it", is_flag=True, help="Open the page in the browser.")
 @options.network
 @options.force
-def view_command(
-    file: str,
-    output: str | None,
-    original: str | None,
-    count: int,
-    max_side: int,
-    confidence: float,
-    classifier: str | None,
-    hierarchy: str | None,
-    port: int | None,
-    open_it: bool,
-    model: str | None,
-    device: str,
-    max_pixels: int,
-    force: bool,
-) -> None:
+@options.quiet
+@options.grouped(network=Network, asked=Asked, to=To)
+def view_command(file: str, network: Network, asked: Asked, to: To) -> None:
     """Show a .shc file at every cut: photo.shc becomes photo.html, beside it.
 
     One page, which needs nothing but itself and a browser: a slider over the bytes, the picture that they give, the
@@ -129,74 +166,111 @@ def view_command(
       progcodec view photo.shc --serve --open
       progcodec view photo.shc --classifier timm:resnet50 --cuts 40
     """
-    serves = port is not None
-    target = output if output is not None or serves else _beside(file)
-    if target is not None:
-        check_writable(target, force)
-    if open_it and target == STANDARD_STREAM and not serves:
-        raise click.UsageError("--open needs a file or --serve.")
+    target = to.target(file)
+    operation = _operation(network, asked)
+    operation.check()
     data = read_stream(file)
-
-    from progcodec.api import StreamDecoder
-    from progcodec.classification.api import cached_classifier
-    from progcodec.classification.classifier import check_fit
-    from progcodec.codec.loaded import codec_for
-    from progcodec.hierarchy.hierarchy import Hierarchy
-    from progcodec.viewer.frames import view
+    for prefix in operation.prefixes(data):
+        if prefix.error is not None:
+            raise prefix.error
+    original = _original(asked.original, data, network.max_pixels)
     from progcodec.viewer.page import page
 
-    tree = Hierarchy.load(hierarchy)
-    picture = None
-    if original is not None:
-        from progcodec.image import open_image
-
-        picture = open_image(original, max_pixels)
-    codec = codec_for(data, model=model, device=device, max_pixels=max_pixels)
-    decoder = StreamDecoder(codec=codec, max_pixels=max_pixels)
-    judge = cached_classifier(classifier, device)
-    check_fit(judge, tree)
-
-    def ask() -> "Answer":
-        return decoder.classify(classifier=judge, hierarchy=tree, confidence=confidence, top=0)
-
     name = "standard input" if file == STANDARD_STREAM else show(os.path.basename(file))
-    shown = view(
+    with _serving(to, name, target == STANDARD_STREAM) as server:
+        made = _view(data, operation, asked, name, original, server)
+        html = page(made)
+        if target is not None:
+            write_bytes(target, html.encode(), to.force)
+            line = f"{show(file)} -> {show(target)}  {len(made.frames)} cuts  {len(html.encode()):,} bytes"
+            tell(line, to_stderr=target == STANDARD_STREAM)
+        if server is not None:
+            server.show(html)
+        elif to.open_it and target is not None:
+            _open(f"file://{os.path.abspath(target)}")
+
+
+def _operation(network: Network, asked: Asked) -> Answer:
+    from progcodec.hierarchy.hierarchy import Hierarchy
+
+    return Answer(
+        network.model,
+        network.device,
+        asked.classifier,
+        None if asked.hierarchy is None else Hierarchy.load(asked.hierarchy),
+        confidence=asked.confidence,
+        max_pixels=network.max_pixels,
+    )
+
+
+def _original(source: str | None, data: bytes, max_pixels: int) -> "Image | None":
+    if source is None:
+        return None
+    from progcodec.viewer.frames import check_original
+
+    picture = open_picture(source, max_pixels)
+    check_original(picture, info(data))
+    return picture
+
+
+def _view(
+    data: bytes,
+    operation: Answer,
+    asked: Asked,
+    name: str,
+    original: "Image | None",
+    server: "PageServer | None",
+) -> "View":
+    from progcodec.api import StreamDecoder
+    from progcodec.viewer.frames import view
+    from progcodec.viewer.page import waiting
+
+    codec, judge = operation.find(data)
+    decoder = StreamDecoder(codec=codec, max_pixels=operation.max_pixels)
+
+    def cuts(sizes: Sequence[int]) -> Iterator[int]:
+        for ready, size in enumerate(steps(sizes, "decoding", "cut")):
+            if server is not None:
+                server.show(waiting(name, ready, len(sizes)))
+            yield size
+
+    return view(
         data,
         decoder,
         name=name,
-        count=count,
-        max_side=max_side,
-        original=picture,
-        steps=lambda sizes: steps(sizes, "decoding", "cut"),
+        count=asked.count,
+        max_side=asked.max_side,
+        original=original,
+        steps=cuts,
         classifier=judge.name,
-        ask=ask,
+        ask=lambda: decoder.classify(
+            classifier=judge, hierarchy=operation.tree, confidence=operation.confidence, top=0
+        ),
     )
-    html = page(shown)
-    if target is not None:
-        write_bytes(target, html.encode(), force)
-        line = f"{show(file)} -> {show(target)}  {len(shown.frames)} cuts  {len(html.encode()):,} bytes"
-        say(line, to_stderr=target == STANDARD_STREAM)
-    if serves:
-        _serve(
-            html, None if port == ANY_PORT else port, open_it, to_stderr=target == STANDARD_STREAM
-        )
-    elif open_it and target is not None:
-        _open(f"file://{os.path.abspath(target)}")
 
 
-def _beside(file: str) -> str:
-    return STANDARD_STREAM if file == STANDARD_STREAM else f"{os.path.splitext(file)[0]}.html"
-
-
-def _serve(html: str, port: int | None, open_it: bool, to_stderr: bool) -> None:
+@contextlib.contextmanager
+def _serving(to: To, name: str, to_stderr: bool) -> Iterator["PageServer | None"]:
+    """A server at once, with a page that waits; at the end it goes on until Ctrl-C. None if none is wanted."""
+    if to.port is None:
+        yield None
+        return
+    from progcodec.viewer.page import waiting
     from progcodec.viewer.server import PageServer
 
-    with PageServer(html, port) as server:
+    with PageServer(waiting(name, 0, 0), None if to.port == ANY_PORT else to.port) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
         say(f"{server.address}  (Ctrl-C ends it)", to_stderr)
-        if open_it:
+        if to.open_it:
             _open(server.address)
-        with contextlib.suppress(KeyboardInterrupt):
-            server.serve_forever()
+        try:
+            yield server
+            with contextlib.suppress(KeyboardInterrupt):
+                thread.join()
+        finally:
+            if thread.is_alive():
+                server.shutdown()
 
 
 def _open(address: str) -> None:

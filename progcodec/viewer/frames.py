@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from PIL import Image, features
 
-from progcodec.api import StreamDecoder
 from progcodec.bitstream.description import StreamInfo, info
 from progcodec.errors import ImageError
 from progcodec.image import to_array
@@ -17,6 +16,7 @@ from progcodec.metrics import psnr
 from progcodec.viewer.cuts import COUNT, cuts
 
 if TYPE_CHECKING:
+    from progcodec.api import StreamDecoder
     from progcodec.classification.answer import Answer
 
 MAX_SIDE = 960
@@ -60,7 +60,7 @@ class View:
 
 def view(
     data: bytes,
-    decoder: StreamDecoder,
+    decoder: "StreamDecoder",
     *,
     name: str = "",
     count: int = COUNT,
@@ -82,11 +82,8 @@ def view(
         ImageError: the original has another size. And what :meth:`StreamDecoder.feed` raises.
     """
     description = info(data)
-    if original is not None and original.size != (description.width, description.height):
-        sizes = "{} x {} pixels, and the stream's picture {} x {}".format(
-            *original.size, description.width, description.height
-        )
-        raise ImageError(f"this is not the original: it has {sizes}")
+    if original is not None:
+        check_original(original, description)
     reference = None if original is None else to_array(original)
     frames = []
     for size in steps(cuts(description, count)):
@@ -99,6 +96,15 @@ def view(
         )
     shown = None if original is None else embedded(original, max_side)
     return View(name, description, tuple(frames), shown, classifier)
+
+
+def check_original(original: Image.Image, description: StreamInfo) -> None:
+    """Raises ImageError unless the stream may be of that picture."""
+    if original.size != (description.width, description.height):
+        sizes = "{} x {} pixels, and the stream's picture {} x {}".format(
+            *original.size, description.width, description.height
+        )
+        raise ImageError(f"this is not the original: it has {sizes}")
 
 
 def embedded(picture: Image.Image, max_side: int) -> bytes:

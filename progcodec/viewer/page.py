@@ -51,10 +51,11 @@ def page(view: View) -> str:
 def waiting(name: str, ready: int, total: int) -> str:
     """What is shown until the page is there; asks again by itself."""
     name = html.escape(name)
+    state = f"{ready} of {total} cuts are decoded." if total else "The model is being loaded."
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}</title>'
         '<meta http-equiv="refresh" content="1"><meta name="color-scheme" content="light dark">'
-        f"</head><body><h1>{name}</h1><p>{ready} of {total} cuts are decoded.</p></body></html>"
+        f"</head><body><h1>{name}</h1><p>{state}</p></body></html>"
     )
 
 
