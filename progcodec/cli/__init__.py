@@ -7,7 +7,7 @@
     report.py    failures at the end; messages.py: lines that are printed, a bar
     stdin.py     standard input while it arrives
     encode.py, decode.py, truncate.py, info.py, view.py, demo.py, hierarchy.py
-    classify.py  models.py finds what it needs, answers.py prints what it finds
+    classify.py  what it finds is printed by sheet.py, in the forms of answers.py
     lazy.py      imports a command when it is asked for; laboratory.py knows those of ``lab/``
 
 Nothing here imports torch, numpy or Pillow before a command that needs them runs, and torch only once an input is ready.

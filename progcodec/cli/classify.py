@@ -1,40 +1,27 @@
 """``classify``: what files, whole or cut, show. torch is loaded once one of them is ready for it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
-from progcodec.cli import answers, options
+from progcodec.cli import options
 from progcodec.cli import stdin as arriving
 from progcodec.cli.engine import convert_shards, one_by_one, see_through
 from progcodec.cli.files import (
     STANDARD_STREAM,
     Job,
-    OutputError,
-    StdoutError,
-    check_writable,
     read_stream_or_picture,
-    show,
-    write_bytes,
 )
 from progcodec.cli.inputs import gather
-from progcodec.cli.messages import complain, say
 from progcodec.cli.options import LOCAL, Many, Network
-from progcodec.cli.report import Report
-from progcodec.errors import CheckpointError, HierarchyError, ProgcodecError
+from progcodec.cli.sheet import Sheet
 from progcodec.files import PICTURE_SUFFIXES, STREAM_SUFFIX
 from progcodec.fleet.answering import Answer, Classified, Prefix
 from progcodec.fleet.flow import Loaded, Settled, Threads, flow
-
-if TYPE_CHECKING:
-    from progcodec.arrays import Floats, Ints
-    from progcodec.classification.answer import Answer as ClassAnswer
-    from progcodec.classification.labels import Labels
-    from progcodec.hierarchy.hierarchy import Hierarchy
 
 ALL = "all"
 """The budget that a file's own length is."""
@@ -165,6 +152,7 @@ def classify_command(
     \b
     Examples:
       progcodec classify photo.shc
+      progcodec classify photo.jpg
       progcodec classify photo.shc --bytes 200,400,800,all --top 3
       progcodec classify photos/ --level coarse --format csv > photos.csv
       progcodec classify validation/ --recursive --labels folders --bytes 300,1000,all
@@ -179,6 +167,13 @@ def classify_command(
         if labels is not None or until is not None:
             raise click.UsageError("--labels and --until are not for --engine ray.")
         return convert_shards(operation, many, "classifying")
+    operation.check()
+    _classify(operation, many, until, labels, form)
+
+
+def _classify(
+    operation: Answer, many: Many, until: str | None, labels: str | None, form: str
+) -> None:
     found = gather(
         many.inputs,
         [STREAM_SUFFIX],
@@ -186,7 +181,6 @@ def classify_command(
         recursive=many.recursive,
         listed=many.listed,
     )
-    operation.check()
     sheet = Sheet(operation, found.paths, form, labels, many)
     arrives = found.paths == [STANDARD_STREAM] and sheet.may_arrive
     if until is not None and not (arrives and operation.budgets == (None,)):
@@ -242,7 +236,7 @@ def _refused(loaded: Loaded) -> Settled | None:
     return Settled([Classified(prefix.budget, 0, prefix.error) for prefix in prefixes])
 
 
-def _arriving(operation: Answer, sheet: "Sheet", until: int | None, job: Job) -> list[Classified]:
+def _arriving(operation: Answer, sheet: Sheet, until: int | None, job: Job) -> list[Classified]:
     """Answers of standard input while it arrives, until it ends, or until a level (`until`, its number) is sure.
 
     Returns what cannot be answered.
@@ -277,125 +271,3 @@ def _arriving(operation: Answer, sheet: "Sheet", until: int | None, job: Job) ->
     for budget, size, answer in found:
         sheet.show(job.source, budget, size, answer)
     return failed
-
-
-class Sheet:
-    """What is printed, or kept for a file: an answer for each file and size, and at the end the scores."""
-
-    def __init__(
-        self, operation: Answer, sources: Sequence[str], form: str, labels: str | None, many: Many
-    ) -> None:
-        tree = operation.tree
-        self._operation, self._form, self._force = operation, form, many.force
-        self._file = None if many.output == STANDARD_STREAM else many.output
-        if self._file is not None:
-            check_writable(self._file, self._force)
-        self._truth = _labels(labels, tree)
-        self._rows: answers.Table | answers.Records
-        if form == "table":
-            self._rows = answers.Table(sources, tree, labels)
-        else:
-            self._rows = answers.Records(form, tree, operation.top, self._truth is not None)
-        self._tally = _Tally(tree, operation.budgets)
-        self._heading = self._rows.heading()
-        self._kept: list[str] = []
-
-    @property
-    def may_arrive(self) -> bool:
-        """Whether answers may be shown before the last byte is there."""
-        return self._truth is None and self._file is None
-
-    def take(self, report: Report[Any], job: Job, found: list[Classified]) -> None:
-        """What was found for a file. Raises what is not the file's fault."""
-        label = self._truth(job.source) if self._truth is not None else None
-        for budget, size, outcome in found:
-            if isinstance(outcome, (CheckpointError, HierarchyError)):
-                raise outcome
-            if isinstance(outcome, Exception):
-                report.fail(job.source, outcome, "" if budget is None else f"at {budget:,} bytes: ")
-                continue
-            self._tally.add(job.source, budget, outcome, label)
-            self.show(job.source, budget, size, self._operation.answer(outcome), label)
-
-    def show(
-        self,
-        source: str,
-        budget: int | None,
-        size: int,
-        answer: "ClassAnswer",
-        label: int | None = None,
-    ) -> None:
-        self._emit(self._heading)
-        self._heading = []
-        self._emit(self._rows.lines(answers.Row(source, budget, size, answer, label)))
-
-    def close(self, report: Report[Any]) -> None:
-        """Scores, if there are labels; the file, if one was named."""
-        if self._truth is not None:
-            lines: list[str] = []
-            try:
-                lines = self._tally.lines()
-            except ProgcodecError as error:  # The answers are there all the same.
-                report.fail(None, error)
-            if self._form == "table":
-                self._emit(["", *lines] if lines else [])
-            else:
-                for line in lines:
-                    say(line, to_stderr=True)
-        if self._file is not None and self._kept:
-            write_bytes(self._file, ("\n".join(self._kept) + "\n").encode(), self._force)
-            say(f"wrote {show(self._file)}")
-
-    def _emit(self, lines: Iterable[str]) -> None:
-        if self._file is not None:
-            self._kept += lines
-            return
-        try:
-            for line in lines:
-                say(line)
-        except StdoutError as error:  # Nobody reads on: that ends the work.
-            raise OutputError(str(error)) from error
-
-
-class _Tally:
-    """Predictions and true classes, for each budget."""
-
-    def __init__(self, tree: "Hierarchy", budgets: Sequence[int | None]) -> None:
-        self._tree = tree
-        self._found: dict[int | None, list[tuple[Ints, int]]] = {budget: [] for budget in budgets}
-        self._without: set[str] = set()
-
-    def add(
-        self, source: str, budget: int | None, probabilities: "Floats", label: int | None
-    ) -> None:
-        from progcodec.classification.score import predictions
-
-        if label is None:
-            self._without.add(source)
-        else:
-            self._found[budget].append((predictions(probabilities, self._tree), label))
-
-    def lines(self) -> list[str]:
-        import numpy as np
-
-        from progcodec.classification.score import score
-
-        if self._without:
-            complain(None, f"files without a label, not scored: {len(self._without)}")
-        scored = {budget: found for budget, found in self._found.items() if found}
-        if not scored:
-            raise ProgcodecError("no answer has a label to be scored against")
-        near = self._tree.wu_palmer() if all(leaf.wnid for leaf in self._tree.classes) else None
-        scores = []
-        for budget, found in scored.items():
-            predicted, labels = zip(*found, strict=True)
-            scores.append((budget, score(np.stack(predicted), np.array(labels), self._tree, near)))
-        return answers.score_lines(scores, self._tree)
-
-
-def _labels(source: str | None, tree: "Hierarchy") -> "Labels | None":
-    if source is None:
-        return None
-    from progcodec.classification.labels import load_labels
-
-    return load_labels(source, tree, lambda line: complain(None, line))

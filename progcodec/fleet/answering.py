@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from progcodec.codec.codec import Codec
     from progcodec.hierarchy.hierarchy import Hierarchy
 
-TOGETHER = 16
-"""Streams of one size that go through the networks together."""
 _LOADING = threading.Lock()
 """Two threads that need one model must not both load it."""
 
@@ -137,7 +135,7 @@ class Answer:
             prefix.data for prefixes in contents for prefix in prefixes if prefix.error is None
         ]
         with computing_with(threads):
-            found = iter(classify_files(files, self.find, TOGETHER, self.max_pixels))
+            found = iter(classify_files(files, self.find, len(files), self.max_pixels))
         return [
             [
                 Classified(budget, len(data), error if error is not None else next(found))
