@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from progcodec.geometry import ceil_div
 from progcodec.network.depthwise import Depthwise
 
 NAME = "tf_efficientnet_lite0"
@@ -36,7 +37,7 @@ class Conv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         (kernel, _), (stride, _) = self.kernel_size, self.stride
         height, width = (
-            max(0, (-(-side // stride) - 1) * stride + kernel - side) for side in x.shape[2:]
+            max(0, (ceil_div(side, stride) - 1) * stride + kernel - side) for side in x.shape[2:]
         )
         edges = (width // 2, width - width // 2, height // 2, height - height // 2)
         return super().forward(F.pad(x, edges) if any(edges) else x)

@@ -1,12 +1,13 @@
 """What a run writes down as it goes: means over some steps, of all processes, a line of a CSV file each."""
 
 import csv
-import os
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from torch import Tensor
 
+from progcodec.files import write_whole
 from progcodec.lab.train.parallel import Parallel
 
 BITS = ["hyper", "block1", "block2", "block3", "total", "bpp_coarse", "bpp_inter"]
@@ -63,12 +64,11 @@ def append(path: Path, columns: Sequence[str], row: dict[str, float]) -> None:
             names, older = reader.fieldnames, list(reader)
         fresh = names is None
         if names not in (None, columns):
-            temporary = Path(f"{path}.tmp")
-            with temporary.open("w", newline="") as file:
-                writer = csv.DictWriter(file, columns, extrasaction="ignore", restval="")
-                writer.writeheader()
-                writer.writerows(older)
-            os.replace(temporary, path)
+            text = io.StringIO(newline="")
+            writer = csv.DictWriter(text, columns, extrasaction="ignore", restval="")
+            writer.writeheader()
+            writer.writerows(older)
+            write_whole(path, text.getvalue().encode())
     with path.open("a", newline="") as file:
         writer = csv.DictWriter(file, columns, extrasaction="ignore", restval="")
         if fresh:
