@@ -20,8 +20,7 @@ from progcodec import assets
 from progcodec.api import StreamDecoder
 from progcodec.bitstream import container
 from progcodec.bitstream.description import info
-from progcodec.bitstream.incremental import SegmentReader
-from progcodec.bitstream.rangecoder import decode_segment, encode_segment
+from progcodec.bitstream.rangecoder import SegmentReader, decode_segment, encode_segment
 from progcodec.bitstream.tables import Tables, gaussian_frequencies, quantise_pmf
 from progcodec.classification import classifier_file
 from progcodec.classification.calibration import Calibration
@@ -153,10 +152,10 @@ def segment(data: bytes) -> None:
         if len(payload) == declared:
             assert part.complete and encode_segment(part.symbols, runs, tables) == payload
     with named_errors():
-        reader = SegmentReader(declared, runs, tables)
-        for at in range(0, len(payload) + step, step):
-            reader.extend(payload[:at])
-        whole = reader.symbols
+        reader = SegmentReader(declared, sum(count for _, count in runs), tables)
+        reader.add(runs)
+        pieces = range(0, len(payload) + step, step)
+        whole = np.concatenate([reader.extend(payload[:at]) for at in pieces])
     assert (part is None) == (whole is None), "one piece and many differ"
     if part is not None and whole is not None:
         assert np.array_equal(part.symbols, whole)

@@ -1,6 +1,7 @@
 """Constants of the format and the one dataclass that describes a model. Imports nothing of ours and no torch."""
 
 from dataclasses import asdict, dataclass, fields
+from itertools import accumulate
 
 # --- symbols and tables (DESIGN: "range coding"); a change of any of them is a change of the format -----------------------
 Q_MAX = 127
@@ -32,7 +33,7 @@ SWIN_WINDOW_MAX = 32
 
 FAMILIES: dict[str, dict[str, int]] = {"lite": {}, "tic": {"width": 128}}
 """Transform families; what a family's model has by default where that differs from the fields' own defaults."""
-LEFT_OUT = ("swin_depths", "swin_heads", "swin_window", "delta")
+LEFT_OUT = ("swin_depths", "swin_heads", "swin_window", "delta", "steps", "hyper_linear")
 """Fields that came after the first checkpoints: not stored at their default, which can therefore never change."""
 
 
@@ -46,7 +47,10 @@ class ModelConfig:
         depth: blocks at 1/8 resolution, on each side (lite).
         inner_width: channels of the blocks at 1/16 resolution (lite).
         inner_depth: blocks at 1/16 resolution, on each side (lite).
-        blocks: latent channels of the coarse, intermediate and fine block.
+        blocks: latent channels of each block, in coding order.
+        steps: blocks of the coarse, intermediate and fine level: the refinement steps of each.
+        hyper_linear: first channels of ẑ to which h_a adds a linear branch, and the mean path one
+            back: the lowest frequencies of the first block, the picture's first refinement.
         hyper_channels: channels of the hyperlatent ẑ.
         mean_width: channels of the float mean path.
         scale_width: channels of the integer scale path.
@@ -69,19 +73,23 @@ class ModelConfig:
     swin_heads: tuple[int, ...] = (4, 8, 16)
     swin_window: int = 8
     delta: bool = True
+    steps: tuple[int, ...] = (1, 1, 1)
+    hyper_linear: int = 0
 
     def __post_init__(self) -> None:
-        lists = ("blocks", "swin_depths", "swin_heads")
+        lists = ("blocks", "steps", "swin_depths", "swin_heads")
         for name in lists:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.family not in FAMILIES:
             raise ValueError(
                 f"unknown transform family {self.family!r}; there are: {', '.join(FAMILIES)}"
             )
-        if len(self.blocks) != len(LEVELS):
-            raise ValueError(f"blocks must be {len(LEVELS)} channel counts, not {self.blocks}")
+        if len(self.steps) != len(LEVELS):
+            raise ValueError(f"steps must be {len(LEVELS)} counts of blocks, not {self.steps}")
         counts = [
-            (field.name, getattr(self, field.name)) for field in fields(self) if field.type is int
+            (field.name, getattr(self, field.name))
+            for field in fields(self)
+            if field.type is int and field.name != "hyper_linear"
         ]
         for name, value in [
             *counts,
@@ -91,6 +99,11 @@ class ModelConfig:
                 type(value) is not int or not 1 <= value <= CHANNELS_MAX
             ):  # a file may say anything: 16.5, or true
                 raise ValueError(f"{name} must be an integer in 1..{CHANNELS_MAX}, not {value!r}")
+        if sum(self.steps) != len(self.blocks):
+            raise ValueError(f"steps {self.steps} must count the blocks {self.blocks}")
+        if type(self.hyper_linear) is not int or not 0 <= self.hyper_linear <= self.hyper_channels:
+            most, given = self.hyper_channels, self.hyper_linear
+            raise ValueError(f"hyper_linear must be an integer in 0..{most}, not {given!r}")
         if type(self.delta) is not bool:
             raise ValueError(f"delta must be true or false, not {self.delta!r}")
         if self.latent_channels > CHANNELS_MAX:
@@ -112,11 +125,13 @@ class ModelConfig:
 
     @property
     def offsets(self) -> tuple[int, ...]:
-        """First channel of each block, and the channel count at the end: ``(0, 32, 160, 320)``."""
-        ends = [0]
-        for channels in self.blocks:
-            ends.append(ends[-1] + channels)
-        return tuple(ends)
+        """First channel of each block, and the channel count at the end: ``(0, 16, 48, 176, 336)``."""
+        return tuple(accumulate(self.blocks, initial=0))
+
+    @property
+    def level_offsets(self) -> tuple[int, ...]:
+        """First channel of each level, and the channel count at the end: ``(0, 48, 176, 336)``."""
+        return tuple(self.offsets[end] for end in accumulate(self.steps, initial=0))
 
     def to_dict(self) -> dict[str, object]:
         """What is stored and fingerprinted: every field, but those in LEFT_OUT only where they differ from their default."""

@@ -74,50 +74,114 @@ def encode_segment(symbols: Ints, runs: Runs, tables: Tables) -> bytes:
     return canonical_payload(_encode(symbols, runs, tables))
 
 
+class SegmentReader:
+    """Turns the growing payload of one segment into the symbols that are certain, each decoded once.
+
+    The tables of later symbols may depend on earlier ones, so runs are added as they are known. A
+    decoder cannot wait in the middle of a word, but an encoder can: fed with the certain symbols,
+    it stands exactly where a decoder has to go on, and tells that place (``pos``). Once all symbols
+    are there, it holds the canonical payload that the segment is checked against.
+
+    Args:
+        declared: bytes of the whole payload, as the segment's length says.
+        total: symbols of the segment.
+        tables: as given to :func:`encode_segment`.
+
+    Attributes:
+        count: symbols that are certain so far. due: symbols whose runs were added.
+
+    Raises:
+        CorruptError: no segment of so many symbols is so long.
+    """
+
+    def __init__(self, declared: int, total: int, tables: Tables) -> None:
+        if declared > BYTES_PER_SYMBOL * total + 2 * WORD:
+            raise CorruptError(
+                f"a segment is damaged: a length of {declared} bytes is impossible for its symbols"
+            )
+        self.declared, self.total, self.tables = declared, total, tables
+        self.count = self.due = 0
+        self._runs: list[tuple[int, int]] = []
+        self._encoder = RangeEncoder()
+        self._seen = 0
+
+    @property
+    def complete(self) -> bool:
+        return self.count == self.total
+
+    def add(self, runs: Runs) -> None:
+        """The runs that follow those of earlier calls. Raises ValueError if that is too much."""
+        self._runs += [run for run in runs if run[1]]
+        self.due += _total(runs)
+        if self.due > self.total:
+            raise ValueError(f"runs of {self.due} symbols in a segment of {self.total}")
+
+    def extend(self, payload: bytes) -> Symbols:
+        """Symbols of the runs so far that are certain and did not come before, in coding order.
+
+        Args:
+            payload: the first bytes of the payload, all that have arrived.
+        Returns:
+            int32 in -127..127.
+        Raises:
+            CorruptError: no encoder writes such a payload. Not every damage shows: many byte
+                strings are the canonical payload of something.
+        """
+        if not self._seen <= len(payload) <= self.declared:
+            raise ValueError(
+                f"{len(payload)} bytes after {self._seen}, of a payload of {self.declared}"
+            )
+        self._seen = len(payload)
+        symbols = self._decode(payload) if self._runs else np.empty(0, np.int32)
+        # Once all symbols are certain, so is the payload. A damaged length does not pass for a cut
+        # then: the symbols end before the bytes do, let alone before the declared length. A right
+        # checksum spares nobody this, as a reader that meets the payload before the checksum would
+        # answer otherwise.
+        if self.complete:
+            whole = canonical_payload(self._encoder)
+            if len(whole) != self.declared or whole[: len(payload)] != payload:
+                raise CorruptError(
+                    "a segment is damaged: its payload is not what its symbols are written as"
+                )
+        return symbols
+
+    def _decode(self, payload: bytes) -> Symbols:
+        words, state = self._encoder.pos()
+        low, high = (open_decoder(payload[WORD * words :], tail) for tail in (b"\0", b"\xff"))
+        low.seek(0, state)
+        high.seek(0, state)
+        if len(payload) == self.declared:
+            try:
+                parts = [low.decode(self.tables.model(index), count) for index, count in self._runs]
+            except AssertionError as error:  # a number that lies in no symbol's interval
+                raise undecodable() from error
+            coded = np.concatenate(parts)
+        else:
+            coded = agreed_symbols(low, high, self._runs, self.tables)
+        start = 0
+        while start < len(coded):
+            index, count = self._runs[0]
+            step = min(count, len(coded) - start)
+            self._encoder.encode(coded[start : start + step], self.tables.model(index))
+            self._runs[:1] = [(index, count - step)] if step < count else []
+            start += step
+        self.count += len(coded)
+        symbols: Symbols = coded - np.int32(Q_MAX)
+        return symbols
+
+
 def decode_segment(payload: bytes, declared: int, runs: Runs, tables: Tables) -> DecodedSegment:
     """The symbols of a payload; of a cut one, those that every continuation agrees on.
 
-    Args:
-        payload: the bytes that are there.
-        declared: bytes of the whole payload, as the segment's length says.
-        runs, tables: as given to :func:`encode_segment`.
-
-    Raises:
-        CorruptError: no encoder writes such a payload. Not every damage shows: many byte strings
-            are the canonical payload of something.
+    Args, errors: of :class:`SegmentReader`; ``runs`` are those of all symbols.
     """
-    if len(payload) > declared:
-        raise ValueError(f"{len(payload)} bytes of a payload of {declared}")
-    check_length(declared, runs)
-    cut = len(payload) < declared
-    symbols = _decode_cut(payload, runs, tables) if cut else _decode_whole(payload, runs, tables)
-    symbols -= np.int32(Q_MAX)
-    total = _total(runs)
-    # Once all symbols are certain, so is the payload. A damaged length does not pass for a cut then:
-    # the symbols end before the bytes do, let alone before the declared length. A right checksum
-    # spares nobody this, as a reader that meets the payload before the checksum would answer
-    # otherwise.
-    if len(symbols) == total:
-        canonical = encode_segment(symbols, runs, tables)
-        if len(canonical) != declared or canonical[: len(payload)] != payload:
-            raise not_canonical()
-    return DecodedSegment(symbols, total)
+    reader = SegmentReader(declared, _total(runs), tables)
+    reader.add(runs)
+    return DecodedSegment(reader.extend(payload), reader.total)
 
 
 def undecodable() -> CorruptError:
     return CorruptError("a segment is damaged: its payload cannot be decoded")
-
-
-def not_canonical() -> CorruptError:
-    return CorruptError("a segment is damaged: its payload is not what its symbols are written as")
-
-
-def check_length(declared: int, runs: Runs) -> None:
-    """Raises CorruptError where no symbols that these runs count could need a payload of ``declared`` bytes."""
-    if declared > BYTES_PER_SYMBOL * _total(runs) + 2 * WORD:
-        raise CorruptError(
-            f"a segment is damaged: a length of {declared} bytes is impossible for its symbols"
-        )
 
 
 def coded_bits(symbols: Ints, runs: Runs, tables: Tables) -> float:
@@ -175,26 +239,6 @@ def open_decoder(payload: bytes, tail: bytes) -> RangeDecoder:
     """A decoder of what is there, followed by enough of a repeated tail byte."""
     filled = bytes(payload) + tail * (-len(payload) % WORD + TAIL_WORDS * WORD)
     return RangeDecoder(np.frombuffer(filled, dtype=">u4").astype(np.uint32))
-
-
-def _decode_whole(payload: bytes, runs: Runs, tables: Tables) -> Symbols:
-    """All symbols, as 0..254."""
-    decoder = open_decoder(payload, b"\0")
-    parts = [np.empty(0, dtype=np.int32)]
-    try:
-        parts += [decoder.decode(tables.model(index), count) for index, count in runs if count]
-    except (
-        AssertionError
-    ) as error:  # what the coder raises on numbers that lie in no symbol's interval
-        raise undecodable() from error
-    return np.concatenate(parts)
-
-
-def _decode_cut(payload: bytes, runs: Runs, tables: Tables) -> Symbols:
-    """The symbols, as 0..254, that the lowest and the highest tail agree on."""
-    return agreed_symbols(
-        open_decoder(payload, b"\0"), open_decoder(payload, b"\xff"), runs, tables
-    )
 
 
 def agreed_symbols(low: RangeDecoder, high: RangeDecoder, runs: Runs, tables: Tables) -> Symbols:

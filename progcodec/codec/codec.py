@@ -217,11 +217,9 @@ class Codec:
         Returns:
             float32 (N, 320, h, w), on the codec's device.
         """
-        offsets = self.config.offsets
 
         def reply(step: Step) -> Reply:
-            k = step.segment
-            values = q[:, offsets[k - 1] : offsets[k]] if k else z
+            values = z if step.mean is None else q[:, step.channels]
             return values, [False] * len(q)  # no more is decoded: the scale path can rest
 
         height, width = q.shape[2:]

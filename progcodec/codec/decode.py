@@ -9,7 +9,7 @@ from torch import Tensor
 from progcodec.arrays import Ints
 from progcodec.bitstream import ordering
 from progcodec.bitstream.container import Stream
-from progcodec.bitstream.rangecoder import decode_segment
+from progcodec.bitstream.rangecoder import SegmentReader
 from progcodec.codec.latent import Latent
 from progcodec.codec.timing import stage
 from progcodec.codec.walk import Reply, Step, Walker
@@ -21,19 +21,21 @@ class Decoded(NamedTuple):
 
     Attributes:
         y: ŷ, float32 (N, 320, h, w), or of a box of it; q = 0 where nothing arrived.
-        symbols: of each segment, int8 (N, C, h, w); 0 where nothing arrived.
+        symbols: of each step of the walk, int8 (N, C, h, w); 0 where nothing arrived.
         counts: symbols of each segment that arrived, for each stream.
+        totals: symbols of each segment.
         bits: of the payload bytes that arrived, for each stream.
     """
 
     y: Tensor
     symbols: list[Ints]
     counts: list[list[int]]
+    totals: list[int]
     bits: list[int]
 
     def latents(self, streams: Sequence[Stream]) -> list[Latent]:
         """One latent for each of these streams."""
-        totals = tuple(part[0].size for part in self.symbols)
+        totals = tuple(self.totals)
         found = []
         for n, header in enumerate(stream.header for stream in streams):
             z = self.symbols[0][n].astype(np.int32)
@@ -51,25 +53,31 @@ def decode_streams(walker: Walker, streams: Sequence[Stream], box: Box | None = 
     headers = [stream.header for stream in streams]
     height, width = latent_size(headers[0].height, headers[0].width)
     counts = [[0] * headers[0].segments for _ in streams]
+    totals = [0] * headers[0].segments
     bits = [0] * len(streams)
     symbols: list[Ints] = []
+    readers: dict[tuple[int, int], SegmentReader] = {}
 
     def reply(step: Step) -> Reply:
         values = np.zeros((len(streams), *step.shape), np.int8)
         complete = [False] * len(streams)
+        totals[step.segment] = step.total
         for position, n in enumerate(step.items):
             if step.segment >= len(streams[n].segments):
                 continue
             segment = streams[n].segments[step.segment]
             order, runs, tables = walker.order(step, position)
+            if step.done == 0:
+                readers[n, step.segment] = SegmentReader(segment.declared, step.total, tables)
+                bits[n] += 8 * len(segment.payload)
+            reader = readers[n, step.segment]
             with stage("range coding"):
-                part = decode_segment(segment.payload, segment.declared, runs, tables)
-            ordering.place(part.symbols, order, values[n])
-            counts[n][step.segment] = len(part.symbols)
-            bits[n] += 8 * len(segment.payload)
-            complete[n] = part.complete
+                reader.add(runs)
+                ordering.place(reader.extend(segment.payload), order, values[n])
+            counts[n][step.segment] = reader.count
+            complete[n] = reader.count == reader.due
         symbols.append(values)
         return values, complete
 
     y = walker.walk(reply, [header.quality for header in headers], height, width, box)
-    return Decoded(y, symbols, counts, bits)
+    return Decoded(y, symbols, counts, totals, bits)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -51,24 +52,29 @@ def code_images(
 ) -> list[list[Part]]:
     """What ``code`` makes of each segment of each image, all of one size. Raises CheckpointError, ImageError."""
     size = step_size(quality)
-    config, offsets = walker.config, walker.config.offsets
     with stage("transform"):
-        y = passes.analyse(walker.analysis, images, walker.tiling, config, walker.device)
+        y = passes.analyse(walker.analysis, images, walker.tiling, walker.config, walker.device)
         z = _to_integers(
             passes.hyper_analyse(walker.hyper_analysis, y, walker.tiling) - walker.medians
         )
     parts: list[list[Part]] = [[] for _ in images]
+    steps: list[list[tuple[Ints, Ints, Runs]]] = [[] for _ in images]  # of the segment at hand
 
     def reply(step: Step) -> Reply:
         values = z
         if step.mean is not None:
             with stage("mean path"):
-                residual = y[:, offsets[step.segment - 1] : offsets[step.segment]] - step.mean
+                residual = y[:, step.channels] - step.mean
                 values = _to_integers(residual.div_(size))
-        for n, own in enumerate(parts):
+        for n, own in enumerate(steps):
             order, runs, tables = walker.order(step, n)
-            with stage("range coding"):
-                own.append(code(order, ordering.gather(values[n], order), runs, tables))
+            own.append((order + step.done, ordering.gather(values[n], order), runs))
+            if step.last:
+                orders, symbols, runs = zip(*own, strict=True)
+                whole = np.concatenate(orders), np.concatenate(symbols), list(chain(*runs))
+                own.clear()
+                with stage("range coding"):
+                    parts[n].append(code(*whole, tables))
         return values, [True] * len(parts)
 
     walker.walk(reply, [quality] * len(parts), *y.shape[2:])

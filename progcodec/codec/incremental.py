@@ -19,7 +19,7 @@ from PIL import Image
 
 from progcodec.arrays import Ints
 from progcodec.bitstream import container, ordering
-from progcodec.bitstream.incremental import SegmentReader
+from progcodec.bitstream.rangecoder import SegmentReader
 from progcodec.codec.codec import Codec
 from progcodec.codec.latent import Latent
 from progcodec.codec.loaded import codec_for
@@ -105,7 +105,9 @@ class IncrementalDecoder:
         self._step: Step | None = None
         self._reader: SegmentReader | None = None
         self._order: Ints | None = None
-        self._whole: list[Ints] = []
+        self._parts: list[Ints] = []  # certain symbols of the current step, in coding order
+        self._whole: list[Ints] = []  # those of the steps before it, (1, C, h, w)
+        self._received: list[int] = []  # symbols of each complete segment
         self._failed: Exception | None = None
         self._latent: Latent | None = None
 
@@ -115,12 +117,12 @@ class IncrementalDecoder:
     @property
     def received_level(self) -> str | None:
         """The finest level that is complete, None before the first."""
-        return LEVELS[len(self._whole) - 2] if len(self._whole) > 1 else None
+        return LEVELS[len(self._received) - 2] if len(self._received) > 1 else None
 
     @property
     def complete(self) -> bool:
         """All four segments have arrived."""
-        return len(self._whole) == len(container.SEGMENT_NAMES)
+        return len(self._received) == len(container.SEGMENT_NAMES)
 
     @property
     def finished(self) -> bool:
@@ -217,28 +219,39 @@ class IncrementalDecoder:
         segment = container.read_segment(self._buffer, 0, index, self.header)
         if segment is None:
             return False
-        if self._reader is None:
-            self._order, runs, tables = self.codec.walker.order(self._step, 0)
-            self._reader = SegmentReader(segment.declared, runs, tables)
-        with stage("range coding"):
-            fresh = self._reader.extend(segment.payload)
         name = container.SEGMENT_NAMES[index]
-        if len(fresh):
-            self._latent = None
-            events.append(SymbolsArrived(name, self._reader.count, self._reader.total))
-        if self._reader.complete and len(self._whole) == index:
+        while True:
+            if self._order is None:
+                self._order, runs, tables = self.codec.walker.order(self._step, 0)
+                if self._reader is None:
+                    self._reader = SegmentReader(segment.declared, self._step.total, tables)
+                self._reader.add(runs)
+                self._parts = []
+            assert self._reader is not None
+            with stage("range coding"):
+                fresh = self._reader.extend(segment.payload)
+            if len(fresh):
+                self._latent = None
+                self._parts.append(fresh)
+                events.append(SymbolsArrived(name, self._reader.count, self._reader.total))
+            if self._reader.complete or self._reader.count < self._reader.due:
+                break
             self._whole.append(self._scattered())
+            self._step, self._order = self._walk.send((self._whole[-1], [True])), None
+        if self._reader.complete and len(self._received) == index:
+            self._whole.append(self._scattered())
+            self._received.append(self._reader.total)
             if index:
                 events.append(LevelComplete(name))
         if len(self._buffer) < segment.end:
             return False
         self._payload_bytes += segment.declared
         del self._buffer[: segment.end]
-        self._reader = None
+        self._reader = self._order = None
         if index == self._last_segment:
             self._step = self._walk = None
             return True
-        self._step = self._walk.send((self._whole[index], [True]))
+        self._step = self._walk.send((self._whole[-1], [True]))
         return True
 
     @property
@@ -246,27 +259,28 @@ class IncrementalDecoder:
         return self._last_segment < len(container.SEGMENT_NAMES) - 1
 
     def _scattered(self) -> Ints:
-        """The certain symbols of the current segment in place, zero elsewhere: int8 (1, C, h, w)."""
-        assert self._step is not None and self._reader is not None and self._order is not None
+        """The certain symbols of the current step in place, zero elsewhere: int8 (1, C, h, w)."""
+        assert self._step is not None and self._order is not None
         values = np.zeros((1, *self._step.shape), np.int8)
-        ordering.place(self._reader.symbols, self._order, values)
+        ordering.place(np.concatenate([np.empty(0, np.int32), *self._parts]), self._order, values)
         return values
 
     def _assembled(self, codec: Codec, header: container.Header, bits: int) -> Latent:
-        """What is there: whole segments, the torn one, zeros."""
-        (height, width), offsets = latent_size(header.height, header.width), codec.config.offsets
-        z = np.zeros((codec.config.hyper_channels, *hyper_size(height, width)), np.int32)
+        """What is there: whole steps, the torn one, zeros."""
+        (height, width), config = latent_size(header.height, header.width), codec.config
+        z = np.zeros((config.hyper_channels, *hyper_size(height, width)), np.int32)
         q = np.zeros((codec.config.latent_channels, height, width), np.int32)
-        parts = [z, *(q[start:end] for start, end in pairwise(offsets))]
-        there, received = list(self._whole), [values.size for values in self._whole]
+        there, received = list(self._whole), list(self._received)
         if self._reader is not None and not self._reader.complete:
             there.append(self._scattered())
             received.append(self._reader.count)
+        parts = [z, *(q[start:end] for start, end in pairwise(config.offsets))]
         for part, values in zip(parts, there, strict=False):
             part[:] = values[0]
-        received += [0] * (len(parts) - len(received))
         y = codec.assemble(z[None], q[None], header.quality)
-        totals = tuple(part.size for part in parts)
+        levels = (q[start:end].size for start, end in pairwise(config.level_offsets))
+        totals = z.size, *levels
+        received += [0] * (len(totals) - len(received))
         return Latent(
             y, z, q, tuple(received), totals, header.width, header.height, bits, header.quality
         )

@@ -61,13 +61,23 @@ def prior(path: MeanPath, z_hat: Tensor, height: int, width: int, tiling: Tiling
     return stitched(tiling.hyper(height, width), run)
 
 
-def mean(
-    path: MeanPath, block: int, prior: Tensor, prefix: Tensor | None, tiling: Tiling
-) -> Tensor:
-    """μ of a block, (N, blocks[block], h, w), from P and the ŷ of earlier blocks, None for block 0."""
+def shared(path: MeanPath, prior: Tensor, prefix: Tensor | None, tiling: Tiling) -> Tensor:
+    """What the means of a level's blocks share, from P and the ŷ of earlier levels, None for the first."""
 
     def run(tile: Tile) -> Tensor:
-        return path.mean(block, tile.read(prior), None if prefix is None else tile.read(prefix))
+        return path.features(tile.read(prior), None if prefix is None else tile.read(prefix))
+
+    return stitched(tiling.shared(*prior.shape[2:]), run)
+
+
+def mean(
+    path: MeanPath, block: int, shared: Tensor, prior: Tensor, prefix: Tensor | None, tiling: Tiling
+) -> Tensor:
+    """μ of a block, (N, blocks[block], h, w); ``prefix``: ŷ of earlier blocks, None for block 0."""
+
+    def run(tile: Tile) -> Tensor:
+        known = None if prefix is None else tile.read(prefix)
+        return path.mean(block, tile.read(shared), tile.read(prior), known)
 
     return stitched(tiling.mean(*prior.shape[2:]), run)
 

@@ -1,14 +1,16 @@
 """The walk: where networks and bitstream meet. Encoding and decoding are two short users of one generator of coding steps.
 
     step 0          ẑ                      ─► features of the scale path, prior of the mean path
-    step 1, 2, 3    block k: σ-indices (integers, CPU), μ (floats, device)
+    step 1, 2, …    block k: σ-indices (integers, CPU), μ (floats, device)
                     encoder: q = round((y − μ) / step), coded      decoder: q from the bytes; 0 where none arrived
                     both:    ŷ of block k = μ + step·q             ─► context of the next block
 
+A level is one segment of the file and one or more blocks: refinement steps, each with what came before it as context.
 Bits come from integers that both sides hold; the float side only decides pixels. The step is 1 unless a stream's quality says
 otherwise (``network/quality.py``).
 """
 
+import math
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
@@ -37,21 +39,31 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Step:
-    """One segment of a batch: what encoder and decoder need to code it.
+    """ẑ or one block of a batch: what encoder and decoder need to code it.
 
     Attributes:
-        segment: 0 for ẑ, k + 1 for block k.
-        items: the images of the batch whose earlier segments are whole; only these can be coded.
-        shape: (C, h, w) of the segment's symbols.
+        segment: 0 for ẑ, k + 1 for level k.
+        channels: of the latent, that the block holds; ẑ has none.
+        done, total: symbols of the segment that came in earlier steps, and of the whole segment.
+        items: the images of the batch whose earlier steps are whole; only these can be coded.
+        shape: (C, h, w) of the step's symbols.
         indexes: σ-indices of those images, uint8 (len(items), C, h, w); None for ẑ.
         mean: μ of the block, (N, C, h, w) or of the walk's box alone, on the device; None for ẑ.
     """
 
     segment: int
+    channels: slice
+    done: int
+    total: int
     items: tuple[int, ...]
     shape: tuple[int, int, int]
     indexes: Ints | None
     mean: Tensor | None
+
+    @property
+    def last(self) -> bool:
+        """Whether the step ends its segment."""
+        return self.done + math.prod(self.shape) == self.total
 
 
 Reply: TypeAlias = tuple[Ints, Sequence[bool]]
@@ -115,7 +127,8 @@ class Walker:
             [step_size(quality) for quality in qualities], dtype=torch.float32, device=self.device
         )[:, None, None, None]
         hyper_shape = (self.config.hyper_channels, *hyper_size(height, width))
-        z, complete = yield Step(0, tuple(range(n)), hyper_shape, None, None)
+        total = math.prod(hyper_shape)
+        z, complete = yield Step(0, slice(0), 0, total, tuple(range(n)), hyper_shape, None, None)
         whole = tuple(i for i in range(n) if complete[i])
         with stage("scale path"):
             features = (
@@ -132,27 +145,35 @@ class Walker:
                 size, dtype=prior.dtype, device=prior.device, memory_format=torch.channels_last
             )
         earlier: Ints | None = None
+        level = 0
         for k, channels in enumerate(self.config.blocks):
             start, end = self.config.offsets[k : k + 2]
             with stage("mean path"):
-                mean = passes.mean(
-                    self.mean_path, k, prior, y_hat[:, :start] if k else None, self.tiling
-                )
+                known = y_hat[:, :start] if k else None
+                if start == self.config.level_offsets[level]:
+                    shared = passes.shared(self.mean_path, prior, known, self.tiling)
+                    level += 1
+                mean = passes.mean(self.mean_path, k, shared, prior, known, self.tiling)
             with stage("scale path"):
                 indexes = None
                 if whole:
                     # Only blocks that arrived whole come here: the integer path never sees a partly received one.
-                    known = None if earlier is None else earlier[list(whole)]
+                    before = None if earlier is None else earlier[list(whole)]
                     assert features is not None
                     indexes = passes.index(
                         self.scale_path,
                         k,
                         features,
-                        known,
+                        before,
                         [qualities[i] for i in whole],
                         self.tiling,
                     )
-            q, complete = yield Step(k + 1, whole, (channels, height, width), indexes, mean)
+            low, high = (height * width * self.config.level_offsets[i] for i in (level - 1, level))
+            done, total = height * width * start - low, high - low
+            shape = channels, height, width
+            q, complete = yield Step(
+                level, slice(start, end), done, total, whole, shape, indexes, mean
+            )
             assert all(index in whole for index in range(n) if complete[index]), (
                 "a block cannot precede its context"
             )

@@ -16,11 +16,20 @@ from progcodec.network.depthwise import Depthwise
 from progcodec.network.transform import Block, Down, Pointwise, Up
 
 
+class Precise(Pointwise):
+    """In float32 under autocast too: what a symbol refines must not be rounded to bfloat16."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.float())
+
+
 class HyperAnalysis(nn.Module):
     """h_a: y (N, C, h, w) to z (N, hyper channels, ⌈h/4⌉, ⌈w/4⌉); y is replicated to a multiple of 4 first.
 
     Most of what z must tell is how loud y is where, so log(1 + |y|) enters beside y. ``spread`` holds about each channel's
-    standard deviation: without it the few strongest components drown the others.
+    standard deviation: without it the few strongest components drown the others. ``linear`` adds to the first channels of z
+    the lowest frequencies of the first block's channels, over 4×4 positions: the picture's first refinement.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -34,11 +43,19 @@ class HyperAnalysis(nn.Module):
             Block(width),
             Down(width, config.hyper_channels, gain=3.0),
         )
+        self.inputs = config.blocks[0]
+        self.linear = None
+        if config.hyper_linear:
+            self.linear = Precise(self.inputs * HYPER_STRIDE**2, config.hyper_linear)
 
     def forward(self, y: Tensor) -> Tensor:
         pad_h, pad_w = -y.shape[2] % HYPER_STRIDE, -y.shape[3] % HYPER_STRIDE
         y = F.pad(y, (0, pad_w, 0, pad_h), mode="replicate")
-        return self.layers(torch.cat((y / self.spread[:, None, None], torch.log1p(y.abs())), 1))
+        z = self.layers(torch.cat((y / self.spread[:, None, None], torch.log1p(y.abs())), 1))
+        if self.linear is None:
+            return z
+        low = self.linear(F.pixel_unshuffle(y[:, : self.inputs], HYPER_STRIDE))
+        return torch.cat((z[:, : low.shape[1]] + low, z[:, low.shape[1] :]), 1)
 
 
 class DeltaMean(nn.Module):
@@ -56,7 +73,7 @@ class DeltaMean(nn.Module):
             self.block = Block(features)
             self.gate = Depthwise(features, 5)
             self.leave = Pointwise(features, outputs, gain=0)
-        self.skip = Pointwise(prefix, outputs, gain=0)
+        self.skip = Precise(prefix, outputs, gain=0)
 
     def forward(self, features: Tensor, prefix: Tensor) -> Tensor:
         if not self.network:
@@ -66,15 +83,17 @@ class DeltaMean(nn.Module):
 
 
 class MeanPath(nn.Module):
-    """The float mean path. Call :meth:`prior` once, then :meth:`mean` for each block in order.
+    """The float mean path. Call :meth:`prior` once, :meth:`features` at the start of each level, :meth:`mean` for each block.
 
-    ``spread`` holds about each latent channel's standard deviation: ŷ enters divided by it, μ leaves multiplied.
+    ``spread`` holds about each latent channel's standard deviation: ŷ enters divided by it, μ leaves multiplied. ``linear``
+    takes back to the first block what h_a's linear branch tells of it.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         width, channels = config.mean_width, config.latent_channels
         self.offsets = config.offsets
+        self.width = width
         self.spread = nn.Parameter(torch.ones(channels))
         self.hyper_synthesis = nn.Sequential(
             nn.Conv2d(config.hyper_channels, 4 * width, 3, padding=1),
@@ -82,6 +101,9 @@ class MeanPath(nn.Module):
             Block(width),
             Up(width, width),
         )
+        self.linear = None
+        if config.hyper_linear:
+            self.linear = Precise(config.hyper_linear, config.blocks[0] * HYPER_STRIDE**2, gain=0)
         self.context = nn.Sequential(Pointwise(channels, width), Block(width))
         self.parameters_in = nn.Sequential(Pointwise(2 * width, width), Block(width), Block(width))
         self.parameters_out = Pointwise(width, channels, gain=0.1)
@@ -92,28 +114,42 @@ class MeanPath(nn.Module):
         )
 
     def prior(self, z_hat: Tensor, height: int, width: int) -> Tensor:
-        """P, from ẑ with its medians added back, cropped to ``height`` × ``width`` latent positions."""
-        return self.hyper_synthesis(z_hat)[:, :, :height, :width]
+        """P, and behind its channels the first block's linear prediction if there is one.
 
-    def mean(self, block: int, prior: Tensor, prefix: Tensor | None) -> Tensor:
-        """μ of block ``block`` (0, 1, 2).
+        From ẑ with its medians added back, cropped to ``height`` × ``width`` latent positions.
+        """
+        prior = self.hyper_synthesis(z_hat)
+        if self.linear is not None:
+            low = self.linear(z_hat[:, : self.linear.weight.shape[1]])
+            prior = torch.cat((prior, F.pixel_shuffle(low, HYPER_STRIDE)), 1)
+        return prior[:, :, :height, :width]
+
+    def features(self, prior: Tensor, prefix: Tensor | None) -> Tensor:
+        """What the means of a level's blocks share, (N, width, h, w).
 
         Args:
-            prior: P, (N, width, h, w).
+            prior: of :meth:`prior`.
+            prefix: ŷ of the levels before it, (N, channels so far, h, w); None for the first level.
+        """
+        masked = prior.new_zeros(prior.shape[0], self.offsets[-1], *prior.shape[2:])
+        if prefix is not None:
+            masked[:, : prefix.shape[1]] = prefix / self.spread[: prefix.shape[1], None, None]
+        return self.parameters_in(torch.cat((prior[:, : self.width], self.context(masked)), 1))
+
+    def mean(self, block: int, features: Tensor, prior: Tensor, prefix: Tensor | None) -> Tensor:
+        """μ of a block, (N, blocks[block], h, w).
+
+        Args:
+            features: of :meth:`features`, for the block's level. prior: of :meth:`prior`.
             prefix: ŷ of the blocks before it, (N, offsets[block], h, w); None for block 0.
         """
         start, end = self.offsets[block], self.offsets[block + 1]
-        spread = self.spread[:, None, None]
-        masked = prior.new_zeros(prior.shape[0], self.offsets[-1], *prior.shape[2:])
-        if prefix is not None:
-            prefix = prefix / spread[:start]
-            masked[:, :start] = prefix
-        features = self.parameters_in(torch.cat((prior, self.context(masked)), 1))
         mean = F.conv2d(
             features,
             self.parameters_out.weight[start:end, :, None, None],
             self.parameters_out.bias[start:end],
         )
         if prefix is not None:
-            mean = mean + self.delta[block - 1](features, prefix)
-        return mean * spread[start:end]
+            mean = mean + self.delta[block - 1](features, prefix / self.spread[:start, None, None])
+        mean = mean * self.spread[start:end, None, None]
+        return mean if block or self.linear is None else mean + prior[:, self.width :]

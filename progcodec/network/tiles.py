@@ -26,8 +26,10 @@ Plane = TypeVar("Plane", Tensor, Array)
 
 BLOCK_REACH = 2
 """Of a 5×5 convolution, and so of a block; 1×1 convolutions look nowhere."""
-MEAN_REACH = 5 * BLOCK_REACH
-"""Of one block's μ, in P and in the ŷ before it: 𝒞's block, ℋ's two blocks, ΔM's block and its gate."""
+SHARED_REACH = 3 * BLOCK_REACH
+"""Of what a level's means share, in P and in the ŷ before it: 𝒞's block and ℋ's two blocks."""
+MEAN_REACH = 2 * BLOCK_REACH
+"""Of one block's μ, in what they share and in the ŷ before it: ΔM's block and its gate."""
 INDEX_REACH = 1
 """Of one block's σ-indices, in F and in the q before it: a 3×3 convolution."""
 HYPER_REACH = 2 * HYPER_STRIDE
@@ -143,6 +145,9 @@ class Tiling:
         """Of h_a, P and F; edges are multiples of HYPER_STRIDE, so ``over(HYPER_STRIDE)`` tells the hyperlatent positions."""
         return _tiles(height, width, self.context_side, HYPER_REACH, HYPER_STRIDE)
 
+    def shared(self, height: int, width: int) -> list[Tile]:
+        return _tiles(height, width, self.context_side, SHARED_REACH)
+
     def mean(self, height: int, width: int) -> list[Tile]:
         return _tiles(height, width, self.context_side, MEAN_REACH)
 
@@ -157,7 +162,8 @@ def region_halo(config: ModelConfig) -> tuple[int, int]:
         (reach, unit), as a :class:`Field`: g_s, the means of each block, one after the other, and P.
     """
     reach, unit = transform_field(config)
-    return reach + len(config.blocks) * MEAN_REACH + HYPER_REACH, math.lcm(unit, HYPER_STRIDE)
+    means = len(config.steps) * SHARED_REACH + len(config.blocks) * MEAN_REACH
+    return reach + means + HYPER_REACH, math.lcm(unit, HYPER_STRIDE)
 
 
 def spans(first: int, last: int, length: int, side: int, reach: int, unit: int = 1) -> list[Span]:

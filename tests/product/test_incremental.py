@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from progcodec.bitstream.incremental import SegmentReader
-from progcodec.bitstream.rangecoder import decode_segment, encode_segment
+from progcodec.bitstream.rangecoder import SegmentReader, decode_segment, encode_segment
 from progcodec.bitstream.tables import Tables, gaussian_frequencies
 from progcodec.errors import CorruptError
 
@@ -33,13 +32,14 @@ def sample(
 def test_any_chunks_give_the_symbols_of_every_cut(seed, stretches, chunks):
     symbols, runs = sample(seed, [n for n, _ in stretches], [i for _, i in stretches])
     payload = encode_segment(symbols, runs, TABLES)
-    reader = SegmentReader(len(payload), runs, TABLES)
+    reader = SegmentReader(len(payload), len(symbols), TABLES)
     at, got = 0, []
+    reader.add(runs)
     while True:
         cut = decode_segment(payload[:at], len(payload), runs, TABLES)
         got.append(reader.extend(payload[:at]))
         assert reader.count == len(cut.symbols)
-        np.testing.assert_array_equal(reader.symbols, cut.symbols)
+        np.testing.assert_array_equal(np.concatenate(got), cut.symbols)
         if at == len(payload):
             break
         at = min(len(payload), at + chunks[len(got) % len(chunks)])
@@ -50,24 +50,45 @@ def test_any_chunks_give_the_symbols_of_every_cut(seed, stretches, chunks):
 def test_byte_by_byte():
     symbols, runs = sample(1, [300, 2000], [40, 3])
     payload = encode_segment(symbols, runs, TABLES)
-    reader = SegmentReader(len(payload), runs, TABLES)
+    reader = SegmentReader(len(payload), len(symbols), TABLES)
+    reader.add(runs)
+    got = []
     for size in range(len(payload) + 1):
-        reader.extend(payload[:size])
+        got.append(reader.extend(payload[:size]))
         assert reader.count == len(
             decode_segment(payload[:size], len(payload), runs, TABLES).symbols
         )
-    np.testing.assert_array_equal(reader.symbols, symbols)
+    np.testing.assert_array_equal(np.concatenate(got), symbols)
+
+
+def test_runs_that_become_known_on_the_way():
+    """What follows may depend on what came: the same symbols, from whole and from cut payloads."""
+    symbols, runs = sample(3, [700, 0, 900, 50], [30, 2, 12, 60])
+    payload = encode_segment(symbols, runs, TABLES)
+    for size in (0, 5, 200, 400, len(payload) - 1, len(payload)):
+        reader, got = SegmentReader(len(payload), len(symbols), TABLES), []
+        for run in runs:
+            if reader.count == reader.due:
+                reader.add([run])
+                got.append(reader.extend(payload[:size]))
+        cut = decode_segment(payload[:size], len(payload), runs, TABLES)
+        np.testing.assert_array_equal(np.concatenate(got), cut.symbols)
+        assert reader.complete == cut.complete
+    with pytest.raises(ValueError, match="in a segment of"):
+        reader.add([(0, 1)])
 
 
 def test_damage_is_told_apart_from_a_cut():
     symbols, runs = sample(2, [200], [30])
     payload = encode_segment(symbols, runs, TABLES)
-    longer = SegmentReader(len(payload) + 30, runs, TABLES)  # as a damaged length would say
+    longer = SegmentReader(len(payload) + 30, 200, TABLES)  # as a damaged length would say
+    longer.add(runs)
     with pytest.raises(CorruptError):
         longer.extend(payload + bytes(30))
     with pytest.raises(CorruptError, match="impossible"):
-        SegmentReader(10_000, runs, TABLES)
-    reader = SegmentReader(len(payload), runs, TABLES)
+        SegmentReader(10_000, 200, TABLES)
+    reader = SegmentReader(len(payload), 200, TABLES)
+    reader.add(runs)
     with pytest.raises(ValueError, match="bytes after"):
         reader.extend(payload + b"x")
     reader.extend(payload[:20])

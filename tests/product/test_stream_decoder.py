@@ -78,17 +78,17 @@ def test_byte_by_byte_events_only_go_forward(checksums):
 
 
 def test_no_symbol_is_decoded_twice(monkeypatch):
-    from progcodec.bitstream import incremental
+    from progcodec.bitstream import rangecoder
 
     decoded = []
-    original = incremental.SegmentReader._decode
+    original = rangecoder.SegmentReader._decode
 
     def count(self, payload):
         symbols = original(self, payload)
         decoded.append(len(symbols))
         return symbols
 
-    monkeypatch.setattr(incremental.SegmentReader, "_decode", count)
+    monkeypatch.setattr(rangecoder.SegmentReader, "_decode", count)
     decoder = StreamDecoder(codec=CODEC)
     for start in range(0, len(STREAM), 7):
         decoder.feed(STREAM[start : start + 7])

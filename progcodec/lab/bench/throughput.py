@@ -112,7 +112,7 @@ class _Network:
 
     @torch.inference_mode()
     def run(self, contents: Sequence[Any], threads: Threads) -> Sequence[Any]:
-        walker, offsets = self._codec.walker, self._codec.config.offsets
+        walker = self._codec.walker
         with computing_with(threads):
             if self._encode:
                 x = (
@@ -126,14 +126,12 @@ class _Network:
                 z, q = (np.concatenate(parts) for parts in zip(*contents, strict=True))
 
             def reply(step: Step) -> Reply:
-                if step.segment == 0:
+                if step.mean is None:
                     values = z
                 elif self._encode:
-                    values = _integers(
-                        y[:, offsets[step.segment - 1] : offsets[step.segment]] - step.mean
-                    )
+                    values = _integers(y[:, step.channels] - step.mean)
                 else:
-                    values = q[:, offsets[step.segment - 1] : offsets[step.segment]]
+                    values = q[:, step.channels]
                 return values, [True] * len(contents)
 
             height, width = (y if self._encode else q).shape[2:]

@@ -60,6 +60,7 @@ class Feed:
         # The passes of all processes count through: what they see together does not depend on who runs which.
         self._first_pass = parallel.rank * s.accumulate
         self._crops = CropSampler(crops, s.crop, s.batch, s.seed, workers)
+        self._crops.drawn, self._crops.tiny = s.drawn, s.tiny
         self._whole = whole and WholeSampler(
             whole, s.class_side, s.class_batch, s.seed + 1, workers
         )

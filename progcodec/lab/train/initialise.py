@@ -1,16 +1,19 @@
-"""A start that already is a progressive codec: principal components, refined from level to level (the tic family: `initialise_tic.py`).
+"""A start that already is a progressive codec: principal components, refined from level to level.
 
 With its residual blocks at zero, the lite transform is linear: 8×8 pixels to ``width`` channels, 2×2 of these to
 ``inner_width``, these to the latent. Filled with the principal components of training crops, it starts at the quality of a
-block transform; from random weights, the same takes thousands of steps. The levels start as successive refinement:
+block transform; from random weights, the same takes thousands of steps. (The tic family: `initialise_tic.py`.) The levels
+start as successive refinement:
 
-    coarse          the strongest components, at a coarse step
+    ẑ               the lowest frequencies of the first block over 4×4 positions, at the coarsest step
+    coarse          the strongest components, at a coarse step; each further block of the level at a third of it
     intermediate    some of them again, at a finer step, and the next components
     fine            some again, at the finest step, and the components after these
 
 A channel that refines an earlier one is predicted from it (``skip`` of the mean path), so it costs only the added precision,
-and where it did not arrive its μ is the coarser value: synthesis reads just the finest channel of each component.
-The base σ-indices start at the measured deviations of what is coded.
+and where it did not arrive its μ is the coarser value: synthesis reads just the finest channel of each component. Within the
+coarse level the steps nest: a third of a step, centred, divides a cell into three and loses nothing. The base σ-indices start
+at the measured deviations of what is coded.
 """
 
 from typing import Any, NamedTuple
@@ -18,7 +21,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from progcodec.config import SCALE_COUNT, SCALE_MIN, ModelConfig
+from progcodec.config import HYPER_STRIDE, SCALE_COUNT, SCALE_MIN, ModelConfig
 from progcodec.network.model import Model
 from progcodec.network.scale import INDEX_CENTRE, LOG_STEP
 from progcodec.network.transform import PIXEL_GAIN, Block, Down, Pointwise, Up
@@ -28,7 +31,12 @@ REFINING_GAINS = (0.14, 0.36, 0.7)
 NEW_GAINS = (0.14, 0.4, 0.55)
 """The same for components that a block is the first, and often the last, to code."""
 REFINED = (0.0, 0.25, 0.25)
-"""Share of each block's channels that refine components of the blocks before."""
+"""Share of the channels of each level's last block that refine components of the blocks before. In the coarse level, a
+block refines all that the one before it has."""
+NESTING = 3
+"""How many times finer each block of the coarse level is than the one before it."""
+HYPER_STEP = 8.0
+"""Quantisation steps of the coarse level in one of ẑ's linear channels."""
 SPREAD_MIN = 0.5
 NEIGHBOUR_SHARE = 0.15
 
@@ -90,6 +98,11 @@ def initialise(model: Model, crops: Tensor, refine: bool = True) -> None:
     leave, enter = fill_latent(model, grouped @ basis.T, refine)
     _set_matrix(into[-1], leave)
     _set_matrix(out[0], enter)
+    if model.config.hyper_linear:
+        fill_linear(
+            model,
+            torch.einsum("oc,nchw->nohw", leave @ basis, nn.functional.pixel_unshuffle(hidden, 2)),
+        )
 
 
 @torch.no_grad()
@@ -140,17 +153,49 @@ def _allocation(
     """
     channels: list[Channel] = []
     finest: dict[int, int] = {}
-    for k, count in enumerate(config.blocks):
-        refined = min(int(REFINED[k] * count), len(finest)) if refine else 0
+    levels = [level for level, steps in enumerate(config.steps) for _ in range(steps)]
+    for k, (level, count) in enumerate(zip(levels, config.blocks, strict=True)):
+        share = 1.0 if k and level == 0 else REFINED[level]
+        refined = min(int(share * count), len(finest)) if refine else 0
+        nested = NESTING ** (config.steps[0] - 1 - k) if level == 0 and refine else 1
         fresh = [min(len(finest) + i, available - 1) for i in range(count - refined)]
         parents = dict(finest)
         for component in range(refined):
-            channels.append(Channel(component, REFINING_GAINS[k], parents[component]))
+            channels.append(Channel(component, REFINING_GAINS[level] / nested, parents[component]))
             finest[component] = len(channels) - 1
         for component in fresh:
-            channels.append(Channel(component, NEW_GAINS[k if refine else -1], None))
+            gain = NEW_GAINS[level if refine else -1] / nested
+            channels.append(Channel(component, gain, None))
             finest.setdefault(component, len(channels) - 1)
     return channels, finest
+
+
+def fill_linear(model: Model, y: Tensor) -> None:
+    """Sets the linear branches between the first block and ẑ to its principal components over 4×4 positions.
+
+    Args:
+        y: (N, C, h, w), float64, of training crops; h and w multiples of 4 (what is beyond is left out).
+    """
+    config = model.config
+    height, width = (side // HYPER_STRIDE * HYPER_STRIDE for side in y.shape[2:])
+    low = y[:, : config.blocks[0], :height, :width]
+    grouped = vectors(nn.functional.pixel_unshuffle(low, HYPER_STRIDE))
+    mean, basis = principal(grouped, config.hyper_linear)
+    step = HYPER_STEP / NESTING ** (config.steps[0] - 1)
+    analysis: Any = model.hyper_analysis.linear
+    synthesis: Any = model.mean_path.linear
+    analysis.weight.copy_(basis / step)
+    analysis.bias.copy_(-basis @ mean / step)
+    synthesis.weight.copy_(basis.T * step)
+    synthesis.bias.copy_(mean)
+    coarse = (((grouped - mean) @ basis.T / step).round() * step) @ basis + mean
+    # Of the 4×4 positions of each channel, together.
+    residual = (grouped - coarse).view(len(grouped), config.blocks[0], -1)
+    index = (
+        residual.square().mean((0, 2)).sqrt().clamp_min(SCALE_MIN) / SCALE_MIN
+    ).log() / LOG_STEP
+    bias = model.scale_path.base.bias
+    bias[: config.blocks[0]] = (index.clamp_max(SCALE_COUNT - 1) - INDEX_CENTRE).to(bias)
 
 
 def _whiten(block: Block, deviations: Tensor) -> None:

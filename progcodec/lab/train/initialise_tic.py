@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from progcodec.lab.train.initialise import SPREAD_MIN, fill_latent, principal, vectors
+from progcodec.lab.train.initialise import SPREAD_MIN, fill_latent, fill_linear, principal, vectors
 from progcodec.network.model import Model
 from progcodec.network.swin import SpreadNorm
 from progcodec.network.transform import PIXEL_GAIN
@@ -54,6 +54,8 @@ def initialise_tic(model: Model, crops: Tensor, refine: bool = True) -> None:
 
     some = PIXEL_GAIN * (crops[:MEASURED].to(into[0].weight) - 0.5)
     y = _fill_rest(into, model.analysis.stages, some)
+    if model.config.hyper_linear:
+        fill_linear(model, y.double())
     _fill_rest(out, model.synthesis.stages, y)
 
 

@@ -1,9 +1,10 @@
 """The differentiable codec and its rate–distortion objective.
 
-L = Σ_k [ BPP_k + λ_k·255²·MSE(X̂_<k, X) ], plus the same distortion term for one random cut. BPP_k counts ẑ and all blocks up to
-k. (The class term γ_k·CE_k(X̂_<k) of the full objective is in ``class_term.py``.) Rates use additive noise; everything that a decoder would hold (contexts, |q|, the latent) uses hard-rounded values with
-straight-through gradients. Each synthesis pass is dear, so every image is decoded twice: at the fine level, and at one of
-{coarse, intermediate, random cut}, drawn per image and reweighted by its probability.
+L = Σ_k [ BPP_k + λ_k·255²·MSE(X̂_<k, X) ], plus the same for one random cut, with its own λ: every prefix is a level.
+BPP_k counts ẑ and all blocks up to level k. (The class term γ_k·CE_k(X̂_<k) of the full objective is in ``class_term.py``.)
+Rates use additive noise; everything that a decoder would hold (contexts, |q|, the latent) uses hard-rounded values with
+straight-through gradients. A synthesis pass takes most of the time, so every image is decoded twice: at the fine level, and
+at one of {coarse, intermediate, random cut}, drawn per image and reweighted by its probability.
 """
 
 import itertools
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from progcodec.config import Q_MAX
+from progcodec.config import Q_MAX, ModelConfig
 from progcodec.network.model import Model
 from progcodec.network.scale import scale_of, straight_through
 
@@ -33,7 +34,9 @@ class LossWeights:
     γ weighs nats of an image's cross-entropy against bits per pixel, at 256² pixels.
 
     Attributes:
-        relief: power by which λ of a cut below the coarse end falls with its share of that end's bits.
+        relief: power by which λ of a cut below the coarse end falls with its share of that end's bits. At 1, all cuts pull
+            about equally hard where distortion falls by as much with each doubling of the bits.
+        cut_rate: the bits of a random cut count too, as those of a level do.
         second: probabilities of coarse, intermediate and random cut as an image's second decoding; None: the usual ones.
     """
 
@@ -41,6 +44,7 @@ class LossWeights:
     gamma: tuple[float, float, float] = (0.5, 1.0, 2.0)
     cut: float = 1.0
     relief: float = 2.0
+    cut_rate: bool = False
     second: tuple[float, float, float] | None = None
     progressive: bool = field(default=True, repr=False)
     """False: rate and distortion of the fine level alone, as an ordinary codec is trained."""
@@ -100,7 +104,8 @@ class Forward(NamedTuple):
     fine: Tensor  # reconstruction from every symbol, (N, 3, H, W)
     second: Tensor  # reconstruction from the prefix that was drawn, (N, 3, H, W)
     kind: Tensor  # 0 coarse, 1 intermediate, 2 random cut, 3 none: the same as fine
-    cut_bits: Tensor  # bits of that prefix, hyperlatent included
+    cut_bits: Tensor  # budget of a random cut, hyperlatent included
+    cut_rate: Tensor  # bits of that prefix, with gradient
 
 
 def _gaussian_bits(value: Tensor, scale: Tensor) -> Tensor:
@@ -115,46 +120,59 @@ def _round(x: Tensor) -> Tensor:
     return straight_through(x, x.detach().round().clamp(-Q_MAX, Q_MAX))
 
 
-def _received(
-    indexes: Tensor,
-    bits: Tensor,
-    offsets: tuple[int, ...],
-    hyper_bits: Tensor,
-    kind: Tensor,
-    raster: bool = False,
-    budgets: tuple[float, float] | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Mask (N, C, h, w) of the symbols in the drawn prefix, in the order of the bitstream, and the prefix's bits (N,).
+def _budget(
+    coded: "Coded", kind: Tensor, pixels: int, cut_range: tuple[float, float] | None
+) -> Tensor:
+    """Bits of the drawn prefixes' random cuts, (N,); the ends of the range are bits per pixel."""
+    whole = coded.hyper_bits + coded.bits.sum((1, 2, 3))
+    low, high = coded.hyper_bits / 4, whole + 2
+    if cut_range is not None:
+        low, high = (torch.full_like(low, end * pixels) for end in cut_range)
+    return low * (high / low) ** torch.rand(len(kind), device=kind.device)
 
-    ``budgets``: the least and the most bits of a random cut; None: anything from ẑ's to all.
-    """
+
+def _hyper_received(coded: "Coded", kind: Tensor, budget: Tensor) -> Tensor:
+    """Mask (N, C, hz, wz) of the symbols of ẑ in the drawn prefix: channels come in falling entropy."""
+    n = len(coded.z_bits)
+    order = coded.z_bits.sum((0, 2, 3)).argsort(descending=True)
+    cumulative = coded.z_bits[:, order].reshape(n, -1).cumsum(1)
+    there = torch.empty_like(coded.z_bits, dtype=torch.bool)
+    there[:, order] = (cumulative <= budget[:, None]).reshape(there.shape)
+    return there | (kind != 2)[:, None, None, None]
+
+
+def _received(
+    coded: "Coded", config: ModelConfig, kind: Tensor, budget: Tensor, raster: bool = False
+) -> Tensor:
+    """Mask (N, C, h, w) of the symbols in the drawn prefix, in the order of the bitstream."""
+    indexes = coded.indexes
     n, channels = indexes.shape[:2]
     block = torch.zeros(channels, device=indexes.device)
-    for start in offsets[1:-1]:
+    for start in config.offsets[1:-1]:
         block[start:] += 1
     place = torch.zeros_like(indexes) if raster else 63 - indexes
     key = (block[:, None, None] * 64 + place).reshape(n, -1)
     order = key.argsort(dim=1, stable=True)
-    cumulative = hyper_bits[:, None] + bits.reshape(n, -1).gather(1, order).cumsum(1)
-    low, high = (hyper_bits + 1).log(), (cumulative[:, -1] + 2).log()
-    if budgets is not None:
-        low, high = (torch.full_like(hyper_bits, math.log(end)) for end in budgets)
-    budget = (low + (high - low) * torch.rand(n, device=bits.device)).exp()
+    cumulative = coded.hyper_bits[:, None] + coded.bits.reshape(n, -1).gather(1, order).cumsum(1)
     in_cut = torch.empty_like(key, dtype=torch.bool).scatter_(
         1, order, cumulative <= budget[:, None]
     )
-    in_level = block[None, :, None, None].expand_as(indexes).reshape(n, -1) <= kind[:, None]
-    return torch.where(kind[:, None] == 2, in_cut, in_level).reshape(indexes.shape), budget
+    ends = torch.tensor([*config.level_offsets[1:], 0], device=indexes.device)[kind]
+    in_level = torch.arange(channels, device=indexes.device) < ends[:, None]
+    in_cut = in_cut.reshape(indexes.shape)
+    return torch.where((kind == 2)[:, None, None, None], in_cut, in_level[:, :, None, None])
 
 
 class Coded(NamedTuple):
     """The latent side of one pass: what is coded, what it costs, and what predicts it."""
 
     hyper_bits: Tensor  # (N,)
+    z_bits: Tensor  # of every symbol of ẑ, from noisy values, (N, C, hz, wz)
+    z: Tensor  # ẑ, integers, straight-through, (N, C, hz, wz)
+    medians: Tensor  # of ẑ, (C, 1, 1)
     bits: Tensor  # of every symbol, (N, C, h, w), from noisy values
     indexes: Tensor  # σ-indices, no gradient, (N, C, h, w)
     symbols: Tensor  # q, hard-rounded, straight-through, (N, C, h, w)
-    prior: Tensor  # P of the mean path
     hat: Tensor  # ŷ from every symbol, (N, C, h, w)
 
 
@@ -166,7 +184,8 @@ def code(model: Model, bottleneck: Any, y: Tensor) -> Coded:
     with exact:
         medians = bottleneck.quantiles[:, 0, 1].detach()[:, None, None]
         likelihood = bottleneck(z, training=True)[1]
-        hyper_bits = -torch.log2(likelihood.clamp_min(LIKELIHOOD_FLOOR)).sum((1, 2, 3))
+        hyper = -torch.log2(likelihood.clamp_min(LIKELIHOOD_FLOOR))
+        hyper_bits = hyper.sum((1, 2, 3))
         z_integer = _round(z - medians)
         features = model.scale_path.features(z_integer, *y.shape[2:])
     prior = model.mean_path.prior(z_integer + medians, *y.shape[2:])
@@ -176,7 +195,9 @@ def code(model: Model, bottleneck: Any, y: Tensor) -> Coded:
     bits: list[Tensor] = []
     prefix: Tensor | None = None
     for k in range(len(model.config.blocks)):
-        mean = model.mean_path.mean(k, prior, prefix).float()
+        if offsets[k] in model.config.level_offsets:
+            shared = model.mean_path.features(prior, prefix)
+        mean = model.mean_path.mean(k, shared, prior, prefix).float()
         with exact:
             index = model.scale_path.index(k, features, torch.cat(symbols, 1) if symbols else None)
             residual = y[:, offsets[k] : offsets[k + 1]] - mean
@@ -188,14 +209,22 @@ def code(model: Model, bottleneck: Any, y: Tensor) -> Coded:
         prefix = hat if prefix is None else torch.cat((prefix, hat), 1)
     assert prefix is not None
     return Coded(
-        hyper_bits, torch.cat(bits, 1), torch.cat(indexes, 1), torch.cat(symbols, 1), prior, prefix
+        hyper_bits,
+        hyper,
+        z_integer,
+        medians,
+        torch.cat(bits, 1),
+        torch.cat(indexes, 1),
+        torch.cat(symbols, 1),
+        prefix,
     )
 
 
-def block_bits(coded: Coded, offsets: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
-    """Bits of each block, per image (N,)."""
+def block_bits(coded: Coded, config: ModelConfig) -> tuple[Tensor, Tensor, Tensor]:
+    """Bits of each level, ẑ left out, per image (N,)."""
     coarse, intermediate, fine = (
-        coded.bits[:, start:end].sum((1, 2, 3)) for start, end in itertools.pairwise(offsets)
+        coded.bits[:, start:end].sum((1, 2, 3))
+        for start, end in itertools.pairwise(config.level_offsets)
     )
     return coarse, intermediate, fine
 
@@ -208,44 +237,45 @@ def forward(
     prefixes: Prefixes = AS_SENT,
 ) -> Forward:
     """Encodes x (N, 3, H, W) in [0, 1] and decodes two prefixes. ``bottleneck`` is compressai's EntropyBottleneck."""
-    offsets = model.config.offsets
     n = x.shape[0]
     coded = code(model, bottleneck, model.analysis(x).float())
+    rates = block_bits(coded, model.config)
+    whole = coded.hyper_bits + sum(rates)
     fine = model.synthesis(coded.hat).float()
-    rates = block_bits(coded, offsets)
     if second_pass is None:
         kind = torch.full((n,), NONE, device=x.device)
-        return Forward(
-            coded.hyper_bits,
-            rates,
-            fine,
-            fine.detach(),
-            kind,
-            (coded.hyper_bits + sum(rates)).detach(),
-        )
+        return Forward(coded.hyper_bits, rates, fine, fine.detach(), kind, whole.detach(), whole)
 
     kind = torch.multinomial(
         torch.tensor(second_pass, dtype=torch.float32, device=x.device), n, replacement=True
     )
     with torch.no_grad():
-        pixels = x.shape[2] * x.shape[3]
-        budgets = (
-            (prefixes.cut_range[0] * pixels, prefixes.cut_range[1] * pixels)
-            if prefixes.cut_range
-            else None
-        )
-        received, cut_bits = _received(
-            coded.indexes, coded.bits, offsets, coded.hyper_bits, kind, prefixes.raster, budgets
-        )
+        budget = _budget(coded, kind, x.shape[2] * x.shape[3], prefixes.cut_range)
+        received = _received(coded, model.config, kind, budget, prefixes.raster)
+        there = _hyper_received(coded, kind, budget)
+    cut_rate = (coded.z_bits * there).sum((1, 2, 3)) + (coded.bits * received).sum((1, 2, 3))
+    hat = _decoded(model, coded, received, there, prefixes.zero_missing)
+    second = model.synthesis(hat).float()
+    return Forward(coded.hyper_bits, rates, fine, second, kind, budget, cut_rate)
+
+
+def _decoded(
+    model: Model, coded: Coded, received: Tensor, there: Tensor, zero_missing: bool
+) -> Tensor:
+    """ŷ of the drawn prefixes, (N, C, h, w)."""
+    offsets = model.config.offsets
     kept = coded.symbols * received
+    prior = model.mean_path.prior(coded.z * there + coded.medians, *kept.shape[2:])
     prefix: Tensor | None = None
     for k, (start, end) in enumerate(itertools.pairwise(offsets)):
-        hat = model.mean_path.mean(k, coded.prior, prefix).float() + kept[:, start:end]
-        if prefixes.zero_missing:
+        if start in model.config.level_offsets:
+            shared = model.mean_path.features(prior, prefix)
+        hat = model.mean_path.mean(k, shared, prior, prefix).float() + kept[:, start:end]
+        if zero_missing:
             hat = hat * received[:, start:end]
         prefix = hat if prefix is None else torch.cat((prefix, hat), 1)
-    second = model.synthesis(prefix).float()
-    return Forward(coded.hyper_bits, rates, fine, second, kind, cut_bits)
+    assert prefix is not None
+    return prefix
 
 
 def cut_place(out: Forward) -> tuple[Tensor, Tensor]:
@@ -321,6 +351,11 @@ def objective(out: Forward, x: Tensor, weights: LossWeights) -> tuple[Tensor, di
     levels = len(blocks) if weights.progressive else 1
     rate = levels * hyper + sum(max(levels - k, 1) * b for k, b in enumerate(blocks))
 
+    if weights.cut_rate:
+        share = weights.second_pass
+        assert share is not None
+        zero = torch.zeros_like(out.cut_rate)
+        rate = rate + weights.cut * of_kind((zero, zero, out.cut_rate / pixels), out, share)
     errors = _errors(out, x)
     loss = (rate + (_distortion_factors(out, weights) * errors).sum(1)).mean()
     error_fine, error_second = errors.unbind(1)

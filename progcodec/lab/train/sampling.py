@@ -15,8 +15,10 @@ from torch import Tensor
 
 from progcodec.arrays import Pixels
 from progcodec.lab.train.dataset import Picture, Source
+from progcodec.lab.train.drawn import draw
 from progcodec.lab.train.stream import Position, Stream
 
+TINY_SIDES = 16, 32, 48
 SHRINK_SHARE = 0.25
 """Share of the crops that are taken larger and shrunk."""
 WHOLE_SHARE = 7 / 8
@@ -67,13 +69,16 @@ class Sampler:
         self.source, self.side, self.batch, self.seed = source, side, batch, seed
         self._pool = ThreadPoolExecutor(workers) if workers else None
 
+    def _picture(self, random: np.random.Generator) -> Picture:
+        return self.source.draw(random)
+
     def _cut(self, picture: Picture, random: np.random.Generator) -> Cut:
         raise NotImplementedError
 
     def at(self, key: Key) -> Batch:
         """The batch of a key."""
         random = np.random.default_rng([self.seed, *key])
-        cuts = [self._cut(self.source.draw(random), random) for _ in range(self.batch)]
+        cuts = [self._cut(self._picture(random), random) for _ in range(self.batch)]
         each = self._pool.map if self._pool else map
         pixels = np.stack(list(each(lambda cut: cut.pixels(self.side), cuts)))
         position = self.source.position if isinstance(self.source, Stream) else None
@@ -89,7 +94,27 @@ class CropSampler(Sampler):
 
     Shrinking (by up to 0.5) shows the network scales that it will meet in photographs of
     other sizes, and averages the artefacts of the training JPEGs away.
+
+    Attributes:
+        drawn: share of the crops that ``drawn.py`` makes.
+        tiny: share of the batches of which only the first 16, 32 or 48 pixels a side are kept.
     """
+
+    drawn = tiny = 0.0
+
+    def at(self, key: Key) -> Batch:
+        batch = super().at(key)
+        if self.tiny:
+            random = np.random.default_rng([self.seed, *key, len(key)])
+            if random.random() < self.tiny:
+                side = int(random.choice(TINY_SIDES))
+                batch = batch._replace(pixels=batch.pixels[:, :, :side, :side])
+        return batch
+
+    def _picture(self, random: np.random.Generator) -> Picture:
+        if self.drawn and random.random() < self.drawn:
+            return Picture(draw(random, self.side))
+        return super()._picture(random)
 
     def _cut(self, picture: Picture, random: np.random.Generator) -> Cut:
         height, width = picture.pixels.shape[:2]

@@ -78,12 +78,14 @@ class TrainSettings(RunSettings):
         resume: the model config of that state wins over ``config``.
         init: state file of which only the (averaged) weights are taken, or a checkpoint (.safetensors).
         crop: pixels a side of the ``batch`` crops of one pass.
+        drawn: share of the crops that are no photographs but drawn: text, icons, dithers, noise…
+        tiny: share of the passes whose crops are 16, 32 or 48 pixels a side.
         compile: let torch.compile fuse the float networks.
         workers: threads that read ahead and cut crops; None: as many as the machine has, up to 8, on CUDA, else none.
         memory_gb: pictures beyond so many gigabytes, in each process, are not kept in memory but streamed in every epoch.
         buffer: pictures that a stream is shuffled among.
         limit: pictures that are read at most; they are kept in memory.
-        preset: weights of the objective by name; distortion, gamma, cut, relief and second, where given, take the place of
+        preset: weights of the objective by name; distortion, gamma, cut, relief, cut_rate and second, where given, take the place of
             the preset's. cut_range: random cuts lie between so many bits per pixel, two numbers.
         teacher: classifier of the class term, ``timm:NAME?OPTION=VALUE@FILE``; None: no class term.
         hierarchy: class hierarchy, a JSON file; None: the shipped one.
@@ -106,6 +108,8 @@ class TrainSettings(RunSettings):
 
     init: str | None = None
     crop: int = 128
+    drawn: float = 0.0
+    tiny: float = 0.0
     compile: bool = False
     workers: int | None = None
     memory_gb: float = 16.0
@@ -116,6 +120,7 @@ class TrainSettings(RunSettings):
     gamma: tuple[float, float, float] | None = None
     cut: float | None = None
     relief: float | None = None
+    cut_rate: bool | None = None
     second: tuple[float, float, float] | None = None
     cut_range: tuple[float, float] | None = None
     teacher: str | None = None
@@ -144,7 +149,7 @@ class TrainSettings(RunSettings):
         for name in ("class_batch", "class_every", "buffer"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")
-        for name in ("class_from", "soft", "smoothing"):
+        for name in ("drawn", "tiny", "class_from", "soft", "smoothing"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in 0..1")
         if self.class_push is not None and not self.class_push > 0:
@@ -166,7 +171,8 @@ class TrainSettings(RunSettings):
     def weights(self) -> LossWeights:
         """The preset's, with what was given in its place."""
         given = {
-            name: getattr(self, name) for name in ("distortion", "gamma", "cut", "relief", "second")
+            name: getattr(self, name)
+            for name in ("distortion", "gamma", "cut", "relief", "cut_rate", "second")
         }
         chosen = {name: value for name, value in given.items() if value is not None}
         return replace(PRESETS[self.preset], **chosen, progressive=self.progressive)

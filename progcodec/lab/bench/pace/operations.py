@@ -43,9 +43,13 @@ def work(codec: Codec) -> list[Work]:
     features = codec.walker.scale_path.features(z.float(), *y.shape[2:])
 
     def means() -> None:
-        codec.walker.mean_path.prior(z, *y.shape[2:])
-        for k in range(len(offsets) - 1):
-            codec.walker.mean_path.mean(k, prior, y[:, : offsets[k]] if k else None)
+        path = codec.walker.mean_path
+        path.prior(z, *y.shape[2:])
+        for k, start in enumerate(offsets[:-1]):
+            known = y[:, :start] if k else None
+            if start in codec.config.level_offsets:
+                shared = path.features(prior, known)
+            path.mean(k, shared, prior, known)
 
     def scales() -> None:
         codec.walker.scale_path.features(z.float(), *y.shape[2:])

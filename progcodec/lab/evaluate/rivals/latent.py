@@ -114,8 +114,11 @@ def _reconstruct(
     )
     offsets = codec.config.offsets
     prefix: torch.Tensor | None = None
+    path = codec.walker.mean_path
     for k, (start, end) in enumerate(pairwise(offsets)):
-        hat = codec.walker.mean_path.mean(k, prior, prefix) + q[start:end].to(codec.device)
+        if start in codec.config.level_offsets:
+            shared = path.features(prior, prefix)
+        hat = path.mean(k, shared, prior, prefix) + q[start:end].to(codec.device)
         if kept is not None:
             hat = hat * kept[start:end].to(codec.device)
         prefix = hat if prefix is None else torch.cat((prefix, hat), 1)
