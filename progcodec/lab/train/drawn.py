@@ -32,7 +32,8 @@ def _colour(random: Random) -> tuple[int, ...]:
 def _mixed(random: Random, share: Array) -> Pixels:
     """Two colours, mixed by a share (H, W) in 0..1."""
     first, second = (np.array(_colour(random), float) for _ in range(2))
-    return np.rint(first + share[..., None] * (second - first)).astype(np.uint8)
+    mixed: Pixels = np.rint(first + share[..., None] * (second - first)).astype(np.uint8)
+    return mixed
 
 
 def _grid(side: int) -> tuple[Array, Array]:
@@ -48,7 +49,8 @@ def gradient(random: Random, side: int) -> Pixels:
     """Linear, in each channel its own way."""
     (y, x), ends = _grid(side), random.uniform(-1, 1, (2, 3)) * 255 / side
     values = random.uniform(0, 255, 3) + y[..., None] * ends[0] + x[..., None] * ends[1]
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    pixels: Pixels = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return pixels
 
 
 @cache

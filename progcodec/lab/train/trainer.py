@@ -181,6 +181,8 @@ class Trainer(Learner):
             f"seed {s.seed}",
             self.goal,
         ]
+        parts += [f"{s.drawn:g} of the crops drawn"] if s.drawn else []
+        parts += [f"{s.tiny:g} of the passes tiny"] if s.tiny else []
         if s.teacher:
             parts.append(
                 f"{s.class_batch} whole pictures of {s.class_side} px every {s.class_every} steps"
