@@ -83,7 +83,9 @@ def test_the_trained_codec_is_the_exported_one(trainer, trained, crops, monkeypa
     original_round, original_received = loss._round, loss._received
     monkeypatch.setattr(loss, "_round", lambda x: rounded.append(original_round(x)) or rounded[-1])
     monkeypatch.setattr(
-        loss, "_received", lambda i, *rest: indexes.append(i) or original_received(i, *rest)
+        loss,
+        "_received",
+        lambda coded, *rest: indexes.append(coded.indexes) or original_received(coded, *rest),
     )
     with torch.no_grad():
         loss.forward(model, trainer.bottleneck, crops)
@@ -100,7 +102,7 @@ def test_the_trained_codec_is_the_exported_one(trainer, trained, crops, monkeypa
     offsets = TINY.offsets
     with torch.inference_mode():
         features = codec.walker.scale_path.features(z.float(), *symbols.shape[2:])
-        for k in range(3):
+        for k in range(len(TINY.blocks)):
             earlier = symbols[:, : offsets[k]].float() if k else None
             frozen = codec.walker.scale_path.index(k, features, earlier)
             assert torch.equal(frozen, indexes[0][:, offsets[k] : offsets[k + 1]].float())
@@ -111,15 +113,27 @@ def test_the_trained_codec_is_the_exported_one(trainer, trained, crops, monkeypa
 def test_received_symbols_are_prefixes_of_the_coding_order(seed):
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
-    n, offsets, size = 30, TINY.offsets, (3, 4)
+    n, offsets, ends, size = 30, TINY.offsets, TINY.level_offsets, (3, 4)
     indexes = torch.randint(0, 64, (n, offsets[-1], *size), generator=generator).float()
     bits = torch.rand(indexes.shape, generator=generator) * 3
-    hyper = torch.rand(n, generator=generator) * 40
+    z_bits = torch.rand((n, 5, 1, 1), generator=generator) * 16 * torch.arange(5)[:, None, None]
+    hyper, none = z_bits.sum((1, 2, 3)), torch.empty(0)
+    coded = loss.Coded(hyper, z_bits, none, none, bits, indexes, none, none)
     kind = torch.arange(n) % 3
-    mask, budget = loss._received(indexes, bits, offsets, hyper, kind)
+    budget = loss._budget(coded, kind, 1, None)
+    mask, there = (
+        loss._received(coded, TINY, kind, budget),
+        loss._hyper_received(coded, kind, budget),
+    )
     assert mask.shape == indexes.shape and mask.dtype == torch.bool
-    assert mask[kind == 0, : offsets[1]].all() and not mask[kind == 0, offsets[1] :].any()
-    assert mask[kind == 1, : offsets[2]].all() and not mask[kind == 1, offsets[2] :].any()
+    for level in (0, 1):
+        own = mask[kind == level]
+        assert own[:, : ends[level + 1]].all() and not own[:, ends[level + 1] :].any()
+        assert there[kind == level].all()
+    # Cuts inside of ẑ: its channels in falling cost, and nothing of what follows.
+    torn = ~there.flatten(1).all(1)
+    assert torn.any() and not mask[torn].any()
+    assert (torch.diff(there[:, :, 0, 0].flip(1).int(), dim=1) <= 0).all()
     lengths = []
     for i in (kind == 2).nonzero()[:, 0].tolist():
         order = [

@@ -280,7 +280,7 @@ def test_coded_latents_are_what_the_forward_decodes(tmp_path):
         out = loss.forward(trainer.model, trainer.bottleneck, x)
         torch.testing.assert_close(trainer.model.synthesis(coded.hat), out.fine)
     assert torch.equal(coded.symbols, coded.symbols.round()) and coded.indexes.max() <= 63
-    per_block = loss.block_bits(coded, TINY.offsets)
+    per_block = loss.block_bits(coded, TINY)
     torch.testing.assert_close(sum(per_block), coded.bits.sum((1, 2, 3)))
     for mine, theirs in zip(per_block, out.block_bits, strict=True):
         torch.testing.assert_close(mine, theirs)

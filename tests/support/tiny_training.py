@@ -11,8 +11,9 @@ from progcodec.lab.train import trainer
 from progcodec.lab.train.settings import TrainSettings
 
 PHOTOGRAPH = str(assets.FOLDER / "china.jpg")
-TINY = ModelConfig(width=16, depth=1, inner_width=24, inner_depth=1, blocks=(12, 8, 8), hyper_channels=8,
-                   mean_width=16, scale_width=16)  # fmt: skip
+TINY = ModelConfig(width=16, depth=1, inner_width=24, inner_depth=1, blocks=(4, 12, 8, 8),
+                   steps=(2, 1, 1), hyper_channels=12, hyper_linear=4, mean_width=16,
+                   scale_width=16)  # fmt: skip
 TINY_OPTIONS = [
     part
     for name in (
@@ -21,7 +22,9 @@ TINY_OPTIONS = [
         "inner_width",
         "inner_depth",
         "blocks",
+        "steps",
         "hyper_channels",
+        "hyper_linear",
         "mean_width",
         "scale_width",
     )
