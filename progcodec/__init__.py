@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from progcodec.cut import truncate
     from progcodec.hierarchy.hierarchy import Hierarchy
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _LAZY = {
     "Answer": "progcodec.classification.answer",

@@ -32,6 +32,7 @@ def test_types(tmp_path_factory):
 
 def test_style():
     check("ruff", "check", "--no-cache", ".")
+    check("ruff", "format", "--check", "--no-cache", ".")
 
 
 def test_types_are_told_to_those_who_import_the_package():
