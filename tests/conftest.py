@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 
 GOLDEN = Path(__file__).parent / "golden"
+GOLDEN_STREAMS = {"tiny": "v1", "steps": "steps"}
+"""The golden checkpoints, and what the names of their streams and of the index of these start with."""
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +23,19 @@ def tiny_codec(tiny_checkpoint):
     from progcodec.codec.codec import Codec
 
     return Codec.load(tiny_checkpoint, device="cpu")
+
+
+@pytest.fixture(scope="session", params=GOLDEN_STREAMS)
+def golden_checkpoint(request) -> Path:
+    """Each frozen checkpoint in turn: levels of one block; a coarse level of two refinement steps."""
+    return GOLDEN / f"{request.param}.safetensors"
+
+
+@pytest.fixture(scope="session")
+def golden_codec(golden_checkpoint):
+    from progcodec.codec.codec import Codec
+
+    return Codec.load(golden_checkpoint, device="cpu")
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from progcodec.codec.codec import Codec
 from progcodec.errors import ProgcodecError
 from progcodec.network.quality import magnitude_table, step_numerator
 from progcodec.network.quality_maps import HEADS, index_map
+from tests.conftest import GOLDEN, GOLDEN_STREAMS
 from tests.support import reference_reader as reference
 
 PAGE = (Path(__file__).parents[2] / "docs" / "format.md").read_text(encoding="utf-8")
@@ -27,13 +28,16 @@ MUTATIONS = 2000
 
 
 @pytest.fixture(scope="module")
-def model(tiny_checkpoint) -> reference.Model:
-    return reference.Model(tiny_checkpoint.read_bytes())
+def model(golden_checkpoint) -> reference.Model:
+    return reference.Model(golden_checkpoint.read_bytes())
 
 
 @pytest.fixture(scope="module")
-def golden(tiny_checkpoint) -> dict[str, bytes]:
-    return {path.stem: path.read_bytes() for path in sorted(tiny_checkpoint.parent.glob("*.shc"))}
+def golden(golden_checkpoint) -> dict[str, bytes]:
+    """The streams of the checkpoint at hand, by their names without its prefix."""
+    start = f"{GOLDEN_STREAMS[golden_checkpoint.stem]}-"
+    paths = sorted(GOLDEN.glob(f"{start}*.shc"))
+    return {path.stem.removeprefix(start): path.read_bytes() for path in paths}
 
 
 def read(data: bytes, model: reference.Model) -> tuple[object, ...]:
@@ -42,7 +46,8 @@ def read(data: bytes, model: reference.Model) -> tuple[object, ...]:
         found = reference.decode(data, model, MAX_PIXELS)
     except reference.FormatError as error:
         return (type(error).__name__,)
-    spans = np.split(found.q_arrived, np.cumsum(model.blocks)[:-1])
+    ends = np.cumsum([sum(model.blocks[k] for k in level) for level in model.segments])
+    spans = np.split(found.q_arrived, ends[:-1])
     assert found.counts == tuple(int(part.sum()) for part in (found.z_arrived, *spans))
     assert not found.z[~found.z_arrived].any() and not found.q[~found.q_arrived].any()
     return found.counts, found.z.tolist(), found.q.tolist()
@@ -64,26 +69,27 @@ def answer(data: bytes, codec: Codec) -> tuple[object, ...]:
 # --- the reader ---------------------------------------------------------------------------------
 
 
-def test_golden_files(golden, model, tiny_codec, tiny_checkpoint):
-    facts = json.loads((tiny_checkpoint.parent / "v1.json").read_text())
-    assert golden.keys() == facts.keys()
+def test_golden_files(golden, model, golden_codec):
+    prefix = GOLDEN_STREAMS[golden_codec.name]
+    facts = json.loads((GOLDEN / f"{prefix}.json").read_text())
+    assert {f"{prefix}-{name}" for name in golden} == facts.keys()
     for name, data in golden.items():
-        assert read(data, model) == answer(data, tiny_codec), name
+        assert read(data, model) == answer(data, golden_codec), name
         found = reference.decode(data, model)
         hasher = hashlib.sha256(repr((found.z.shape, found.q.shape, found.counts)).encode())
         for values in (found.z, found.q):
             hasher.update(values.astype(">i4").tobytes())
-        assert hasher.hexdigest() == facts[name]["integers"]
+        assert hasher.hexdigest() == facts[f"{prefix}-{name}"]["integers"]
 
 
-@pytest.mark.parametrize("name", ["v1-90x70-coarser", "v1-50x33-no-checksums"])
-def test_every_cut(golden, model, tiny_codec, name):
+@pytest.mark.parametrize("name", ["90x70-coarser", "50x33-no-checksums"])
+def test_every_cut(golden, model, golden_codec, name):
     data = golden[name]
     size = reference.read_header(data, MAX_PIXELS).size
     for end in range(size):
-        assert read(data[:end], model) == answer(data[:end], tiny_codec) == ("NotShcError",)
+        assert read(data[:end], model) == answer(data[:end], golden_codec) == ("NotShcError",)
     cuts = [data[:end] for end in range(size, len(data) + 1)]
-    assert [read(cut, model) for cut in cuts] == decoded(cuts, tiny_codec)
+    assert [read(cut, model) for cut in cuts] == decoded(cuts, golden_codec)
 
 
 ORDER = (
@@ -100,9 +106,9 @@ ORDER = (
 
 
 @pytest.mark.parametrize("first", range(len(ORDER)))
-def test_the_order_of_errors(golden, model, tiny_codec, first):
+def test_the_order_of_errors(golden, model, golden_codec, first):
     """With this fault and all that come later in the page's order, this one is named."""
-    data = bytearray(golden["v1-1x1"])
+    data = bytearray(golden["1x1"])
     size = reference.read_header(data, MAX_PIXELS).size
     for fault, _ in ORDER[first:]:
         if fault in ("magic", "version", "flags", "model"):
@@ -112,7 +118,17 @@ def test_the_order_of_errors(golden, model, tiny_codec, first):
     header = data[:10] + width + (b"\x80\1" if "height" in faults else b"\1")
     header += bytes(byte ^ ("check" in faults) for byte in crc32(header).to_bytes(4, "big")[:2])
     damaged = bytes(header + data[size:-1]) + bytes([data[-1] ^ 1])
-    assert read(damaged, model) == answer(damaged, tiny_codec) == (ORDER[first][1],)
+    assert read(damaged, model) == answer(damaged, golden_codec) == (ORDER[first][1],)
+
+
+def test_the_bound_on_a_length_counts_all_blocks_of_a_segment(golden, model, golden_codec):
+    data = golden["1x1"]
+    coarse = reference.read_segments(data, reference.read_header(data, MAX_PIXELS))[1]
+    bound = 4 * sum(model.blocks[k] for k in model.segments[0]) + 8
+    for length in (bound, bound + 1):
+        cut = data[: coarse.start] + varint(length) + coarse.payload[:1]
+        assert read(cut, model) == answer(cut, golden_codec)
+        assert (read(cut, model) == ("CorruptError",)) == (length > bound)
 
 
 @pytest.mark.slow
@@ -127,7 +143,7 @@ def test_cuts_of_a_photograph(photograph, quality):
 
 
 @pytest.mark.slow
-def test_mutations(golden, model, tiny_codec):
+def test_mutations(golden, model, golden_codec):
     """Same verdict, same integers. Most are sealed again, or checks would refuse nearly all."""
     rng = np.random.default_rng(14)
     verdicts: Counter[object] = Counter()
@@ -135,7 +151,7 @@ def test_mutations(golden, model, tiny_codec):
         name = list(golden)[rng.integers(len(golden))]
         data = mutated(golden[name], rng)
         ours = read(data, model)
-        assert ours == answer(data, tiny_codec), (name, data.hex())
+        assert ours == answer(data, golden_codec), (name, data.hex())
         verdicts[ours[0] if len(ours) == 1 else "decoded"] += 1
     errors = {"NotShcError", "UnsupportedVersionError", "WrongModelError", "CorruptError"}
     assert verdicts.keys() == errors | {"LimitError", "decoded"}
@@ -206,7 +222,7 @@ def sealed_segments(data: bytes, rng: np.random.Generator) -> bytes:
 # --- the page -----------------------------------------------------------------------------------
 
 
-def test_constants(model, tiny_codec):
+def test_constants(model, golden_codec):
     rows = dict(re.findall(r"^ ?(-?\d): ?([\d ]*)$", EXAMPLES[0], re.MULTILINE))
     heads = {int(quality): tuple(map(int, row.split())) for quality, row in rows.items()}
     assert heads == HEADS == reference.HEADS
@@ -216,11 +232,12 @@ def test_constants(model, tiny_codec):
         assert reference.step_numerator(quality) == step_numerator(quality)
         assert reference.loudness(quality) == list(magnitude_table(quality))
         assert reference.index_map(quality) == list(index_map(quality))
-    assert model.fingerprint == tiny_codec.fingerprint
+    assert model.fingerprint == golden_codec.fingerprint
 
 
-def test_a_file_to_the_last_byte(golden, model):
-    data = golden["v1-1x1"]
+def test_a_file_to_the_last_byte(tiny_checkpoint):
+    model = reference.Model(tiny_checkpoint.read_bytes())
+    data = (GOLDEN / "v1-1x1.shc").read_bytes()
     lines = EXAMPLES[1].splitlines()
     assert lines == list(reference.explain(data, model))
     told = [re.match(r" *(\d+)  ((?:[\da-f]{2} )+)", line) for line in lines]

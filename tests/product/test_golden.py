@@ -2,16 +2,16 @@
 
 import hashlib
 import json
+from itertools import pairwise
 
 import numpy as np
-import pytest
 
 from progcodec.bitstream.description import info
+from progcodec.codec.codec import Codec
 from progcodec.codec.latent import Latent
-from tests.conftest import GOLDEN
+from tests.conftest import GOLDEN, GOLDEN_STREAMS
 
-FACTS = json.loads((GOLDEN / "v1.json").read_text()) if (GOLDEN / "v1.json").exists() else {}
-FINGERPRINT = "d9cf40c4"
+FINGERPRINTS = {"tiny": "d9cf40c4", "steps": "02598e30"}
 
 
 def digest(latent: Latent) -> str:
@@ -22,24 +22,38 @@ def digest(latent: Latent) -> str:
     return hasher.hexdigest()
 
 
-def test_there_are_golden_streams():
-    assert len(FACTS) >= 4 and {p.stem for p in GOLDEN.glob("*.shc")} == set(FACTS)
+def read(codec: Codec, name: str) -> Latent:
+    return codec.decode_latent((GOLDEN / f"{GOLDEN_STREAMS[codec.name]}-{name}.shc").read_bytes())
 
 
-def test_the_tiny_checkpoint_is_the_frozen_one(tiny_codec):
-    assert tiny_codec.fingerprint.hex() == FINGERPRINT
+def test_integers(golden_codec):
+    fingerprint, prefix = FINGERPRINTS[golden_codec.name], GOLDEN_STREAMS[golden_codec.name]
+    assert golden_codec.fingerprint.hex() == fingerprint
+    facts = json.loads((GOLDEN / f"{prefix}.json").read_text())
+    assert len(facts) >= 7 and {p.stem for p in GOLDEN.glob(f"{prefix}-*.shc")} == set(facts)
+    for name, fact in facts.items():
+        data = (GOLDEN / f"{name}.shc").read_bytes()
+        assert len(data) == fact["bytes"]
+        assert info(data).fingerprint == fingerprint
+        assert digest(golden_codec.decode_latent(data)) == fact["integers"], name
 
 
-@pytest.mark.parametrize("name", sorted(FACTS))
-def test_integers(tiny_codec, name):
-    data = (GOLDEN / f"{name}.shc").read_bytes()
-    assert len(data) == FACTS[name]["bytes"]
-    assert info(data).fingerprint == FINGERPRINT
-    assert digest(tiny_codec.decode_latent(data)) == FACTS[name]["integers"]
-
-
-def test_the_streams_are_not_empty_of_meaning(tiny_codec):
-    latent = tiny_codec.decode_latent((GOLDEN / "v1-96x64.shc").read_bytes())
+def test_the_streams_are_not_empty_of_meaning(golden_codec):
+    latent = read(golden_codec, "96x64")
+    for start, end in pairwise(golden_codec.config.offsets):
+        assert len(np.unique(latent.q[start:end])) > 1
     assert len(np.unique(latent.q)) > 5 and len(np.unique(latent.z)) > 2
-    cut = tiny_codec.decode_latent((GOLDEN / "v1-96x64-cut.shc").read_bytes())
-    assert 0 < sum(cut.received) < sum(cut.total)
+    assert latent.received == latent.total
+
+
+def test_the_cut_streams_end_inside_a_block(golden_codec):
+    """Of the checkpoint with refinement steps, inside each of the coarse level's."""
+    names = {
+        "tiny": {"96x64-cut": 1},
+        "steps": {"96x64-cut-in-step-1": 0, "96x64-cut-in-step-2": 1},
+    }[golden_codec.name]
+    for name, block in names.items():
+        latent = read(golden_codec, name)
+        ends = [channels * latent.q[0].size for channels in golden_codec.config.offsets]
+        assert ends[block] < sum(latent.received[1:]) < ends[block + 1]
+        assert not latent.q[golden_codec.config.offsets[block + 1] :].any()

@@ -11,6 +11,7 @@ import sys
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from zlib import crc32
 
@@ -182,7 +183,8 @@ class Model:
             raise CheckpointError("fingerprint")
         config = json.loads(metadata["config"])
         self.blocks: list[int] = config["blocks"]
-        self.segments = [[block] for block in range(len(self.blocks))]  # of latent blocks
+        numbers = iter(range(len(self.blocks)))  # of the blocks in each segment after the first
+        self.segments = [list(islice(numbers, n)) for n in config.get("steps", (1, 1, 1))]
         self.hyper_channels: int = config["hyper_channels"]
         self.delta: bool = config.get("delta", True)
         self.hyper_order = self.tensors["tables.hyper_order"]
@@ -233,7 +235,7 @@ def features(model: Model, z: np.ndarray, height: int, width: int) -> np.ndarray
 def scale_indexes(
     model: Model, block: int, f: np.ndarray, earlier: np.ndarray, quality: int
 ) -> np.ndarray:
-    """σ-indexes of a block, 0..63; ``earlier``: q of all channels before it."""
+    """σ-indexes of a block, 0..63; ``earlier``: q of all blocks before it, its segment's too."""
     start = len(earlier)
     total = model.layer("base", f, 1, -4096, 4096)[start : start + model.blocks[block]] + 16 * 24
     if block and model.delta:
@@ -346,7 +348,7 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Part:
-    """Symbols that are coded together: their positions in coding order, and a table for each."""
+    """z or a block: symbols whose tables are known together. Their positions in coding order, and a table for each."""
 
     values: np.ndarray
     arrived: np.ndarray
