@@ -123,7 +123,7 @@ def test_draws_are_of_one_side_and_no_class_takes_all(folder, hierarchy, tiny_co
 
 def test_the_loss_falls_to_nothing_where_the_student_says_what_the_teacher_says(start):
     torch.manual_seed(0)
-    step = Distillation(load_start(start).network, label_share=0.5, feature_weight=1.0)
+    step = Distillation(load_start(start).network, None, label_share=0.5, feature_weight=1.0)
     x, none = torch.rand(4, 3, 64, 64), torch.full((4,), NO_LABEL)
     same = step(x, x, none)
     assert float(same.watched) == pytest.approx(0, abs=1e-4) and same.measured["agreement"].all()

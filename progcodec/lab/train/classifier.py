@@ -56,6 +56,7 @@ class ClassifierSettings(RunSettings):
         val: held-out pictures with labels: half of them calibrate, the other half judge.
         start: a classifier's file (.safetensors), ``timm:NAME`` or ``timm:NAME@FILE``, or a state dict of EfficientNet-Lite0
             from any library; None: the classifier that comes with the package. It must see pictures well.
+        teacher: what is learnt from, if not what is started from: named as ``start``, and the same network.
         model: name or file of the codec whose prefixes are read.
         cache: file that keeps the coded views; default: ``out`` with the suffix ``.views.npz``.
         views: about so many squares of the pictures are coded. least: pixels of a picture's short side.
@@ -67,6 +68,7 @@ class ClassifierSettings(RunSettings):
 
     val: tuple[str, ...]
     start: str | None = None
+    teacher: str | None = None
     model: str = DEFAULT
     cache: str | None = None
     views: int = 12_000
@@ -142,8 +144,16 @@ class ClassifierLearner(Learner):
         self.about = f"{len(self._views)} views of {len(sources)} pictures"
         network = placed(self._start.network, self.device)
         half = settings.in_bfloat16(self.device.type)
+        teacher = None
+        if settings.teacher is not None:
+            teacher = placed(load_start(settings.teacher).network, self.device)
         self.objective = Distillation(
-            network, settings.label_share, settings.feature_weight, settings.accumulate, half
+            network,
+            teacher,
+            settings.label_share,
+            settings.feature_weight,
+            settings.accumulate,
+            half,
         )
         self.weights = self.clipped = network
         self.optimizers = [_optimizer(network, settings.lr)]

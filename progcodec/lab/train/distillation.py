@@ -17,7 +17,8 @@ class Distillation(nn.Module):
 
     Args:
         student: what learns; its methods ``forward_features`` and ``forward_head`` are those of timm's networks. Statistics
-            of batch normalisation stay as they are. The teacher is a copy of it as it is now.
+            of batch normalisation stay as they are.
+        teacher: the same network, frozen; None: a copy of the student as it is now.
         label_share: where there is a label, it has this share of the target, the teacher's answer the rest.
         feature_weight: of the features' squared distance, in units of their variance.
         passes: how many calls make a step.
@@ -27,6 +28,7 @@ class Distillation(nn.Module):
     def __init__(
         self,
         student: nn.Module,
+        teacher: nn.Module | None,
         label_share: float,
         feature_weight: float,
         passes: int = 1,
@@ -34,7 +36,7 @@ class Distillation(nn.Module):
     ) -> None:
         super().__init__()
         self.student = student.eval().requires_grad_(True)
-        self.teacher = copy.deepcopy(student).requires_grad_(False)
+        self.teacher = (teacher or copy.deepcopy(student)).eval().requires_grad_(False)
         self.label_share, self.feature_weight, self.passes = label_share, feature_weight, passes
         self.in_bfloat16 = bfloat16
 
