@@ -7,6 +7,8 @@
 between machines in its last bits, and no coded bit depends on it.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -92,7 +94,7 @@ class MeanPath(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         width, channels = config.mean_width, config.latent_channels
-        self.offsets = config.offsets
+        self.offsets, self.level_offsets = config.offsets, config.level_offsets
         self.width = width
         self.spread = nn.Parameter(torch.ones(channels))
         self.hyper_synthesis = nn.Sequential(
@@ -123,6 +125,17 @@ class MeanPath(nn.Module):
             low = self.linear(z_hat[:, : self.linear.weight.shape[1]])
             prior = torch.cat((prior, F.pixel_shuffle(low, HYPER_STRIDE)), 1)
         return prior[:, :, :height, :width]
+
+    def walk(self, prior: Tensor, reply: Callable[[int, Tensor], Tensor]) -> Tensor:
+        """ŷ of all blocks, (N, C, h, w): ``reply`` turns a block's number and μ into its ŷ."""
+        prefix: Tensor | None = None
+        for k, start in enumerate(self.offsets[:-1]):
+            if start in self.level_offsets:
+                shared = self.features(prior, prefix)
+            hat = reply(k, self.mean(k, shared, prior, prefix))
+            prefix = hat if prefix is None else torch.cat((prefix, hat), 1)
+        assert prefix is not None
+        return prefix
 
     def features(self, prior: Tensor, prefix: Tensor | None) -> Tensor:
         """What the means of a level's blocks share, (N, width, h, w).

@@ -193,11 +193,9 @@ def code(model: Model, bottleneck: Any, y: Tensor) -> Coded:
     symbols: list[Tensor] = []
     indexes: list[Tensor] = []
     bits: list[Tensor] = []
-    prefix: Tensor | None = None
-    for k in range(len(model.config.blocks)):
-        if offsets[k] in model.config.level_offsets:
-            shared = model.mean_path.features(prior, prefix)
-        mean = model.mean_path.mean(k, shared, prior, prefix).float()
+
+    def reply(k: int, mean: Tensor) -> Tensor:
+        mean = mean.float()
         with exact:
             index = model.scale_path.index(k, features, torch.cat(symbols, 1) if symbols else None)
             residual = y[:, offsets[k] : offsets[k + 1]] - mean
@@ -205,9 +203,9 @@ def code(model: Model, bottleneck: Any, y: Tensor) -> Coded:
             bits.append(_gaussian_bits(noisy, scale_of(index)))
             indexes.append(index.detach())
             symbols.append(_round(residual))
-        hat = mean + symbols[-1]
-        prefix = hat if prefix is None else torch.cat((prefix, hat), 1)
-    assert prefix is not None
+        return mean + symbols[-1]
+
+    hat = model.mean_path.walk(prior, reply)
     return Coded(
         hyper_bits,
         hyper,
@@ -216,7 +214,7 @@ def code(model: Model, bottleneck: Any, y: Tensor) -> Coded:
         torch.cat(bits, 1),
         torch.cat(indexes, 1),
         torch.cat(symbols, 1),
-        prefix,
+        hat,
     )
 
 
@@ -263,19 +261,15 @@ def _decoded(
     model: Model, coded: Coded, received: Tensor, there: Tensor, zero_missing: bool
 ) -> Tensor:
     """ŷ of the drawn prefixes, (N, C, h, w)."""
-    offsets = model.config.offsets
-    kept = coded.symbols * received
+    offsets, kept = model.config.offsets, coded.symbols * received
     prior = model.mean_path.prior(coded.z * there + coded.medians, *kept.shape[2:])
-    prefix: Tensor | None = None
-    for k, (start, end) in enumerate(itertools.pairwise(offsets)):
-        if start in model.config.level_offsets:
-            shared = model.mean_path.features(prior, prefix)
-        hat = model.mean_path.mean(k, shared, prior, prefix).float() + kept[:, start:end]
-        if zero_missing:
-            hat = hat * received[:, start:end]
-        prefix = hat if prefix is None else torch.cat((prefix, hat), 1)
-    assert prefix is not None
-    return prefix
+
+    def reply(k: int, mean: Tensor) -> Tensor:
+        channels = slice(offsets[k], offsets[k + 1])
+        hat = mean.float() + kept[:, channels]
+        return hat * received[:, channels] if zero_missing else hat
+
+    return model.mean_path.walk(prior, reply)
 
 
 def cut_place(out: Forward) -> tuple[Tensor, Tensor]:
