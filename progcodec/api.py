@@ -26,7 +26,7 @@ def encode(
     checksums: bool = True,
     quality: int = 0,
     psnr: float | None = None,
-    max_pixels: int = DEFAULT_PIXEL_LIMIT,
+    max_pixels: int | None = DEFAULT_PIXEL_LIMIT,
 ) -> bytes:
     """One image to a ``.shc`` stream, cut after a level or to a byte budget if asked. See :meth:`Codec.encode`.
 
@@ -51,7 +51,7 @@ def decode(
     level: str | None = None,
     max_bytes: int | None = None,
     region: Sequence[int] | None = None,
-    max_pixels: int = DEFAULT_PIXEL_LIMIT,
+    max_pixels: int | None = DEFAULT_PIXEL_LIMIT,
 ) -> Image.Image:
     """The picture that a stream holds, or a region (x, y, width, height) of it. Finds the shipped model that wrote it, unless one is named. See :meth:`Codec.decode`."""
     codec = codec_for(data, model=model, device=device, max_pixels=max_pixels)

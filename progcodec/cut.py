@@ -3,7 +3,7 @@
 import math
 from dataclasses import asdict, dataclass
 
-from progcodec.bitstream.container import parse, parse_header
+from progcodec.bitstream.container import as_bytes, parse, parse_header
 from progcodec.config import LEVELS
 from progcodec.errors import BudgetError
 
@@ -51,6 +51,7 @@ class Cut:
         """
         if not self:
             return data
+        data = as_bytes(data)
         header = parse_header(data, max_pixels=None)
         size = len(data)
         if self.level is not None:

@@ -45,6 +45,10 @@ class ImageError(ProgcodecError):
     """A picture cannot be read, or its shape or type is not one that can be encoded."""
 
 
+class ColourWarning(UserWarning):
+    """A picture's colour profile cannot be used; its numbers are taken for sRGB."""
+
+
 class CheckpointError(ProgcodecError):
     """A checkpoint is missing, damaged, or not one of this package."""
 

@@ -29,6 +29,11 @@ def hyper_size(height: int, width: int) -> tuple[int, int]:
     return ceil_div(height, HYPER_STRIDE), ceil_div(width, HYPER_STRIDE)
 
 
+def coded_pixels(height: int, width: int) -> int:
+    """Pixels as limits count them: a side of less than 16 costs as much as one of 16, by padding."""
+    return max(height, LATENT_STRIDE) * max(width, LATENT_STRIDE)
+
+
 class Box(NamedTuple):
     """Rows [top, bottom) and columns [left, right) of a picture or of a latent."""
 

@@ -4,28 +4,27 @@
     PIL.Image ←from_tensor─ (1, 3, H, W) ←crop─ network
 
 torch is imported inside the functions that need it, so that reading and writing pictures does not.
-Colour profiles are not applied: the numbers in the file are taken for sRGB.
+Nothing of the process changes: no lock is held (a fork would inherit it), and neither Pillow's pixel
+limit nor the warning filters are touched, which other threads would feel.
 """
 
 import io
 import os
-import threading
+import struct
 import warnings
 import zlib
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile
 
 from progcodec.arrays import Array, Pixels
+from progcodec.colour import plain, to_rgb
 from progcodec.config import DEFAULT_PIXEL_LIMIT, LATENT_STRIDE
-from progcodec.errors import ImageError, LimitError, in_one_line
+from progcodec.errors import ColourWarning, ImageError, LimitError, in_one_line
 
 if TYPE_CHECKING:
     import torch
-
-_PILLOW_LIMIT = threading.Lock()
-"""Pillow's own pixel limit is one global; only one thread at a time may stand in for it with ours."""
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -49,14 +48,30 @@ _SAVING = {
 
 
 def open_image(
-    source: str | os.PathLike[str] | bytes | BinaryIO, max_pixels: int = DEFAULT_PIXEL_LIMIT
+    source: str | os.PathLike[str] | bytes | BinaryIO, max_pixels: int | None = DEFAULT_PIXEL_LIMIT
 ) -> Image.Image:
-    """Read a picture as 8-bit RGB: first frame, EXIF orientation applied, transparency composited on white.
+    """Read a picture as 8-bit sRGB: first frame, upright by its EXIF orientation, on white where it is
+    transparent, by its colour profile (relative colorimetric).
 
-    16-bit grey is scaled to 8 bits. An open file is read from where it stands.
-    Raises ImageError if it cannot be read, LimitError if its header declares more than `max_pixels` pixels (checked
-    before any pixel is decoded).
+    Grey of more bits is scaled to 8. An open file is read from where it stands.
+
+    Args:
+        max_pixels: limit that is checked before any pixel is decoded; None: only Pillow's own hold.
+    Raises:
+        ImageError: it cannot be read. LimitError: its header declares more than ``max_pixels``.
+    Warns:
+        ColourWarning: the profile cannot be used; the numbers are taken for sRGB.
     """
+    image, wrong = read_image(source, max_pixels)
+    if wrong:
+        warnings.warn(wrong, ColourWarning, stacklevel=2)
+    return image
+
+
+def read_image(
+    source: str | os.PathLike[str] | bytes | BinaryIO, max_pixels: int | None = DEFAULT_PIXEL_LIMIT
+) -> tuple[Image.Image, str]:
+    """As :func:`open_image`; what that would warn of comes back ("" if nothing)."""
     try:
         if isinstance(source, bytes | bytearray | memoryview):
             return _read(io.BytesIO(source), max_pixels)
@@ -69,14 +84,21 @@ def open_image(
         raise ImageError(error.strerror or str(error)) from error
 
 
-def check_picture(file: BinaryIO, max_pixels: int = DEFAULT_PIXEL_LIMIT) -> None:
-    """Refuse what :func:`open_image` would, as far as the start of a file tells; its pixels are not read. The file must be seekable."""
+def check_picture(file: BinaryIO, max_pixels: int | None = DEFAULT_PIXEL_LIMIT) -> None:
+    """Refuse what :func:`open_image` would, as far as the start of a file tells; its pixels are not
+    read. The file must be seekable."""
     _read(file, max_pixels, header_only=True)
+
+
+def check_pixels(pixels: int, max_pixels: int | None) -> None:
+    """Raises LimitError for more pixels than ``max_pixels``, if that is not None."""
+    if max_pixels is not None and pixels > max_pixels:
+        raise LimitError(f"{pixels:,} pixels are more than the limit of {max_pixels:,}")
 
 
 def to_array(image: Image.Image) -> Pixels:
     """uint8 (H, W, 3) of a picture of any mode."""
-    return np.array(_to_rgb(image), dtype=np.uint8)
+    return np.array(plain(image), dtype=np.uint8)
 
 
 def to_tensor(image: Image.Image) -> "torch.Tensor":
@@ -185,80 +207,80 @@ def crop(tensor: "torch.Tensor", height: int, width: int) -> "torch.Tensor":
     return tensor[..., :height, :width]
 
 
-def _read(file: BinaryIO, max_pixels: int, header_only: bool = False) -> Image.Image:
-    with _PILLOW_LIMIT, warnings.catch_warnings():
-        # Pillow warns from its limit on; as an error that warning is our limit, and it also covers pictures inside
-        # pictures (an .ico that holds a .png), whose size the outer header does not tell.
-        warnings.simplefilter(
-            "ignore"
-        )  # What Pillow tells about odd files would be lines without a file name.
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        saved, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels
-        try:
-            with Image.open(file) as image:
-                width, height = image.size
-                if width * height > max_pixels:
-                    raise LimitError(
-                        f"{width} x {height} pixels are more than the limit of {max_pixels:,}"
-                    )
-                if header_only:
-                    return image
-                image.load()
-                return _to_rgb(upright(image))
-        except LimitError:
-            raise
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise LimitError(
-                f"the picture has more pixels than the limit of {max_pixels:,}"
-            ) from error
-        except UnidentifiedImageError as error:
-            raise ImageError("not a picture of a known format") from error
-        except ImageError:
-            raise
-        except MemoryError as error:
-            raise ImageError("not enough memory for the picture") from error
-        except Exception as error:
-            # Pillow's readers let struct.error, SyntaxError, ValueError, EOFError and more escape from damaged files.
-            raise ImageError(f"damaged or unsupported picture: {in_one_line(error)}") from error
-        finally:
-            Image.MAX_IMAGE_PIXELS = saved
-
-
-def upright(image: Image.Image) -> Image.Image:
-    """The picture turned as its EXIF orientation says; itself where that says nothing, or nothing readable."""
+def _read(
+    file: BinaryIO, max_pixels: int | None, header_only: bool = False
+) -> tuple[Image.Image, str]:
     try:
-        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+        with _identified(file, max_pixels) as image:
+            check_pixels(image.width * image.height, max_pixels)
+            if header_only:
+                return image, ""
+            image.load()
+            check_pixels(image.width * image.height, max_pixels)  # of a picture inside the picture
+            return upright(image)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise LimitError("the picture has more pixels than Pillow's own limit") from error
+    except (ImageError, LimitError):
+        raise
+    except MemoryError as error:
+        raise ImageError("not enough memory for the picture") from error
+    except Exception as error:
+        # Pillow's readers let struct.error, SyntaxError, ValueError, EOFError and more escape from damaged files.
+        raise ImageError(f"damaged or unsupported picture: {in_one_line(error)}") from error
+
+
+def _identified(file: BinaryIO, max_pixels: int | None) -> ImageFile.ImageFile:
+    """As ``Image.open``, which also holds a picture to Pillow's one limit for the whole process, and
+    warns from there on: not our limit, and not our process."""
+    file.seek(0)
+    prefix = file.read(16)
+    tried: set[str] = set()
+    for load_plugins in (Image.preinit, Image.init):
+        load_plugins()
+        for name in [name for name in Image.ID if name not in tried]:
+            tried.add(name)
+            make, accept = Image.OPEN[name]
+            try:
+                known = accept is None or accept(prefix)
+                if not known or isinstance(known, str):  # text: Pillow's reason against it
+                    continue
+                if name == "ICO":  # alone in reading pixels at once
+                    _check_icon(file, max_pixels)
+                file.seek(0)
+                return make(file, "")
+            except (
+                SyntaxError,
+                IndexError,
+                TypeError,
+                struct.error,
+            ):  # not of this format after all
+                continue
+    raise ImageError("not a picture of a known format")
+
+
+def _check_icon(file: BinaryIO, max_pixels: int | None) -> None:
+    """Raises LimitError where the picture inside an icon is too large: its directory may say anything."""
+    from PIL.BmpImagePlugin import DibImageFile
+    from PIL.IcoImagePlugin import IcoFile
+    from PIL.PngImagePlugin import PngImageFile
+
+    file.seek(0)
+    start = IcoFile(file).entry[0].offset
+    file.seek(start)
+    make = PngImageFile if file.read(4) == b"\x89PNG" else DibImageFile
+    file.seek(start)
+    image = make(file)
+    check_pixels(image.width * image.height, max_pixels)
+
+
+def upright(image: Image.Image) -> tuple[Image.Image, str]:
+    """A loaded picture as :func:`to_rgb` gives it, turned as its EXIF orientation says, if readable."""
+    try:
+        turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
     except Exception:  # noqa: BLE001  # A damaged EXIF block is common, and says nothing about the pixels.
-        return image
-    turn = _UPRIGHT.get(orientation)
-    return image if turn is None else image.transpose(turn)
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB" and not image.has_transparency_data:
-        return image.copy()
-    if image.mode == "F" or image.mode.startswith("I"):
-        return _deep_grey_to_rgb(image)
-    try:
-        if image.has_transparency_data:
-            opaque = Image.new("RGBA", image.size, "white")
-            return Image.alpha_composite(opaque, image.convert("RGBA")).convert("RGB")
-        return image.convert("RGB")
-    except ValueError as error:  # Some modes (LAB) have no way to RGB in Pillow.
-        raise ImageError(f"pictures of mode {image.mode} cannot be converted to RGB") from error
-
-
-def _deep_grey_to_rgb(image: Image.Image) -> Image.Image:
-    """Grey of more than 8 bits: 16-bit integers over their full range, floats over [0, 1]. Pillow's convert clips."""
-    values = np.asarray(image).astype(np.float32)
-    white = 1.0 if image.mode == "F" else 65535.0
-    if not values.size or not (values.min() >= 0 and values.max() <= white):
-        raise ImageError(f"no grey values, or some outside 0..{white:g}")
-    transparent = image.info.get("transparency")
-    if isinstance(transparent, int):
-        values[values == transparent] = white
-    grey = np.floor(values * (255.0 / white) + 0.5).astype(np.uint8)
-    return Image.fromarray(grey).convert("RGB")
+        turn = None
+    picture, wrong = to_rgb(image)
+    return (picture if turn is None else picture.transpose(turn)), wrong
 
 
 def _array_to_tensor(array: Array) -> "torch.Tensor":

@@ -37,7 +37,7 @@ from zlib import crc32
 
 from progcodec.config import DEFAULT_PIXEL_LIMIT, LEVELS, QUALITY_MAX
 from progcodec.errors import CorruptError, LimitError, NotShcError, UnsupportedVersionError
-from progcodec.geometry import latent_size
+from progcodec.geometry import coded_pixels, latent_size
 
 MAGIC = b"\x93SHC"
 VERSION = 1
@@ -161,11 +161,13 @@ def parse_header(data: bytes, max_pixels: int | None = DEFAULT_PIXEL_LIMIT) -> H
 
     Args:
         data: the file, cut or whole.
-        max_pixels: limit on width times height; None leaves only ``MAX_SIDE`` (for callers that allocate nothing).
+        max_pixels: limit on width times height, a side below 16 counted as 16; None leaves only
+            ``MAX_SIDE`` (for callers that allocate nothing).
 
     Raises:
         NotShcError, UnsupportedVersionError, CorruptError, LimitError: checked in this order.
     """
+    data = as_bytes(data)
     if not data:
         raise NotShcError("not a .shc stream: no data")
     if not starts_stream(data):
@@ -177,7 +179,7 @@ def parse_header(data: bytes, max_pixels: int | None = DEFAULT_PIXEL_LIMIT) -> H
         )
     width, at = read_varint(data, fixed)
     height, at = read_varint(data, at) if width is not None else (None, at)
-    check = bytes(data[at : at + CHECK_SIZE])
+    check = data[at : at + CHECK_SIZE]
     if width is None or height is None or len(check) < CHECK_SIZE:
         raise NotShcError(f"the .shc stream is cut inside its header ({len(data)} bytes)")
     if check != _crc(data[:at])[:CHECK_SIZE]:
@@ -193,12 +195,12 @@ def parse_header(data: bytes, max_pixels: int | None = DEFAULT_PIXEL_LIMIT) -> H
         raise UnsupportedVersionError(
             f"flags {flags:#04x} ask for a feature that this reader does not know: quality {quality}"
         )
-    if max_pixels is not None and width * height > max_pixels:
-        raise LimitError(f"{width} x {height} pixels are more than the limit of {max_pixels}")
+    if max_pixels is not None and coded_pixels(height, width) > max_pixels:
+        raise LimitError(f"{width} x {height} pixels are more than the limit of {max_pixels:,}")
     return Header(
         width,
         height,
-        bytes(data[fixed - FINGERPRINT_SIZE : fixed]),
+        data[fixed - FINGERPRINT_SIZE : fixed],
         bool(flags & 1),
         quality=quality,
     )
@@ -206,6 +208,7 @@ def parse_header(data: bytes, max_pixels: int | None = DEFAULT_PIXEL_LIMIT) -> H
 
 def parse(data: bytes, max_pixels: int | None = DEFAULT_PIXEL_LIMIT) -> Stream:
     """Read the header and every segment as far as the data go. Decodes no payload; raises as :func:`parse_header`."""
+    data = as_bytes(data)
     header = parse_header(data, max_pixels)
     segments: list[Segment] = []
     start = header.size
@@ -243,6 +246,19 @@ def read_segment(data: bytes | bytearray, start: int, index: int, header: Header
         raise CorruptError(f"the {name} segment is damaged: its checksum fails")
     verified = header.checksums and len(crc) == CRC_SIZE
     return Segment(index, start, payload_start, end, declared, payload, complete, verified)
+
+
+def as_bytes(data: object) -> bytes:
+    """The bytes of anything that holds bytes. Raises TypeError for what does not: a name, say."""
+    if isinstance(data, bytes):
+        return data
+    try:
+        return memoryview(data).tobytes()  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(
+            f"a .shc stream is bytes, not {type(data).__name__}"
+            " (pathlib.Path(...).read_bytes() reads a file)"
+        ) from None
 
 
 def _crc(data: bytes | bytearray) -> bytes:

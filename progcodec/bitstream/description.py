@@ -106,7 +106,12 @@ def info(data: bytes) -> StreamInfo:
         infos.append(SegmentInfo(name, start, end, there, *state))
         start = end
     h = stream.header
-    sizes = len(data), stream.header_size, h.width, h.height
+    sizes = stream.size, stream.header_size, h.width, h.height
     return StreamInfo(
-        *sizes, h.checksums, h.quality, h.fingerprint.hex(), 8 * len(data) / h.pixels, tuple(infos)
+        *sizes,
+        h.checksums,
+        h.quality,
+        h.fingerprint.hex(),
+        8 * stream.size / h.pixels,
+        tuple(infos),
     )

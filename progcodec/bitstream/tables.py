@@ -91,6 +91,10 @@ class Tables:
         self._models: list[Categorical | None] = [None] * len(frequencies)
         self._bits: Floats | None = None
 
+    def __getstate__(self) -> dict[str, object]:
+        """Without the coder's models, which cannot be pickled."""
+        return {**self.__dict__, "_models": [None] * len(self)}
+
     def __len__(self) -> int:
         return len(self.frequencies)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from progcodec.bitstream.container import starts_stream
+from progcodec.bitstream.container import as_bytes, starts_stream
 from progcodec.classification.answer import CONFIDENCE, Answer, answers
 from progcodec.classification.classifier import Classifier, check_fit, load_classifier
 from progcodec.codec.codec import Codec
@@ -28,7 +28,7 @@ def classify(
     confidence: float = CONFIDENCE,
     max_bytes: int | None = None,
     top: int = 5,
-    max_pixels: int = DEFAULT_PIXEL_LIMIT,
+    max_pixels: int | None = DEFAULT_PIXEL_LIMIT,
 ) -> Answer:
     """What a stream, whole or cut anywhere after its header, or a picture shows.
 
@@ -48,6 +48,7 @@ def classify(
         NotShcError, UnsupportedVersionError, WrongModelError, CorruptError, LimitError, BudgetError: the stream.
         CheckpointError, ClassifierError, HierarchyError: what is to read it.
     """
+    data = as_bytes(data)
     tree = _tree(hierarchy)
     if level is not None:
         tree.level(level)  # what is wrong is told before the work
@@ -85,7 +86,7 @@ def classify_latent(
     return answers(probabilities, tree, level=level, confidence=confidence, top=top)[0]
 
 
-def clean_picture(data: bytes, max_pixels: int) -> Image.Image:
+def clean_picture(data: bytes, max_pixels: int | None) -> Image.Image:
     """The picture of a file. Raises NotShcError if it is none that can be read, LimitError if it is too large."""
     try:
         return open_image(data, max_pixels)

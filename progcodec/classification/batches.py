@@ -21,7 +21,7 @@ TOLD = (ProgcodecError, OSError, MemoryError)
 
 
 def classify_files(
-    files: Sequence[bytes], models: Models, batch: int, max_pixels: int
+    files: Sequence[bytes], models: Models, batch: int, max_pixels: int | None
 ) -> list[Outcome]:
     """An outcome for each stream or picture, in order; one that fails never stops the rest.
 
@@ -48,13 +48,13 @@ def classify_files(
     return [outcomes[place] for place in range(len(files))]
 
 
-def _picture(data: bytes, models: Models, max_pixels: int) -> Outcome:
+def _picture(data: bytes, models: Models, max_pixels: int | None) -> Outcome:
     _, classifier = models(data)
     outcome: Floats = classifier.predict([clean_picture(data, max_pixels)])[0]
     return outcome
 
 
-def _together(streams: Sequence[bytes], models: Models, max_pixels: int) -> list[Outcome]:
+def _together(streams: Sequence[bytes], models: Models, max_pixels: int | None) -> list[Outcome]:
     try:
         codec, classifier = models(streams[0])
     except TOLD as error:

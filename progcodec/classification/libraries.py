@@ -212,7 +212,7 @@ def _build(
         )
     if state is None and spec.file is not None:
         state = read_weights(spec.file)  # before a model is built for nothing
-    with _quiet():
+    with _quiet(), torch.device("cpu"), torch.random.fork_rng(devices=()):
         try:
             model = create(**spec.options, **({} if spec.file else download))
         except TypeError as error:

@@ -14,7 +14,7 @@ from progcodec.classification.classifier import Specification
 from progcodec.codec.codec import Codec
 from progcodec.codec.latent import Latent
 from progcodec.errors import ClassifierError
-from progcodec.network.device import pick_device, placed
+from progcodec.network.device import pick_device, placed, steadily
 
 BATCH = 32
 """Pictures that go through the model together."""
@@ -41,7 +41,7 @@ class PixelClassifier:
         self.name = name
         self.calibration = calibration
         self.device = pick_device(device)
-        self._model = placed(model, self.device).eval().requires_grad_(False)
+        self._model = placed(model.float(), self.device).eval().requires_grad_(False)
         self._preprocess = preprocess
         try:
             tried = self._outputs([Image.new("RGB", (64, 64), "grey")])
@@ -94,9 +94,11 @@ class PixelClassifier:
             )
         return outputs.cpu().numpy()
 
-    @torch.inference_mode()
+    @steadily
     def _outputs(self, pictures: Sequence[Image.Image]) -> Tensor:
-        x = torch.stack([self._preprocess(picture) for picture in pictures]).to(self.device)
+        with torch.device("cpu"):  # whatever the program's default device and type are
+            x = torch.stack([self._preprocess(picture) for picture in pictures])
+        x = x.to(self.device, torch.float32)
         outputs = self._model(x.contiguous(memory_format=torch.channels_last))
         if not isinstance(outputs, Tensor):
             raise TypeError(f"it gives {type(outputs).__name__}")

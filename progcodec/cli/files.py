@@ -50,7 +50,7 @@ def read_stream(source: str) -> bytes:
         return start + file.read()
 
 
-def read_picture(source: str, max_pixels: int) -> bytes:
+def read_picture(source: str, max_pixels: int | None) -> bytes:
     """As :func:`read_bytes`, but what does not start as a picture within the limit is refused before all of it is read."""
     from progcodec.image import check_picture
 
@@ -61,7 +61,7 @@ def read_picture(source: str, max_pixels: int) -> bytes:
         return file.read()
 
 
-def read_stream_or_picture(source: str, max_pixels: int) -> bytes:
+def read_stream_or_picture(source: str, max_pixels: int | None) -> bytes:
     """As :func:`read_bytes`, but what starts as neither is refused before all of it is read."""
     with _open(source) as file:
         start = file.read(HEADER_ROOM)

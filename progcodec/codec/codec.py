@@ -23,7 +23,8 @@ from progcodec.cut import Cut
 from progcodec.errors import ImageError, WrongModelError
 from progcodec.geometry import Box, region_box
 from progcodec.network.checkpoint import Checkpoint
-from progcodec.network.device import pick_device
+from progcodec.network.device import pick_device, steadily
+from progcodec.network.quality import check_quality
 from progcodec.network.tiles import Tiling
 
 Part = TypeVar("Part")
@@ -84,7 +85,7 @@ class Codec:
         *,
         checksums: bool = True,
         quality: int = 0,
-        max_pixels: int = DEFAULT_PIXEL_LIMIT,
+        max_pixels: int | None = DEFAULT_PIXEL_LIMIT,
     ) -> bytes:
         """The whole ``.shc`` stream of one image.
 
@@ -100,38 +101,42 @@ class Codec:
             [image], checksums=checksums, quality=quality, max_pixels=max_pixels
         )[0]
 
-    @torch.inference_mode()
+    @steadily
     def encode_batch(
         self,
         images: Sequence[object],
         *,
         checksums: bool = True,
         quality: int = 0,
-        max_pixels: int = DEFAULT_PIXEL_LIMIT,
+        max_pixels: int | None = DEFAULT_PIXEL_LIMIT,
     ) -> list[bytes]:
         """As :meth:`encode`, for images of one size, which share every network pass. Raises ImageError if sizes differ."""
         if not images:
             return []
-        height, width = common_size(images, max_pixels)
+        quality, (height, width) = check_quality(quality), common_size(images, max_pixels)
         payloads = code_images(self.walker, images, quality, payload)
         with stage("container"):
             header = container.Header(width, height, self.fingerprint, checksums, quality=quality)
             return [container.write(header, segments) for segments in payloads]
 
     def estimate_bits(
-        self, image: object, *, quality: int = 0, max_pixels: int = DEFAULT_PIXEL_LIMIT
+        self, image: object, *, quality: int = 0, max_pixels: int | None = DEFAULT_PIXEL_LIMIT
     ) -> float:
         """−Σ log2 of the tables' probabilities of all symbols of one image: the size that a perfect coder would reach."""
         (segments,) = self.coded_segments([image], quality=quality, max_pixels=max_pixels)
         return sum(float(segment.bits.sum()) for segment in segments)
 
-    @torch.inference_mode()
+    @steadily
     def coded_segments(
-        self, images: Sequence[object], *, quality: int = 0, max_pixels: int = DEFAULT_PIXEL_LIMIT
+        self,
+        images: Sequence[object],
+        *,
+        quality: int = 0,
+        max_pixels: int | None = DEFAULT_PIXEL_LIMIT,
     ) -> list[list[CodedSegment]]:
         """What :meth:`encode_batch` would write, before it becomes bytes: the four segments of each image."""
         common_size(images, max_pixels)
-        return code_images(self.walker, images, quality, coded_segment)
+        return code_images(self.walker, images, check_quality(quality), coded_segment)
 
     # --- decoding -------------------------------------------------------------------------------------------------------
 
@@ -142,7 +147,7 @@ class Codec:
         level: str | None = None,
         max_bytes: int | None = None,
         region: Sequence[int] | None = None,
-        max_pixels: int = DEFAULT_PIXEL_LIMIT,
+        max_pixels: int | None = DEFAULT_PIXEL_LIMIT,
     ) -> Image.Image:
         """The picture that a stream, whole or cut anywhere after its header, holds.
 
@@ -157,14 +162,14 @@ class Codec:
         cut = Cut(level, max_bytes)
         return self.decode_batch([data], cut=cut, region=region, max_pixels=max_pixels)[0]
 
-    @torch.inference_mode()
+    @steadily
     def decode_batch(
         self,
         streams: Sequence[bytes],
         *,
         cut: Cut = Cut(),
         region: Sequence[int] | None = None,
-        max_pixels: int = DEFAULT_PIXEL_LIMIT,
+        max_pixels: int | None = DEFAULT_PIXEL_LIMIT,
     ) -> list[Image.Image]:
         """As :meth:`decode`, for streams of images of one size; they share every network pass."""
         if not streams:
@@ -176,7 +181,7 @@ class Codec:
         y = decode_streams(self.walker, parsed, box).y
         return self._pictures(y, pixels.moved(-LATENT_STRIDE * box.top, -LATENT_STRIDE * box.left))
 
-    @torch.inference_mode()
+    @steadily
     def synthesise(self, latents: Sequence[Latent]) -> list[Image.Image]:
         """Pictures of latents of one size."""
         y = latents[0].y if len(latents) == 1 else torch.cat([latent.y for latent in latents])
@@ -188,19 +193,19 @@ class Codec:
         *,
         level: str | None = None,
         max_bytes: int | None = None,
-        max_pixels: int = DEFAULT_PIXEL_LIMIT,
+        max_pixels: int | None = DEFAULT_PIXEL_LIMIT,
     ) -> Latent:
         """The latent that a stream, whole or cut, holds. Arguments and errors as :meth:`decode`."""
         cut = Cut(level, max_bytes)
         return self.decode_latents([data], cut=cut, max_pixels=max_pixels)[0]
 
-    @torch.inference_mode()
+    @steadily
     def decode_latents(
         self,
         streams: Sequence[bytes],
         *,
         cut: Cut = Cut(),
-        max_pixels: int = DEFAULT_PIXEL_LIMIT,
+        max_pixels: int | None = DEFAULT_PIXEL_LIMIT,
     ) -> list[Latent]:
         """As :meth:`decode_latent`, for streams of images of one size. Raises ImageError if sizes differ."""
         if not streams:
@@ -208,7 +213,7 @@ class Codec:
         parsed = self._parse(streams, cut, max_pixels)
         return decode_streams(self.walker, parsed).latents(parsed)
 
-    @torch.inference_mode()
+    @steadily
     def assemble(self, z: Ints, q: Ints, quality: int = 0) -> Tensor:
         """ŷ of integers that are at hand, 0 where nothing arrived: what a decoder of the same prefix gets.
 
@@ -225,7 +230,9 @@ class Codec:
         height, width = q.shape[2:]
         return self.walker.walk(reply, [quality] * len(q), height, width)
 
-    def _parse(self, streams: Sequence[bytes], cut: Cut, max_pixels: int) -> list[container.Stream]:
+    def _parse(
+        self, streams: Sequence[bytes], cut: Cut, max_pixels: int | None
+    ) -> list[container.Stream]:
         with stage("container"):
             # The model before the segments, as where the header finds it or a stream arrives in pieces.
             for data in streams:

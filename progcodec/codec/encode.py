@@ -17,9 +17,11 @@ from progcodec.codec import passes
 from progcodec.codec.latent import CodedSegment
 from progcodec.codec.timing import stage
 from progcodec.codec.walk import Reply, Step, Walker
+from progcodec.colour import plain
 from progcodec.config import Q_MAX
-from progcodec.errors import CheckpointError, ImageError, LimitError
-from progcodec.image import size_of
+from progcodec.errors import CheckpointError, ImageError
+from progcodec.geometry import coded_pixels
+from progcodec.image import check_pixels, size_of
 from progcodec.network.quality import step_size
 
 Part = TypeVar("Part")
@@ -36,12 +38,11 @@ def coded_segment(order: Ints, symbols: Ints, runs: Runs, tables: Tables) -> Cod
     return CodedSegment(order, symbols, tables.bits[table, symbols + Q_MAX])
 
 
-def common_size(images: Sequence[object], max_pixels: int) -> tuple[int, int]:
+def common_size(images: Sequence[object], max_pixels: int | None) -> tuple[int, int]:
     """The (height, width) that all images share. Raises ImageError if sizes differ, LimitError."""
     sizes = [size_of(image) for image in images]
-    for height, width in sizes:
-        if height * width > max_pixels:
-            raise LimitError(f"{height * width:,} pixels are more than the limit of {max_pixels:,}")
+    for size in sizes:
+        check_pixels(coded_pixels(*size), max_pixels)
     if len(set(sizes)) > 1:
         raise ImageError("the images of a batch must have one size")
     return sizes[0]
@@ -52,6 +53,7 @@ def code_images(
 ) -> list[list[Part]]:
     """What ``code`` makes of each segment of each image, all of one size. Raises CheckpointError, ImageError."""
     size = step_size(quality)
+    images = [plain(image) for image in images]
     with stage("transform"):
         y = passes.analyse(walker.analysis, images, walker.tiling, walker.config, walker.device)
         z = _to_integers(

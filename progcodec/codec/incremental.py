@@ -29,6 +29,7 @@ from progcodec.config import DEFAULT_PIXEL_LIMIT, LEVELS
 from progcodec.cut import Cut
 from progcodec.errors import CorruptError, NotShcError, WrongModelError
 from progcodec.geometry import hyper_size, latent_size
+from progcodec.network.device import steady
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -89,7 +90,7 @@ class IncrementalDecoder:
         model: str | Path | None = None,
         device: str = "auto",
         level: str | None = None,
-        max_pixels: int = DEFAULT_PIXEL_LIMIT,
+        max_pixels: int | None = DEFAULT_PIXEL_LIMIT,
     ) -> None:
         Cut(level)  # raises ValueError
         self.codec = codec
@@ -140,6 +141,7 @@ class IncrementalDecoder:
             raise self._failed
         if self.finished and self._ends_early:
             return []
+        chunk = container.as_bytes(chunk)
         self.size += len(chunk)
         self._buffer += chunk
         try:
@@ -204,7 +206,8 @@ class IncrementalDecoder:
         self.header, self.codec = header, codec
         del self._buffer[: header.size]
         self._walk = codec.walker.steps([header.quality], *latent_size(header.height, header.width))
-        self._step = next(self._walk)
+        with steady(codec.device):
+            self._step = next(self._walk)
         return [HeaderKnown(header)]
 
     def _read_segment(self, events: list[Event]) -> bool:
@@ -251,7 +254,8 @@ class IncrementalDecoder:
         if index == self._last_segment:
             self._step = self._walk = None
             return True
-        self._step = self._walk.send((self._whole[-1], [True]))
+        with steady(self.codec.device):
+            self._step = self._walk.send((self._whole[-1], [True]))
         return True
 
     @property

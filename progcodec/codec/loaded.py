@@ -14,7 +14,7 @@ def codec_for(
     *,
     model: str | Path | None = None,
     device: str = "auto",
-    max_pixels: int = DEFAULT_PIXEL_LIMIT,
+    max_pixels: int | None = DEFAULT_PIXEL_LIMIT,
 ) -> Codec:
     """The codec that a stream needs, by the fingerprint in its header unless one is named; it stays loaded.
 

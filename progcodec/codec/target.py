@@ -20,7 +20,7 @@ def encode_to_psnr(
     target: float,
     *,
     checksums: bool = True,
-    max_pixels: int = DEFAULT_PIXEL_LIMIT,
+    max_pixels: int | None = DEFAULT_PIXEL_LIMIT,
 ) -> bytes:
     """The whole stream at the lowest quality whose picture has a PSNR of at least ``target`` dB.
 

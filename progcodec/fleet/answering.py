@@ -64,7 +64,7 @@ class Answer:
     level: str | None = None
     confidence: float = 0.5
     top: int = 0
-    max_pixels: int = DEFAULT_PIXEL_LIMIT
+    max_pixels: int | None = DEFAULT_PIXEL_LIMIT
 
     suffix = ".json"
     suffixes = (STREAM_SUFFIX,)

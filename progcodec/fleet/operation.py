@@ -88,7 +88,7 @@ class Encode:
     device: str = "auto"
     checksums: bool = True
     cut: Cut = Cut()
-    max_pixels: int = DEFAULT_PIXEL_LIMIT
+    max_pixels: int | None = DEFAULT_PIXEL_LIMIT
     quality: int = 0
     psnr: float | None = None
 
@@ -154,7 +154,7 @@ class Decode:
     device: str = "auto"
     cut: Cut = Cut()
     form: str = "PNG"
-    max_pixels: int = DEFAULT_PIXEL_LIMIT
+    max_pixels: int | None = DEFAULT_PIXEL_LIMIT
     region: tuple[int, int, int, int] | None = None
 
     suffix = ".png"

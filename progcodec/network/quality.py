@@ -12,6 +12,7 @@ machine, exact in float32, 2^16 at quality 0. ℓ is then as exact: ⌊16·log2(
 """
 
 from functools import cache
+from operator import index
 
 from progcodec.config import Q_MAX, QUALITY_INDEXES, QUALITY_MAX, SCALE_COUNT
 
@@ -25,11 +26,15 @@ MAGNITUDE_STEPS = 16
 
 def check_quality(quality: int) -> int:
     """The quality itself. Raises ValueError unless it is an integer in −7..7."""
-    if type(quality) is not int or abs(quality) > QUALITY_MAX:
+    try:
+        exact = index(quality)  # numpy's integers too
+    except TypeError:
+        exact = None
+    if exact is None or isinstance(quality, bool) or abs(exact) > QUALITY_MAX:
         raise ValueError(
             f"quality must be an integer from {-QUALITY_MAX} to {QUALITY_MAX}, not {quality!r}"
         )
-    return quality
+    return exact
 
 
 @cache

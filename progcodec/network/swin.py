@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from progcodec.geometry import ceil_div
+from progcodec.network.weights_file import orthogonal
 
 WINDOWS_AT_ONCE = 4096
 """Windows whose attention is computed together: what bounds the memory that large pictures need."""
@@ -49,7 +50,7 @@ class WindowAttention(nn.Module):
         self.project = nn.Linear(channels, channels)
         self.position = nn.Parameter(torch.zeros(heads, 2 * window - 1, 2 * window - 1))
         for weight in self.qkv.weight.data.chunk(3):
-            nn.init.orthogonal_(weight)
+            orthogonal(weight)
         _start_silent(self.qkv.bias, self.project.weight, self.project.bias)
         places = torch.arange(
             window, device="cpu"
@@ -114,7 +115,7 @@ class SwinBlock(nn.Module):
         self.attention = WindowAttention(channels, heads, window, shift)
         self.expand = nn.Linear(channels, expansion * channels)
         self.project = nn.Linear(expansion * channels, channels)
-        nn.init.orthogonal_(self.expand.weight, 1.5)
+        orthogonal(self.expand.weight, 1.5)
         _start_silent(
             self.expand.bias, self.project.weight, self.project.bias
         )  # starts as the identity

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from progcodec.config import ModelConfig
 from progcodec.network.depthwise import Depthwise
+from progcodec.network.weights_file import orthogonal
 
 PIXEL_GAIN = 16.0
 """Pixels enter as 16·(x − ½): about the gain at which a quantisation step of 1 gives useful quality, so training starts near it."""
@@ -27,7 +28,7 @@ class Pointwise(nn.Module):
         self.weight = nn.Parameter(torch.empty(outputs, inputs))
         self.bias = nn.Parameter(torch.zeros(outputs))
         if gain:
-            nn.init.orthogonal_(self.weight, gain)
+            orthogonal(self.weight, gain)
         else:
             nn.init.zeros_(self.weight)
 

@@ -65,6 +65,12 @@ def build(make: Callable[[], Network], blocks: int, tensors: Mapping[str, Tensor
     return module
 
 
+def orthogonal(weight: Tensor, gain: float = 1.0) -> None:
+    """``nn.init.orthogonal_``, but not of numbers without storage: slow, and half precision fails."""
+    if not weight.is_meta:
+        nn.init.orthogonal_(weight, gain)
+
+
 def check_fit(make: Callable[[], Network], blocks: int, tensors: Mapping[str, Tensor]) -> Network:
     """The module that ``make`` builds, without storage.
 

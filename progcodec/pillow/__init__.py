@@ -31,7 +31,10 @@ MIME_TYPE = "image/x-shc"
 
 
 def register(
-    *, model: str | Path | None = None, device: str = "auto", max_pixels: int = DEFAULT_PIXEL_LIMIT
+    *,
+    model: str | Path | None = None,
+    device: str = "auto",
+    max_pixels: int | None = DEFAULT_PIXEL_LIMIT,
 ) -> None:
     """Registers the format, and sets what all pictures are read and written with from now on. May be called again.
 

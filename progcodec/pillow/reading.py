@@ -20,7 +20,7 @@ from progcodec.bitstream.container import (
     read_varint,
 )
 from progcodec.config import LEVELS
-from progcodec.errors import CorruptError, ProgcodecError, WrongModelError
+from progcodec.errors import CorruptError, LimitError, ProgcodecError, WrongModelError
 from progcodec.pillow import settings
 from progcodec.pillow.settings import FORMAT
 
@@ -60,16 +60,15 @@ class ShcImageFile(ImageFile.ImageFile):
     def _open(self) -> None:
         assert self.fp is not None
         try:
-            header = parse_header(self.fp.read(HEADER_ROOM), max_pixels=None)
+            header = parse_header(self.fp.read(HEADER_ROOM), settings.current().max_pixels)
+        except LimitError as error:
+            raise Image.DecompressionBombError(
+                f"{error} (progcodec.pillow.register sets it)"
+            ) from error
         except ProgcodecError as error:
             raise SyntaxError(
                 str(error)
             ) from error  # By this, Pillow knows that the file is none of ours.
-        if header.pixels > settings.current().max_pixels:
-            raise Image.DecompressionBombError(
-                f"{header.width} x {header.height} pixels are more than the limit of {settings.current().max_pixels:,}"
-                " (progcodec.pillow.register sets it)"
-            )
         size = self.fp.seek(0, os.SEEK_END)
         segments = list(_walk(self.fp, header, size))
         levels = tuple(

@@ -20,7 +20,7 @@ class Settings:
 
     model: str | Path | None = None
     device: str = "auto"
-    max_pixels: int = DEFAULT_PIXEL_LIMIT
+    max_pixels: int | None = DEFAULT_PIXEL_LIMIT
 
 
 _current = Settings()

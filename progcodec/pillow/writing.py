@@ -1,12 +1,13 @@
 """``Image.save`` for ``.shc``."""
 
+import warnings
 from typing import IO
 
-from PIL import Image
+from PIL import Image, ImageFile
 
 from progcodec.bitstream.container import FINGERPRINT_SIZE, Header
 from progcodec.cut import Cut
-from progcodec.errors import BudgetError, ProgcodecError
+from progcodec.errors import BudgetError, ColourWarning, ProgcodecError
 from progcodec.pillow import settings
 
 
@@ -15,9 +16,12 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     quality of :func:`progcodec.encode`; model, device as registered. Pillow's own ``quality``, 0 to 100, has no meaning here and is
     ignored, as PNG ignores it: programs pass it to every format.
 
-    The picture is laid upright by its EXIF orientation, transparency on white, deep grey scaled to 8 bits; no metadata is kept.
+    The picture goes by its colour profile, transparency on white, deep grey scaled to 8 bits; no
+    metadata is kept. One that comes straight from a file is laid upright by its EXIF orientation; one
+    that the program made of it is saved as it lies, as other formats do.
     Raises ValueError for options that make no sense, OSError for a picture that cannot be encoded.
     """
+    from progcodec.colour import to_rgb
     from progcodec.image import upright
 
     options = getattr(image, "encoderinfo", {})
@@ -28,8 +32,12 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     cut = Cut(*(options.get(name) for name in ("level", "max_bytes", "bpp")))
     if len(cut.limits()) > 1:
         raise ValueError("give at most one of level, max_bytes and bpp")
-    picture = upright(image)
     try:
+        # A turned copy still has the EXIF data of the file that it was made from.
+        convert = upright if isinstance(image, ImageFile.ImageFile) else to_rgb
+        picture, wrong = convert(image)
+        if wrong:
+            warnings.warn(wrong, ColourWarning, stacklevel=2)
         # Tried on a bare header, so that wrong options do not wait for the encoder.
         cut.apply(Header(*picture.size, bytes(FINGERPRINT_SIZE)).to_bytes())
         from progcodec.api import encode

@@ -58,7 +58,7 @@ def shots(codec: "Codec", image: Image.Image, data: bytes, sizes: Iterable[int])
         prefix = truncate(data, max_bytes=size)
         described = info(prefix)
         # The picture was encoded from memory, so the default limit on unknown files has no place here.
-        decoded = codec.decode(prefix, max_pixels=image.width * image.height)
+        decoded = codec.decode(prefix, max_pixels=None)
         quality = psnr(original, to_array(decoded))
         yield Shot(len(prefix), described.bits_per_pixel, described.reached, quality, decoded)
 

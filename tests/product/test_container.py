@@ -109,7 +109,7 @@ def test_impossible_sizes(sides):
 
 def test_pixel_limit_is_adjustable():
     container.parse(WHOLE, max_pixels=7000)
-    with pytest.raises(errors.LimitError, match="6999"):
+    with pytest.raises(errors.LimitError, match="6,999"):
         container.parse(WHOLE, max_pixels=6999)
     vast = Header(container.MAX_SIDE, container.MAX_SIDE, PRINT).to_bytes()
     assert info(vast).width == container.MAX_SIDE

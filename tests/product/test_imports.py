@@ -13,7 +13,7 @@ import progcodec
 ROOT = Path(progcodec.__file__).parent
 ROOMS = (
     ("errors", "config", "arrays"),
-    ("assets", "markup", "files", "metrics", "geometry"),
+    ("assets", "markup", "files", "metrics", "geometry", "colour"),
     ("bitstream", "network", "hierarchy", "image"),
     ("cut",),
     ("codec",),

@@ -120,7 +120,8 @@ def read_header(data: bytes, max_pixels: int) -> Header:
     flags, quality = data[5], (data[5] >> 4 ^ 8) - 8
     if flags >> 1 & 7 != 4 or quality == -8:
         raise UnsupportedVersionError("flags")
-    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE) or width * height > max_pixels:
+    pixels = max(width, 16) * max(height, 16)
+    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE) or pixels > max_pixels:
         raise LimitError("size")
     return Header(at + 2, bool(flags & 1), quality, data[6:10], width, height)
 
