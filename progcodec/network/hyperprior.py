@@ -19,11 +19,11 @@ from progcodec.network.transform import Block, Down, Pointwise, Up
 
 
 class Precise(Pointwise):
-    """In float32 under autocast too: what a symbol refines must not be rounded to bfloat16."""
+    """In its weights' precision under autocast too: what a symbol refines must not be rounded."""
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
-            return super().forward(x.float())
+            return super().forward(x.to(self.weight.dtype))
 
 
 class HyperAnalysis(nn.Module):

@@ -25,7 +25,10 @@ UNUSED_MAX = 8
 def symbols_in_order(
     codec: Codec, whole: Latent, segment: int
 ) -> tuple[np.ndarray, np.ndarray, list]:
-    """(order, symbols in it, runs) of one segment, worked out again from a complete latent."""
+    """(order, symbols in it, runs) of one segment, worked out again from a complete latent.
+
+    The order counts from the segment's first symbol.
+    """
     if segment == 0:
         size = whole.z.shape[1:]
         order = ordering.hyper_coding_order(codec.walker.hyper_order, *size)
@@ -34,18 +37,19 @@ def symbols_in_order(
             ordering.gather(whole.z, order),
             ordering.hyper_runs(codec.walker.hyper_order, *size),
         )
-    offsets = codec.config.offsets
-    path, k = codec.walker.scale_path, segment - 1
+    config, path = codec.config, codec.walker.scale_path
+    start, end = config.level_offsets[segment - 1 : segment + 1]
+    orders, runs = [], []
     with torch.inference_mode():
         features = path.features(torch.from_numpy(whole.z)[None].float(), *whole.q.shape[1:])
-        earlier = torch.from_numpy(whole.q[: offsets[k]])[None].float() if k else None
-        indexes = path.index(k, features, earlier)[0].to(torch.uint8).numpy()
-    order = ordering.coding_order(indexes)
-    return (
-        order,
-        ordering.gather(whole.q[offsets[k] : offsets[segment]], order),
-        ordering.runs(indexes),
-    )
+        for k in range(sum(config.steps[: segment - 1]), sum(config.steps[:segment])):
+            first = config.offsets[k]
+            earlier = torch.from_numpy(whole.q[:first])[None].float() if k else None
+            indexes = path.index(k, features, earlier)[0].to(torch.uint8).numpy()
+            orders.append(ordering.coding_order(indexes) + whole.q[start:first].size)
+            runs += ordering.runs(indexes)
+    order = np.concatenate(orders)
+    return order, ordering.gather(whole.q[start:end], order), runs
 
 
 class Truth:
@@ -65,11 +69,8 @@ class Truth:
         parsed = container.parse(data)
         for s, (order, symbols, runs) in enumerate(self.segments):
             n = got.received[s]
-            values = (
-                got.z
-                if s == 0
-                else got.q[self.codec.config.offsets[s - 1] : self.codec.config.offsets[s]]
-            )
+            levels = self.codec.config.level_offsets
+            values = got.z if s == 0 else got.q[levels[s - 1] : levels[s]]
             expected = np.zeros_like(symbols)
             expected[:n] = symbols[:n]
             assert np.array_equal(ordering.gather(values, order), expected), (length, s)
@@ -86,10 +87,10 @@ class Truth:
         return got
 
 
-def test_symbols_are_those_of_the_encoder(tiny_codec, small_photograph):
+def test_symbols_are_those_of_the_encoder(golden_codec, small_photograph):
     """The encoder's own integers, caught on their way into the range coder."""
-    written = [part.symbols for part in tiny_codec.coded_segments([small_photograph])[0]]
-    truth = Truth(tiny_codec, small_photograph)
+    written = [part.symbols for part in golden_codec.coded_segments([small_photograph])[0]]
+    truth = Truth(golden_codec, small_photograph)
     for mine, (_, symbols, _) in zip(written, truth.segments, strict=True):
         assert np.array_equal(mine, symbols)
     assert (
@@ -98,8 +99,8 @@ def test_symbols_are_those_of_the_encoder(tiny_codec, small_photograph):
 
 
 @pytest.mark.parametrize("checksums", [True, False])
-def test_every_cut_of_a_small_image(tiny_codec, small_photograph, checksums):
-    truth = Truth(tiny_codec, small_photograph, checksums)
+def test_every_cut_of_a_small_image(golden_codec, small_photograph, checksums):
+    truth = Truth(golden_codec, small_photograph, checksums)
     counts = [
         sum(truth.check(n).received) for n in range(truth.stream.header_size, len(truth.data) + 1)
     ]
@@ -107,14 +108,14 @@ def test_every_cut_of_a_small_image(tiny_codec, small_photograph, checksums):
     assert counts[0] == 0 and counts[-1] == sum(truth.latent.total)
 
 
-def test_pixels_of_a_few_cuts(tiny_codec, small_photograph):
+def test_pixels_of_a_few_cuts(golden_codec, small_photograph):
     """A cut equals q = 0 in everything after it, also in pixels."""
-    truth = Truth(tiny_codec, small_photograph)
+    truth = Truth(golden_codec, small_photograph)
     for n in np.linspace(truth.stream.header_size, len(truth.data), 6).astype(int):
         latent = truth.check(int(n))
-        picture = tiny_codec.decode(truth.data[:n])
+        picture = golden_codec.decode(truth.data[:n])
         assert picture.size == (77, 50)
-        assert np.array_equal(np.asarray(tiny_codec.synthesise([latent])[0]), np.asarray(picture))
+        assert np.array_equal(np.asarray(golden_codec.synthesise([latent])[0]), np.asarray(picture))
 
 
 def test_300_cuts_of_a_kodak_image(kodak):
@@ -132,19 +133,19 @@ def test_300_cuts_of_a_kodak_image(kodak):
     assert received == sorted(received) and len(received) >= 300
 
 
-def test_levels_and_budgets_are_prefixes(tiny_codec, small_photograph):
-    data = tiny_codec.encode(small_photograph)
+def test_levels_and_budgets_are_prefixes(golden_codec, small_photograph):
+    data = golden_codec.encode(small_photograph)
     stream = container.parse(data)
     for k, level in enumerate(LEVELS):
         end = stream.segments[k + 1].end
         assert Cut(level).apply(data) == data[:end]
-        at_level = np.asarray(tiny_codec.decode(data, level=level))
-        assert np.array_equal(at_level, np.asarray(tiny_codec.decode(data[:end])))
-        assert np.array_equal(at_level, np.asarray(tiny_codec.decode(data, max_bytes=end)))
+        at_level = np.asarray(golden_codec.decode(data, level=level))
+        assert np.array_equal(at_level, np.asarray(golden_codec.decode(data[:end])))
+        assert np.array_equal(at_level, np.asarray(golden_codec.decode(data, max_bytes=end)))
 
 
 @pytest.fixture
-def noisy_mean_path(tiny_codec):
+def noisy_mean_path(golden_codec):
     """Adds relative noise of 1e-3 to the output of every module of the mean path, and counts how often it did."""
     generator = torch.Generator().manual_seed(3)
     hits = []
@@ -155,47 +156,49 @@ def noisy_mean_path(tiny_codec):
 
     handles = [
         m.register_forward_hook(disturb)
-        for m in tiny_codec.walker.mean_path.modules()
-        if m is not tiny_codec.walker.mean_path
+        for m in golden_codec.walker.mean_path.modules()
+        if m is not golden_codec.walker.mean_path
     ]
-    original = tiny_codec.walker.mean_path.mean
+    original = golden_codec.walker.mean_path.mean
 
     def noisy_mean(*args):
         mean = original(*args)
         return disturb(None, None, mean)
 
-    tiny_codec.walker.mean_path.mean = noisy_mean
+    golden_codec.walker.mean_path.mean = noisy_mean
     yield hits
-    del tiny_codec.walker.mean_path.mean
+    del golden_codec.walker.mean_path.mean
     for handle in handles:
         handle.remove()
 
 
-def test_noise_in_the_mean_path_changes_no_symbol(tiny_codec, small_photograph, request):
-    data = tiny_codec.encode(small_photograph)
-    clean = tiny_codec.decode_latent(data)
+def test_noise_in_the_mean_path_changes_no_symbol(golden_codec, small_photograph, request):
+    data = golden_codec.encode(small_photograph)
+    clean = golden_codec.decode_latent(data)
     hits = request.getfixturevalue("noisy_mean_path")
-    noisy = tiny_codec.decode_latent(data)
+    noisy = golden_codec.decode_latent(data)
     assert len(hits) > 20
     assert np.array_equal(clean.q, noisy.q) and np.array_equal(clean.z, noisy.z)
     assert not torch.equal(clean.y, noisy.y)  # the noise did arrive
     for n in range(40, len(data), 97):
-        part = tiny_codec.decode_latent(data[:n])
+        part = golden_codec.decode_latent(data[:n])
         assert np.array_equal(part.q[part.q != 0], clean.q[part.q != 0])
 
 
-def test_threads_batches_and_memory_format_change_no_symbol(tiny_codec, photograph):
+def test_threads_batches_and_memory_format_change_no_symbol(
+    golden_codec, golden_checkpoint, photograph
+):
     images = [photograph.crop((80 * i, 60, 80 * i + 80, 132)) for i in range(4)]
-    alone = [tiny_codec.encode(image) for image in images]
-    latents = [tiny_codec.decode_latent(data) for data in alone]
-    together = tiny_codec.decode_latents(alone)
+    alone = [golden_codec.encode(image) for image in images]
+    latents = [golden_codec.decode_latent(data) for data in alone]
+    together = golden_codec.decode_latents(alone)
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1 if threads > 1 else 2)
-        other = [tiny_codec.decode_latent(data) for data in alone]
+        other = [golden_codec.decode_latent(data) for data in alone]
     finally:
         torch.set_num_threads(threads)
-    plain = Codec.load(tiny_codec_path(tiny_codec), device="cpu")
+    plain = Codec.load(golden_checkpoint, device="cpu")
     for network in (
         plain.walker.analysis,
         plain.walker.synthesis,
@@ -207,34 +210,28 @@ def test_threads_batches_and_memory_format_change_no_symbol(tiny_codec, photogra
     for first, *rest in zip(latents, together, other, contiguous, strict=True):
         for latent in rest:
             assert np.array_equal(first.q, latent.q) and np.array_equal(first.z, latent.z)
-    for data, latent in zip(tiny_codec.encode_batch(images), latents, strict=True):
-        again = tiny_codec.decode_latent(data)
+    for data, latent in zip(golden_codec.encode_batch(images), latents, strict=True):
+        again = golden_codec.decode_latent(data)
         assert (
             again.q != latent.q
         ).mean() < 0.01  # the encoder may round a tie elsewhere; its own stream decodes
 
 
-def tiny_codec_path(codec):
-    from tests.conftest import GOLDEN
-
-    return GOLDEN / f"{codec.name}.safetensors"
-
-
-def test_a_batch_of_streams_cut_differently(tiny_codec, photograph):
+def test_a_batch_of_streams_cut_differently(golden_codec, photograph):
     images = [photograph.crop((80 * i, 60, 80 * i + 80, 132)) for i in range(4)]
-    streams = [data[: 30 + 150 * i] for i, data in enumerate(tiny_codec.encode_batch(images))]
-    for data, latent in zip(streams, tiny_codec.decode_latents(streams), strict=True):
-        alone = tiny_codec.decode_latent(data)
+    streams = [data[: 30 + 150 * i] for i, data in enumerate(golden_codec.encode_batch(images))]
+    for data, latent in zip(streams, golden_codec.decode_latents(streams), strict=True):
+        alone = golden_codec.decode_latent(data)
         assert latent.received == alone.received and np.array_equal(latent.q, alone.q)
         torch.testing.assert_close(latent.y, alone.y, rtol=1e-4, atol=1e-4)
 
 
 def test_the_integer_path_never_sees_a_partly_received_block(
-    tiny_codec, small_photograph, monkeypatch
+    golden_codec, small_photograph, monkeypatch
 ):
-    truth = Truth(tiny_codec, small_photograph)
+    truth = Truth(golden_codec, small_photograph)
     seen = []
-    path = tiny_codec.walker.scale_path
+    path = golden_codec.walker.scale_path
     features, index = path.features, path.index
     monkeypatch.setattr(
         path, "features", lambda z, *size: seen.append(("z", z)) or features(z, *size)
@@ -244,7 +241,7 @@ def test_the_integer_path_never_sees_a_partly_received_block(
     )
     for n in range(truth.stream.header_size, len(truth.data) + 1, 13):
         seen.clear()
-        tiny_codec.decode_latent(truth.data[:n])
+        golden_codec.decode_latent(truth.data[:n])
         for kind, tensor in seen:
             if kind == "z":
                 assert np.array_equal(tensor[0].numpy(), truth.latent.z)
@@ -252,10 +249,10 @@ def test_the_integer_path_never_sees_a_partly_received_block(
                 assert np.array_equal(tensor[0].numpy(), truth.latent.q[: tensor.shape[1]])
 
 
-def test_real_size_is_the_estimate(tiny_codec, photograph):
+def test_real_size_is_the_estimate(golden_codec, photograph):
     image = photograph.resize((256, 171))
-    size = len(tiny_codec.encode(image, checksums=False))
-    assert size <= 1.005 * tiny_codec.estimate_bits(image) / 8 + 32
+    size = len(golden_codec.encode(image, checksums=False))
+    assert size <= 1.005 * golden_codec.estimate_bits(image) / 8 + 32
 
 
 def test_real_size_is_the_estimate_with_the_shipped_model(photograph):

@@ -1,5 +1,6 @@
 """Large pictures: tiles give what the whole gives, exactly so in the integer path, and a region is its part of the picture."""
 
+from dataclasses import replace
 from itertools import chain, pairwise
 
 import numpy as np
@@ -40,8 +41,8 @@ CUT = Tiling(side=4, context_side=8)
 
 
 @pytest.fixture(scope="module")
-def cut_codec(tiny_checkpoint):
-    return Codec.load(tiny_checkpoint, device="cpu", tiling=CUT)
+def cut_codec(golden_checkpoint):
+    return Codec.load(golden_checkpoint, device="cpu", tiling=CUT)
 
 
 # --- geometry ---------------------------------------------------------------------------------------------------------
@@ -136,10 +137,10 @@ def test_transforms_in_tiles(monkeypatch, config, network):
         assert worst(reach - 1) > 1e-9
 
 
-@pytest.mark.parametrize("part", ["hyper", "mean", "index"])
+@pytest.mark.parametrize("part", ["hyper", "shared", "mean", "index"])
 def test_the_other_reaches_are_met_too(monkeypatch, part):
     """With a halo of one unit less than declared, something differs."""
-    config, size = LITE[0], (44, 41)
+    config, size = replace(LITE[0], hyper_linear=2), (44, 41)
     generator = torch.Generator().manual_seed(2)
     y = torch.randn(1, config.latent_channels, *size, generator=generator, dtype=torch.float64)
     h_a, mean_path = stirred(HyperAnalysis(config)), stirred(MeanPath(config), 1)
@@ -158,11 +159,14 @@ def test_the_other_reaches_are_met_too(monkeypatch, part):
         features = passes.features(codec, z.numpy(), *size, tiling)
         if part == "hyper":
             return [passes.hyper_analyse(h_a, y, tiling), prior, features.double()]
+        prefix = y[:, : config.offsets[2]]
+        if part == "shared":
+            return [passes.shared(mean_path, prior, p, tiling) for p in (None, prefix)]
         if part == "mean":
-            prefix = y[:, : config.offsets[2]]
+            shared = passes.shared(mean_path, prior, prefix, Tiling(64, 64))
             return [
-                passes.mean(mean_path, 0, prior, None, tiling),
-                passes.mean(mean_path, 2, prior, prefix, tiling),
+                passes.mean(mean_path, 0, shared, prior, None, tiling),
+                passes.mean(mean_path, 2, shared, prior, prefix, tiling),
             ]
         return [torch.from_numpy(passes.index(codec, 2, features, q, [0], tiling)).double()]
 
@@ -175,6 +179,7 @@ def test_the_other_reaches_are_met_too(monkeypatch, part):
     assert max(worst()) < 1e-9
     name, unit = {
         "hyper": ("HYPER_REACH", 4),
+        "shared": ("SHARED_REACH", 1),
         "mean": ("MEAN_REACH", 1),
         "index": ("INDEX_REACH", 1),
     }[part]
@@ -226,8 +231,8 @@ def assert_same_indexes(codec: Codec, size: tuple[int, int], tiling: Tiling) -> 
 
 
 @pytest.mark.parametrize("size", [(37, 42), (40, 9), (5, 61)])
-def test_integer_path_of_the_tiny_model_is_bit_identical(tiny_codec, size):
-    assert_same_indexes(tiny_codec, size, Tiling(4, 4))
+def test_integer_path_of_the_golden_models_is_bit_identical(golden_codec, size):
+    assert_same_indexes(golden_codec, size, Tiling(4, 4))
 
 
 def test_integer_path_of_the_shipped_model_is_bit_identical():
@@ -258,24 +263,25 @@ def assert_close(a: Image.Image, b: Image.Image) -> None:
     assert difference.max() <= 1 and (difference > 0).mean() < 1e-3
 
 
-def test_decoding_in_tiles_leaves_no_seam(tiny_codec, cut_codec, picture):
-    data = tiny_codec.encode(picture)
+def test_decoding_in_tiles_leaves_no_seam(golden_codec, cut_codec, picture):
+    data = golden_codec.encode(picture)
     assert len(cut_codec.walker.tiling.transform(cut_codec.config, 17, 22)) == 30
     for length in (len(data), len(data) // 2, 80):
-        assert_close(cut_codec.decode(data[:length]), tiny_codec.decode(data[:length]))
-    one, many = (codec.decode_latent(data) for codec in (tiny_codec, cut_codec))
+        assert_close(cut_codec.decode(data[:length]), golden_codec.decode(data[:length]))
+    one, many = (codec.decode_latent(data) for codec in (golden_codec, cut_codec))
     assert np.array_equal(one.q, many.q) and one.q.dtype == many.q.dtype == np.int32
     assert torch.allclose(one.y, many.y, atol=1e-4)
 
 
-def test_encoding_in_tiles_gives_the_same_symbols(tiny_codec, cut_codec, picture):
+def test_encoding_in_tiles_gives_the_same_symbols(golden_codec, cut_codec, picture):
     """But for those that float rounding moves over the edge of a step."""
     other = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    one, many = (codec.coded_segments([picture, other]) for codec in (tiny_codec, cut_codec))
+    one, many = (codec.coded_segments([picture, other]) for codec in (golden_codec, cut_codec))
     for a, b in zip(chain(*one), chain(*many), strict=True):
         assert np.mean(a.symbols != b.symbols) < 1e-3
     assert_close(
-        tiny_codec.decode(cut_codec.encode(picture)), tiny_codec.decode(tiny_codec.encode(picture))
+        golden_codec.decode(cut_codec.encode(picture)),
+        golden_codec.decode(golden_codec.encode(picture)),
     )
 
 
@@ -317,37 +323,37 @@ REGIONS = [
 
 
 @pytest.mark.parametrize("region", REGIONS)
-def test_a_region_is_its_part_of_the_picture(tiny_codec, cut_codec, picture, region):
-    data = tiny_codec.encode(picture)
+def test_a_region_is_its_part_of_the_picture(golden_codec, cut_codec, picture, region):
+    data = golden_codec.encode(picture)
     x, y, w, h = region
     for stream in (data, data[: len(data) // 3]):
-        whole = tiny_codec.decode(stream).crop((x, y, x + w, y + h))
-        for codec in (tiny_codec, cut_codec):
+        whole = golden_codec.decode(stream).crop((x, y, x + w, y + h))
+        for codec in (golden_codec, cut_codec):
             assert_close(codec.decode(stream, region=region), whole)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (33, 1), (16, 16), (90, 70)])
 @pytest.mark.parametrize("level", ["coarse", "intermediate"])
-def test_regions_of_small_pictures_and_of_levels(tiny_codec, cut_codec, picture, size, level):
-    data = tiny_codec.encode(picture.resize(size))
-    whole = tiny_codec.decode(data, level=level)
+def test_regions_of_small_pictures_and_of_levels(golden_codec, cut_codec, picture, size, level):
+    data = golden_codec.encode(picture.resize(size))
+    whole = golden_codec.decode(data, level=level)
     width, height = size
     for x, y, w, h in (
         (0, 0, 1, 1),
         (width - 1, height - 1, 1, 1),
         (width // 2, 0, width - width // 2, height),
     ):
-        for codec in (tiny_codec, cut_codec):
+        for codec in (golden_codec, cut_codec):
             assert_close(
                 codec.decode(data, level=level, region=(x, y, w, h)),
                 whole.crop((x, y, x + w, y + h)),
             )
 
 
-def test_a_region_of_a_long_picture_needs_only_its_surroundings(tiny_codec, photograph):
+def test_a_region_of_a_long_picture_needs_only_its_surroundings(golden_codec, photograph):
     """The float networks see a window alone, and it comes out right far from every edge of the picture."""
     strip = np.tile(np.asarray(photograph)[:96], (1, 4, 1))
-    data = tiny_codec.encode(strip)
+    data = golden_codec.encode(strip)
     width = strip.shape[1]
     seen = {"mean": 0, "synthesis": 0}
     hooks = [
@@ -357,27 +363,27 @@ def test_a_region_of_a_long_picture_needs_only_its_surroundings(tiny_codec, phot
             )
         )
         for name, network in (
-            ("mean", tiny_codec.walker.mean_path.context),
-            ("synthesis", tiny_codec.walker.synthesis),
+            ("mean", golden_codec.walker.mean_path.context),
+            ("synthesis", golden_codec.walker.synthesis),
         )
     ]
-    part = tiny_codec.decode(data, region=(width // 2, 8, 40, 64))
+    part = golden_codec.decode(data, region=(width // 2, 8, 40, 64))
     for hook in hooks:
         hook.remove()
     assert 0 < seen["synthesis"] < seen["mean"] < width // 16 - 40
-    assert_close(part, tiny_codec.decode(data).crop((width // 2, 8, width // 2 + 40, 72)))
-    assert latent_box(tiny_codec.config, Box(8, 0, 72, 40), width, 96)[:3] == (0, 0, 6)
+    assert_close(part, golden_codec.decode(data).crop((width // 2, 8, width // 2 + 40, 72)))
+    assert latent_box(golden_codec.config, Box(8, 0, 72, 40), width, 96)[:3] == (0, 0, 6)
 
 
-def test_regions_of_a_batch(tiny_codec, picture):
+def test_regions_of_a_batch(golden_codec, picture):
     streams = [
-        tiny_codec.encode(image)
+        golden_codec.encode(image)
         for image in (picture, picture.transpose(Image.Transpose.ROTATE_180))
     ]
     for stream, part in zip(
-        streams, tiny_codec.decode_batch(streams, region=(20, 30, 50, 40)), strict=True
+        streams, golden_codec.decode_batch(streams, region=(20, 30, 50, 40)), strict=True
     ):
-        assert_close(part, tiny_codec.decode(stream).crop((20, 30, 70, 70)))
+        assert_close(part, golden_codec.decode(stream).crop((20, 30, 70, 70)))
 
 
 @pytest.mark.parametrize(
