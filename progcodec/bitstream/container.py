@@ -1,34 +1,38 @@
-"""The ``.shc`` container, version 1. Standard library only, so that cutting and inspecting files start at once.
+"""The ``.shc`` container, version 1.
+
+Standard library only, so that cutting and inspecting files start at once.
 
 ::
 
     header | segment 0: hyperlatent | segment 1: coarse | segment 2: intermediate | segment 3: fine
 
-All numbers are big-endian. A *varint* is an unsigned base-128 number, high group first: 7 bits a byte, 0x80 set on
-every byte but the last, minimal length only (the first byte is never 0x80), at most 5 bytes.
+All numbers are big-endian. A *varint* is an unsigned base-128 number, high group first: 7 bits a
+byte, 0x80 set on every byte but the last, minimal length only (the first byte is never 0x80), at
+most 5 bytes.
 
 Header, 14 bytes for the smallest pictures, 16 up to 16,383 pixels a side::
 
     bytes  field         meaning; what is refused
-    4      magic         93 53 48 43 ("\\x93SHC"): the first byte is no ASCII, so no text file starts like this
+    4      magic         93 53 48 43 ("\\x93SHC"): no text file starts so: the first byte is no ASCII
     1      version       01; any other: UnsupportedVersionError
-    1      flags         bit 0: checksums on; bits 1-3: number of segments, 4; bits 4-7: quality, two's
-                         complement, -7 to 7; any other number of segments, or -8: UnsupportedVersionError
+    1      flags         bit 0: checksums on; bits 1-3: number of segments, 4; bits 4-7: quality,
+                         two's complement, -7 to 7; all else: UnsupportedVersionError
     4      fingerprint   first bytes of the SHA-256 of the model that the file was written with
     1..4   width         varint, pixels; zero or above the limits: LimitError
     1..4   height        varint, pixels; likewise
-    2      header check  high 16 bits of the CRC-32 of all header bytes before it; mismatch: CorruptError
+    2      header check  high 16 bits of the CRC-32 of all bytes before it; mismatch: CorruptError
 
 Then each segment, in order::
 
     1..5   length        varint, bytes of the payload
     length payload       range-coded symbols, see ``rangecoder.py``
-    4      checksum      CRC-32 over length and payload bytes; only when checksums are on; mismatch: CorruptError
+    4      checksum      CRC-32 over length and payload, if checksums are on; mismatch: CorruptError
 
-A file may end anywhere after its header: it is then *cut*, which is no error. A torn length means that the segment is
-absent. A torn or missing checksum after a whole payload means a whole but unverified segment (the checksum bytes that
-are there must agree all the same). Nothing may follow the last segment. The CRC-32 is that of zlib and PNG.
-``docs/format.md`` says what the payloads hold, and in which order errors are found.
+A file may end anywhere after its header: it is then *cut*, which is no error. A torn length means
+that the segment is absent. A torn or missing checksum after a whole payload means a whole but
+unverified segment (the checksum bytes that are there must agree all the same). Nothing may follow
+the last segment. The CRC-32 is that of zlib and PNG. ``docs/format.md`` says what the payloads
+hold, and in which order errors are found.
 """
 
 from collections.abc import Sequence
@@ -51,19 +55,23 @@ MAX_VARINT_SIZE = 5
 HEADER_ROOM = 64
 """Bytes that hold any header, to be read before it is known."""
 MAX_BYTES_PER_POSITION = 4096 * 4
-"""Bound on the payload for one latent position: at most 4096 channels, below 4 bytes a symbol (24-bit tables)."""
+"""Bound on the payload for one latent position: at most 4096 channels, below 4 bytes a symbol
+(24-bit tables)."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says before its first segment. Raises LimitError on impossible sizes, ValueError on other misuse.
+    """What a file says before its first segment.
+
+    Raises LimitError on impossible sizes, ValueError on other misuse.
 
     Attributes:
         width, height: pixels, 1 to ``MAX_SIDE``.
         fingerprint: 4 bytes that name the model.
         checksums: whether each segment carries a CRC-32.
         segments: 4 in version 1.
-        quality: -7 to 7; the quantisation step shrinks by a fixed ratio with each unit, 0 is the model's own.
+        quality: -7 to 7; the quantisation step shrinks by a fixed ratio with each unit, 0 is the
+            model's own.
     """
 
     width: int
@@ -112,8 +120,9 @@ class Segment:
 
     Attributes:
         index: position in ``SEGMENT_NAMES``.
-        start, payload_start, end: offsets of its length, of its payload, and of the first byte after the whole
-            segment, checksum included, as declared; ``end`` may lie beyond the data.
+        start, payload_start, end: offsets of its length, of its payload, and of the first byte
+            after the whole segment, checksum included, as declared; ``end`` may lie beyond the
+            data.
         declared: bytes of the whole payload.
         payload: the payload bytes that are there, at most ``declared``.
         complete: the payload is there entirely.
@@ -132,7 +141,9 @@ class Segment:
 
 @dataclass(frozen=True)
 class Stream:
-    """A parsed file: ``segments`` holds those whose length has arrived; ``size`` counts all bytes given."""
+    """A parsed file: ``segments`` holds those whose length has arrived; ``size`` counts all bytes
+    given.
+    """
 
     header: Header
     header_size: int
@@ -152,7 +163,9 @@ def write(header: Header, payloads: Sequence[bytes]) -> bytes:
 
 
 def starts_stream(data: bytes) -> bool:
-    """Whether a file that starts so is to be read as a stream: its first bytes are MAGIC's, as far as there are any."""
+    """Whether a file that starts so is to be read as a stream: its first bytes are MAGIC's, as far
+    as there are any.
+    """
     return bytes(data[: len(MAGIC)]) == MAGIC[: len(data)]
 
 
@@ -185,7 +198,8 @@ def parse_header(data: bytes, max_pixels: int | None = DEFAULT_PIXEL_LIMIT) -> H
     if check != _crc(data[:at])[:CHECK_SIZE]:
         raise CorruptError("the header is damaged: its check fails")
     flags = data[len(MAGIC) + 1]
-    # Flags are judged after the check, so that damage to them is called damage and not an unknown feature.
+    # Flags are judged after the check, so that damage to them is called damage and not an unknown
+    # feature.
     quality = (flags >> 4 ^ 8) - 8
     if flags >> 1 & 7 != len(SEGMENT_NAMES):
         raise UnsupportedVersionError(
@@ -193,7 +207,8 @@ def parse_header(data: bytes, max_pixels: int | None = DEFAULT_PIXEL_LIMIT) -> H
         )
     if abs(quality) > QUALITY_MAX:
         raise UnsupportedVersionError(
-            f"flags {flags:#04x} ask for a feature that this reader does not know: quality {quality}"
+            f"flags {flags:#04x} ask for a feature that this reader does not know: quality "
+            f"{quality}"
         )
     if max_pixels is not None and coded_pixels(height, width) > max_pixels:
         raise LimitError(f"{width} x {height} pixels are more than the limit of {max_pixels:,}")
@@ -207,7 +222,10 @@ def parse_header(data: bytes, max_pixels: int | None = DEFAULT_PIXEL_LIMIT) -> H
 
 
 def parse(data: bytes, max_pixels: int | None = DEFAULT_PIXEL_LIMIT) -> Stream:
-    """Read the header and every segment as far as the data go. Decodes no payload; raises as :func:`parse_header`."""
+    """Read the header and every segment as far as the data go.
+
+    Decodes no payload; raises as :func:`parse_header`.
+    """
     data = as_bytes(data)
     header = parse_header(data, max_pixels)
     segments: list[Segment] = []
@@ -224,7 +242,8 @@ def parse(data: bytes, max_pixels: int | None = DEFAULT_PIXEL_LIMIT) -> Stream:
 
 
 def read_segment(data: bytes | bytearray, start: int, index: int, header: Header) -> Segment | None:
-    """Segment ``index``, which begins at byte ``start`` of ``data``, as far as it is there; None before its length is.
+    """Segment ``index``, which begins at byte ``start`` of ``data``, as far as it is there; None
+    before its length is.
 
     Raises CorruptError: an impossible length, or a checksum that fails.
     """

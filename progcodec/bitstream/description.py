@@ -23,7 +23,9 @@ class SegmentInfo:
 
     @property
     def state(self) -> str:
-        """In words: "absent", "cut", "whole", or "whole, checked" once its checksum is there and right."""
+        """In words: "absent", "cut", "whole", or "whole, checked" once its checksum is there and
+        right.
+        """
         if not self.complete:
             return "cut" if self.received else "absent"
         return "whole, checked" if self.verified else "whole"
@@ -31,7 +33,9 @@ class SegmentInfo:
 
 @dataclass(frozen=True)
 class StreamInfo:
-    """Summary of a file; ``fingerprint`` in hexadecimal, one entry in ``segments`` for each of ``SEGMENT_NAMES``."""
+    """Summary of a file; ``fingerprint`` in hexadecimal, one entry in ``segments`` for each of
+    ``SEGMENT_NAMES``.
+    """
 
     file_bytes: int
     header_bytes: int
@@ -51,7 +55,9 @@ class StreamInfo:
 
     @property
     def reached(self) -> str:
-        """How far the stream goes, in words: ``"coarse + 37% of intermediate"``; ``"header"`` when nothing follows it."""
+        """How far the stream goes, in words: ``"coarse + 37% of intermediate"``; ``"header"`` when
+        nothing follows it.
+        """
         parts: list[str] = []
         for segment in self.segments:
             if segment.complete:
@@ -64,7 +70,9 @@ class StreamInfo:
         return " + ".join(parts) or "header"
 
     def to_dict(self) -> dict[str, object]:
-        """One flat row, the same columns for every stream; None where it was cut before it tells."""
+        """One flat row, the same columns for every stream; None where it was cut before it
+        tells.
+        """
         row: dict[str, object] = {
             "bytes": self.file_bytes,
             "width": self.width,
@@ -82,7 +90,10 @@ class StreamInfo:
         return row
 
     def _repr_html_(self) -> str:
-        size = f"{self.width} × {self.height} pixels, {self.file_bytes:,} bytes, {self.bits_per_pixel:.3f} bits per pixel"
+        size = (
+            f"{self.width} × {self.height} pixels, {self.file_bytes:,} bytes, "
+            f"{self.bits_per_pixel:.3f} bits per pixel"
+        )
         rows = [
             (part.name, part.start, part.end, part.received, part.state) for part in self.segments
         ]
@@ -94,7 +105,10 @@ class StreamInfo:
 
 
 def info(data: bytes) -> StreamInfo:
-    """What a stream is and how far it goes. Raises NotShcError, UnsupportedVersionError or CorruptError."""
+    """What a stream is and how far it goes.
+
+    Raises NotShcError, UnsupportedVersionError or CorruptError.
+    """
     stream = parse(data, max_pixels=None)
     infos: list[SegmentInfo] = []
     start: int | None = stream.header_size

@@ -1,7 +1,8 @@
 """In which order symbols are coded, and where a decoded prefix of them belongs.
 
-Both kinds of segment end up as the same two things: a permutation of the flat (channel, row, column) positions, and
-*runs* ``(table index, count)`` of symbols that are coded one after the other with the same table.
+Both kinds of segment end up as the same two things: a permutation of the flat (channel, row,
+column) positions, and *runs* ``(table index, count)`` of symbols that are coded one after the other
+with the same table.
 """
 
 import numpy as np
@@ -54,7 +55,8 @@ def runs(indexes: Ints) -> Runs:
 def channel_order(frequencies: Ints) -> Ints:
     """Hyperlatent channels by falling entropy of their tables; ties by channel.
 
-    Floats decide here, so this runs once, when a checkpoint is made; the checkpoint stores the resulting integers.
+    Floats decide here, so this runs once, when a checkpoint is made; the checkpoint stores the
+    resulting integers.
 
     Args:
         frequencies: integers (C, 255), one table per channel.
@@ -69,7 +71,9 @@ def channel_order(frequencies: Ints) -> Ints:
 
 
 def hyper_coding_order(channels: Ints, height: int, width: int) -> Ints:
-    """As :func:`coding_order`, for a hyperlatent: whole channels in the order ``channels``. int64 (C * H * W,)."""
+    """As :func:`coding_order`, for a hyperlatent: whole channels in the order ``channels``. int64
+    (C * H * W,).
+    """
     positions = np.arange(height * width, dtype=np.int64)
     return (np.asarray(channels, dtype=np.int64)[:, None] * (height * width) + positions).reshape(
         -1

@@ -1,20 +1,24 @@
 r"""Symbols of one segment to payload bytes and back, also from a payload that was cut anywhere.
 
-A range coder narrows an interval of [0, 1) with every symbol and writes a number from the last one::
+A range coder narrows an interval of [0, 1) with every symbol and writes a number from the last
+one::
 
     0 |-----------------------[== interval of all symbols ==)-----------------| 1
-                                     ^ payload, read as 0.b0 b1 b2 ... in base 256, zeros for ever after
+                                     ^ payload, read as 0.b0 b1 b2 ... in base 256, then zeros
 
-**The canonical payload** is the shortest byte string whose number, followed by zeros, lies in the interval; of several,
-the smallest. It never gets more than ``MAX_TRIM`` bytes shorter than the words that the coder has settled, zeros or
-not (a matter of one payload in 2**32): so a payload that lacks its end is no canonical payload of anything.
+**The canonical payload** is the shortest byte string whose number, followed by zeros, lies in the
+interval; of several, the smallest. It never gets more than ``MAX_TRIM`` bytes shorter than the
+words that the coder has settled, zeros or not (a matter of one payload in 2**32): so a payload that
+lacks its end is no canonical payload of anything.
 
-**The two-tail rule**, for a payload cut after n bytes. What was cut off is some tail between 00 00 ... and FF FF ...,
-and the decoder is monotone: the numbers that decode to given first symbols are an interval. So whatever the two extreme
-tails both decode to is what the true tail, and every other, decodes to; at the first disagreement we stop. The tail
-fills up the torn word and adds ``TAIL_WORDS`` more: the interval at hand is always narrower than one step of the first
-of the two words in the decoder's window, so two numbers a step of 256**-n apart can no longer agree on anything once
-that window has left the payload by more than two words, and what follows later cannot matter.
+**The two-tail rule**, for a payload cut after n bytes. What was cut off is some tail between 00 00
+... and FF FF ..., and the decoder is monotone: the numbers that decode to given first symbols are
+an interval. So whatever the two extreme tails both decode to is what the true tail, and every
+other, decodes to; at the first disagreement we stop. The tail fills up the torn word and adds
+``TAIL_WORDS`` more: the interval at hand is always narrower than one step of the first of the two
+words in the decoder's window, so two numbers a step of 256**-n apart can no longer agree on
+anything once that window has left the payload by more than two words, and what follows later cannot
+matter.
 """
 
 import math
@@ -38,9 +42,11 @@ WORD = 4
 TAIL_WORDS = 4
 MAX_TRIM = WORD
 BYTES_PER_SYMBOL = 4
-"""Bound on a payload: no symbol of a 24-bit table costs as much. Most damaged lengths are far above it."""
+"""Bound on a payload: no symbol of a 24-bit table costs as much. Most damaged lengths are far above
+it."""
 SHRINK = 8
-"""How much smaller a stretch is tried next when the coder rejects one; any value above 1 gives the same symbols."""
+"""How much smaller a stretch is tried next when the coder rejects one; any value above 1 gives the
+same symbols."""
 
 Runs = Sequence[tuple[int, int]]
 """``(table index, count)`` for symbols in coding order."""
@@ -48,7 +54,9 @@ Runs = Sequence[tuple[int, int]]
 
 @dataclass(frozen=True)
 class DecodedSegment:
-    """The certain symbols of a segment: int32 in -127..127, the first ``len(symbols)`` of ``total`` in coding order."""
+    """The certain symbols of a segment: int32 in -127..127, the first ``len(symbols)`` of ``total``
+    in coding order.
+    """
 
     symbols: Symbols
     total: int
@@ -75,7 +83,8 @@ def encode_segment(symbols: Ints, runs: Runs, tables: Tables) -> bytes:
 
 
 class SegmentReader:
-    """Turns the growing payload of one segment into the symbols that are certain, each decoded once.
+    """Turns the growing payload of one segment into the symbols that are certain, each decoded
+    once.
 
     The tables of later symbols may depend on earlier ones, so runs are added as they are known. A
     decoder cannot wait in the middle of a word, but an encoder can: fed with the certain symbols,
@@ -185,8 +194,9 @@ def undecodable() -> CorruptError:
 
 
 def coded_bits(symbols: Ints, runs: Runs, tables: Tables) -> float:
-    """Bits that the coder has spent once the first ``len(symbols)`` symbols of the runs are coded: minus the binary
-    logarithm of the width of their interval. For a cut after n bytes, n less this over 8 is what the cut leaves unused.
+    """Bits that the coder has spent once the first ``len(symbols)`` symbols of the runs are coded:
+    minus the binary logarithm of the width of their interval. For a cut after n bytes, n less this
+    over 8 is what the cut leaves unused.
     """
     settled, (_, width) = _encode(symbols, runs, tables).pos()
     return float(8.0 * WORD * (settled + 2) - math.log2(width))
@@ -212,8 +222,9 @@ def _encode(symbols: Ints, runs: Runs, tables: Tables) -> RangeEncoder:
 
 def canonical_payload(encoder: RangeEncoder) -> bytes:
     """The canonical payload of an encoder's interval."""
-    # The interval is [lower, lower + width) in units of the last bit of the two-word window that follows `settled`
-    # words. Where it reaches beyond the window (lower + width > 2**64), those words may still receive a carry.
+    # The interval is [lower, lower + width) in units of the last bit of the two-word window that
+    # follows `settled` words. Where it reaches beyond the window (lower + width > 2**64), those
+    # words may still receive a carry.
     settled, (lower, width) = encoder.pos()
     head: bytes = encoder.get_compressed()[:settled].astype(">u4").tobytes()
     window = 8 * 2 * WORD
@@ -263,9 +274,8 @@ def agreed_symbols(low: RangeDecoder, high: RangeDecoder, runs: Runs, tables: Ta
                 if step > 1:
                     step = max(1, step // SHRINK)
                     continue
-                if (
-                    first is None
-                ):  # the gap that no symbol owns is at an interval's top: all higher tails are in it too
+                # The gap that no symbol owns is at an interval's top: all higher tails are in it.
+                if first is None:
                     raise undecodable() from failure
                 return np.concatenate(agreed)
             differs = np.flatnonzero(first != second)

@@ -1,8 +1,8 @@
 """Integer frequency tables, and what the range coder makes of them.
 
-The integers that a checkpoint stores are the definition of a table; the generators below are only run when a
-checkpoint is made. Their floats could differ in the last bit between machines, which would be another checkpoint,
-never another reading of the same one.
+The integers that a checkpoint stores are the definition of a table; the generators below are only
+run when a checkpoint is made. Their floats could differ in the last bit between machines, which
+would be another checkpoint, never another reading of the same one.
 """
 
 import math
@@ -23,13 +23,15 @@ def gaussian_frequencies() -> Ints:
     """Tables of the zero-mean Gaussians of every σ-index.
 
     Returns:
-        uint32 (64, 255). Row i integrates σ_i over [q - 1/2, q + 1/2] for q in -127..127, with the tails folded into
-        the two end bins. Each count is at least 1, each row sums to 2**24 and is symmetric.
+        uint32 (64, 255). Row i integrates σ_i over [q - 1/2, q + 1/2] for q in -127..127, with the
+        tails folded into the two end bins. Each count is at least 1, each row sums to 2**24 and is
+        symmetric.
     """
     pmf = np.empty((SCALE_COUNT, ALPHABET))
     for index in range(SCALE_COUNT):
         sigma = SCALE_MIN * (SCALE_MAX / SCALE_MIN) ** (index / (SCALE_COUNT - 1))
-        # upper[q] = P(value > q - 1/2): differences of small tails keep their digits, those of a CDF near 1 would not
+        # upper[q] = P(value > q - 1/2): differences of small tails keep their digits, those of a
+        # CDF near 1 would not
         upper = [
             0.5 * math.erfc((q - 0.5) / (sigma * math.sqrt(2.0))) for q in range(Q_MAX + 1)
         ] + [0.0]
@@ -44,11 +46,12 @@ def quantise_pmf(pmf: Floats) -> Ints:
     """Round probabilities to counts.
 
     Args:
-        pmf: (T, 255), finite and not negative, each row with a positive sum; rows are normalised first.
+        pmf: (T, 255), finite and not negative, each row with a positive sum; rows are normalised
+            first.
 
     Returns:
-        uint32 (T, 255): each count at least 1, each row sums to 2**24. The likeliest symbol of a row takes what
-        rounding leaves, where it weighs least.
+        uint32 (T, 255): each count at least 1, each row sums to 2**24. The likeliest symbol of a
+        row takes what rounding leaves, where it weighs least.
     """
     pmf = np.asarray(pmf, dtype=np.float64)
     if pmf.ndim != 2 or pmf.shape[1] != ALPHABET:
@@ -74,7 +77,9 @@ class Tables:
     """
 
     def __init__(self, frequencies: Ints) -> None:
-        """Raises CheckpointError unless integers of shape (T, 255), each at least 1, each row with the sum 2**24."""
+        """Raises CheckpointError unless integers of shape (T, 255), each at least 1, each row with
+        the sum 2**24.
+        """
         frequencies = np.asarray(frequencies)
         if frequencies.ndim != 2 or frequencies.shape[1] != ALPHABET or len(frequencies) == 0:
             raise CheckpointError(
@@ -102,7 +107,8 @@ class Tables:
         """The coder's model of one table. Its symbols are 0..254, that is q + 127."""
         model = self._models[index]
         if model is None:
-            # float64 and perfect=False are part of the format: float32, or the other rounding, gives other words.
+            # float64 and perfect=False are part of the format: float32, or the other rounding,
+            # gives other words.
             model = Categorical(self.frequencies[index].astype(np.float64) / TOTAL, perfect=False)
             self._models[index] = model
         return model
@@ -111,8 +117,9 @@ class Tables:
     def bits(self) -> Floats:
         """float64 (T, 255): the cost of each symbol in bits, by its count.
 
-        The model grants every symbol one count of its own before it shares out the rest, so that symbols at the floor
-        cost up to one bit less than said here, and all others a vanishing amount more.
+        The model grants every symbol one count of its own before it shares out the rest, so that
+        symbols at the floor cost up to one bit less than said here, and all others a vanishing
+        amount more.
         """
         if self._bits is None:
             information: Floats = np.log2(self.frequencies)

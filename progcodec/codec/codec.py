@@ -1,4 +1,7 @@
-"""The codec: images to streams and back, one or a batch at a time. What it codes, step by step, is the walk in ``walk.py``."""
+"""The codec: images to streams and back, one or a batch at a time.
+
+What it codes, step by step, is the walk in ``walk.py``.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -67,7 +70,8 @@ class Codec:
 
         Args:
             device: "auto" (CUDA where there is one), "cpu", "cuda", or a torch device.
-            tiling: how large pictures are cut, which changes nothing but memory and float rounding; None as they come.
+            tiling: how large pictures are cut, which changes nothing but memory and float rounding;
+                None as they come.
         Raises:
             CheckpointError: no such checkpoint, or not a sound one.
         """
@@ -77,7 +81,7 @@ class Codec:
     def __repr__(self) -> str:
         return f"Codec({self.name or 'unnamed'!r}, model {self.fingerprint.hex()}, {self.device})"
 
-    # --- encoding -------------------------------------------------------------------------------------------------------
+    # --- encoding ---------------------------------------------------------------------------------
 
     def encode(
         self,
@@ -90,11 +94,15 @@ class Codec:
         """The whole ``.shc`` stream of one image.
 
         Args:
-            image: PIL image, uint8 array (H, W, 3) or (H, W), or float tensor (3, H, W) or (1, 3, H, W) in [0, 1].
-            checksums: 4 bytes more for each of the four segments, so that damage is told from a cut.
-            quality: -7 to 7; each unit more makes the quantisation step 1.22 times finer than the model's own, which is 0.
+            image: PIL image, uint8 array (H, W, 3) or (H, W), or float tensor (3, H, W) or (1, 3,
+                H, W) in [0, 1].
+            checksums: 4 bytes more for each of the four segments, so that damage is told from a
+                cut.
+            quality: -7 to 7; each unit more makes the quantisation step 1.22 times finer than the
+                model's own, which is 0.
         Raises:
-            ImageError: not such an image. LimitError: more than ``max_pixels`` pixels. ValueError: no such quality.
+            ImageError: not such an image. LimitError: more than ``max_pixels`` pixels. ValueError:
+                no such quality.
             CheckpointError: the model's numbers overflow.
         """
         return self.encode_batch(
@@ -110,7 +118,10 @@ class Codec:
         quality: int = 0,
         max_pixels: int | None = DEFAULT_PIXEL_LIMIT,
     ) -> list[bytes]:
-        """As :meth:`encode`, for images of one size, which share every network pass. Raises ImageError if sizes differ."""
+        """As :meth:`encode`, for images of one size, which share every network pass.
+
+        Raises ImageError if sizes differ.
+        """
         if not images:
             return []
         quality, (height, width) = check_quality(quality), common_size(images, max_pixels)
@@ -122,7 +133,9 @@ class Codec:
     def estimate_bits(
         self, image: object, *, quality: int = 0, max_pixels: int | None = DEFAULT_PIXEL_LIMIT
     ) -> float:
-        """−Σ log2 of the tables' probabilities of all symbols of one image: the size that a perfect coder would reach."""
+        """−Σ log2 of the tables' probabilities of all symbols of one image: the size that a perfect
+        coder would reach.
+        """
         (segments,) = self.coded_segments([image], quality=quality, max_pixels=max_pixels)
         return sum(float(segment.bits.sum()) for segment in segments)
 
@@ -134,11 +147,13 @@ class Codec:
         quality: int = 0,
         max_pixels: int | None = DEFAULT_PIXEL_LIMIT,
     ) -> list[list[CodedSegment]]:
-        """What :meth:`encode_batch` would write, before it becomes bytes: the four segments of each image."""
+        """What :meth:`encode_batch` would write, before it becomes bytes: the four segments of each
+        image.
+        """
         common_size(images, max_pixels)
         return code_images(self.walker, images, check_quality(quality), coded_segment)
 
-    # --- decoding -------------------------------------------------------------------------------------------------------
+    # --- decoding ---------------------------------------------------------------------------------
 
     def decode(
         self,
@@ -154,10 +169,12 @@ class Codec:
         Args:
             level: "coarse", "intermediate" or "fine": use nothing beyond that level's end.
             max_bytes: use only that many first bytes.
-            region: (x, y, width, height) in pixels: this part of the picture alone. All symbols are decoded, but only what
-                the region depends on is synthesised; it equals the whole picture's part up to float rounding.
+            region: (x, y, width, height) in pixels: this part of the picture alone. All symbols are
+                decoded, but only what the region depends on is synthesised; it equals the whole
+                picture's part up to float rounding.
         Raises:
-            NotShcError, UnsupportedVersionError, WrongModelError, CorruptError, LimitError, BudgetError, RegionError.
+            NotShcError, UnsupportedVersionError, WrongModelError, CorruptError, LimitError,
+            BudgetError, RegionError.
         """
         cut = Cut(level, max_bytes)
         return self.decode_batch([data], cut=cut, region=region, max_pixels=max_pixels)[0]
@@ -207,7 +224,10 @@ class Codec:
         cut: Cut = Cut(),
         max_pixels: int | None = DEFAULT_PIXEL_LIMIT,
     ) -> list[Latent]:
-        """As :meth:`decode_latent`, for streams of images of one size. Raises ImageError if sizes differ."""
+        """As :meth:`decode_latent`, for streams of images of one size.
+
+        Raises ImageError if sizes differ.
+        """
         if not streams:
             return []
         parsed = self._parse(streams, cut, max_pixels)
@@ -215,7 +235,8 @@ class Codec:
 
     @steadily
     def assemble(self, z: Ints, q: Ints, quality: int = 0) -> Tensor:
-        """ŷ of integers that are at hand, 0 where nothing arrived: what a decoder of the same prefix gets.
+        """ŷ of integers that are at hand, 0 where nothing arrived: what a decoder of the same
+        prefix gets.
 
         Args:
             z: ẑ, int32 (N, C, hz, wz). q: of all blocks, int32 (N, 320, h, w).
@@ -234,12 +255,14 @@ class Codec:
         self, streams: Sequence[bytes], cut: Cut, max_pixels: int | None
     ) -> list[container.Stream]:
         with stage("container"):
-            # The model before the segments, as where the header finds it or a stream arrives in pieces.
+            # The model before the segments, as where the header finds it or a stream arrives in
+            # pieces.
             for data in streams:
                 found = container.parse_header(data, max_pixels).fingerprint
                 if found != self.fingerprint:
                     raise WrongModelError(
-                        f"the stream was written with model {found.hex()}, not {self.fingerprint.hex()}"
+                        f"the stream was written with model {found.hex()}, not "
+                        f"{self.fingerprint.hex()}"
                     )
             parsed = [container.parse(cut.apply(data), max_pixels) for data in streams]
         if len({(stream.header.width, stream.header.height) for stream in parsed}) > 1:

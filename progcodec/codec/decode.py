@@ -49,7 +49,9 @@ class Decoded(NamedTuple):
 
 
 def decode_streams(walker: Walker, streams: Sequence[Stream], box: Box | None = None) -> Decoded:
-    """Every symbol that the streams hold, and ŷ; ``box`` is where ŷ is wanted, as for :meth:`Walker.steps`. Raises CorruptError."""
+    """Every symbol that the streams hold, and ŷ; ``box`` is where ŷ is wanted, as for
+    :meth:`Walker.steps`. Raises CorruptError.
+    """
     headers = [stream.header for stream in streams]
     height, width = latent_size(headers[0].height, headers[0].width)
     counts = [[0] * headers[0].segments for _ in streams]

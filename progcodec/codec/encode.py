@@ -26,7 +26,8 @@ from progcodec.network.quality import step_size
 
 Part = TypeVar("Part")
 Code: TypeAlias = Callable[[Ints, Ints, Runs, Tables], Part]
-"""What becomes of a segment: its coding order, the symbols in that order, and the runs and tables that code them."""
+"""What becomes of a segment: its coding order, the symbols in that order, and the runs and tables
+that code them."""
 
 
 def payload(order: Ints, symbols: Ints, runs: Runs, tables: Tables) -> bytes:
@@ -51,7 +52,10 @@ def common_size(images: Sequence[object], max_pixels: int | None) -> tuple[int, 
 def code_images(
     walker: Walker, images: Sequence[object], quality: int, code: Code[Part]
 ) -> list[list[Part]]:
-    """What ``code`` makes of each segment of each image, all of one size. Raises CheckpointError, ImageError."""
+    """What ``code`` makes of each segment of each image, all of one size.
+
+    Raises CheckpointError, ImageError.
+    """
     size = step_size(quality)
     images = [plain(image) for image in images]
     with stage("transform"):
@@ -84,9 +88,12 @@ def code_images(
 
 
 def _to_integers(x: Tensor) -> Ints:
-    """round(x), clamped to the alphabet: int8 on the CPU. Raises CheckpointError where a network overflowed."""
+    """round(x), clamped to the alphabet: int8 on the CPU.
+
+    Raises CheckpointError where a network overflowed.
+    """
     if not all(math.isfinite(end) for end in x.aminmax()):
         raise CheckpointError(
-            "the model's numbers overflow: its weights are damaged, or of no trained model"
+            "the model's numbers overflow: its weights are damaged, or were never trained"
         )
     return x.round().clamp_(-Q_MAX, Q_MAX).to(torch.int8).cpu().contiguous().numpy()

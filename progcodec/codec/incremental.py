@@ -1,10 +1,11 @@
-"""A stream decoded while it arrives: events as soon as the bytes allow them, the picture at any time.
+"""A stream decoded while it arrives: events as soon as the bytes allow them, the picture at any
+time.
 
     feed(chunk) ─► header known ─► symbols of a segment … ─► level complete ─► …
                        latent(), picture(): what has arrived so far, when asked
 
-Every symbol is range-decoded once, however small the chunks are. Pictures are made only when somebody asks; what
-the coder itself needs of the networks runs whenever a segment is complete.
+Every symbol is range-decoded once, however small the chunks are. Pictures are made only when
+somebody asks; what the coder itself needs of the networks runs whenever a segment is complete.
 """
 
 import asyncio
@@ -45,7 +46,9 @@ class HeaderKnown(NamedTuple):
 
 
 class SymbolsArrived(NamedTuple):
-    """More symbols of a segment ("hyperlatent" or a level) are certain: ``received`` of ``total`` by now."""
+    """More symbols of a segment ("hyperlatent" or a level) are certain: ``received`` of ``total``
+    by now.
+    """
 
     segment: str
     received: int
@@ -134,8 +137,9 @@ class IncrementalDecoder:
         """Takes the next bytes of the stream and says what they brought; often nothing.
 
         Raises:
-            NotShcError, UnsupportedVersionError, WrongModelError, CorruptError, LimitError: as soon as the bytes show it, and
-                again at every later call: nothing can be made of what follows damage.
+            NotShcError, UnsupportedVersionError, WrongModelError, CorruptError, LimitError: as soon
+                as the bytes show it, and again at every later call: nothing can be made of what
+                follows damage.
         """
         if self._failed:
             raise self._failed
@@ -159,15 +163,20 @@ class IncrementalDecoder:
         return events
 
     async def events(self, reader: Reader) -> AsyncIterator[Event]:
-        """Reads until the end, or that of ``level``, and gives events as they come; the work runs in a thread: the loop stays free."""
+        """Reads until the end, or that of ``level``, and gives events as they come; the work runs
+        in a thread: the loop stays free.
+        """
         while not (self.finished and self._ends_early) and (chunk := await reader.read(CHUNK)):
             for event in await asyncio.to_thread(self.feed, chunk):
                 yield event
 
-    # --- what has arrived so far ------------------------------------------------------------------------------------------
+    # --- what has arrived so far ------------------------------------------------------------------
 
     def latent(self) -> Latent:
-        """ŷ of what has arrived, as :meth:`Codec.decode_latent` gives it for the same bytes. Raises NotShcError without a header."""
+        """ŷ of what has arrived, as :meth:`Codec.decode_latent` gives it for the same bytes.
+
+        Raises NotShcError without a header.
+        """
         if self.header is None or self.codec is None:
             raise NotShcError(f"the .shc stream is cut inside its header ({self.size} bytes)")
         bits = 8 * (self._payload_bytes + self._torn_payload())
@@ -183,7 +192,7 @@ class IncrementalDecoder:
         assert self.codec is not None
         return self.codec.synthesise([latent])[0]
 
-    # --- bytes to symbols -------------------------------------------------------------------------------------------------
+    # --- bytes to symbols -------------------------------------------------------------------------
 
     def _read_header(self) -> list[Event]:
         try:
@@ -201,7 +210,8 @@ class IncrementalDecoder:
         )
         if header.fingerprint != codec.fingerprint:
             raise WrongModelError(
-                f"the stream was written with model {header.fingerprint.hex()}, not {codec.fingerprint.hex()}"
+                f"the stream was written with model {header.fingerprint.hex()}, not "
+                f"{codec.fingerprint.hex()}"
             )
         self.header, self.codec = header, codec
         del self._buffer[: header.size]
@@ -211,7 +221,9 @@ class IncrementalDecoder:
         return [HeaderKnown(header)]
 
     def _read_segment(self, events: list[Event]) -> bool:
-        """Takes what there is of the current segment; True when it was the end of one, and the next may follow."""
+        """Takes what there is of the current segment; True when it was the end of one, and the next
+        may follow.
+        """
         assert (
             self.header is not None
             and self.codec is not None

@@ -1,4 +1,6 @@
-"""What stands between pixels and bytes: the latent of a decoded prefix, and a segment as it is coded."""
+"""What stands between pixels and bytes: the latent of a decoded prefix, and a segment as it is
+coded.
+"""
 
 from dataclasses import dataclass
 
@@ -12,13 +14,15 @@ class Latent:
     """A decoded prefix before synthesis.
 
     Attributes:
-        y: ŷ, float32 (1, 320, h, w), on the codec's device: μ + step·q, and q = 0 where nothing arrived.
+        y: ŷ, float32 (1, 320, h, w), on the codec's device: μ + step·q, and q = 0 where nothing
+            arrived.
         z: ẑ as integers, int32 (C, hz, wz); 0 where nothing arrived.
         q: coded integers of all blocks, int32 (320, h, w); 0 where nothing arrived.
         received: symbols that arrived, for each of the four segments.
         total: symbols of each segment.
         width, height: pixels of the image.
-        bits: of the payload bytes that arrived and were used, of all segments; header, lengths and checksums not counted.
+        bits: of the payload bytes that arrived and were used, of all segments; header, lengths and
+            checksums not counted.
         quality: of the stream; it says what a step of q is worth.
     """
 
@@ -33,7 +37,9 @@ class Latent:
     quality: int = 0
 
     def __repr__(self) -> str:
-        """Short: ``Latent(640x427, 480 + 1,234 of 4,320 + 0 of 8,640 + … symbols, 2,310 bits)``, not its numbers."""
+        """Short: ``Latent(640x427, 480 + 1,234 of 4,320 + 0 of 8,640 + … symbols, 2,310 bits)``,
+        not its numbers.
+        """
         parts = (
             f"{got:,}" if got == all_ else f"{got:,} of {all_:,}"
             for got, all_ in zip(self.received, self.total, strict=True)

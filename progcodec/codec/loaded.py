@@ -16,7 +16,8 @@ def codec_for(
     device: str = "auto",
     max_pixels: int | None = DEFAULT_PIXEL_LIMIT,
 ) -> Codec:
-    """The codec that a stream needs, by the fingerprint in its header unless one is named; it stays loaded.
+    """The codec that a stream needs, by the fingerprint in its header unless one is named; it stays
+    loaded.
 
     Raises NotShcError, UnsupportedVersionError, LimitError, WrongModelError, CheckpointError.
     """
@@ -24,7 +25,10 @@ def codec_for(
 
 
 def codec_named(model: str | Path | None, device: str = "auto") -> Codec:
-    """The codec of a shipped checkpoint's name (None: the default) or of a file; it stays loaded. Raises CheckpointError."""
+    """The codec of a shipped checkpoint's name (None: the default) or of a file; it stays loaded.
+
+    Raises CheckpointError.
+    """
     return _loaded(find(model), device)
 
 

@@ -1,9 +1,11 @@
-"""One pass of each network over pictures of any size: in one piece, or tile by tile where they are large.
+"""One pass of each network over pictures of any size: in one piece, or tile by tile where they are
+large.
 
-    images ─analyse→ y ─hyper_analyse→ z          ẑ ─prior→ P ─mean→ μ          ẑ ─features→ F ─index→ σ-indices
+    images ─analyse→ y ─hyper_analyse→ z    ẑ ─prior→ P ─mean→ μ    ẑ ─features→ F ─index→ σ-indexes
     pixels ←synthesise─ ŷ
 
-Images are read, and pixels written, tile by tile: no float copy of a large picture exists at any time.
+Images are read, and pixels written, tile by tile: no float copy of a large picture exists at any
+time.
 """
 
 from collections.abc import Sequence
@@ -62,7 +64,9 @@ def prior(path: MeanPath, z_hat: Tensor, height: int, width: int, tiling: Tiling
 
 
 def shared(path: MeanPath, prior: Tensor, prefix: Tensor | None, tiling: Tiling) -> Tensor:
-    """What the means of a level's blocks share, from P and the ŷ of earlier levels, None for the first."""
+    """What the means of a level's blocks share, from P and the ŷ of earlier levels, None for the
+    first.
+    """
 
     def run(tile: Tile) -> Tensor:
         return path.features(tile.read(prior), None if prefix is None else tile.read(prefix))
@@ -100,7 +104,9 @@ def index(
     qualities: Sequence[int],
     tiling: Tiling,
 ) -> Ints:
-    """σ-indices of a block, uint8 (N, blocks[block], h, w), from F and the q of earlier blocks, None for block 0."""
+    """σ-indices of a block, uint8 (N, blocks[block], h, w), from F and the q of earlier blocks,
+    None for block 0.
+    """
 
     def run(tile: Tile) -> Tensor:
         before = None if earlier is None else exact(tile.read(earlier))
@@ -110,7 +116,9 @@ def index(
 
 
 def synthesise(g_s: nn.Module, y: Tensor, box: Box, tiling: Tiling, config: ModelConfig) -> Pixels:
-    """Pixels of a box of the picture, uint8 (N, box height, box width, 3), from ŷ (N, 320, h, w)."""
+    """Pixels of a box of the picture, uint8 (N, box height, box width, 3), from ŷ (N, 320,
+    h, w).
+    """
     pixels = np.empty((len(y), box.height, box.width, 3), np.uint8)
     height, width = y.shape[2:]
     for tile in tiling.transform(config, height, width, box.over(LATENT_STRIDE)):

@@ -6,7 +6,9 @@ from progcodec.network.tiles import region_halo
 
 
 def latent_box(config: ModelConfig, pixels: Box, width: int, height: int) -> Box:
-    """The latent positions that a box of pixels of a picture depends on, through g_s and the whole mean path."""
+    """The latent positions that a box of pixels of a picture depends on, through g_s and the whole
+    mean path.
+    """
     reach, unit = region_halo(config)
     needed = pixels.over(LATENT_STRIDE)
     rows, columns = latent_size(height, width)

@@ -24,8 +24,8 @@ def encode_to_psnr(
 ) -> bytes:
     """The whole stream at the lowest quality whose picture has a PSNR of at least ``target`` dB.
 
-    Found by bisection over the 15 qualities: each that is tried is encoded and decoded. Other arguments and errors as of
-    :meth:`Codec.encode`.
+    Found by bisection over the 15 qualities: each that is tried is encoded and decoded. Other
+    arguments and errors as of :meth:`Codec.encode`.
 
     Raises QualityError if the finest quality does not reach it.
     """

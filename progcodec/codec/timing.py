@@ -10,10 +10,12 @@ _stages: ContextVar[dict[str, float] | None] = ContextVar("stages", default=None
 
 @contextmanager
 def stage_times() -> Iterator[dict[str, float]]:
-    """Collects the seconds that encoding and decoding spend in each stage, while the context is open.
+    """Collects the seconds that encoding and decoding spend in each stage, while the context is
+    open.
 
-    Stages: "transform", "mean path", "scale path", "ordering", "range coding", "container". On CUDA the float stages are
-    launched asynchronously, so only their sum with what waits for them is meaningful.
+    Stages: "transform", "mean path", "scale path", "ordering", "range coding", "container". On CUDA
+    the float stages are launched asynchronously, so only their sum with what waits for them is
+    meaningful.
     """
     token = _stages.set({})
     try:

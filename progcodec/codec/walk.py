@@ -1,13 +1,16 @@
-"""The walk: where networks and bitstream meet. Encoding and decoding are two short users of one generator of coding steps.
+"""The walk: where networks and bitstream meet.
+
+Encoding and decoding are two short users of one generator of coding steps.
 
     step 0          ẑ                      ─► features of the scale path, prior of the mean path
     step 1, 2, …    block k: σ-indices (integers, CPU), μ (floats, device)
-                    encoder: q = round((y − μ) / step), coded      decoder: q from the bytes; 0 where none arrived
+                    encoder: q = round((y − μ) / step), coded
+                    decoder: q from the bytes; 0 where none arrived
                     both:    ŷ of block k = μ + step·q             ─► context of the next block
 
-A level is one segment of the file and one or more blocks: refinement steps, each with what came before it as context.
-Bits come from integers that both sides hold; the float side only decides pixels. The step is 1 unless a stream's quality says
-otherwise (``network/quality.py``).
+A level is one segment of the file and one or more blocks: refinement steps, each with what came
+before it as context. Bits come from integers that both sides hold; the float side only decides
+pixels. The step is 1 unless a stream's quality says otherwise (``network/quality.py``).
 """
 
 import math
@@ -67,7 +70,8 @@ class Step:
 
 
 Reply: TypeAlias = tuple[Ints, Sequence[bool]]
-"""What a user of the walk answers to a step: symbols, int8 or int32 (N, C, h, w), and which images got all of theirs."""
+"""What a user of the walk answers to a step: symbols, int8 or int32 (N, C, h, w), and which images
+got all of theirs."""
 
 
 class Walker:
@@ -81,7 +85,8 @@ class Walker:
         scale_path: the integer path, on the CPU.
         medians: of ẑ, float32 (hyper channels, 1, 1), on the device.
         hyper_order: channels of ẑ in coding order.
-        hyper_tables, tables: integer tables of ẑ, one for each channel, and of q, one for each σ-index.
+        hyper_tables, tables: integer tables of ẑ, one for each channel, and of q, one for each
+            σ-index.
     """
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, tiling: Tiling) -> None:
@@ -115,11 +120,13 @@ class Walker:
     def steps(
         self, qualities: Sequence[int], height: int, width: int, box: Box | None = None
     ) -> Generator[Step, Reply, Tensor]:
-        """Yields the steps of one image a quality, of ``height`` × ``width`` latent positions; returns ŷ, float32 (N, 320, h, w).
+        """Yields the steps of one image for each quality, of ``height`` × ``width`` latent
+        positions; returns ŷ, float32 (N, 320, h, w).
 
         Args:
-            box: where μ and ŷ are wanted; edges are multiples of HYPER_STRIDE, or the latent's. There alone the mean path runs,
-                and near the box's edges (``tiles.region_halo``) its results are not those of the whole latent.
+            box: where μ and ŷ are wanted; edges are multiples of HYPER_STRIDE, or the latent's.
+                There alone the mean path runs, and near the box's edges (``tiles.region_halo``) its
+                results are not those of the whole latent.
         """
         box = box or Box(0, 0, height, width)
         n = len(qualities)
@@ -157,7 +164,8 @@ class Walker:
             with stage("scale path"):
                 indexes = None
                 if whole:
-                    # Only blocks that arrived whole come here: the integer path never sees a partly received one.
+                    # Only blocks that arrived whole come here: the integer path never sees a partly
+                    # received one.
                     before = None if earlier is None else earlier[list(whole)]
                     assert features is not None
                     indexes = passes.index(
@@ -196,7 +204,9 @@ class Walker:
         return y_hat
 
     def order(self, step: Step, position: int) -> tuple[Ints, Runs, Tables]:
-        """Coding order, runs and tables of one image's symbols in a step; ``position`` counts within ``step.items``."""
+        """Coding order, runs and tables of one image's symbols in a step; ``position`` counts
+        within ``step.items``.
+        """
         with stage("ordering"):
             if step.indexes is None:
                 size = step.shape[1:]
@@ -207,7 +217,10 @@ class Walker:
 
 
 def drive(steps: Generator[S, R, Result], reply: Callable[[S], R]) -> Result:
-    """Answers every step of a generator with ``reply(step)``; returns what it returns. It must yield at least once."""
+    """Answers every step of a generator with ``reply(step)``; returns what it returns.
+
+    It must yield at least once.
+    """
     step = next(steps)
     while True:
         try:

@@ -1,8 +1,9 @@
-"""Checkpoints: one safetensors file with the config, every exported tensor, the frequency tables, and what they came from.
+"""Checkpoints: one safetensors file with the config, every exported tensor, the frequency tables,
+and what they came from.
 
-Float tensors are stored in half precision, those of the scale path as integers. The fingerprint (in every stream's header) is
-the first 4 bytes of the SHA-256 over the config and every tensor: name, shape, bytes. Metadata such as the licence is outside
-of it.
+Float tensors are stored in half precision, those of the scale path as integers. The fingerprint (in
+every stream's header) is the first 4 bytes of the SHA-256 over the config and every tensor: name,
+shape, bytes. Metadata such as the licence is outside of it.
 """
 
 import json
@@ -28,8 +29,9 @@ class Checkpoint:
 
     Attributes:
         config: shape of the model.
-        tensors: network tensors as exported, and ``tables.gaussian`` (64, 255), ``tables.hyper`` (C, 255) uint32 frequencies,
-            ``tables.hyper_order`` (C,) int32, ``tables.hyper_medians`` (C,) float32.
+        tensors: network tensors as exported, and ``tables.gaussian`` (64, 255), ``tables.hyper``
+            (C, 255) uint32 frequencies, ``tables.hyper_order`` (C,) int32, ``tables.hyper_medians``
+            (C,) float32.
         metadata: free text about origin: data, steps, licence.
     """
 
@@ -51,7 +53,10 @@ class Checkpoint:
 
     @classmethod
     def load(cls, path: str | Path) -> "Checkpoint":
-        """Reads and checks a file. Raises CheckpointError on anything that is not a sound checkpoint of this package."""
+        """Reads and checks a file.
+
+        Raises CheckpointError on anything that is not a sound checkpoint of this package.
+        """
         metadata, tensors = weights_file.read(path, "checkpoint", CheckpointError)
         if metadata.get("format") != FORMAT:
             raise CheckpointError(f"{path}: not a checkpoint of this package")
@@ -86,7 +91,8 @@ class Checkpoint:
     def build(self) -> Model:
         """The model in float32 (scale path in integers), on the CPU, in evaluation mode.
 
-        Raises CheckpointError unless the tensors are exactly those that the config asks for: found out before any are allocated.
+        Raises CheckpointError unless the tensors are exactly those that the config asks for: found
+        out before any are allocated.
         """
         state = {name: tensor for name, tensor in self.tensors.items() if name not in TABLES}
         try:
@@ -111,7 +117,9 @@ def _repeated(config: ModelConfig) -> int:
 
 
 def freeze(model: Model) -> dict[str, Tensor]:
-    """Network tensors in their exported form: half-precision floats, the scale path's int8/int32 integers."""
+    """Network tensors in their exported form: half-precision floats, the scale path's int8/int32
+    integers.
+    """
     tensors = {}
     for name, module in model.named_modules():
         if isinstance(module, IntegerConv):

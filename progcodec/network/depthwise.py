@@ -1,8 +1,9 @@
 """Depthwise convolution with a weight gradient that does not starve a CPU.
 
-oneDNN's own weight gradient of a depthwise convolution takes 8 to 20 times as long as the forward pass does, in float32 and
-more so in bfloat16. Here it is one more depthwise convolution: each channel of each picture is correlated with its own output
-gradient, which plays the kernel, and pictures are summed. Values, gradients and checkpoints are those of ``nn.Conv2d``.
+oneDNN's own weight gradient of a depthwise convolution takes 8 to 20 times as long as the forward
+pass does, in float32 and more so in bfloat16. Here it is one more depthwise convolution: each
+channel of each picture is correlated with its own output gradient, which plays the kernel, and
+pictures are summed. Values, gradients and checkpoints are those of ``nn.Conv2d``.
 """
 
 from typing import Any
@@ -13,7 +14,9 @@ from torch import Tensor, nn
 
 
 class _Correlation(torch.autograd.Function):
-    """Depthwise convolution without bias, zero padding of half the (odd) kernel: (N, C, H, W), (C, 1, k, k) to (N, C, H, W)."""
+    """Depthwise convolution without bias, zero padding of half the (odd) kernel: (N, C, H, W), (C,
+    1, k, k) to (N, C, H, W).
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
@@ -37,7 +40,9 @@ class _Correlation(torch.autograd.Function):
 
 
 class Depthwise(nn.Conv2d):
-    """``nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels)``, trained faster on CPUs; kernel odd."""
+    """``nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels)``, trained
+    faster on CPUs; kernel odd.
+    """
 
     def __init__(self, channels: int, kernel: int) -> None:
         super().__init__(channels, channels, kernel, padding=kernel // 2, groups=channels)

@@ -2,8 +2,9 @@
 
     picture ─ 3×3, halves ─ inverted bottlenecks (1/2 to 1/32) ─ 1×1 ─ mean ─ linear ─► logits
 
-4.65 M parameters; 0.4 GMAC at 224 × 224 pixels. Batch normalisation is folded into the convolutions: its
-statistics stay those of the pretraining. Methods are named as timm's: what trains this network trains theirs.
+4.65 M parameters; 0.4 GMAC at 224 × 224 pixels. Batch normalisation is folded into the
+convolutions: its statistics stay those of the pretraining. Methods are named as timm's: what trains
+this network trains theirs.
 """
 
 from collections.abc import Mapping
@@ -27,7 +28,9 @@ NORM_EPSILON = 1e-3
 
 
 class Conv(nn.Conv2d):
-    """Convolution padded as TensorFlow's "same": an odd row or column goes to the bottom or right."""
+    """Convolution padded as TensorFlow's "same": an odd row or column goes to the bottom or
+    right.
+    """
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1

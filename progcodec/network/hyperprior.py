@@ -1,10 +1,10 @@
 """Hyper analysis h_a and the float mean path: what μ is, given ẑ and the blocks that came before.
 
-    y ─h_a─► z                ẑ ─h_s─► P ───────────────┐
-                              ŷ of earlier blocks ─𝒞─► C ┴─[P;C]─ℋ─► M ─(+ ΔM, blocks 2 and 3)─► μ of block k
+    y ─h_a─► z     ẑ ─h_s─► P ───────────────┐
+                   ŷ of earlier blocks ─𝒞─► C ┴─[P;C]─ℋ─► M ─(+ ΔM, later blocks)─► μ of block k
 
-𝒞 and ℋ are shared by all blocks (the paper's Fig. 3); later blocks are zero in 𝒞's input. μ moves pixels only: it may differ
-between machines in its last bits, and no coded bit depends on it.
+𝒞 and ℋ are shared by all blocks (the paper's Fig. 3); later blocks are zero in 𝒞's input. μ moves
+pixels only: it may differ between machines in its last bits, and no coded bit depends on it.
 """
 
 from collections.abc import Callable
@@ -27,11 +27,13 @@ class Precise(Pointwise):
 
 
 class HyperAnalysis(nn.Module):
-    """h_a: y (N, C, h, w) to z (N, hyper channels, ⌈h/4⌉, ⌈w/4⌉); y is replicated to a multiple of 4 first.
+    """h_a: y (N, C, h, w) to z (N, hyper channels, ⌈h/4⌉, ⌈w/4⌉); y is replicated to a multiple of
+    4 first.
 
-    Most of what z must tell is how loud y is where, so log(1 + |y|) enters beside y. ``spread`` holds about each channel's
-    standard deviation: without it the few strongest components drown the others. ``linear`` adds to the first channels of z
-    the lowest frequencies of the first block's channels, over 4×4 positions: the picture's first refinement.
+    Most of what z must tell is how loud y is where, so log(1 + |y|) enters beside y. ``spread``
+    holds about each channel's standard deviation: without it the few strongest components drown the
+    others. ``linear`` adds to the first channels of z the lowest frequencies of the first block's
+    channels, over 4×4 positions: the picture's first refinement.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -61,10 +63,11 @@ class HyperAnalysis(nn.Module):
 
 
 class DeltaMean(nn.Module):
-    """ΔM of one block: depthwise residual block with a local attention gate, on ℋ's features and the ŷ of earlier blocks.
+    """ΔM of one block: depthwise residual block with a local attention gate, on ℋ's features and
+    the ŷ of earlier blocks.
 
-    ``skip`` is the linear prediction from those ŷ: a channel that refines an earlier one needs it exact, and undisturbed.
-    It is all that is left where ``network`` is False.
+    ``skip`` is the linear prediction from those ŷ: a channel that refines an earlier one needs it
+    exact, and undisturbed. It is all that is left where ``network`` is False.
     """
 
     def __init__(self, features: int, prefix: int, outputs: int, network: bool = True) -> None:
@@ -85,10 +88,14 @@ class DeltaMean(nn.Module):
 
 
 class MeanPath(nn.Module):
-    """The float mean path. Call :meth:`prior` once, :meth:`features` at the start of each level, :meth:`mean` for each block.
+    """The float mean path.
 
-    ``spread`` holds about each latent channel's standard deviation: ŷ enters divided by it, μ leaves multiplied. ``linear``
-    takes back to the first block what h_a's linear branch tells of it.
+    Call :meth:`prior` once, :meth:`features` at the start of each level, :meth:`mean` for each
+    block.
+
+    ``spread`` holds about each latent channel's standard deviation: ŷ enters divided by it, μ
+    leaves multiplied. ``linear`` takes back to the first block what h_a's linear branch tells of
+    it.
     """
 
     def __init__(self, config: ModelConfig) -> None:

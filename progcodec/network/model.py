@@ -16,7 +16,8 @@ class Model(nn.Module):
     """g_a, g_s, h_a, the mean path and the scale path.
 
     Args:
-        frozen: build the scale path in its exported integer form, as codecs use it; else the trainable one.
+        frozen: build the scale path in its exported integer form, as codecs use it; else the
+            trainable one.
     """
 
     def __init__(self, config: ModelConfig, frozen: bool = False) -> None:

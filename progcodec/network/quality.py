@@ -1,14 +1,20 @@
-"""What a stream's quality changes: the quantisation step of y, and what has to follow it. Exact arithmetic only.
+"""What a stream's quality changes: the quantisation step of y, and what has to follow it.
 
-One unit of quality is two σ-indexes, so the step shrinks by (64 / 0.11)^(2/63) = 1.224 with each unit, and
+Exact arithmetic only.
 
-    q = round((y − μ) / step)      ŷ = μ + step·q      σ-index(quality) = map[σ-index]: + 2·quality but for small σ
+One unit of quality is two σ-indexes, so the step shrinks by (64 / 0.11)^(2/63) = 1.224 with each
+unit, and
 
-which is the index of σ / step, as the σ of the 64 tables are spaced in logarithms (``quality_maps.py``). The Δ-networks were trained
-at a step of 1, so they are shown ℓ(|q|·step) in place of ℓ(|q|). Nothing else depends on the quality, the hyperlatent neither.
+    q = round((y − μ) / step)      ŷ = μ + step·q
+    σ-index(quality) = map[σ-index]: + 2·quality but for small σ
 
-The step is a fraction S / 2^16 whose numerator is found by integers alone, S = ⌊2^16·(11 / 6400)^(2·quality/63)⌋: the same on every
-machine, exact in float32, 2^16 at quality 0. ℓ is then as exact: ⌊16·log2(1 + n·S/2^16)⌋ is a bit length. S and ℓ are part of the format.
+which is the index of σ / step, as the σ of the 64 tables are spaced in logarithms
+(``quality_maps.py``). The Δ-networks were trained at a step of 1, so they are shown ℓ(|q|·step) in
+place of ℓ(|q|). Nothing else depends on the quality, the hyperlatent neither.
+
+The step is a fraction S / 2^16 whose numerator is found by integers alone, S = ⌊2^16·(11 /
+6400)^(2·quality/63)⌋: the same on every machine, exact in float32, 2^16 at quality 0. ℓ is then as
+exact: ⌊16·log2(1 + n·S/2^16)⌋ is a bit length. S and ℓ are part of the format.
 """
 
 from functools import cache
@@ -60,7 +66,8 @@ def step_size(quality: int) -> float:
 
 @cache
 def magnitude_table(quality: int) -> tuple[int, ...]:
-    """ℓ(n) for n in 0..127 at this step: ⌊16·log2(1 + n·step)⌋, by integers alone; 0..144, so always 8 bits.
+    """ℓ(n) for n in 0..127 at this step: ⌊16·log2(1 + n·step)⌋, by integers alone; 0..144, so
+    always 8 bits.
 
     With one = 2^16, it is the bit length of (one + n·S)^16, less that of one^16.
     """

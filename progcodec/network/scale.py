@@ -1,16 +1,20 @@
-"""The integer scale path: ẑ and |q| of earlier blocks, integers, to the σ-index of every symbol, an integer.
+"""The integer scale path: ẑ and |q| of earlier blocks, integers, to the σ-index of every symbol, an
+integer.
 
     ẑ ─3×3─↑2─3×3─↑2─► F ─3×3─1×1─► base index ─────────────────────────────┐
                        [F; ℓ(|q| of earlier blocks)] ─1×1─3×3─1×1─► Δ ──────(+)─► σ-index of block k
 
-Every bit of a stream depends on this file, so it is exact: activations are unsigned 8-bit integers, weights signed 8-bit, and
-an accumulator never reaches 2^24 in magnitude (Σ|w|·255 + |b| < 2^24 for each output channel), so that a matrix product in
-floating point holds every partial sum exactly, whatever its order of summation. Convolutions are unfold and matmul, never an
-algorithm that reorders products (Winograd, FFT). Requantisation is floor((acc·m + 2^23) / 2^24) with an integer m, in float64,
-where all of it is exact. Every factor is below 2^8, so it fits in bfloat16 and TF32 too: a process-wide setting that lowers the
-precision of float32 products rounds factors alone, and changes nothing here. Autocast would round results; it is off here.
+Every bit of a stream depends on this file, so it is exact: activations are unsigned 8-bit integers,
+weights signed 8-bit, and an accumulator never reaches 2^24 in magnitude (Σ|w|·255 + |b| < 2^24 for
+each output channel), so that a matrix product in floating point holds every partial sum exactly,
+whatever its order of summation. Convolutions are unfold and matmul, never an algorithm that
+reorders products (Winograd, FFT). Requantisation is floor((acc·m + 2^23) / 2^24) with an integer m,
+in float64, where all of it is exact. Every factor is below 2^8, so it fits in bfloat16 and TF32
+too: a process-wide setting that lowers the precision of float32 products rounds factors alone, and
+changes nothing here. Autocast would round results; it is off here.
 
-Training runs the very same :func:`integer_layer` on weights that are rounded on the fly, with straight-through gradients.
+Training runs the very same :func:`integer_layer` on weights that are rounded on the fly, with
+straight-through gradients.
 """
 
 import math
@@ -27,7 +31,8 @@ from progcodec.network.quality_maps import index_map
 
 ACTIVATION_MAX = 255
 ACTIVATION_STEPS = 16
-"""Integer activations per unit of the real network; also the fractional steps of an index before it is rounded."""
+"""Integer activations per unit of the real network; also the fractional steps of an index before it
+is rounded."""
 SHIFT = 24
 """Bits of the requantisation shift."""
 WEIGHT_MAX = 127
@@ -36,7 +41,8 @@ WEIGHT_SUM_MAX = 64_000
 BIAS_MAX = 150_000
 ACCUMULATOR_LIMIT = 2**24
 INDEX_RANGE = (-(2**12), 2**12)
-"""Range of a base or Δ output, in 1/16 of an index; far outside what is used, small enough to stay exact."""
+"""Range of a base or Δ output, in 1/16 of an index; far outside what is used, small enough to stay
+exact."""
 INDEX_CENTRE = 24
 """Added to every base index, so that untrained networks start at σ = 1.2 and biases stay small."""
 ALL = slice(None)
@@ -47,7 +53,10 @@ MAGNITUDE_TABLE = magnitude_table(0)
 
 
 def magnitude(q: Tensor, quality: int = 0) -> Tensor:
-    """ℓ(|q|·step), the 8-bit form in which symbols enter the scale path. Any dtype in, float of the same device out."""
+    """ℓ(|q|·step), the 8-bit form in which symbols enter the scale path.
+
+    Any dtype in, float of the same device out.
+    """
     dtype = q.dtype if q.is_floating_point() else torch.float64
     return torch.tensor(magnitude_table(quality), device=q.device, dtype=dtype)[q.abs().long()]
 
@@ -71,7 +80,9 @@ def straight_through(soft: Tensor, hard: Tensor) -> Tensor:
 def integer_layer(
     x: Tensor, weight: Tensor, bias: Tensor, multiplier: Tensor, kernel: int, low: int, high: int
 ) -> Tensor:
-    """One quantised convolution ("same" zero padding). All tensors hold integers in a floating-point dtype.
+    """One quantised convolution ("same" zero padding).
+
+    All tensors hold integers in a floating-point dtype.
 
     Args:
         x: (N, C, H, W), float32 or float64, in 0..255 (ẑ: −127..127).
@@ -108,7 +119,8 @@ class IntegerConv(nn.Module):
 
     Args:
         unit: integer steps of the input per unit of the real network (16 for activations, 1 for ẑ).
-        signed: True for an output layer (range of an index), False for a rectified 8-bit activation.
+        signed: True for an output layer (range of an index), False for a rectified 8-bit
+            activation.
     """
 
     def __init__(
@@ -128,7 +140,9 @@ class IntegerConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def integers(self) -> tuple[Tensor, Tensor, Tensor]:
-        """(weight, bias, multiplier) as integers in floating-point tensors, with straight-through gradients."""
+        """(weight, bias, multiplier) as integers in floating-point tensors, with straight-through
+        gradients.
+        """
         magnitudes = self.weight.detach().abs()
         scale = torch.maximum(magnitudes.amax(1) / WEIGHT_MAX, magnitudes.sum(1) / WEIGHT_SUM_MAX)
         scale = torch.maximum(scale, self.bias.detach().abs() * (self.unit / BIAS_MAX)).clamp_min(
@@ -152,7 +166,9 @@ class IntegerConv(nn.Module):
 
 
 class FrozenConv(nn.Module):
-    """The exported form of :class:`IntegerConv`: three integer buffers, no parameters, float32 arithmetic."""
+    """The exported form of :class:`IntegerConv`: three integer buffers, no parameters, float32
+    arithmetic.
+    """
 
     weight: Tensor
     bias: Tensor
@@ -192,9 +208,12 @@ class FrozenConv(nn.Module):
 
 
 class ScalePath(nn.Module):
-    """σ-indices from integers. Trainable as built; ``frozen=True`` builds the exported form with the same names.
+    """σ-indices from integers.
 
-    Call :meth:`features` once, then :meth:`index` for each block in order, each time with the *whole* earlier blocks.
+    Trainable as built; ``frozen=True`` builds the exported form with the same names.
+
+    Call :meth:`features` once, then :meth:`index` for each block in order, each time with the
+    *whole* earlier blocks.
     """
 
     def __init__(self, config: ModelConfig, frozen: bool = False) -> None:
@@ -220,7 +239,9 @@ class ScalePath(nn.Module):
         )
 
     def features(self, z: Tensor, height: int, width: int) -> Tensor:
-        """F, from integer ẑ (N, hyper channels, ⌈h/4⌉, ⌈w/4⌉), cropped to ``height`` × ``width``; integers in 0..255."""
+        """F, from integer ẑ (N, hyper channels, ⌈h/4⌉, ⌈w/4⌉), cropped to ``height`` × ``width``;
+        integers in 0..255.
+        """
         for layer in self.up:
             z = F.pixel_shuffle(layer(z), 2)
         return self.body(z[:, :, :height, :width])

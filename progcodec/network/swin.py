@@ -1,11 +1,13 @@
-"""Swin blocks: attention within windows that every other block shifts by half a window (Liu et al., arXiv 2103.14030).
+"""Swin blocks: attention within windows that every other block shifts by half a window (Liu et al.,
+arXiv 2103.14030).
 
     x ─┬─ norm ─ window attention ─(+)─┬─ norm ─ expand ─ GELU ─ project ─(+)─►
        └───────────────────────────────┘└──────────────────────────────────┘
 
-Windows lie on a grid that starts at the picture's top left corner, the shifted ones half a window before it. Positions of a
-window that the picture does not fill, at any of its four edges, are masked: nothing attends to them. (Swin reaches the same by
-rolling the picture around; without that, one mask of positions does for every size.)
+Windows lie on a grid that starts at the picture's top left corner, the shifted ones half a window
+before it. Positions of a window that the picture does not fill, at any of its four edges, are
+masked: nothing attends to them. (Swin reaches the same by rolling the picture around; without that,
+one mask of positions does for every size.)
 """
 
 import torch
@@ -22,7 +24,8 @@ WINDOWS_AT_ONCE = 4096
 class SpreadNorm(nn.LayerNorm):
     """LayerNorm of x / spread over the last axis, of C channels.
 
-    ``spread`` holds about each channel's standard deviation: without it the few strongest channels drown the others.
+    ``spread`` holds about each channel's standard deviation: without it the few strongest channels
+    drown the others.
     """
 
     def __init__(self, channels: int) -> None:
@@ -34,10 +37,12 @@ class SpreadNorm(nn.LayerNorm):
 
 
 class WindowAttention(nn.Module):
-    """Multi-head attention among the positions of each window, with a learned bias for every relative position.
+    """Multi-head attention among the positions of each window, with a learned bias for every
+    relative position.
 
     Args:
-        window: positions a side. shift: how far the grid of windows is moved to the bottom right; below ``window``.
+        window: positions a side. shift: how far the grid of windows is moved to the bottom right;
+            below ``window``.
     """
 
     offset: Tensor
@@ -105,7 +110,10 @@ class WindowAttention(nn.Module):
 
 
 class SwinBlock(nn.Module):
-    """Window attention, then two layers at each position; both residual. (N, H, W, C) to the same shape."""
+    """Window attention, then two layers at each position; both residual.
+
+    (N, H, W, C) to the same shape.
+    """
 
     def __init__(
         self, channels: int, heads: int, window: int, shift: int, expansion: int = 4
@@ -126,7 +134,9 @@ class SwinBlock(nn.Module):
 
 
 class SwinStage(nn.Module):
-    """Swin blocks, every other one shifted by half a window, and a residual path around all. (N, C, H, W) to the same shape.
+    """Swin blocks, every other one shifted by half a window, and a residual path around all.
+
+    (N, C, H, W) to the same shape.
 
     It starts as twice the identity.
     """

@@ -1,16 +1,18 @@
-"""Analysis g_a and synthesis g_s of the `tic` family: Transformer-based Image Compression (Lu et al., arXiv 2111.06707).
+"""Analysis g_a and synthesis g_s of the `tic` family: Transformer-based Image Compression (Lu et
+al., arXiv 2111.06707).
 
-    image ─ 5×5 ↓2 ─ Swin (1/2) ─ 3×3 ↓2 ─ Swin (1/4) ─ 3×3 ↓2 ─ Swin (1/8) ─ 3×3 ↓2 ─► y          (g_a)
-    ŷ ─ 3×3 ↑2 ─ Swin (1/8) ─ 3×3 ↑2 ─ Swin (1/4) ─ 3×3 ↑2 ─ Swin (1/2) ─ 5×5 ↑2 ─► image          (g_s)
+    image ─ 5×5 ↓2 ─ Swin (1/2) ─ 3×3 ↓2 ─ Swin (1/4) ─ 3×3 ↓2 ─ Swin (1/8) ─ 3×3 ↓2 ─► y      (g_a)
+    ŷ ─ 3×3 ↑2 ─ Swin (1/8) ─ 3×3 ↑2 ─ Swin (1/4) ─ 3×3 ↑2 ─ Swin (1/2) ─ 5×5 ↑2 ─► image  (g_s)
 
-Of the paper's network these are the two main transforms, with 1, 2 and 3 Swin blocks of 4, 8 and 16 heads and windows of 8×8;
-hyperprior and context are this package's own. Left out is stochastic depth; added is ``spread`` (`swin.py`), with which the
-network can start from principal components.
+Of the paper's network these are the two main transforms, with 1, 2 and 3 Swin blocks of 4, 8 and 16
+heads and windows of 8×8; hyperprior and context are this package's own. Left out is stochastic
+depth; added is ``spread`` (`swin.py`), with which the network can start from principal components.
 
-Receptive fields are finite, but not the same everywhere: windows lie on a grid, of 64 pixels at 1/8 resolution, that starts at
-the picture's top left corner. With the default blocks, y depends on pixels at most 194 away from its own 16×16, and a pixel on ŷ
-at most 13 positions away from its own. A part of a picture gives, further than that from its cut edges, what the whole picture
-gives there, but only if it is cut at multiples of 64 pixels: elsewhere it meets other windows.
+Receptive fields are finite, but not the same everywhere: windows lie on a grid, of 64 pixels at 1/8
+resolution, that starts at the picture's top left corner. With the default blocks, y depends on
+pixels at most 194 away from its own 16×16, and a pixel on ŷ at most 13 positions away from its own.
+A part of a picture gives, further than that from its cut edges, what the whole picture gives there,
+but only if it is cut at multiples of 64 pixels: elsewhere it meets other windows.
 """
 
 from torch import Tensor, nn
@@ -21,7 +23,9 @@ from progcodec.network.transform import PIXEL_GAIN
 
 
 class TicAnalysis(nn.Module):
-    """g_a: (N, 3, H, W) in [0, 1], H and W multiples of 16, to y (N, latent channels, H/16, W/16)."""
+    """g_a: (N, 3, H, W) in [0, 1], H and W multiples of 16, to y (N, latent channels, H/16,
+    W/16).
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -47,7 +51,9 @@ class TicAnalysis(nn.Module):
 
 
 class TicSynthesis(nn.Module):
-    """g_s: ŷ (N, latent channels, h, w) to an image (N, 3, 16h, 16w), nominally in [0, 1], not clamped."""
+    """g_s: ŷ (N, latent channels, h, w) to an image (N, 3, 16h, 16w), nominally in [0, 1], not
+    clamped.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -72,7 +78,9 @@ class TicSynthesis(nn.Module):
 
 
 def _down(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
-    """Halves the resolution; the taps at kernel // 2 and after see the 2×2 inputs that an output stands for."""
+    """Halves the resolution; the taps at kernel // 2 and after see the 2×2 inputs that an output
+    stands for.
+    """
     return nn.Conv2d(inputs, outputs, kernel, stride=2, padding=kernel // 2)
 
 

@@ -1,13 +1,15 @@
-"""Cutting a large picture into tiles that overlap by as much as the networks look around themselves: no seam can show.
+"""Cutting a large picture into tiles that overlap by as much as the networks look around
+themselves: no seam can show.
 
     tile 1   ════════════════════|░halo░|
-    tile 2               |░halo░|════════════════════|░halo░|          reads [low, high), gives [start, stop)
+    tile 2               |░halo░|════════════════════|░halo░| reads [low, high), gives [start, stop)
     tile 3                                   |░halo░|════════════════════
 
-What a network gives at a position depends on inputs no further away than its *reach*. A tile that is read with a halo at least
-that wide gives, between its halos, what the whole picture gives there: exactly in the integer scale path, up to float rounding
-elsewhere. Zeros are padded at the picture's true borders as ever; those at a tile's other edges are felt in its halo only.
-Lengths are latent positions, 16 pixels each, if nothing else is said.
+What a network gives at a position depends on inputs no further away than its *reach*. A tile that
+is read with a halo at least that wide gives, between its halos, what the whole picture gives there:
+exactly in the integer scale path, up to float rounding elsewhere. Zeros are padded at the picture's
+true borders as ever; those at a tile's other edges are felt in its halo only. Lengths are latent
+positions, 16 pixels each, if nothing else is said.
 """
 
 import math
@@ -33,18 +35,21 @@ MEAN_REACH = 2 * BLOCK_REACH
 INDEX_REACH = 1
 """Of one block's σ-indices, in F and in the q before it: a 3×3 convolution."""
 HYPER_REACH = 2 * HYPER_STRIDE
-"""Of z in y, of P in ẑ and of F in ẑ: none of the three looks more than 2 hyperlatent positions, of 64 pixels, around itself.
-z: blocks at 1/16 and 1/32 of the resolution, 2/4 + 2/2. P: a 3×3 at 1/64, a block at 1/32, 1 + 2/2. F: 3×3 at 1/64, 1/32 and
-1/16, 1 + 1/2 + 1/4."""
+"""Of z in y, of P in ẑ and of F in ẑ: none of the three looks more than 2 hyperlatent positions, of
+64 pixels, around itself. z: blocks at 1/16 and 1/32 of the resolution, 2/4 + 2/2. P: a 3×3 at 1/64,
+a block at 1/32, 1 + 2/2. F: 3×3 at 1/64, 1/32 and 1/16, 1 + 1/2 + 1/4."""
 
 SIDES = {"lite": 128, "tic": 64}
-"""Sides of the tiles of g_a and g_s in each family. `tic` works at up to 1/2 of the resolution, `lite` at 1/8: hence the smaller ones."""
+"""Sides of the tiles of g_a and g_s in each family. `tic` works at up to 1/2 of the resolution,
+`lite` at 1/8: hence the smaller ones."""
 CONTEXT_SIDE = 256
 """Of the tiles of all other networks, which work at 1/16 of the resolution."""
 
 
 class Field(NamedTuple):
-    """What the tiles of g_a and g_s must keep to: a halo of ``reach`` at least, edges at multiples of ``unit``."""
+    """What the tiles of g_a and g_s must keep to: a halo of ``reach`` at least, edges at multiples
+    of ``unit``.
+    """
 
     reach: int
     unit: int
@@ -62,7 +67,9 @@ def transform_field(config: ModelConfig) -> Field:
 
 
 def _tic_analysis_reach(config: ModelConfig) -> int:
-    """Each attention looks as far as its window is wide, less one, if the grid of windows is where it belongs."""
+    """Each attention looks as far as its window is wide, less one, if the grid of windows is where
+    it belongs.
+    """
     reach = 0
     for kernel_reach, depth in zip((1, 1, 1, 2), (*config.swin_depths[::-1], 0), strict=True):
         reach = 2 * reach + kernel_reach + depth * (config.swin_window - 1)
@@ -98,7 +105,10 @@ class Span(NamedTuple):
         return Span(*(stride * place for place in self))
 
     def over(self, stride: int) -> "Span":
-        """The same on a grid so many times coarser. Edges are multiples of ``stride``, but for the picture's own."""
+        """The same on a grid so many times coarser.
+
+        Edges are multiples of ``stride``, but for the picture's own.
+        """
         return Span(*(ceil_div(place, stride) for place in self))
 
 
@@ -136,13 +146,17 @@ class Tiling:
     def transform(
         self, config: ModelConfig, height: int, width: int, box: Box | None = None
     ) -> list[Tile]:
-        """Of g_a and g_s over a latent of that size, or over a box of it, where a tile may give a little more than the box."""
+        """Of g_a and g_s over a latent of that size, or over a box of it, where a tile may give a
+        little more than the box.
+        """
         return _tiles(
             height, width, self.side or SIDES[config.family], *transform_field(config), box
         )
 
     def hyper(self, height: int, width: int) -> list[Tile]:
-        """Of h_a, P and F; edges are multiples of HYPER_STRIDE, so ``over(HYPER_STRIDE)`` tells the hyperlatent positions."""
+        """Of h_a, P and F; edges are multiples of HYPER_STRIDE, so ``over(HYPER_STRIDE)`` tells the
+        hyperlatent positions.
+        """
         return _tiles(height, width, self.context_side, HYPER_REACH, HYPER_STRIDE)
 
     def shared(self, height: int, width: int) -> list[Tile]:
@@ -156,10 +170,12 @@ class Tiling:
 
 
 def region_halo(config: ModelConfig) -> tuple[int, int]:
-    """How much of a latent must be at hand around a box, for the box's pixels, if the mean path runs on that much alone.
+    """How much of a latent must be at hand around a box, for the box's pixels, if the mean path
+    runs on that much alone.
 
     Returns:
-        (reach, unit), as a :class:`Field`: g_s, the means of each block, one after the other, and P.
+        (reach, unit), as a :class:`Field`: g_s, the means of each block, one after the other, and
+        P.
     """
     reach, unit = transform_field(config)
     means = len(config.steps) * SHARED_REACH + len(config.blocks) * MEAN_REACH
@@ -167,9 +183,11 @@ def region_halo(config: ModelConfig) -> tuple[int, int]:
 
 
 def spans(first: int, last: int, length: int, side: int, reach: int, unit: int = 1) -> list[Span]:
-    """[first, last) of an axis in spans of nearly equal size, at most ``side`` if that is a multiple of ``unit``.
+    """[first, last) of an axis in spans of nearly equal size, at most ``side`` if that is a
+    multiple of ``unit``.
 
-    Inner edges and halos are rounded outwards to multiples of ``unit``, and end where the axis does.
+    Inner edges and halos are rounded outwards to multiples of ``unit``, and end where the axis
+    does.
     """
     first = first // unit * unit
     step = ceil_div(last - first, ceil_div(last - first, side))
@@ -194,7 +212,8 @@ def _tiles(
 
 
 def stitched(tiles: list[Tile], run: Callable[[Tile], Tensor]) -> Tensor:
-    """What ``run`` makes of each tile, its halo included, put together: (N, C, H, W), channels last if float.
+    """What ``run`` makes of each tile, its halo included, put together: (N, C, H, W), channels last
+    if float.
 
     Args:
         tiles: of a whole plane, on its own grid.

@@ -1,11 +1,13 @@
-"""Analysis g_a and synthesis g_s of the `lite` family, and the blocks that every float network here is built from.
+"""Analysis g_a and synthesis g_s of the `lite` family, and the blocks that every float network here
+is built from.
 
     image ─unshuffle 8─ 3×3 ─ blocks (1/8) ─ down ─ blocks (1/16) ─ 1×1 ─► y          (g_a)
     ŷ ─ 1×1 ─ blocks (1/16) ─ up ─ blocks (1/8) ─ 3×3 ─shuffle 8─► image              (g_s)
 
-Everything works on 1/8 of the resolution or less: on a CPU the layers near the pixels are what makes a codec slow. The 3×3
-convolution next to the unshuffled pixels makes a lapped transform of 24×24 windows, without which 8×8 blocks would show.
-All receptive fields are finite (no global pooling), so that large pictures can be cut into tiles.
+Everything works on 1/8 of the resolution or less: on a CPU the layers near the pixels are what
+makes a codec slow. The 3×3 convolution next to the unshuffled pixels makes a lapped transform of
+24×24 windows, without which 8×8 blocks would show. All receptive fields are finite (no global
+pooling), so that large pictures can be cut into tiles.
 """
 
 import torch
@@ -17,11 +19,14 @@ from progcodec.network.depthwise import Depthwise
 from progcodec.network.weights_file import orthogonal
 
 PIXEL_GAIN = 16.0
-"""Pixels enter as 16·(x − ½): about the gain at which a quantisation step of 1 gives useful quality, so training starts near it."""
+"""Pixels enter as 16·(x − ½): about the gain at which a quantisation step of 1 gives useful
+quality, so training starts near it."""
 
 
 class Pointwise(nn.Module):
-    """1×1 convolution whose weight is a matrix (out, in), the shape that matrix optimisers expect."""
+    """1×1 convolution whose weight is a matrix (out, in), the shape that matrix optimisers
+    expect.
+    """
 
     def __init__(self, inputs: int, outputs: int, gain: float = 1.0) -> None:
         super().__init__()
@@ -37,13 +42,18 @@ class Pointwise(nn.Module):
 
 
 def gated(x: Tensor) -> Tensor:
-    """First half of the channels times the sigmoid of the second: ``F.glu(x, 1)``, whose gradient is 5 times slower on CPUs."""
+    """First half of the channels times the sigmoid of the second: ``F.glu(x, 1)``, whose gradient
+    is 5 times slower on CPUs.
+    """
     value, gate = x.chunk(2, 1)
     return value * torch.sigmoid(gate)
 
 
 class Block(nn.Module):
-    """Residual block: 5×5 depthwise convolution, then a gated 1×1 pair. (N, C, H, W) to the same shape."""
+    """Residual block: 5×5 depthwise convolution, then a gated 1×1 pair.
+
+    (N, C, H, W) to the same shape.
+    """
 
     def __init__(self, channels: int, expansion: int = 2, kernel: int = 5) -> None:
         super().__init__()
@@ -70,7 +80,9 @@ class Up(nn.Sequential):
 
 
 class Analysis(nn.Module):
-    """g_a: (N, 3, H, W) in [0, 1], H and W multiples of 16, to y (N, latent channels, H/16, W/16)."""
+    """g_a: (N, 3, H, W) in [0, 1], H and W multiples of 16, to y (N, latent channels, H/16,
+    W/16).
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -88,7 +100,9 @@ class Analysis(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """g_s: ŷ (N, latent channels, h, w) to an image (N, 3, 16h, 16w), nominally in [0, 1], not clamped."""
+    """g_s: ŷ (N, latent channels, h, w) to an image (N, 3, 16h, 16w), nominally in [0, 1], not
+    clamped.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

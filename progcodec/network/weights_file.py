@@ -1,7 +1,9 @@
-"""Files of weights: safetensors with metadata, read and written, digested, and compared with the module that they are for.
+"""Files of weights: safetensors with metadata, read and written, digested, and compared with the
+module that they are for.
 
-A file of a few bytes may declare a model of any size. What it declares is built without storage first, and only what the
-file itself holds in full is built for real; so a file costs memory in proportion to its own size.
+A file of a few bytes may declare a model of any size. What it declares is built without storage
+first, and only what the file itself holds in full is built for real; so a file costs memory in
+proportion to its own size.
 """
 
 import hashlib
@@ -26,10 +28,14 @@ Network = TypeVar("Network", bound=nn.Module)
 def read(
     path: str | Path, kind: str, error: type[ProgcodecError]
 ) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Metadata and tensors of a file. Raises ``error``, with a line that names the file and its kind ("checkpoint")."""
+    """Metadata and tensors of a file.
+
+    Raises ``error``, with a line that names the file and its kind ("checkpoint").
+    """
     try:
         with safe_open(str(path), framework="pt") as file:
-            # Copied, as they are mapped from the file: who overwrites it would change a running model.
+            # Copied, as they are mapped from the file: who overwrites it would change a running
+            # model.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
             return dict(file.metadata() or {}), tensors
     except FileNotFoundError:
@@ -56,8 +62,8 @@ def digest(config: str, tensors: Mapping[str, Tensor]) -> bytes:
 def build(make: Callable[[], Network], blocks: int, tensors: Mapping[str, Tensor]) -> Network:
     """The module that ``make`` builds, with the tensors of a file; floats become float32.
 
-    Nothing is initialised first: that would take longer than all the rest, and draw from the program's random numbers.
-    Arguments and errors as of :func:`check_fit`.
+    Nothing is initialised first: that would take longer than all the rest, and draw from the
+    program's random numbers. Arguments and errors as of :func:`check_fit`.
     """
     module = check_fit(make, blocks, tensors)
     state = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
@@ -66,7 +72,9 @@ def build(make: Callable[[], Network], blocks: int, tensors: Mapping[str, Tensor
 
 
 def orthogonal(weight: Tensor, gain: float = 1.0) -> None:
-    """``nn.init.orthogonal_``, but not of numbers without storage: slow, and half precision fails."""
+    """``nn.init.orthogonal_``, but not of numbers without storage: slow, and half precision
+    fails.
+    """
     if not weight.is_meta:
         nn.init.orthogonal_(weight, gain)
 
@@ -77,9 +85,10 @@ def check_fit(make: Callable[[], Network], blocks: int, tensors: Mapping[str, Te
     Raises ValueError unless ``tensors`` are, by name, shape and kind, exactly its state.
 
     Args:
-        make: builds the module; called on torch's "meta" device, where tensors have shapes and no storage.
-        blocks: repeated parts that the module will have, each with a tensor of its own at least: even shapes without storage
-            take time, so no more are built than the file can fill.
+        make: builds the module; called on torch's "meta" device, where tensors have shapes and no
+            storage.
+        blocks: repeated parts that the module will have, each with a tensor of its own at least:
+            even shapes without storage take time, so no more are built than the file can fill.
         tensors: what is to be loaded. Floats must be finite.
     """
     if blocks > len(tensors):
