@@ -58,9 +58,9 @@ def kodak() -> list[Image.Image]:
     source = os.environ.get("PROGCODEC_KODAK")
     if not source:
         pytest.skip("name the Kodak images' tar file or folder in PROGCODEC_KODAK")
-    from progcodec.lab.evaluate.sources import read_pictures
+    from progcodec.lab.evaluate.pictures import load_pictures
 
-    return [Image.fromarray(picture.pixels) for picture in read_pictures(source)]
+    return [Image.fromarray(picture.pixels) for picture in load_pictures([source])]
 
 
 def noise_image(height: int, width: int, seed: int = 0) -> np.ndarray:

@@ -36,7 +36,7 @@ def payload(order: Ints, symbols: Ints, runs: Runs, tables: Tables) -> bytes:
 
 def coded_segment(order: Ints, symbols: Ints, runs: Runs, tables: Tables) -> CodedSegment:
     table = np.repeat([index for index, _ in runs], [count for _, count in runs])
-    return CodedSegment(order, symbols, tables.bits[table, symbols + Q_MAX])
+    return CodedSegment(order, symbols, table, tables.bits[table, symbols + Q_MAX])
 
 
 def common_size(images: Sequence[object], max_pixels: int | None) -> tuple[int, int]:

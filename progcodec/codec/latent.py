@@ -56,9 +56,11 @@ class CodedSegment:
     Attributes:
         order: flat positions in the segment's (C, h, w), int64, in coding order.
         symbols: the integers at these positions, int32.
+        tables: which table codes each, int64.
         bits: what each costs, float64, by the tables' probabilities.
     """
 
     order: Ints
     symbols: Ints
+    tables: Ints
     bits: Floats

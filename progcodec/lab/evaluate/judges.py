@@ -1,22 +1,17 @@
-"""Classifiers as judges: what one says about a picture, counted against the true class and against the clean picture."""
+"""Classifiers as judges: what one sees in a picture, at the three levels."""
 
 import hashlib
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from PIL import Image
 
-from progcodec.arrays import Floats
-from progcodec.classification.classifier import (
-    BUILTIN,
-    Classifier,
-    Specification,
-    check_fit,
-    load_classifier,
-)
-from progcodec.classification.classifier_file import SHIPPED
+from progcodec import assets
+from progcodec.arrays import Floats, Ints
+from progcodec.classification.classifier import BUILTIN, Specification, check_fit
+from progcodec.classification.pixel import PixelClassifier
 from progcodec.classification.score import predictions
 from progcodec.config import LEVELS
 from progcodec.errors import EvaluationError
@@ -26,111 +21,69 @@ BATCH = 16
 """Pictures judged at a time: more are no faster on a CPU core."""
 
 
-class JudgeName(NamedTuple):
+class Judge(NamedTuple):
     """A classifier before it is loaded.
 
     Attributes:
-        name: for people and for the rows: the model's name and, where weights come from a file, their fingerprint.
+        name: the model's, and the fingerprint of all that its answers depend on: weights from a file, options, groups.
         spec: as it was asked for.
+        only: the one codec whose pictures it judges, because it was adapted to these; None for all codecs.
     """
 
     name: str
     spec: str
+    only: str | None = None
 
-
-class Opinion(NamedTuple):
-    """What a judge says of one picture, at the three levels.
-
-    Attributes:
-        best: likeliest group or class of each level, each by itself.
-        p_true, hit, wup: None if the true class is not known.
-    """
-
-    best: tuple[int, ...]
-    p_true: tuple[float, ...] | None
-    hit: tuple[bool, ...] | None
-    wup: float | None
-
-
-class Scale(NamedTuple):
-    """What opinions are formed with: the hierarchy, its fingerprint, and the Wu-Palmer similarity of all its classes."""
-
-    hierarchy: Hierarchy
-    mark: str
-    similarity: Floats | None
+    @property
+    def is_builtin(self) -> bool:
+        return self.only is None and self.spec.startswith(BUILTIN)
 
     @classmethod
-    def of(cls, hierarchy: Hierarchy) -> "Scale":
-        """Raises EvaluationError unless it has our three levels."""
-        if hierarchy.level_names != LEVELS:
-            raise EvaluationError(
-                f"an evaluation needs a hierarchy with the levels {', '.join(LEVELS)}"
+    def named(cls, spec: str, hierarchy: Hierarchy, only: str | None = None) -> "Judge":
+        """Raises ClassifierError: the specification names no classifier. OSError: its file cannot be read."""
+        parsed = Specification.parse(spec)
+        options = repr(sorted({**parsed.options, **parsed.preprocessing}.items())).encode()
+        parts = [options, hierarchy.assignments.tobytes()]
+        if parsed.file:
+            parts.append(Path(parsed.file).read_bytes())
+        elif parsed.library == BUILTIN:
+            shipped = sorted((assets.FOLDER / "classifiers").glob("*.safetensors"))
+            parts += [path.read_bytes() for path in shipped]
+        mark = hashlib.sha256(b"\0".join(parts)).hexdigest()[:6]
+        return cls(f"{f'{only}: ' if only else ''}{parsed.name}#{mark}", spec, only)
+
+
+class LoadedJudge:
+    """Raises ClassifierError and HierarchyError."""
+
+    def __init__(self, judge: Judge, hierarchy: Hierarchy, device: str) -> None:
+        self._classifier = PixelClassifier.load(Specification.parse(judge.spec), device)
+        check_fit(self._classifier, hierarchy)
+        self._hierarchy = hierarchy
+
+    def answers(self, pictures: Sequence[Image.Image], received: Sequence[float]) -> Ints:
+        """The likeliest group or class of each level, (N, 3).
+
+        Args:
+            received: bytes of each picture that were received; infinite for a clean one.
+        """
+        rows: list[Ints] = [np.empty((0, len(LEVELS)), np.int64)]
+        for start in range(0, len(pictures), BATCH):
+            batch = slice(start, start + BATCH)
+            probabilities = self._predict(
+                pictures[batch], 8 * np.array(received[batch], np.float64)
             )
-        known = all(leaf.wnid for leaf in hierarchy.classes)
-        # names may change without a new measurement; what belongs where may not
-        mark = hashlib.sha256(hierarchy.assignments.tobytes()).hexdigest()[:8]
-        return cls(hierarchy, mark, hierarchy.wu_palmer() if known else None)
+            rows.append(predictions(probabilities, self._hierarchy))
+        return np.concatenate(rows)
+
+    def _predict(self, pictures: Sequence[Image.Image], bits: Floats) -> Floats:
+        return self._classifier.predict(pictures)
 
 
-class Judge:
-    """A loaded classifier."""
-
-    def __init__(self, name: JudgeName, classifier: Classifier, scale: Scale) -> None:
-        check_fit(classifier, scale.hierarchy)
-        self.name = name
-        self._classifier = classifier
-        self._scale = scale
-
-    @classmethod
-    def load(cls, name: JudgeName, scale: Scale, device: str) -> "Judge":
-        """Raises ClassifierError and HierarchyError."""
-        return cls(name, load_classifier(name.spec, device), scale)
-
-    def of_pictures(self, pictures: Sequence[Image.Image], label: int | None) -> list[Opinion]:
-        """Opinions on pictures of one class."""
-        batches = [pictures[start : start + BATCH] for start in range(0, len(pictures), BATCH)]
-        return [
-            opinion
-            for batch in batches
-            for opinion in opinions(self._classifier.predict(batch), label, self._scale)
-        ]
-
-
-def opinions(probabilities: Floats, label: int | None, scale: Scale) -> list[Opinion]:
-    """One for each row of (N, classes) probabilities, all of pictures of one class."""
-    hierarchy = scale.hierarchy
-    best = predictions(probabilities, hierarchy)
-    if label is None:
-        return [Opinion(tuple(map(int, row)), None, None, None) for row in best]
-    truth = (*hierarchy.ancestors(label), label)
-    by_level = [hierarchy.aggregate(probabilities, number) for number in range(len(LEVELS))]
-    return [
-        Opinion(
-            tuple(map(int, row)),
-            tuple(float(level[place, true]) for level, true in zip(by_level, truth, strict=True)),
-            tuple(bool(mine == true) for mine, true in zip(row, truth, strict=True)),
-            None if scale.similarity is None else float(scale.similarity[row[-1], label]),
-        )
-        for place, row in enumerate(best)
-    ]
-
-
-def name_judge(spec: str) -> JudgeName:
-    """A judge by its specification. Raises ClassifierError: it names no classifier. OSError: its file cannot be read."""
-    parsed = Specification.parse(spec)
-    file = parsed.file
-    if parsed.library == BUILTIN and file is None:
-        file = str(SHIPPED)
-    if file is None:
-        return JudgeName(parsed.name if "?" not in spec else spec, spec)
-    options = repr(sorted({**parsed.options, **parsed.preprocessing}.items())).encode()
-    return JudgeName(f"{parsed.name}#{_file_digest(file)[:5]}{_digest(options)[:3]}", spec)
-
-
-@lru_cache(maxsize=16)
-def _file_digest(path: str) -> str:
-    return _digest(Path(path).read_bytes())
-
-
-def _digest(*parts: bytes) -> str:
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:8]
+def load_hierarchy(path: str | None) -> Hierarchy:
+    """Raises EvaluationError unless it has our three levels."""
+    hierarchy = Hierarchy.load(path)
+    if hierarchy.level_names != LEVELS:
+        listed = ", ".join(LEVELS)
+        raise EvaluationError(f"an evaluation needs a hierarchy with the levels {listed}")
+    return hierarchy

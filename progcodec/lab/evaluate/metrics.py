@@ -50,19 +50,13 @@ def bd_rate(reference: Curve, curve: Curve) -> float:
     return 100 * (float(np.exp(mean)) - 1)
 
 
-def bd_psnr(reference: Curve, curve: Curve) -> float:
-    """Mean difference in PSNR at equal rate, in dB, over the common range of log-rate; positive if ``curve`` is better.
-
-    Raises ValueError where the curves share no rates.
-    """
-    first, second = _by_log_rate(reference), _by_log_rate(curve)
-    low, high = _overlap(first, second, "rate")
-    return _mean_over(second, low, high) - _mean_over(first, low, high)
-
-
 def common_range(reference: Curve, curve: Curve) -> tuple[float, float]:
     """The PSNR range that :func:`bd_rate` averages over. Raises ValueError where the curves share none."""
-    return _overlap(_by_psnr(reference), _by_psnr(curve), "PSNR")
+    first, second = _by_psnr(reference), _by_psnr(curve)
+    low, high = max(first[0, 0], second[0, 0]), min(first[-1, 0], second[-1, 0])
+    if low >= high:
+        raise ValueError("the curves share no range")
+    return float(low), float(high)
 
 
 def rate_at(curve: Curve, value: float) -> float:
@@ -98,17 +92,6 @@ def efficient(curve: Curve) -> list[tuple[float, float]]:
 def _by_psnr(curve: Curve) -> Floats:
     """(n, 2) float64: PSNR, log-rate; both rising."""
     return np.array([(value, np.log(rate)) for rate, value in efficient(curve)])
-
-
-def _by_log_rate(curve: Curve) -> Floats:
-    return _by_psnr(curve)[:, ::-1]
-
-
-def _overlap(first: Floats, second: Floats, name: str) -> tuple[float, float]:
-    low, high = max(first[0, 0], second[0, 0]), min(first[-1, 0], second[-1, 0])
-    if low >= high:
-        raise ValueError(f"the curves share no range of {name}")
-    return float(low), float(high)
 
 
 def _mean_over(points: Floats, low: float, high: float) -> float:

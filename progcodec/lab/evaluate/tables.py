@@ -1,122 +1,111 @@
-"""What the measurements say, in Markdown."""
+"""What a study says, in Markdown."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from progcodec.config import LEVELS
-from progcodec.lab.evaluate.metrics import Curve, bd_psnr, bd_rate, common_range, rate_at
-from progcodec.lab.evaluate.points import Mean, Point
+from progcodec.lab.evaluate.plan import OURS
+from progcodec.lab.evaluate.rows import Row
+from progcodec.lab.evaluate.statistics import CUT, TARGET, Curve, Interval, Study
 
 NOTHING = "–"
-"""Stands where two curves share no PSNR: nothing is extrapolated."""
+"""Stands where there is no number."""
 
 
-def levels_table(ends: list[Mean], measured: Mapping[str, Curve]) -> str:
-    """Each level end, and its rate against that of each measured codec *at the same PSNR*."""
-    head = [
-        "level",
-        "bytes",
-        "bpp",
-        "PSNR (dB)",
-        "MS-SSIM",
-        *(f"rate against {name}" for name in measured),
-    ]
-    rows = [
-        [
-            mean.setting,
-            f"{mean.bytes:,.0f}",
-            f"{mean.bpp:.4f}",
-            f"{mean.psnr:.2f}",
-            _ssim(mean.ms_ssim),
-        ]
-        + [_against(mean, curve) for curve in measured.values()]
-        for mean in ends
-    ]
-    return markdown(head, rows)
-
-
-def cuts_table(cuts: list[Mean]) -> str:
-    head = ["cut", "bytes", "bpp", "PSNR (dB)", "MS-SSIM"]
-    return markdown(
-        head,
-        [
-            [c.setting, f"{c.bytes:,.0f}", f"{c.bpp:.4f}", f"{c.psnr:.2f}", _ssim(c.ms_ssim)]
-            for c in cuts
-        ],
-    )
-
-
-def bd_table(
-    ends: Curve, cuts: Curve, measured: Mapping[str, Curve], published: Mapping[str, Curve]
-) -> str:
-    """BD-rate of the level ends and of the cuts, separately, against every other curve.
-
-    Between three level ends the interpolation has much to invent: take that column as the coarser measure of the two.
-    """
-    head = ["against", "source", "level ends", "over (dB)", "cuts", "over (dB)", "cuts, BD-PSNR"]
-    rows = []
-    for source, curves in (("measured", measured), ("published", published)):
-        for name, curve in curves.items():
-            rows.append([name, source, *_bd(curve, ends)[:2], *_bd(curve, cuts)])
-    return markdown(head, rows)
-
-
-def per_picture_table(points: list[Point], names: list[str]) -> str:
-    """Means over the pictures of each picture's own BD-rate, which no sharing of bits between pictures can move."""
-    head = ["against", "cuts, mean of the pictures", "best", "worst"]
-    rows = []
-    for name in names:
-        own = [
-            _own(points, image, name) for image in dict.fromkeys(point.image for point in points)
-        ]
-        found = [rate for rate in own if rate is not None]
-        cells = (
-            [f"{sum(found) / len(found):+.1f} %", f"{min(found):+.1f} %", f"{max(found):+.1f} %"]
-            if found
-            else []
-        )
-        rows.append([name, *(cells or [NOTHING] * 3)])
-    return markdown(head, rows)
-
-
-def end_line(ends: list[Mean]) -> str:
-    last = ends[-1]
-    return f"At the file's end ({LEVELS[-1]}): {last.psnr:.2f} dB at {last.bpp:.4f} bits per pixel."
-
-
-def _own(points: list[Point], image: str, name: str) -> float | None:
-    curves = [
-        [(8 * p.bytes / p.pixels, p.psnr) for p in points if p.image == image and p.curve == curve]
-        for curve in (name, "cuts")
-    ]
-    try:
-        return bd_rate(*curves)
-    except ValueError:
-        return None
-
-
-def _bd(reference: Curve, curve: Curve) -> list[str]:
-    """BD-rate, the PSNRs that it is a mean over, and BD-PSNR."""
-    try:
-        low, high = common_range(reference, curve)
-        return [
-            f"{bd_rate(reference, curve):+.1f} %",
-            f"{low:.1f}–{high:.1f}",
-            f"{bd_psnr(reference, curve):+.2f} dB",
-        ]
-    except ValueError:
-        return [NOTHING] * 3
-
-
-def _against(mean: Mean, curve: Curve) -> str:
-    other = rate_at(curve, mean.psnr)
-    return NOTHING if math.isnan(other) else f"{100 * (mean.bpp / other - 1):+.1f} %"
-
-
-def _ssim(value: float) -> str:
-    return NOTHING if math.isnan(value) else f"{value:.4f}"
-
-
-def markdown(head: list[str], rows: list[list[str]]) -> str:
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def number(value: float | None, form: str, unit: str = "") -> str:
+    """A dash for what is None or no finite number; + 0 turns -0.0 into 0.0."""
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    return f"{round(value, 9) + 0:{form}}{unit}"
+
+
+def by_budget(study: Study) -> str:
+    """Mean PSNR within each budget, and on how many pictures ours is behind the codec."""
+    ours = our_cuts(study)
+    lines = []
+    for curve in study.curves:
+        cells = [number(value, ".2f") for value in curve.psnr()]
+        if ours is not None and curve is not ours:
+            behind = [sum(map(_behind, *pair)) for pair in zip(ours.rows, curve.rows, strict=True)]
+            cells = [f"{cell} ({n})" for cell, n in zip(cells, behind, strict=True)]
+        lines.append([curve.title, *cells])
+    return markdown(["PSNR (dB) within bytes", *_heads(study)], lines)
+
+
+def judged(study: Study) -> str:
+    """Accuracy within each budget at each level, bytes to the target, our level ends."""
+    what = "accuracy" if study.labelled else "agreement with the clean answer"
+    title = f"Judged by {study.judge}: {what} over {len(study.counted)} pictures."
+    parts = [title, accuracy(study, study.curves), reach(study.curves, our_cuts(study))]
+    if ends := level_ends(study):
+        parts.append(ends)
+    return "\n\n".join(parts)
+
+
+def adapted(ours: Study | None, peers: Sequence[Study]) -> str:
+    """Each codec judged by the network that was adapted to its own pictures: ours by the built-in one."""
+    own = our_cuts(ours) if ours else None
+    curves = [*([own] if own else []), *(curve for study in peers for curve in study.curves)]
+    title = "Each codec judged by a network adapted to its own pictures, ours by the built-in one:"
+    return "\n\n".join([title, accuracy(peers[0], curves), reach(curves, own)])
+
+
+def accuracy(study: Study, curves: Sequence[Curve]) -> str:
+    parts = []
+    for place, level in enumerate(LEVELS):
+        lines = [
+            [curve.title, number(100 * curve.clean[place], ".1f"),
+             *(f"{100 * at[place].value:.1f}" for at in curve.accuracy)]
+            for curve in curves
+        ]  # fmt: skip
+        parts.append(markdown([f"{level} (%) within bytes", "clean", *_heads(study)], lines))
+    return "\n\n".join(parts)
+
+
+def reach(curves: Sequence[Curve], ours: Curve | None) -> str:
+    """Bytes to the target with intervals: "–" where no budget reaches it, "more" for an interval's end there."""
+    head = [f"bytes to {100 * TARGET:.0f} % of clean [95 % confidence]", *LEVELS,
+            "bytes at equal coarse accuracy"]  # fmt: skip
+    lines = []
+    for curve in curves:
+        more = None if ours is None or curve is ours else curve.more(ours)
+        lines.append([curve.title, *map(_reach, curve.reach), number(more, "+.0f", " %")])
+    return markdown(head, lines)
+
+
+def level_ends(study: Study) -> str:
+    """Our files at the ends of their levels; empty where they take no part."""
+    lines = []
+    for level in LEVELS:
+        curve = study.at_setting(OURS, level)
+        if not any(curve.rows[0]):
+            return ""
+        (size,), (psnr,), (found,) = curve.bytes(), curve.psnr(), curve.accuracy
+        shares = [f"{100 * share.value:.1f}" for share in found]
+        lines.append([level, number(size, ",.0f"), *shares, number(psnr, ".2f")])
+    head = ["level end", "bytes", *(f"{level} (%)" for level in LEVELS), "PSNR (dB)"]
+    return markdown(head, lines)
+
+
+def our_cuts(study: Study) -> Curve | None:
+    return next((c for c in study.curves if (c.codec, c.mode) == (OURS, CUT)), None)
+
+
+def _heads(study: Study) -> list[str]:
+    return [budget.shown for budget in study.budgets]
+
+
+def _behind(ours: Row | None, theirs: Row | None) -> bool:
+    return theirs is not None and (ours is None or (theirs.psnr or 0.0) > (ours.psnr or 0.0))
+
+
+def _reach(found: Interval) -> str:
+    if not math.isfinite(found.value):
+        return NOTHING
+    low, high = (f"{end:,.0f}" if math.isfinite(end) else "more" for end in found[1:])
+    return f"{found.value:,.0f} [{low}–{high}]"

@@ -10,16 +10,14 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from progcodec.bitstream.description import info
 from progcodec.classification.classifier import Specification, check_fit
 from progcodec.classification.pixel import PixelClassifier
 from progcodec.classification.score import predictions
 from progcodec.codec.codec import Codec
 from progcodec.config import LEVELS
 from progcodec.hierarchy.hierarchy import Hierarchy
-from progcodec.lab.evaluate.rate_distortion import cut_sizes
-from progcodec.lab.evaluate.rivals import rivals
-from progcodec.lab.evaluate.workload import Sample
+from progcodec.lab.evaluate.pictures import Picture
+from progcodec.lab.evaluate.streams import cut_sizes, open_stream
 from progcodec.metrics import psnr
 
 BUDGETS = (0.05, 0.1)
@@ -66,41 +64,32 @@ def load_judges(specs: Sequence[str], hierarchy: Hierarchy, device: str) -> list
 def measure(
     checkpoint: str | Path,
     scheme: str,
-    samples: Sequence[Sample],
+    samples: Sequence[Picture],
     judges: Sequence[PixelClassifier],
     hierarchy: Hierarchy,
     device: str,
 ) -> Measured:
-    """``scheme``: one of ``evaluation.rivals``."""
-    codec, (rival,) = Codec.load(checkpoint, device), rivals([scheme])
+    """``scheme``: one of ``evaluate.streams.ORDERINGS``."""
+    codec = Codec.load(checkpoint, device)
     cuts, ends = [], []
     right: dict[str, list[bool]] = {}
     for sample in tqdm(samples, desc="measuring", unit="img", disable=None, leave=False):
-        data, pixels = (
-            rival.encode(codec, sample.pixels),
-            sample.pixels.shape[0] * sample.pixels.shape[1],
-        )
-        decoded: dict[int, Image.Image] = {}
+        stream, pixels = open_stream(scheme, codec, sample.pixels), sample.size
+        sizes = list(stream.ends.values())[1:]
+        cut, end, budgets = cut_sizes(stream), sizes, [round(bpp * pixels / 8) for bpp in BUDGETS]
+        wanted = list(dict.fromkeys([*cut, *end, *budgets]))
+        images = [image for image in stream.pictures(wanted) if image is not None]
+        decoded = dict(zip(wanted, images, strict=True))  # a header fits into all of them
 
-        def at(
-            size: int, data: bytes = data, decoded: dict[int, Image.Image] = decoded
-        ) -> Image.Image:
-            if size not in decoded:
-                decoded[size] = rival.decode(codec, data[:size])
-            return decoded[size]
+        def point(
+            size: int, sample: Picture = sample, decoded: dict[int, Image.Image] = decoded
+        ) -> tuple[float, float]:
+            return 8 * size / sample.size, psnr(sample.pixels, np.asarray(decoded[size]))
 
-        def point(size: int, sample: Sample = sample, pixels: int = pixels) -> tuple[float, float]:
-            return 8 * size / pixels, psnr(sample.pixels, np.asarray(at(size)))
-
-        described = info(data)
-        sizes = [segment.end for segment in described.segments[1:] if segment.end is not None]
-        cuts.append([point(size) for size in cut_sizes(data)])
-        ends.append([point(size) for size in sizes])
+        cuts.append([point(size) for size in cut])
+        ends.append([point(size) for size in end])
         if sample.label is None or not judges:
             continue
-        budgets = [
-            min(len(data), max(described.header_bytes, round(bpp * pixels / 8))) for bpp in BUDGETS
-        ]
         places = [
             (f"{name} at its end", level, size)
             for level, (name, size) in enumerate(zip(LEVELS, sizes, strict=True))
@@ -110,7 +99,7 @@ def measure(
             for bpp, size in zip(BUDGETS, budgets, strict=True)
         ]
         truth = (*hierarchy.ancestors(sample.label), sample.label)
-        pictures = [at(size) for _, _, size in places]
+        pictures = [decoded[size] for _, _, size in places]
         for judge in judges:
             best = predictions(judge.predict(pictures), hierarchy)
             for row, (place, level, _) in zip(best, places, strict=True):

@@ -15,7 +15,7 @@ from progcodec.config import ModelConfig
 from progcodec.errors import TrainingError
 from progcodec.files import write_whole
 from progcodec.hierarchy.hierarchy import Hierarchy
-from progcodec.lab.evaluate.workload import fingerprint, load_samples
+from progcodec.lab.evaluate.pictures import fingerprint, load_pictures
 from progcodec.lab.train.ablation.measure import Measured, load_judges, measure
 from progcodec.lab.train.ablation.table import Difference, as_markdown, differences, write_csv
 from progcodec.lab.train.ablation.variants import VARIANTS, Variant, chosen
@@ -112,7 +112,7 @@ def ablate(settings: AblationSettings, say: Callable[[str], None] = print) -> li
         say(f"{name}: left out, {why}")
     folder, hierarchy = Path(settings.out), Hierarchy.load()
     folder.mkdir(parents=True, exist_ok=True)
-    samples = load_samples(settings.val, hierarchy, limit=settings.pictures)
+    samples = load_pictures(settings.val, hierarchy, limit=settings.pictures)
     judges = load_judges(settings.classifiers, hierarchy, settings.device)
     asked = hashlib.sha256(repr((fingerprint(samples), settings.classifiers)).encode()).hexdigest()[
         :8

@@ -29,7 +29,7 @@ class Variant:
     Attributes:
         about: in words, for the table.
         train: settings of the run, as in TrainSettings. config: of the model, as in ModelConfig.
-        scheme: how the stream is ordered and decoded, one of ``evaluation.rivals``.
+        scheme: how the stream is ordered and decoded, one of ``evaluate.streams.ORDERINGS``.
         teacher: whether the run has the class term. groups: whether that sees independently made groups.
         against: the variant that it is compared with.
         trained: False: the weights of the one it is compared with serve, and only the decoder differs.
@@ -38,7 +38,7 @@ class Variant:
     about: str
     train: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
-    scheme: str = "progcodec"
+    scheme: str = "sigma"
     teacher: bool = False
     groups: bool = False
     against: str = BASE

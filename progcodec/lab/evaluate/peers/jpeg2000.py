@@ -7,11 +7,17 @@ bytes of one picture).
 """
 
 import math
+from collections.abc import Sequence
 
 from PIL import Image
 
-from progcodec.lab.evaluate.coders.base import Coder, UndecodableError
-from progcodec.lab.evaluate.coders.raster import open_whole, pillow_feature, save
+from progcodec.lab.evaluate.peers.base import (
+    Peer,
+    UndecodableError,
+    open_whole,
+    pillow_feature,
+    save,
+)
 
 COMMENT, TILE_PART, DATA, END = b"\xff\x64", b"\xff\x90", b"\xff\x93", b"\xff\xd9"
 COMMENT_BYTES = 39
@@ -22,15 +28,15 @@ MAX_RATE = 12.0
 """Bits per coded pixel beyond which the file gets no better."""
 
 
-class Jpeg2000(Coder):
+class Jpeg2000(Peer):
     """One layer at a rate for the ladder; for cuts sixteen quality layers, lowest first.
 
     The settings are bits per pixel *of the full-size picture*, so that they mean the same bytes at every scale. Small
     pictures get fewer resolutions, which saves up to 10 %.
     """
 
-    key, name = "jpeg2000", "JPEG 2000"
-    settings = tuple(round(0.0225 * 1.27**step, 4) for step in range(17))
+    key, name, progressive = "jpeg2000", "JPEG 2000", True
+    settings = tuple(round(0.05 * 1.15**step, 5) for step in range(-18, 29))
 
     def library(self) -> str:
         return pillow_feature(self.name, "jpg_2000")
@@ -43,9 +49,6 @@ class Jpeg2000(Coder):
 
     def encode(self, picture: Image.Image, setting: float, scale: float) -> bytes:
         return _codestream(picture, [setting / scale**2])
-
-    def decode(self, data: bytes) -> Image.Image:
-        return open_whole(data)
 
     def encode_for_cuts(self, picture: Image.Image) -> bytes:
         return _codestream(picture, LAYERS)
@@ -66,7 +69,7 @@ class Jpeg2000(Coder):
         raise UndecodableError("no packet is there whole")
 
 
-def _codestream(picture: Image.Image, rates: list[float] | tuple[float, ...]) -> bytes:
+def _codestream(picture: Image.Image, rates: Sequence[float]) -> bytes:
     """With a layer at each rate, in bits per pixel of `picture`."""
     pixels = picture.width * picture.height
     # Pillow counts in ratios to the 3 bytes of a raw pixel
@@ -79,7 +82,5 @@ def _codestream(picture: Image.Image, rates: list[float] | tuple[float, ...]) ->
     comment = data.find(COMMENT, 0, data.find(TILE_PART))
     if comment < 0:
         return data
-    return (
-        data[:comment]
-        + data[comment + 2 + int.from_bytes(data[comment + 2 : comment + 4], "big") :]
-    )
+    after = comment + 2 + int.from_bytes(data[comment + 2 : comment + 4], "big")
+    return data[:comment] + data[after:]
