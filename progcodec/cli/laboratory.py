@@ -9,6 +9,7 @@ _COMMANDS = {
     "train-classifier": "train_classifier:train_classifier_command",
     "ablate": "ablate:ablate_command",
     "evaluate": "evaluate:evaluate_command",
+    "bench": "bench:bench_command",
     "hierarchy build": "hierarchy_build:build_command",
 }
 """Where each lies in ``commands/``."""

@@ -1,31 +1,31 @@
 """The whole command, on a few pictures, with a classifier that has learnt nothing."""
 
 import csv
+import io
 import json
+import tarfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from progcodec.hierarchy.hierarchy import Hierarchy
-from progcodec.lab.evaluate import bench, run
-from progcodec.lab.evaluate.coders.registry import choose
-from progcodec.lab.evaluate.contest import parse_budgets
-from progcodec.lab.evaluate.measurements import KEPT, MEASUREMENTS, Kept, read
-from progcodec.lab.evaluate.workload import load_samples
+from progcodec.errors import EvaluationError, HierarchyError, ImageError
+from progcodec.hierarchy.hierarchy import Cluster, Hierarchy, Leaf
+from progcodec.lab.evaluate import run as running
+from progcodec.lab.evaluate import statistics, unusual
+from progcodec.lab.evaluate.pictures import fingerprint, load_pictures
+from progcodec.lab.evaluate.plan import Budget, best_file, parse_budgets, parse_qualities
+from progcodec.lab.evaluate.rows import ROWS, Kept, Row
 from tests.support.command import errors
 from tests.support.command import run as command
 
-pytest.importorskip("timm")
-
 BUDGETS = "60,150,600"
-PEERS = "jpeg,jpeg2000"
 
 
 @pytest.fixture(scope="session")
 def judge(tmp_path_factory) -> str:
     """A specification of a small classifier with random weights."""
-    import timm
+    timm = pytest.importorskip("timm")
     import torch
     from safetensors.torch import save_file
 
@@ -45,305 +45,379 @@ def pictures(tmp_path_factory, photograph):
         group = folder / (wnids[number] if number < 6 else "unlabelled")
         group.mkdir(exist_ok=True)
         left = 40 * number
-        photograph.crop((left, left // 2, left + 160, left // 2 + 120)).resize((64, 48)).save(
-            group / f"{number}.png"
-        )
+        cutting = photograph.crop((left, left // 2, left + 160, left // 2 + 120))
+        cutting.resize((64, 48)).save(group / f"{number}.png")
     return folder
 
 
-def evaluate(pictures, judge, tiny_checkpoint, out, *more, **options):
-    arguments = [
-        "--data",
-        pictures,
-        "--classifier",
-        judge,
-        "--model",
-        tiny_checkpoint,
-        "--jobs",
-        1,
-        "-o",
-        out,
-        *more,
-    ]
-    return command("evaluate", *arguments, **options)
+@pytest.fixture(scope="session")
+def evaluate(pictures, tiny_checkpoint):
+    """Runs the command on the pictures; later options override earlier ones."""
 
+    def call(out, *more, **options):
+        line = ["--data", pictures, "--model", tiny_checkpoint, "--jobs", 1, "-o", out, *more]
+        return command("evaluate", *line, **options)
 
-def rows_of(out):
-    """Rows without what a clock says."""
-    return [row._replace(encode_s=None, decode_s=None) for row in read(out / MEASUREMENTS)]
+    return call
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, pictures, judge, tiny_checkpoint):
+def finished(tmp_path_factory, evaluate, judge):
     out = tmp_path_factory.mktemp("out")
-    result = evaluate(
-        pictures, judge, tiny_checkpoint, out, "--smoke", "--peers", PEERS, "--budgets", BUDGETS
-    )
-    return out, result
+    line = ["--classifier", judge, "--peers", "jpeg,jpeg2000", "--budgets", BUDGETS]
+    return out, line, evaluate(out, *line)
 
 
-def test_smoke_run(finished):
-    out, result = finished
+def rows_of(out, **fields):
+    """Rows without what a clock says."""
+    rows = (row._replace(encode_s=None, decode_s=None) for row in Kept(out).rows.values())
+    return [row for row in rows if all(getattr(row, name) == v for name, v in fields.items())]
+
+
+def test_judged(finished, judge):
+    out, _, result = finished
     for text in (
-        "Coarse accuracy (%)",
-        "| progcodec, cut |",
-        "| JPEG, best setting |",
-        "| JPEG 2000, cut |",
-        "rows on 8 images",
-    ):
+        "8 pictures, 64 × 48", "accuracy over 6 pictures", "| level end |", "| JPEG 2000, cut |",
+        "| coarse (%) within bytes | clean | 60 |", "| JPEG, best file |", "bytes to 90 % of clean",
+    ):  # fmt: skip
         assert text in result.stdout, result.stdout
+    assert (out / "report.md").read_text().strip() in result.stdout
     rows = rows_of(out)
     assert {row.codec for row in rows} == {"clean", "progcodec", "JPEG", "JPEG 2000"}
-    assert (
-        len({row.key for row in rows}) == len(rows)
-        and len({row.image for row in rows if row.label is None}) == 2
-    )
     for row in rows:
-        if row.mode == "cut":
-            assert row.bytes <= row.budget
-        if not row.decoded:
-            assert row.psnr is None and not row.agree_fine and row.hit_fine in (False, None)
-        if row.hit_fine and row.codec == "clean":
-            assert row.wup == 1
-    with (out / "summary.csv").open() as stream:
+        assert not row.budget or row.bytes <= int(row.budget)
+        assert (row.fine is not None) == bool(row.judge)
+    judged = {(row.digest, row.unit) for row in rows if row.judge and row.codec == "JPEG"}
+    files = [row for row in rows if row.codec == "JPEG" and not row.judge]
+    assert 0 < len(judged) < len(files), "of a ladder, only what a budget would choose is judged"
+    for picture in {row.digest for row in files}:
+        own = [
+            row for row in files if row.digest == picture and row.scale == 0.5 and not row.budget
+        ]
+        best = best_file(own, 600)
+        assert best is None or (picture, best.unit) in judged
+    with (out / "points.csv").open() as stream:
         points = list(csv.DictReader(stream))
     assert {(p["codec"], p["mode"]) for p in points} >= {
         ("progcodec", "cut"),
-        ("JPEG", "best"),
-        ("JPEG 2000", "best"),
+        ("JPEG", "best file"),
     }
-
-
-def test_probabilities_are_of_the_true_groups(finished):
-    """Of clean pictures, from the classifier itself."""
-    out, _ = finished
-    (row,) = [row for row in rows_of(out) if row.codec == "clean" and row.image.endswith("/0.png")]
-    assert row.p_true_coarse > row.p_true_intermediate > row.p_true_fine > 0
-    assert (row.psnr, row.ms_ssim, row.agree_coarse) == (None, None, True)
+    assert (out / "accuracy-1.png").stat().st_size > 5000 and (out / "psnr.png").exists()
 
 
 def test_our_rows_are_cuts_of_the_file_that_encode_writes(finished, pictures, tiny_codec):
-    out, _ = finished
+    out, _, _ = finished
     name = next(pictures.glob("*/3.png"))
     data = tiny_codec.encode(Image.open(name))
-    own = [row for row in rows_of(out) if row.codec == "progcodec" and row.image == str(name)]
-    assert [row.bytes for row in own if row.mode == "cut"] == [60, 150, min(600, len(data))]
+    own = [row for row in rows_of(out, codec="progcodec", judge="") if row.image == str(name)]
+    assert [row.bytes for row in own if row.budget] == [60, 150, min(600, len(data))]
     assert [row.bytes for row in own if row.setting == "fine"] == [len(data)]
     shown = np.asarray(tiny_codec.decode(data[:150]), float)
-    (cut,) = [row for row in own if row.budget == 150]
+    (cut,) = [row for row in own if row.budget == "150"]
     error = np.mean((shown - np.asarray(Image.open(name), float)) ** 2)
     assert cut.psnr == pytest.approx(10 * np.log10(255**2 / error), abs=1e-3)
 
 
-def test_nothing_is_measured_twice(finished, pictures, judge, tiny_checkpoint, monkeypatch):
-    out, result = finished
-    before = (out / MEASUREMENTS).read_bytes()
-    monkeypatch.setattr(bench, "Bench", lambda *_: pytest.fail("measured again"))
-    monkeypatch.setattr(run, "Bench", bench.Bench)
-    again = evaluate(
-        pictures, judge, tiny_checkpoint, out, "--smoke", "--peers", PEERS, "--budgets", BUDGETS
-    )
-    assert again.stdout == result.stdout and (out / MEASUREMENTS).read_bytes() == before
+def test_nothing_is_measured_twice_and_the_seed_reaches_the_report(finished, evaluate, monkeypatch):
+    out, line, result = finished
+    before = (out / ROWS).read_bytes()
+    monkeypatch.setattr(running, "_finished", lambda *_: pytest.fail("measured again"))
+    assert evaluate(out, *line).stdout == result.stdout
+    seeds = set()
+    draw = statistics.shares
+    monkeypatch.setattr(statistics, "shares", lambda n, seed: seeds.add(seed) or draw(n, seed))
+    evaluate(out, *line, "--seed", 5)
+    assert seeds == {5} and (out / ROWS).read_bytes() == before
 
 
-def test_an_interrupted_run_goes_on(finished, tmp_path, pictures, judge, tiny_checkpoint):
-    out, _ = finished
-    lines = (out / KEPT).read_bytes().splitlines(keepends=True)
-    (tmp_path / KEPT).write_bytes(b"".join(lines[: len(lines) // 3]) + lines[-1][:50])
-    evaluate(
-        pictures,
-        judge,
-        tiny_checkpoint,
-        tmp_path,
-        "--smoke",
-        "--peers",
-        PEERS,
-        "--budgets",
-        BUDGETS,
-    )
-    for first, second in zip(rows_of(out), rows_of(tmp_path), strict=True):
-        assert first._replace(
-            p_true_coarse=0, p_true_intermediate=0, p_true_fine=0
-        ) == second._replace(p_true_coarse=0, p_true_intermediate=0, p_true_fine=0)
-        assert second.p_true_fine is None or second.p_true_fine == pytest.approx(
-            first.p_true_fine, rel=1e-3
-        )
+def test_an_interrupted_run_goes_on(finished, tmp_path, evaluate):
+    out, line, _ = finished
+    lines = (out / ROWS).read_bytes().splitlines(keepends=True)
+    (tmp_path / ROWS).write_bytes(b"".join(lines[: len(lines) // 3]) + lines[-1][:50])
+    evaluate(tmp_path, *line)
+    assert sorted(map(repr, rows_of(out))) == sorted(map(repr, rows_of(tmp_path)))
 
 
-def test_stale_rows_do_not_mix(finished, tmp_path, pictures, judge, tiny_checkpoint):
-    out, _ = finished
-    (tmp_path / KEPT).write_bytes((out / KEPT).read_bytes())
+def test_other_weights_leave_the_peers_rows(finished, tmp_path, evaluate, monkeypatch):
+    from progcodec.lab.evaluate import measure
+
+    out, line, result = finished
     kept = Kept(tmp_path)
-    old = [
-        row._replace(weights="older", psnr=99.0)
-        for row in kept.rows.values()
-        if row.codec == "progcodec"
-    ]
-    kept.add(old)
-    # of codecs that take no part now, the rows stay; pictures that were not drawn do not
-    evaluate(
-        pictures,
-        judge,
-        tiny_checkpoint,
-        tmp_path,
-        "--peers",
-        "none",
-        "--budgets",
-        "60,150",
-        "--limit",
-        3,
-    )
-    rows = rows_of(tmp_path)
-    assert len({row.digest for row in rows}) == 3 and {row.codec for row in rows} >= {
-        "JPEG",
-        "progcodec",
-    }
-    assert not any(row.weights == "older" for row in rows)
-    assert {row.budget for row in rows} == {None, 60, 150}
-    assert len(Kept(tmp_path).rows) == len(kept.rows)
+    kept.add([r._replace(version="old", psnr=9.0) if r.codec == "progcodec" else r
+              for r in Kept(out).rows.values()])  # fmt: skip
+    monkeypatch.setattr(measure, "_ladder", lambda *_: pytest.fail("a peer was measured again"))
+    monkeypatch.setattr(measure, "_cut", lambda *_: pytest.fail("a peer was measured again"))
+    assert evaluate(tmp_path, *line).stdout.splitlines()[:-1] == result.stdout.splitlines()[:-1]
 
 
-def test_larger_budgets_carry_a_ladder_on(tmp_path, pictures, judge):
-    samples = load_samples([str(pictures)], Hierarchy.load(), limit=1)
-    options = {
-        "hierarchy": None,
-        "classifiers": [judge],
-        "model": None,
-        "ours": False,
-        "rivals": (),
-        "device": "cpu",
-    }
+def test_larger_budgets_carry_a_ladder_on(tmp_path, evaluate):
     counts = []
     for budgets in ("300", "300", "300,700"):
-        contest = run.plan(choose("jpeg"), budgets=parse_budgets(budgets, None), **options)
-        rows = run.run(contest, samples, tmp_path)
-        ladder = [row for row in rows if row.mode == "ladder" and row.scale == 1]
-        assert all(
-            row.decoded == (row.bytes <= 1.25 * int(budgets.split(",")[-1])) for row in ladder
-        )
+        evaluate(tmp_path, "--no-ours", "--peers", "jpeg", "--budgets", budgets, "--limit", 1)
+        ladder = rows_of(tmp_path, codec="JPEG", scale=1.0, budget="")
+        most = 1.25 * int(budgets.split(",")[-1])
+        assert all(row.decoded == (row.bytes <= most) for row in ladder)
         counts.append(len(ladder))
     assert counts[0] == counts[1] < counts[2]
 
 
-def test_rows_do_not_depend_on_processes(finished, tmp_path, pictures, judge, tiny_checkpoint):
-    out, _ = finished
-    evaluate(
-        pictures,
-        judge,
-        tiny_checkpoint,
-        tmp_path,
+def test_rows_do_not_depend_on_processes(finished, tmp_path, evaluate):
+    out, line, _ = finished
+    evaluate(tmp_path, *line, "--peers", "jpeg", "--limit", 2, "--jobs", 2)
+    here = {row.key: row for row in rows_of(out)}
+    assert len(rows_of(tmp_path)) > 50 and all(row == here[row.key] for row in rows_of(tmp_path))
+
+
+def test_rate_and_distortion(tmp_path, evaluate):
+    result = evaluate(tmp_path, "--peers", "jpeg", "--limit", 2, "--quality", "-1,0")
+    for text in (
+        "| fine |",
+        "| JPEG | measured |",
+        "| cut 9 |",
+        "| -1 | 1.224 |",
+        "The whole file:",
+    ):
+        assert text in result.stdout, result.stdout
+    assert (tmp_path / "curves.png").stat().st_size > 10_000 and (tmp_path / "quality.png").exists()
+
+
+def test_first_bytes(tmp_path, evaluate):
+    result = evaluate(tmp_path, "--first-bytes", "--limit", 2, "--budgets", "60,500")
+    assert "| PSNR (dB) within bytes | 60 | 500 |" in result.stdout
+    assert "| JPEG 2000, best file |" in result.stdout
+    assert 0.125 in {row.scale for row in rows_of(tmp_path, codec="WebP")}
+    assert Image.open(tmp_path / "first-bytes-500.png").size == (2 * 2 * 34, 24 + 16)
+
+
+def test_unusual(tmp_path, tiny_checkpoint):
+    line = ["--unusual", "--model", tiny_checkpoint, "--jobs", 1, "-o", tmp_path]
+    told = command("evaluate", *line).stdout
+    drawn = unusual.pictures()
+    assert len({picture.digest for picture in drawn}) == len(drawn) >= 20
+    assert all(f"| {picture.name} | " in told for picture in drawn)
+
+
+def test_orderings(tmp_path, evaluate):
+    more = ["--peers", "none", "--budgets", "60,300", "--limit", 1]
+    result = evaluate(tmp_path, *more, "--orderings", "raster,sigma")
+    found = {(row.codec, row.budget) for row in rows_of(tmp_path) if row.budget}
+    names = ("progcodec", "raster", "sigma")
+    assert found == {(name, size) for name in names for size in ("60", "300")}
+    assert all(f"| {name}, cut |" in result.stdout for name in names)
+
+
+def test_bits_per_pixel(tmp_path, evaluate):
+    result = evaluate(tmp_path, "--peers", "jpeg", "--budgets", "0.3bpp", "--limit", 1)
+    assert "| PSNR (dB) within bytes | 0.3 bpp |" in result.stdout
+    assert {row.bytes for row in rows_of(tmp_path, budget="0.3bpp", codec="progcodec")} == {115}
+
+
+def test_a_judge_of_one_codec_alone(tmp_path, evaluate, judge):
+    more = [
         "--peers",
-        "jpeg",
+        "jpeg,webp",
         "--budgets",
-        BUDGETS,
+        "600",
         "--limit",
         2,
-        "--jobs",
-        2,
-    )
-    here = {row.key: row for row in rows_of(out)}
+        "--peer-classifier",
+        f"JPEG={judge}",
+    ]
+    result = evaluate(tmp_path, *more, "--classifier", judge)
+    assert "Each codec judged by a network adapted to its own pictures" in result.stdout
+    by_judge = {}
     for row in rows_of(tmp_path):
-        assert row == here[row.key]
-
-
-def test_rivals_take_part(tmp_path, pictures, judge, tiny_checkpoint):
-    more = ["--peers", "none", "--budgets", "60,300", "--limit", 1, "--rivals", "plonq,progcodec"]
-    result = evaluate(pictures, judge, tiny_checkpoint, tmp_path, *more)
-    found = {(row.codec, row.budget) for row in rows_of(tmp_path) if row.mode == "cut"}
-    assert found == {
-        (name, size)
-        for name in ("progcodec", "plonq", "progcodec, no checksums")
-        for size in (60, 300)
-    }
-    table = (tmp_path / "rivals.md").read_text()
-    assert table.split("\n\n")[1] in result.stdout
-    # the one picture that is drawn has no class
-    assert (
-        "|  | PSNR (dB) at 60 | 300 bytes | coarse agreement with the clean answer (%) at 60 | 300 bytes |\n"
-        in table
-    )
-    assert "| σ order without blocks (PLONQ) |" in table
-    with (tmp_path / "rivals.csv").open() as stream:
-        assert {(line["codec"], int(line["budget"])) for line in csv.DictReader(stream)} == found
-
-
-def test_bits_per_pixel(tmp_path, pictures, judge, tiny_checkpoint):
-    result = evaluate(
-        pictures, judge, tiny_checkpoint, tmp_path, "--peers", "jpeg", "--bpp", "1.5", "--limit", 1
-    )
-    assert "bits per pixel" in result.stdout
-    cuts = [row for row in rows_of(tmp_path) if row.mode == "cut"]
-    assert {(row.budget, row.budget_bpp) for row in cuts} == {(int(1.5 * 64 * 48 / 8), 1.5)}
-    with (tmp_path / "bytes_to_target.csv").open() as stream:
-        assert {line["codec"] for line in csv.DictReader(stream)} == {"progcodec", "JPEG"}
-    assert "576 bytes" in (tmp_path / "report.html").read_text()
-
-
-def test_the_built_in_classifier_judges_clean_pictures_and_every_codec(
-    tmp_path, pictures, judge, tiny_checkpoint
-):
-    more = ["--classifier", "builtin", "--peers", "jpeg", "--budgets", "60,600", "--limit", 1]
-    evaluate(pictures, judge, tiny_checkpoint, tmp_path / "out", *more)
-    judges = {row.classifier: set() for row in rows_of(tmp_path / "out")}
-    for row in rows_of(tmp_path / "out"):
-        judges[row.classifier].add((row.codec, row.mode))
-    (own,) = [name for name in judges if name.startswith("builtin#")]
-    assert len(judges) == 2 and len({frozenset(seen) for seen in judges.values()}) == 1
-    assert ("clean", "clean") in judges[own] and ("progcodec", "cut") in judges[own]
+        by_judge.setdefault(row.judge, set()).add(row.codec)
+    adapted = [codecs for name, codecs in by_judge.items() if name.startswith("JPEG: ")]
+    assert adapted == [{"clean", "JPEG"}]
+    refused = evaluate(tmp_path, *more[:-1], "JPEG", code=1)
+    assert "is not CODEC=CLASSIFIER" in errors(refused)[0]
 
 
 @pytest.mark.parametrize(
     ("more", "line"),
     [
         (["--peers", "jpeg,bpg"], "no peer 'bpg'"),
-        (["--budgets", "ten"], "no byte budget"),
+        (["--budgets", "ten"], "is no budget"),
         (["--no-ours", "--peers", "none"], "no codec takes part"),
-        (["--rivals", "nobody"], "unknown rival 'nobody'"),
+        (["--orderings", "nobody"], "unknown ordering 'nobody'"),
+        (["--quality", "9"], "qualities are -7 to 7"),
         (["--model", "nothing.safetensors"], "nothing.safetensors"),
         (["--data", "nowhere"], "nowhere: no such file"),
+        (["--classifier", "nobody"], "unknown classifier 'nobody'"),
     ],
 )
-def test_errors_are_one_line(tmp_path, pictures, judge, tiny_checkpoint, more, line):
-    result = evaluate(pictures, judge, tiny_checkpoint, tmp_path, *more, code=1)
-    assert (
-        len(errors(result)) == 1 and line in errors(result)[0] and "Traceback" not in result.stderr
-    )
+def test_errors_are_one_line(tmp_path, evaluate, more, line):
+    result = evaluate(tmp_path, *more, code=1)
+    assert len(errors(result)) == 1 and line in errors(result)[0]
 
 
-def test_a_missing_peer_is_left_out_and_named(
-    tmp_path, pictures, judge, tiny_checkpoint, monkeypatch
-):
-    from progcodec.errors import EvaluationError
-    from progcodec.lab.evaluate.coders.raster import WebP
+def test_a_missing_peer_is_left_out_and_named(tmp_path, evaluate, monkeypatch):
+    from progcodec.lab.evaluate.peers.modern import WebP
 
     def missing(self):
         raise EvaluationError("not built in")
 
     monkeypatch.setattr(WebP, "library", missing)
-    result = evaluate(
-        pictures,
-        judge,
-        tiny_checkpoint,
-        tmp_path,
-        "--peers",
-        "webp",
-        "--budgets",
-        "60",
-        "--limit",
-        1,
-    )
+    result = evaluate(tmp_path, "--peers", "webp", "--budgets", "60", "--limit", 1)
     assert errors(result) == ["progcodec: left out: WebP: not built in"]
-    assert {row.codec for row in rows_of(tmp_path)} == {"clean", "progcodec"}
 
 
-def test_a_hierarchy_of_other_levels_is_refused(tmp_path, pictures, judge, tiny_checkpoint):
+def test_a_hierarchy_of_other_levels_is_refused(tmp_path, evaluate, judge):
     shipped = json.loads(Hierarchy.load().to_json())
     flat = {**shipped, "levels": [shipped["levels"][1]]}
     for entry in flat["levels"][0]:
         entry["parent"] = None
     (tmp_path / "flat.json").write_text(json.dumps(flat))
-    more = ["--hierarchy", tmp_path / "flat.json"]
-    assert (
-        "coarse, intermediate, fine"
-        in errors(evaluate(pictures, judge, tiny_checkpoint, tmp_path, *more, code=1))[0]
+    more = ["--hierarchy", tmp_path / "flat.json", "--classifier", judge]
+    assert "coarse, intermediate, fine" in errors(evaluate(tmp_path, *more, code=1))[0]
+
+
+# --- rows ---
+
+ROW = Row(
+    "ab12",
+    "n1/a.jpg",
+    "judge#1",
+    "JPEG",
+    "v1",
+    "30",
+    0.5,
+    "",
+    512,
+    31.25,
+    None,
+    0.125,
+    None,
+    1,
+    2,
+    3,
+)
+CUT = ROW._replace(image='b, "quoted".jpg', budget="100", psnr=None, coarse=None)
+
+
+def test_rows_survive_the_disk(tmp_path):
+    kept = Kept(tmp_path)
+    kept.add([ROW])
+    kept.add([CUT, ROW._replace(psnr=float("inf"), judge="")])
+    assert list(Kept(tmp_path).rows.values()) == list(kept.rows.values()) and len(kept.rows) == 3
+
+
+@pytest.mark.parametrize("lost", [1, 3, 40])
+def test_a_torn_last_line_is_dropped_and_the_next_row_is_whole(tmp_path, lost):
+    Kept(tmp_path).add([ROW, CUT])
+    path = tmp_path / ROWS
+    path.write_bytes(path.read_bytes()[:-lost])
+    kept = Kept(tmp_path)
+    assert list(kept.rows.values()) == [ROW]
+    kept.add([CUT])
+    assert list(Kept(tmp_path).rows.values()) == [ROW, CUT]
+
+
+def test_rows_of_another_kind_are_refused(tmp_path):
+    (tmp_path / ROWS).write_text("image,bytes\na,1\n")
+    with pytest.raises(EvaluationError, match="holds no rows"):
+        Kept(tmp_path)
+
+
+def test_whatever_a_row_depends_on_is_in_its_key():
+    changed = {
+        "digest": "x", "judge": "other", "codec": "WebP", "version": "v2", "setting": "31",
+        "scale": 1.0, "budget": "7",
+    }  # fmt: skip
+    keys = {ROW._replace(**{name: value}).key for name, value in changed.items()}
+    assert len({ROW.key, *keys}) == 1 + len(changed)
+    assert ROW._replace(image="renamed.jpg", psnr=1.0).key == ROW.key
+
+
+# --- pictures ---
+
+TREE = Hierarchy(
+    ((Cluster("thing", None),), (Cluster("animal", 0), Cluster("tool", 0))),
+    (Leaf("jay", "n1", 0), Leaf("kite", "n2", 0), Leaf("saw", "n3", 1)),
+)
+
+
+def png(shade):
+    buffer = io.BytesIO()
+    Image.new("RGB", (9, 7), (shade, 80, 10)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def desk(tmp_path):
+    """Six pictures in a shard, three more in folders, and what is no picture."""
+    names = [f"{group}/{n}.png" for group in ("n1", "n3", "unlabelled") for n in (1, 2)]
+    with tarfile.open(tmp_path / "shard.tar.gz", "w:gz") as archive:
+        for shade, name in enumerate(reversed(names)):
+            member = tarfile.TarInfo(name)
+            member.size = len(png(shade))
+            archive.addfile(member, io.BytesIO(png(shade)))
+    for shade, name in enumerate(("n2/deep/x.png", "y.png", "n3/z.PNG", ".hidden.png"), 100):
+        path = tmp_path / "folder" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png(shade))
+    (tmp_path / "folder" / "notes.txt").write_text("no picture")
+    return tmp_path
+
+
+def test_classes_come_from_paths_or_a_csv(desk):
+    shard = load_pictures([desk / "shard.tar.gz"], TREE)
+    assert [(p.name, p.label) for p in shard][:3] == [
+        ("n1/1.png", 0),
+        ("n1/2.png", 0),
+        ("n3/1.png", 2),
+    ]
+    assert [p.label for p in shard[4:]] == [None, None]
+    assert [p.label for p in load_pictures([desk / "folder"], TREE)] == [1, 2, None]
+    (desk / "labels.csv").write_text("file,label\ny.png,kite\nx.png,2\n")
+    listed = load_pictures([desk / "folder"], TREE, labels=str(desk / "labels.csv"))
+    assert [p.label for p in listed] == [2, 2, 1]
+
+
+def test_the_draw_depends_on_the_seed_alone(desk):
+    sources = [desk / "shard.tar.gz", desk / "folder" / "*.png", desk / "folder" / "n3"]
+    first = load_pictures(sources, TREE, limit=4, seed=1)
+    again = load_pictures(sources[::-1], TREE, limit=4, seed=1)
+    assert len(first) == 4 and [p.name for p in first] == [p.name for p in again]
+    assert fingerprint(first) == fingerprint(again) != fingerprint(first[:3])
+    drawn = {tuple(p.name for p in load_pictures(sources, limit=4, seed=n)) for n in range(5)}
+    assert len(drawn) > 1
+
+
+def test_two_shards_may_share_names(desk):
+    (desk / "more").mkdir()
+    (desk / "more" / "shard.tar.gz").write_bytes((desk / "shard.tar.gz").read_bytes())
+    assert len(load_pictures([desk / "shard.tar.gz", desk / "more" / "shard.tar.gz"])) == 12
+
+
+def test_what_holds_no_pictures(desk):
+    (desk / "empty").mkdir()
+    (desk / "bad.tar").write_bytes(b"no tar")
+    (desk / "bad.png").write_bytes(png(1)[:30])
+    for source, error, line in (
+        ("empty", EvaluationError, "no pictures"),
+        ("bad.tar", EvaluationError, "tar archive"),
+        ("missing", EvaluationError, "no such file"),
+        ("bad.png", ImageError, "bad.png"),
+    ):
+        with pytest.raises(error, match=line):
+            load_pictures([desk / source])
+    (desk / "labels.csv").write_text("y.png,unicorn\n")
+    with pytest.raises(HierarchyError, match="unicorn"):
+        load_pictures([desk / "folder"], TREE, labels=str(desk / "labels.csv"))
+
+
+def test_budgets_and_qualities():
+    found = parse_budgets("300, 100,0.5bpp,300")
+    assert list(map(str, found)) == ["100", "300", "0.5bpp"]
+    assert [budget.of(1000) for budget in found] == [100, 300, 62] and found[0] == Budget(
+        100, False
     )
+    for text in ("", "0", "-5", "1.5", "bpp", "1e3"):
+        with pytest.raises(EvaluationError, match="no budget"):
+            parse_budgets(text)
+    assert parse_qualities("-4..-2,0, 3", 7) == [-4, -3, -2, 0, 3]
+    for text in ("a", "-4...4", "2..1", "8", "-8..0"):
+        with pytest.raises(EvaluationError, match="qualities are -7 to 7"):
+            parse_qualities(text, 7)

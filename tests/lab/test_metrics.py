@@ -43,12 +43,6 @@ def test_bd_rate_of_a_scaled_rate(factor, percent):
     assert metrics.bd_rate(REFERENCE, scaled(REFERENCE, factor)) == pytest.approx(percent, abs=1e-9)
 
 
-def test_bd_psnr_of_a_lifted_curve():
-    assert metrics.bd_psnr(
-        REFERENCE, [(rate, value + 1.25) for rate, value in REFERENCE]
-    ) == pytest.approx(1.25)
-
-
 def test_straight_lines_by_hand():
     # log2(rate) against PSNR: slope 1/6 against 1/3 from the same start, so the mean log2-ratio over 30..36 is 1/2
     assert metrics.bd_rate([(1, 30), (2, 36)], [(1, 30), (4, 36)]) == pytest.approx(

@@ -1,109 +1,108 @@
-"""Other codecs, and where pictures come from."""
+"""The peers: whole files and cut ones."""
 
-import io
-import tarfile
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from progcodec.errors import ImageError, ProgcodecError
-from progcodec.lab.evaluate import metrics, peers
-from progcodec.lab.evaluate.sources import read_pictures
+from progcodec.errors import EvaluationError
+from progcodec.lab.evaluate.peers import PEERS, choose
+from progcodec.lab.evaluate.peers.base import Peer, UndecodableError, reduced, restored
+from progcodec.lab.evaluate.plan import SCALES
 from progcodec.metrics import psnr
 
-
-def smooth_picture(height=64, width=80):
-    down, right = np.mgrid[:height, :width] / 16
-    return np.stack(
-        [120 + 90 * np.sin(down + c) * np.cos(right) for c in range(3)], axis=-1
-    ).astype(np.uint8)
+THERE = choose("all").peers
+every_peer = pytest.mark.parametrize("peer", THERE, ids=lambda peer: peer.key)
 
 
-@pytest.mark.parametrize("peer", peers.peers(), ids=lambda peer: peer.name)
-def test_ladders_rise(peer):
-    picture = smooth_picture()
-    coded = list(peers.ladder(peer, picture))
-    assert [c.setting for c in coded] == sorted(peer.settings)
-    assert all(c.pixels.shape == picture.shape and c.pixels.dtype == np.uint8 for c in coded)
-    assert len(coded[-1].data) > len(coded[0].data)
-    assert psnr(picture, coded[-1].pixels) > psnr(picture, coded[0].pixels) + 3
+@pytest.fixture(scope="module")
+def picture(photograph) -> Image.Image:
+    return photograph.resize((96, 64), Image.Resampling.LANCZOS)
 
 
-def test_peers_by_name():
-    assert [peer.name for peer in peers.peers("JPEG")] == ["JPEG"]
-    assert len({peer.version for peer in peers.peers()}) == len(peers.peers())
+def quality(first: Image.Image, second: Image.Image) -> float:
+    return psnr(np.asarray(first), np.asarray(second))
 
 
-def test_jpeg2000_is_a_bare_codestream_near_its_rate_with_the_colour_transform():
-    (peer,) = peers.peers("JPEG 2000")
-    picture = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
-    data = peers.code(peer, picture, 1.0).data
-    assert data[:4] == b"\xff\x4f\xff\x51"
-    assert len(data) * 8 / picture[..., 0].size == pytest.approx(1.0, rel=0.03)
-    coding_style = data.index(b"\xff\x52")
-    assert data[coding_style + 8] == 1, "the colour transform is off"
-    assert data[coding_style + 13] == 0, "the wavelet is not the irreversible one"
+@every_peer
+def test_ladders(peer, picture):
+    for scale in SCALES:
+        settings = peer.ladder(scale)
+        assert len(settings) >= 10 and set(settings) <= set(peer.settings)
+        small = reduced(picture, scale)
+        files = [peer.encode(small, setting, scale) for setting in (settings[0], settings[-1])]
+        shown = [restored(peer.decode(data), picture.size) for data in files]
+        assert len(files[0]) < len(files[1])
+        assert quality(picture, shown[0]) < quality(picture, shown[1])
+        assert all(image.size == picture.size and image.mode == "RGB" for image in shown)
 
 
-def test_published_curves_rise():
-    curves = peers.published()
-    assert {"JPEG", "JPEG 2000", "mbt2018-mean", "VTM (VVC intra)"} <= set(curves)
-    for curve in curves.values():
-        assert metrics.efficient(curve) == curve
-    assert -45 < metrics.bd_rate(curves["JPEG 2000"], curves["mbt2018-mean"]) < -35
+@pytest.mark.parametrize(("key", "share"), [("jpeg", 0.3), ("jpeg2000", 0.1)])
+def test_cuts(key, share, picture):
+    peer = PEERS[key]
+    data = peer.encode_for_cuts(picture)
+    whole = peer.decode(data)
+    assert quality(picture, whole) > 27 and quality(whole, peer.decode_cut(data)) > 60
+    with pytest.raises(UndecodableError):
+        peer.decode_cut(data[:20])
+    shown = [
+        quality(picture, peer.decode_cut(data[: int(part * len(data))]))
+        for part in (share, 0.6, 0.9, 0.99)
+    ]
+    assert shown[0] > 15 and shown == sorted(shown)
 
 
-def png(shade):
-    buffer = io.BytesIO()
-    Image.new("RGB", (3, 2), (shade, 0, 0)).save(buffer, "PNG")
-    return buffer.getvalue()
+def test_a_progressive_jpeg_shows_no_less_where_a_table_is_torn(picture):
+    peer = PEERS["jpeg"]
+    data = peer.encode_for_cuts(picture)
+    sizes = range(data.index(b"\xff\xda") + 60, len(data), 7)
+    shown = [quality(picture, peer.decode_cut(data[:size])) for size in sizes]
+    assert min(shown) > 10 and all(later > earlier - 1 for earlier, later in pairwise(shown))
 
 
-@pytest.fixture
-def folder(tmp_path):
-    for name, shade in (("b.png", 2), ("a.PNG", 1), (".hidden.png", 9)):
-        (tmp_path / name).write_bytes(png(shade))
-    (tmp_path / "notes.txt").write_text("no picture")
-    with tarfile.open(tmp_path / "more.tar.gz", "w:gz") as archive:
-        for name, shade in (("set/d.png", 4), ("set/c.png", 3)):
-            member = tarfile.TarInfo(name)
-            member.size = len(png(shade))
-            archive.addfile(member, io.BytesIO(png(shade)))
-    return tmp_path
+@every_peer
+def test_files_hold_nothing_that_can_be_done_without(peer, picture):
+    data = peer.encode(picture, peer.settings[5], 1)
+    marks = {
+        "jpeg": b"\xff\xd8\xff\xdb", "jpeg2000": b"\xff\x4f\xff\x51", "jpegxl": b"\xff\x0a",
+        "webp": b"RIFF", "avif": b"\0\0\0",
+    }  # fmt: skip
+    assert data.startswith(marks[peer.key])
+    assert not any(
+        word in data for word in (b"JFIF", b"Exif", b"OpenJPEG", b"http", b"ICC_PROFILE")
+    )
 
 
-@pytest.mark.parametrize(
-    ("sources", "shades"),
-    [
-        ([""], [1, 2]),
-        (["b.png"], [2]),
-        (["*.[pP]*"], [1, 2]),
-        (["more.tar.gz"], [3, 4]),
-        (["*.gz", "a.PNG"], [3, 4, 1]),
-    ],
-)
-def test_sources(folder, sources, shades):
-    pictures = list(read_pictures([folder / source for source in sources]))
-    assert [picture.pixels[0, 0, 0] for picture in pictures] == shades
-    assert all(picture.size == 6 and picture.pixels.dtype == np.uint8 for picture in pictures)
+def test_jpeg2000_meets_its_rate_with_the_colour_transform(picture):
+    peer = PEERS["jpeg2000"]
+    for scale in (1, 0.5):
+        data = peer.encode(reduced(picture, scale), 1.0, scale)
+        bits = 8 * len(data) / (96 * 64)
+        assert bits == pytest.approx(1, rel=0.12), "per full-size pixel, whatever the scale"
+        style = data.index(b"\xff\x52")
+        assert data[style + 8] == 1, "the colour transform is off"
+        assert data[style + 13] == 0, "the wavelet is not the irreversible one"
+    assert len(peer.ladder(0.25)) < len(peer.settings)
 
 
-def test_limit_spans_sources(folder):
-    found = read_pictures([folder, folder / "more.tar.gz"], limit=3)
-    assert [picture.name for picture in found] == ["a.PNG", "b.png", "set/c.png"]
+def test_choosing(monkeypatch):
+    assert choose("none").peers == ()
+    assert [peer.key for peer in choose("webp, jpeg").peers] == ["webp", "jpeg"]
+    with pytest.raises(EvaluationError, match="no peer 'bpg'"):
+        choose("jpeg,bpg")
+
+    def missing(self):
+        raise EvaluationError("not built in")
+
+    monkeypatch.setattr(type(PEERS["avif"]), "library", missing)
+    choice = choose("avif,jpeg")
+    assert [peer.key for peer in choice.peers] == ["jpeg"]
+    assert choice.missing == ("AVIF: not built in",)
 
 
-def test_no_pictures(folder, tmp_path):
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "broken.png").write_bytes(png(1)[:30])
-    (tmp_path / "broken.tar").write_bytes(b"no tar")
-    for source, error, line in (
-        ("empty", ProgcodecError, "no pictures found"),
-        ("missing.png", ProgcodecError, "no such file"),
-        ("*.bmp", ProgcodecError, "no such file"),
-        ("broken.png", ImageError, "broken.png"),
-        ("broken.tar", ProgcodecError, "tar archive"),
-    ):
-        with pytest.raises(error, match=line):
-            list(read_pictures(tmp_path / source))
+def test_a_version_changes_with_the_options(monkeypatch):
+    peer: Peer = PEERS["jpeg"]
+    before = peer.version()
+    monkeypatch.setattr(type(peer), "options", lambda self: "others")
+    assert peer.version() != before

@@ -42,6 +42,7 @@ def test_every_command_explains_itself_with_an_example():
         "train-classifier",
         "ablate",
         "evaluate",
+        "bench",
     ]
     assert "Usage" in run("--help").stdout
     assert progcodec.__version__ in run("--version").stdout

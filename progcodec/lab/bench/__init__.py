@@ -1,1 +1,1 @@
-"""How fast, how large, how steady: speed, throughput of fleets, big pictures, soak."""
+"""How fast, how large, how steady: ``progcodec bench speed | fleet | big | soak``."""

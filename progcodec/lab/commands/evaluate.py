@@ -17,17 +17,38 @@ T = TypeVar("T")
 
 @click.command("evaluate", short_help="Measure a model and other codecs.")
 @click.option(
-    "--data", multiple=True, metavar="PATH", shell_complete=options.file_names,
-    help="Shard (.tar, .tar.gz), folder, picture or glob; WordNet ids in paths are classes; repeatable.",
-)  # fmt: skip
-@click.option("--labels", metavar="FILE", shell_complete=options.file_names,
-              help="CSV of file,label lines, for classes that paths do not tell.")  # fmt: skip
-@click.option("--classifier", "classifiers", multiple=True, metavar="SPEC",
-              help="Who judges, as in classify; repeatable.")  # fmt: skip
-@click.option("--peer-classifier", "adapted", multiple=True, metavar="NAME=SPEC",
-              help="Who judges the pictures of one codec alone, having learned to read them, as AVIF=FILE; repeatable.")  # fmt: skip
-@click.option("--hierarchy", metavar="FILE", shell_complete=options.file_names,
-              help="The groups.  [default: the shipped ones of ImageNet-1K]")  # fmt: skip
+    "--data",
+    multiple=True,
+    metavar="PATH",
+    shell_complete=options.file_names,
+    help="Shard (.tar, .tar.gz), folder, picture or glob; WordNet ids in paths are classes.",
+)
+@click.option(
+    "--labels",
+    metavar="FILE",
+    shell_complete=options.file_names,
+    help="CSV of file,label lines, for classes that paths do not tell.",
+)
+@click.option(
+    "--classifier",
+    "classifiers",
+    multiple=True,
+    metavar="SPEC",
+    help="Who judges, as in classify; repeatable.",
+)
+@click.option(
+    "--peer-classifier",
+    "adapted",
+    multiple=True,
+    metavar="NAME=SPEC",
+    help="Who judges one codec's pictures alone, having learned to read them: AVIF=FILE.",
+)
+@click.option(
+    "--hierarchy",
+    metavar="FILE",
+    shell_complete=options.file_names,
+    help="The groups.  [default: the shipped ones of ImageNet-1K]",
+)
 @click.option(
     "--budgets",
     metavar="N,N…",
@@ -35,15 +56,26 @@ T = TypeVar("T")
 )
 @options.model
 @click.option("--ours/--no-ours", default=True, help="Whether the model itself takes part.")
-@click.option("--quality", "qualities", metavar="LIST", default="0", show_default=True,
-              help="Ours at these qualities, as -4..4 or -3,0,3.")  # fmt: skip
+@click.option(
+    "--quality",
+    "qualities",
+    metavar="LIST",
+    default="0",
+    show_default=True,
+    help="Ours at these qualities, as -4..4 or -3,0,3.",
+)
 @click.option(
     "--orderings",
     metavar="NAMES",
     help="Our symbols in other orders: sigma,raster,tritplanes,zero-masking.",
 )
-@click.option("--peers", metavar="NAMES", default="all", show_default=True,
-              help="jpeg,jpeg2000,webp,avif,jpegxl; all of these; none; and compressai:MODEL@FILE, weights you have.")  # fmt: skip
+@click.option(
+    "--peers",
+    metavar="NAMES",
+    default="all",
+    show_default=True,
+    help="jpeg,jpeg2000,webp,avif,jpegxl; all; none.",
+)
 @click.option(
     "--first-bytes", is_flag=True, help="The first bytes beside thumbnails, with contact sheets."
 )
@@ -58,22 +90,29 @@ T = TypeVar("T")
 )
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: one for each core]")
 @options.device
-@click.option("-o", "--output", metavar="DIR", required=True, type=click.Path(file_okay=False, path_type=Path),
-              help="Folder for rows, tables and plots. What it holds already is not measured again.")  # fmt: skip
+@click.option(
+    "-o",
+    "--output",
+    metavar="DIR",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for rows, tables and plots. What it holds already is not measured again.",
+)
 def evaluate_command(**given: Any) -> None:
-    """Measure what pictures and answers a model, and what else one could use, give for the same bytes.
+    """Measure what a model, and what else one could use, give for the same bytes.
 
-    Needs the `evaluate` extra. Bytes are those of whole files, header included. Without a classifier: rate and distortion. With
-    classifiers: accuracy within byte budgets; other codecs then send the best file within the budget, over quality and a
-    downscale of 1, 1/2 or 1/4, and progressive ones also one file that is cut. An interrupted run goes on where it stopped.
+    Needs the `evaluate` extra. Bytes are those of whole files, header included. Without a
+    classifier: rate and distortion. With classifiers: accuracy within byte budgets; other codecs
+    then send the best file within the budget, over quality and a downscale of 1, 1/2 or 1/4, and
+    progressive ones also one file that is cut. An interrupted run goes on where it stopped.
 
     \b
     Examples:
       progcodec evaluate --data kodak.tar -o out/
       progcodec evaluate --data kodak.tar --first-bytes -o out/
       progcodec evaluate --data kodak.tar --limit 4 --quality -7..7 --peers none -o out/
-      progcodec evaluate --data val.tar.gz --classifier builtin --classifier timm:resnet50 --limit 200 -o out/
-      progcodec evaluate --data val.tar.gz --classifier timm:resnet50 --orderings raster,tritplanes --peers none -o out/
+      progcodec evaluate --data val/ --classifier builtin --classifier timm:resnet50 -o out/
+      progcodec evaluate --data val/ --peers none --orderings raster --budgets 400,1600 -o out/
       progcodec evaluate --unusual -o out/
     """
     try:

@@ -1,13 +1,15 @@
 """Rate and distortion: mean curves of whole files, how far apart they lie, and what a cut costs.
 
-Ours has two curves: **level ends**, the prefixes that end with the coarse, the intermediate and the fine segment; and **cuts**, ten
-prefixes, evenly spaced in the logarithm of bytes from the end of the hyperlatent to the whole file. Each picture is cut at the
-same *fractions* of its own range, not at the same bytes: then bits are shared between pictures as in the whole files, easy ones
-getting few and hard ones many, at every point of the curve.
+Ours has two curves: **level ends**, the prefixes that end with the coarse, the intermediate and the
+fine segment; and **cuts**, ten prefixes, evenly spaced in the logarithm of bytes from the end of
+the hyperlatent to the whole file. Each picture is cut at the same *fractions* of its own range, not
+at the same bytes: then bits are shared between pictures as in the whole files, easy ones getting
+few and hard ones many, at every point of the curve.
 
-A mean curve depends on that sharing. JPEG and the published learned codecs share as we do, one quality for all. JPEG 2000 is run
-at equal *rates* for all pictures, as is its custom, and that lifts its mean PSNR: at equal PSNR for all, its mean curve over the
-Kodak images needs 28 % more bits. So BD-rates are also given picture by picture, where sharing plays no part.
+A mean curve depends on that sharing. JPEG and the published learned codecs share as we do, one
+quality for all. JPEG 2000 is run at equal *rates* for all pictures, as is its custom, and that
+lifts its mean PSNR: at equal PSNR for all, its mean curve over the Kodak images needs 28 % more
+bits. So BD-rates are also given picture by picture, where sharing plays no part.
 """
 
 import json
@@ -31,7 +33,7 @@ PUBLISHED_FILE = "published_kodak.json"
 QUOTED = ("JPEG 2000", "bmshj2018-hyperprior", "mbt2018-mean", "BPG 4:4:4", "VTM (VVC intra)")
 KODAK = 24
 LOWEST_RATE = 0.049
-"""Bits per pixel from which other codecs' curves count: below, thumbnails are the better way to use them."""
+"""Bits per pixel from which other codecs' curves count; below, thumbnails serve better."""
 
 
 class Mean(NamedTuple):
@@ -48,7 +50,8 @@ class Curves:
     """Mean curves of a plan with ``curves``, from its rows.
 
     Attributes:
-        ends, cuts: ours, by rising rate. peers: others at full size, by name. quoted: published curves, on Kodak alone.
+        ends, cuts: ours, by rising rate. peers: others at full size, by name. quoted: published
+            curves, on Kodak alone.
     """
 
     def __init__(self, plan: Plan, pictures: Sequence[Picture], rows: Iterable[Row]) -> None:
@@ -84,7 +87,8 @@ class Curves:
         if self.ends:
             last = self.ends[-1]
             parts = [
-                f"The whole file: {last.psnr:.2f} dB at {last.bpp:.4f} bits per pixel. {self._remarks()}",
+                f"The whole file: {last.psnr:.2f} dB at {last.bpp:.4f} bits per pixel.",
+                self._remarks(),
                 "Level ends, and their rate against other codecs at the same PSNR:",
                 self.levels(),
                 "BD-rate (PSNR) of our level ends and of our cuts; negative is better:",
@@ -119,7 +123,7 @@ class Curves:
         return markdown(head, lines)
 
     def bd(self) -> str:
-        """Between three level ends the interpolation has much to invent: take that column as the coarser of the two."""
+        """Cuts are the finer measure: between three level ends much is interpolated."""
         head = [
             "against",
             "source",
@@ -168,14 +172,14 @@ class Curves:
         """BD-rate of our cuts against a codec, for each picture where both share PSNRs."""
         found = []
         for picture in self.pictures:
-            curves = [
-                [(row.bytes, row.psnr or 0.0) for (codec, setting), rows in self._rows.items()
-                 if codec == one and (one == name or setting in CUT_NAMES) and (row := rows.get(picture.digest))
-                 and (one == OURS or 8 * row.bytes / picture.size >= LOWEST_RATE)]
-                for one in (name, OURS)
-            ]  # fmt: skip
+            curves: dict[str, list[tuple[float, float]]] = {name: [], OURS: []}
+            for (codec, setting), rows in self._rows.items():
+                row = rows.get(picture.digest)
+                cut = codec == OURS and setting in CUT_NAMES
+                if row and (cut or codec == name and 8 * row.bytes / picture.size >= LOWEST_RATE):
+                    curves[codec].append((row.bytes, row.psnr or 0.0))
             try:
-                found.append(bd_rate(*curves))
+                found.append(bd_rate(curves[name], curves[OURS]))
             except ValueError:
                 continue
         return found
@@ -189,8 +193,8 @@ class Curves:
             values = [self._rows[OURS, name][picture.digest].psnr or 0.0 for name in CUT_NAMES]
             falls.append(max(np.maximum.accumulate(values) - values))
         return (
-            f"The hyperlatent takes {shares[0]:.1f} % of the coarse prefix and {shares[1]:.1f} % of the file. "
-            f"From a cut to a longer one PSNR falls by at most {max(falls):.3f} dB."
+            f"The hyperlatent takes {shares[0]:.1f} % of the coarse prefix and {shares[1]:.1f} % "
+            f"of the file. From a cut to a longer one PSNR falls by at most {max(falls):.3f} dB."
         )
 
 
@@ -200,7 +204,7 @@ def points(means: Iterable[Mean]) -> list[tuple[float, float]]:
 
 
 def published() -> dict[str, list[tuple[float, float]]]:
-    """Published curves on the Kodak images: name → (bits per pixel, RGB PSNR in dB). Quoted, not measured here."""
+    """Curves on the Kodak images: name → (bits per pixel, RGB PSNR in dB). Quoted, not measured."""
     data: Mapping[str, list[list[float]]] = json.loads(
         (files(__package__) / PUBLISHED_FILE).read_text("utf-8")
     )["curves"]
@@ -208,7 +212,7 @@ def published() -> dict[str, list[tuple[float, float]]]:
 
 
 def is_kodak(pictures: Iterable[Picture]) -> bool:
-    """Whether these are all 24 pictures, ``kodim01`` to ``kodim24``: published curves are means over them."""
+    """Whether these are the 24 pictures that published curves are means over."""
     found = [re.search(r"kodim(\d\d)", picture.name) for picture in pictures]
     numbers = sorted(int(match[1]) for match in found if match)
     return len(found) == KODAK and numbers == list(range(1, KODAK + 1))

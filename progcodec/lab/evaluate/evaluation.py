@@ -53,7 +53,7 @@ class Settings:
     device: str = "auto"
 
     def plan(self, hierarchy: Hierarchy | None, warn: Callable[[str], None]) -> Plan:
-        """Raises EvaluationError, ClassifierError, CheckpointError, OSError on what is not there."""
+        """Raises EvaluationError, ClassifierError, CheckpointError, OSError."""
         judges = self._judges(hierarchy) if hierarchy else []
         budgets = self.budgets or (BUDGETS if judges else None)
         peers, scales = self.peers, SCALES
@@ -101,9 +101,11 @@ class Settings:
 
 
 def evaluate(
-    settings: Settings, warn: Callable[[str], None] = print, progress: Callable[..., Any] | None = None
-) -> str:  # fmt: skip
-    """Measures what the output folder does not hold yet, writes the report there, and returns it."""
+    settings: Settings,
+    warn: Callable[[str], None] = print,
+    progress: Callable[..., Any] | None = None,
+) -> str:
+    """Measures what the output folder lacks, writes the report there, and returns it."""
     judged = bool(settings.classifiers or settings.adapted)
     hierarchy = load_hierarchy(settings.hierarchy) if judged else None
     plan = settings.plan(hierarchy, warn)
@@ -111,8 +113,12 @@ def evaluate(
         pictures = unusual.pictures()
     else:
         pictures = load_pictures(
-            settings.data, hierarchy, labels=settings.labels, limit=settings.limit, seed=settings.seed
-        )  # fmt: skip
+            settings.data,
+            hierarchy,
+            labels=settings.labels,
+            limit=settings.limit,
+            seed=settings.seed,
+        )
     rows = run(plan, pictures, settings.output, jobs=settings.jobs or cores(), progress=progress)
     if settings.unusual:
         text = unusual.table(plan, pictures, rows) + "\n"

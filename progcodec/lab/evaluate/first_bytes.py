@@ -1,4 +1,4 @@
-"""The first bytes beside thumbnails: contact sheets of ours and of the best WebP file at the same budgets."""
+"""The first bytes beside thumbnails: contact sheets of ours and the best WebP file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ COLUMNS = 3
 def sheets(
     plan: Plan, pictures: Sequence[Picture], rows: Sequence[Row], folder: Path
 ) -> list[Path]:
-    """``first-bytes-500.png`` and so on: pairs at half size, ours on the left, as far as both have a picture there."""
+    """``first-bytes-500.png`` and so on: pairs at half size, ours on the left."""
     study, measurer = Study(plan, pictures, rows), Measurer(plan)
     curves = {(curve.codec, curve.mode): curve for curve in study.curves}
     shown = [curves[key].rows for key in ((OURS, CUT), (WebP.name, BEST)) if key in curves]

@@ -25,9 +25,11 @@ class Judge(NamedTuple):
     """A classifier before it is loaded.
 
     Attributes:
-        name: the model's, and the fingerprint of all that its answers depend on: weights from a file, options, groups.
+        name: the model's, and the fingerprint of all that its answers depend on: weights from a
+            file, options, groups.
         spec: as it was asked for.
-        only: the one codec whose pictures it judges, because it was adapted to these; None for all codecs.
+        only: the one codec whose pictures it judges, because it was adapted to these; None for all
+            codecs.
     """
 
     name: str
@@ -40,7 +42,7 @@ class Judge(NamedTuple):
 
     @classmethod
     def named(cls, spec: str, hierarchy: Hierarchy, only: str | None = None) -> "Judge":
-        """Raises ClassifierError: the specification names no classifier. OSError: its file cannot be read."""
+        """Raises ClassifierError: no such classifier. OSError: its file cannot be read."""
         parsed = Specification.parse(spec)
         options = repr(sorted({**parsed.options, **parsed.preprocessing}.items())).encode()
         parts = [options, hierarchy.assignments.tobytes()]

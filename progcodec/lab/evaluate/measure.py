@@ -1,8 +1,9 @@
 """The measuring itself: one picture at a time, in any process.
 
 picture ─┬─ peers: reduced ─► file at each setting ─► decoded ─► full size ─┐
-         ├─ peers: one file ─► cut at each budget ─► tolerant decoder ──────┼─► PSNR ─► rows ─► the best ─► judges ─► rows
-         └─ ours, other orderings: one stream ─► cut ─► decoded ────────────┘
+         ├─ peers: one file ─► cut at each budget ─► tolerant decoder ──────┼─► PSNR ─► rows
+         └─ ours, other orderings: one stream ─► cut ─► decoded ────────────┘     │
+                                              rows ◄─ judges ◄─ the best of them ─┘
 """
 
 import time
@@ -16,7 +17,7 @@ from PIL import Image
 from progcodec.config import LEVELS
 from progcodec.lab.evaluate.judges import Judge, LoadedJudge, load_hierarchy
 from progcodec.lab.evaluate.metrics import ms_ssim
-from progcodec.lab.evaluate.peers import peer_of
+from progcodec.lab.evaluate.peers import PEERS
 from progcodec.lab.evaluate.peers.base import Peer, UndecodableError, reduced, restored
 from progcodec.lab.evaluate.pictures import Picture
 from progcodec.lab.evaluate.plan import CLEAN, CUT_NAMES, Budget, Entry, Plan
@@ -30,7 +31,7 @@ T = TypeVar("T")
 
 
 class Outcome(NamedTuple):
-    """What became of a picture in one unit; no picture where what was left did not decode, or was of no interest."""
+    """What became of a picture in one unit; no picture if nothing was decoded."""
 
     bytes: int
     picture: Image.Image | None
@@ -91,7 +92,7 @@ class Measurer:
     def _todo(
         self, entry: Entry, units: Sequence[Unit], picture: Picture, known: Mapping[Key, Row]
     ) -> tuple[list[Unit], list[Row]]:
-        """Units that are to be coded, and the rows of the others. A ladder has ended where a file outgrew every budget."""
+        """Units that are to be coded, and the rows of the others, up to a ladder's end."""
         todo, there, most = [], [], self.plan.most(picture)
         for unit in units:
             row = known.get((picture.digest, "", unit))
@@ -109,7 +110,7 @@ class Measurer:
         if entry.kind != "peer":
             return _embedded(entry, self._codec, picture, units) if units else {}
         peer, image, most = (
-            peer_of(entry.key),
+            PEERS[entry.key],
             Image.fromarray(picture.pixels),
             self.plan.most(picture),
         )
@@ -124,7 +125,7 @@ class Measurer:
     def _judged(
         self, judge: Judge, picture: Picture, rows: Sequence[Row], outcomes: Mapping[Unit, Outcome]
     ) -> list[Row]:
-        """Rows with a judge's answers. Equal pictures, as of cuts between two passes, are looked at once."""
+        """Rows with a judge's answers. Equal pictures are looked at once."""
         images: dict[bytes, tuple[Image.Image, float]] = {}
         marks = []
         for row in rows:
@@ -149,10 +150,9 @@ def _row(picture: Picture, unit: Unit, outcome: Outcome) -> Row:
         decibels = round(psnr(picture.pixels, pixels), 4)
         if unit.setting in LEVELS and np.isfinite(found := ms_ssim(picture.pixels, pixels)):
             similarity = round(found, 5)
-    seconds = (None if s is None else round(s, 5) for s in outcome[2:])
-    return Row(
-        picture.digest, picture.name, "", *unit, outcome.bytes, decibels, similarity, *seconds
-    )  # fmt: skip
+    encode_s, decode_s = (None if s is None else round(s, 5) for s in outcome[2:])
+    own = decibels, similarity, encode_s, decode_s
+    return Row(picture.digest, picture.name, "", *unit, outcome.bytes, *own)
 
 
 def _ladder(

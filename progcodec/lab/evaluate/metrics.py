@@ -1,9 +1,10 @@
 """MS-SSIM and the Bjøntegaard deltas.
 
-A *curve* is a sequence of ``(bits per pixel, PSNR in dB)`` points in any order, each the mean over a set of images at
-one setting. Deltas compare curves after G. Bjøntegaard, "Calculation of average PSNR differences between RD-curves"
-(ITU-T VCEG-M33, 2001), with the piecewise-cubic (PCHIP) interpolation that is used since instead of one cubic: it runs
-through every point, never overshoots between two, and takes any number of points from two up.
+A *curve* is a sequence of ``(bits per pixel, PSNR in dB)`` points in any order, each the mean over
+a set of images at one setting. Deltas compare curves after G. Bjøntegaard, "Calculation of average
+PSNR differences between RD-curves" (ITU-T VCEG-M33, 2001), with the piecewise-cubic (PCHIP)
+interpolation that is used since instead of one cubic: it runs through every point, never overshoots
+between two, and takes any number of points from two up.
 """
 
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ MS_SSIM_MIN_SIDE = 161
 
 
 def ms_ssim(reference: Pixels, picture: Pixels) -> float:
-    """Multi-scale SSIM of two uint8 arrays (H, W, 3), mean of the colours, at most 1; NaN if a side is under 161 px."""
+    """MS-SSIM of two uint8 arrays (H, W, 3), mean of the colours; NaN if a side is under 161 px."""
     check_pair(reference, picture)
     if min(reference.shape[:2]) < MS_SSIM_MIN_SIDE:
         return float("nan")
@@ -40,10 +41,11 @@ def ms_ssim(reference: Pixels, picture: Pixels) -> float:
 
 
 def bd_rate(reference: Curve, curve: Curve) -> float:
-    """Mean difference in rate at equal PSNR, in percent of the reference's; negative where ``curve`` needs fewer bits.
+    """Mean difference in rate at equal PSNR, in percent of the reference's; negative where
+    ``curve`` needs fewer bits.
 
-    The mean is taken over log-rate, uniformly over the PSNR range that both curves cover (:func:`common_range`).
-    Raises ValueError where they share none.
+    The mean is taken over log-rate, uniformly over the PSNR range that both curves cover
+    (:func:`common_range`). Raises ValueError where they share none.
     """
     low, high = common_range(reference, curve)
     mean = _mean_over(_by_psnr(curve), low, high) - _mean_over(_by_psnr(reference), low, high)
@@ -51,7 +53,7 @@ def bd_rate(reference: Curve, curve: Curve) -> float:
 
 
 def common_range(reference: Curve, curve: Curve) -> tuple[float, float]:
-    """The PSNR range that :func:`bd_rate` averages over. Raises ValueError where the curves share none."""
+    """The PSNRs that :func:`bd_rate` averages over. Raises ValueError where there are none."""
     first, second = _by_psnr(reference), _by_psnr(curve)
     low, high = max(first[0, 0], second[0, 0]), min(first[-1, 0], second[-1, 0])
     if low >= high:
@@ -60,7 +62,7 @@ def common_range(reference: Curve, curve: Curve) -> tuple[float, float]:
 
 
 def rate_at(curve: Curve, value: float) -> float:
-    """Bits per pixel that the curve needs for a PSNR; NaN outside the PSNRs that it covers: nothing is extrapolated."""
+    """Bits per pixel that the curve needs for a PSNR; NaN outside the PSNRs that it covers."""
     points = _by_psnr(curve)
     if not points[0, 0] <= value <= points[-1, 0]:
         return float("nan")
@@ -68,10 +70,13 @@ def rate_at(curve: Curve, value: float) -> float:
 
 
 def efficient(curve: Curve) -> list[tuple[float, float]]:
-    """The points that nobody would pass over, by rising rate: those where no other has as much PSNR for as few bits.
+    """The points that nobody would pass over, by rising rate: those where no other has as much PSNR
+    for as few bits.
 
-    Interpolation needs curves where both coordinates rise. Where a codec's settings fall back (more bits, no better),
-    the fallen point goes: a user would choose the cheaper setting. Raises ValueError on points that are not finite, on
+    Interpolation needs curves where both coordinates rise. Where a codec's settings fall back (more
+    bits, no better),
+    the fallen point goes: a user would choose the cheaper setting. Raises ValueError on points that
+        are not finite, on
     rates that are not positive, and where fewer than two points are left.
     """
     points = sorted(

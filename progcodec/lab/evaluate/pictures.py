@@ -1,7 +1,8 @@
-"""The pictures of an evaluation, with their true classes: shards, folders, files; a fixed choice of them.
+"""The pictures of an evaluation, with their true classes, from shards, folders and files.
 
-A picture's class is the WordNet id in its path (``n01440764/x.jpg`` in a shard, ``photos/n01440764/x.jpg`` on disk), or what a
-CSV says. Pictures without a class are measured all the same: by whether an answer is that on the clean picture.
+A picture's class is the WordNet id in its path (``n01440764/x.jpg`` in a shard,
+``photos/n01440764/x.jpg`` on disk), or what a CSV says. Pictures without a class are measured all
+the same: by whether an answer is that on the clean picture.
 """
 
 import glob
@@ -65,14 +66,17 @@ def load_pictures(
     limit: int | None = None,
     seed: int = 0,
 ) -> list[Picture]:
-    """The pictures of tar shards, folders (searched to the bottom), files and globs of these, by name.
+    """The pictures of tar shards, folders (searched to the bottom), files and globs of these, by
+    name.
 
     Args:
         hierarchy: of the classes; without one no picture has a label.
         labels: CSV of file,label lines; it comes before what paths say.
-        limit: at most so many, drawn with `seed` from all, the same ones whatever the order of the sources.
+        limit: at most so many, drawn with `seed` from all, the same ones whatever the order of the
+            sources.
     Raises:
-        EvaluationError: a source is missing, damaged or without pictures. ImageError, LimitError: one cannot be read.
+        EvaluationError: a source is missing, damaged or without pictures. ImageError, LimitError:
+            one cannot be read.
         HierarchyError: a label that is no class.
     """
     found: dict[str, _Found] = {}

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from progcodec.config import LEVELS
 from progcodec.errors import EvaluationError
 from progcodec.lab.evaluate.judges import Judge
-from progcodec.lab.evaluate.peers import peer_of
+from progcodec.lab.evaluate.peers import PEERS
 from progcodec.lab.evaluate.pictures import Picture
 from progcodec.lab.evaluate.rows import Row, Unit
 
@@ -70,9 +70,12 @@ class Plan:
 
     Attributes:
         entries: codecs. judges: classifiers; none are needed.
-        budgets: for cuts, and for what a sender may spend who knows the budget. scales: that this sender may use.
-        curves: whether ladders run to their end and our files are cut at ten fractions too, for rate-distortion curves.
-        model: checkpoint of ours; None where it takes no part. hierarchy: file of the groups; None is the shipped one.
+        budgets: for cuts, and for what a sender may spend who knows the budget. scales: that this
+            sender may use.
+        curves: whether ladders run to their end and our files are cut at ten fractions too, for
+            rate-distortion curves.
+        model: checkpoint of ours; None where it takes no part. hierarchy: file of the groups; None
+            is the shipped one.
         device: where networks run.
     """
 
@@ -93,7 +96,7 @@ class Plan:
         """Units of whole files; those in one list rise in bytes."""
         if entry.kind == "peer":
             for scale in self.scales:
-                settings = peer_of(entry.key).ladder(scale)
+                settings = PEERS[entry.key].ladder(scale)
                 yield [Unit(*entry[:2], f"{setting:g}", scale) for setting in settings]
         elif entry.kind == "ours":
             cuts = CUT_NAMES if self.curves else ()
@@ -101,7 +104,7 @@ class Plan:
 
     def cuts(self, entry: Entry) -> list[Unit]:
         """Units of the start of a file, one for each budget."""
-        if entry.kind == "peer" and not peer_of(entry.key).progressive:
+        if entry.kind == "peer" and not PEERS[entry.key].progressive:
             return []
         return [Unit(*entry[:2], budget=str(budget)) for budget in self.budgets]
 
@@ -112,7 +115,7 @@ class Plan:
         return LADDER_ROOM * max(budget.of(picture.size) for budget in self.budgets)
 
     def judged(self, entry: Entry, picture: Picture, rows: Iterable[Row]) -> list[Unit]:
-        """What judges look at: every cut, our level ends, and of each scale the best file within each budget."""
+        """What judges look at: cuts, our level ends, of each scale the best file in a budget."""
         files = [row for row in rows if row.decoded]
         units = [row.unit for row in files if row.budget or row.setting in LEVELS]
         if entry.kind == "peer":
@@ -138,7 +141,7 @@ def parse_budgets(text: str) -> tuple[Budget, ...]:
 
 
 def parse_qualities(text: str, limit: int) -> list[int]:
-    """``"-4..4"``, ``"-4,0,4"`` or both mixed, rising. Raises EvaluationError for what is no such list within ±limit."""
+    """``"-4..4"``, ``"-4,0,4"`` or both mixed, rising. Raises EvaluationError beyond ±limit."""
     chosen: set[int] = set()
     for part in text.split(","):
         found = re.fullmatch(r"\s*([+-]?\d+)\s*(?:\.\.\s*([+-]?\d+)\s*)?", part)

@@ -19,7 +19,8 @@ CAPTION = 16
 
 
 def rate_distortion(path: Path, curves: Curves, title: str) -> None:
-    """Ours: cuts as a line, level ends as markers on it. Measured codecs are whole lines, published ones dashed.
+    """Ours: cuts as a line, level ends as markers on it. Measured codecs are whole lines, published
+    ones dashed.
 
     The rate is drawn in logarithms: the coarse prefix is some twenty times shorter than the file.
     """
@@ -95,9 +96,11 @@ def _by_budget(study: Study, values: Callable[[Any], Sequence[float]]) -> Callab
         colours = iter(COLOURS * 3)
         for curve in study.curves:
             ours = (curve.codec, curve.mode) == (OURS, CUT)
-            axes.plot(curve.sizes, values(curve), "-o" if curve.mode != CUT or ours else "--s", ms=3,
-                      lw=2.4 if ours else 1.2, color=OUR_COLOUR if ours else next(colours),
-                      label=curve.title)  # fmt: skip
+            style = (
+                {"lw": 2.4, "color": OUR_COLOUR} if ours else {"lw": 1.2, "color": next(colours)}
+            )
+            line = "-o" if curve.mode != CUT or ours else "--s"
+            axes.plot(curve.sizes, values(curve), line, ms=3, label=curve.title, **style)
 
     return draw
 
@@ -111,7 +114,7 @@ def _shade(part: float) -> Any:
 def _plot(
     path: Path, panels: Sequence[Callable[[Any], None]], titles: Sequence[str], x: str, y: str
 ) -> None:
-    """Panels side by side over a logarithmic axis. Raises ProgcodecError where matplotlib is not installed."""
+    """Panels over a logarithmic axis. Raises ProgcodecError without matplotlib."""
     try:
         from matplotlib import ticker
         from matplotlib.figure import Figure

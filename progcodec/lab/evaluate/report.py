@@ -1,4 +1,4 @@
-"""From rows to what people read: ``report.md``, its plots and ``points.csv``, in the folder of the rows."""
+"""What people read: ``report.md``, its plots and ``points.csv``, beside the rows."""
 
 import csv
 import io

@@ -1,8 +1,8 @@
 """One row for each thing measured, and the CSV file that holds them.
 
-A row is one picture, coded by one codec at one setting, as it decodes; or, where a judge is named, what that judge sees in it.
-Rows are appended as they are measured, and a run that finds a row does not measure it again: of other codecs, all rows outlive
-a change of our weights.
+A row is one picture, coded by one codec at one setting, as it decodes; or, where a judge is named,
+what that judge sees in it. Rows are appended as they are measured, and a run that finds a row does
+not measure it again: of other codecs, all rows outlive a change of our weights.
 """
 
 import csv
@@ -18,12 +18,14 @@ ROWS = "rows.csv"
 
 
 class Unit(NamedTuple):
-    """One way to send a picture: a codec's whole file at a setting and a scale, or, with a budget, the start of its file.
+    """One way to send a picture: a codec's whole file at a setting and a scale, or, with a budget,
+    the start of its file.
 
     Attributes:
         codec: "progcodec", "JPEG", … or "clean", the picture itself.
         version: fingerprint of our weights, or of a library and its options.
-        setting: quality, distance, bits per pixel; of our files where they end: a level's name, or a cut's number.
+        setting: quality, distance, bits per pixel; of our files where they end: a level's name, or
+            a cut's number.
         scale: by which the picture was reduced before coding.
         budget: as a :class:`~progcodec.lab.evaluate.plan.Budget` is written.
     """
@@ -44,7 +46,8 @@ class Row(NamedTuple):
 
     Attributes:
         digest, image: of the picture's samples, and its name then.
-        judge: classifier with the fingerprint of all that its answers depend on; "" where nobody was asked.
+        judge: classifier with the fingerprint of all that its answers depend on; "" where nobody
+            was asked.
         codec, version, setting, scale, budget: the unit.
         bytes: of the file, header included, that this was decoded from.
         psnr, ms_ssim: at full size, against the original; psnr is None where nothing was decoded.
@@ -104,7 +107,7 @@ class Kept:
         if not self.path.exists():
             self._rewrite()
             return
-        text = self.path.read_text("utf-8")
+        text = self.path.read_bytes().decode(errors="replace")  # a torn character, too
         lines = csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
         if tuple(next(lines, ())) != Row._fields:
             raise EvaluationError(f"{self.path} holds no rows, or those of another version")
@@ -117,12 +120,12 @@ class Kept:
         """Appends rows; they are in the file when this returns."""
         rows = list(rows)
         with self.path.open("a", newline="", encoding="utf-8") as stream:
-            csv.writer(stream).writerows(rows)
+            csv.writer(stream, lineterminator="\n").writerows(rows)
         self.rows |= {row.key: row for row in rows}
 
     def _rewrite(self) -> None:
         text = io.StringIO(newline="")
-        csv.writer(text).writerows([Row._fields, *self.rows.values()])
+        csv.writer(text, lineterminator="\n").writerows([Row._fields, *self.rows.values()])
         write_whole(self.path, text.getvalue().encode())
 
 

@@ -31,13 +31,17 @@ def run(
     jobs: int = 1,
     progress: Callable[..., Any] | None = None,
 ) -> list[Row]:
-    """Measures what `folder` does not hold yet. Returns the rows of this plan's pictures, codecs and judges.
+    """Measures what `folder` does not hold yet. Returns the rows of this plan's pictures, codecs
+    and judges.
 
     Args:
-        jobs: processes; with 1 all is done in this one. Each works on one core, so that rows do not depend on it.
-        progress: wraps the iteration over finished pictures, as tqdm does; called with an iterator and ``total``.
+        jobs: processes; with 1 all is done in this one. Each works on one core, so that rows do not
+            depend on it.
+        progress: wraps the iteration over finished pictures, as tqdm does; called with an iterator
+            and ``total``.
     Raises:
-        EvaluationError: a measuring process died. ClassifierError, CheckpointError, HierarchyError, OSError.
+        EvaluationError: a measuring process died. ClassifierError, CheckpointError, HierarchyError,
+            OSError.
     """
     folder.mkdir(parents=True, exist_ok=True)
     kept = Kept(folder)
@@ -60,7 +64,7 @@ def run(
 
 
 class _Complete(Measurer):
-    """Goes the way of a measurement without loading or coding anything, to find out whether it would."""
+    """Finds out, without loading or coding anything, whether a picture lacks rows."""
 
     class _Work(Exception):
         pass

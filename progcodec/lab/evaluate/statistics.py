@@ -1,16 +1,19 @@
-"""What the rows say: curves of accuracy and PSNR against bytes, with confidence, and the numbers that they come down to.
+"""What the rows say: accuracy and PSNR against bytes, with confidence.
 
 Two ways to use a codec at a byte budget:
 
 - **cut**: the first bytes of one file.
-- **best**: what a sender would do who knows the budget. Per picture and scale it takes the file of the highest PSNR that fits,
-  which it can see, and of these over all scales the highest again. Which *scale* pays for a classifier it can only know from
-  experience, so there one scale is chosen for all pictures: that of the highest mean accuracy over the set at this budget,
-  coarse first. Never by a picture's own label. (Choosing on the set that is reported flatters the peers a little.)
+- **best**: what a sender would do who knows the budget. Per picture and scale it takes the file of
+  the highest PSNR that fits, which it can see, and of these over all scales the highest again.
+  Which *scale* pays for a classifier it can only know from experience, so there one scale is chosen
+  for all pictures: that of the highest mean accuracy over the set at this budget, coarse first.
+  Never by a picture's own label. (Choosing on the set that is reported flatters the peers a
+  little.)
 
-A picture of which no file fits, or no cut decodes, has no answer, and no answer is wrong. Pictures with labels are counted by
-these; if none has one, by agreement with the answer on the clean picture. Intervals are percentiles of a bootstrap over
-pictures, the same draws for every codec; they do not cover the choice of scale.
+A picture of which no file fits, or no cut decodes, has no answer, and no answer is wrong. Pictures
+with labels are counted by these; if none has one, by agreement with the answer on the clean
+picture. Intervals are percentiles of a bootstrap over pictures, the same draws for every codec;
+they do not cover the choice of scale.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -41,13 +44,13 @@ class Interval(NamedTuple):
 
 
 def shares(count: int, seed: int) -> Floats:
-    """Resampled sets of pictures: how often each stands in each set, over the set's size, (sets, pictures)."""
+    """How often each picture stands in each resampled set, over its size, (sets, pictures)."""
     draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), RESAMPLES)
     return draws / count
 
 
 def bounds(resampled: Floats) -> tuple[float, float]:
-    """The percentiles that leave (1 − confidence) / 2 on either side. Infinities are values like others."""
+    """The 2.5 % and 97.5 % percentiles. Infinities are values like others."""
     ends = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
     # not interpolated: between a number and infinity there is nothing
     low, high = np.quantile(resampled, ends, method="nearest")
@@ -61,8 +64,10 @@ class Curve:
     Attributes:
         sizes: mean bytes of the budgets.
         rows: for each budget one for each picture; None where nothing fits or decodes.
-        accuracy: at each budget, of each level. clean: of the clean pictures, at each level. Empty without a judge.
-        reach: bytes at which it first has the target share of clean accuracy, at each level; infinite if at no budget.
+        accuracy: at each budget, of each level. clean: of the clean pictures, at each level. Empty
+            without a judge.
+        reach: bytes at which it first has the target share of clean accuracy, at each level;
+            infinite if at no budget.
     """
 
     codec: str
@@ -78,14 +83,14 @@ class Curve:
         return f"{self.codec}, {self.mode}"
 
     def psnr(self) -> list[float]:
-        """Means at each budget; NaN unless every picture decodes, as a mean of those that happen to compares with nothing."""
+        """Means at each budget; NaN unless every picture decodes, so that all are comparable."""
         return self._means(lambda row: row.psnr or 0.0)
 
     def bytes(self) -> list[float]:
         return self._means(lambda row: row.bytes)
 
     def more(self, other: "Curve") -> float | None:
-        """Mean difference in bytes at equal coarse accuracy from another, in percent; None where they share no accuracy."""
+        """Mean difference in bytes at equal coarse accuracy, in percent; None if none is shared."""
         first, second = (
             [(size, at[0].value) for size, at in zip(one.sizes, one.accuracy, strict=True)]
             for one in (other, self)
@@ -129,7 +134,7 @@ class Study:
         ]
         self._places, self.counted = [n for n, _ in counted], [p for _, p in counted]
         if judge:
-            clean = self._select(CLEAN, lambda row: True)
+            clean = self._select(CLEAN)
             self._truth = _answers(clean, self._places)
             if self.labelled and hierarchy is not None:
                 classes = [picture.label or 0 for picture in self.counted]
@@ -140,9 +145,7 @@ class Study:
 
     def at_setting(self, codec: str, setting: str) -> Curve:
         """Our files where they end, as a curve of one point."""
-        return self._curve(
-            codec, setting, [self._select(codec, lambda row: row.setting == setting)]
-        )
+        return self._curve(codec, setting, [self._select(codec, setting=setting)])
 
     def _reach(self, right: Floats, clean: Floats) -> Interval:
         """Of one level: (budgets, pictures) and (pictures,) of 0 and 1."""
@@ -153,10 +156,7 @@ class Study:
 
     def _curves(self, entry: Entry, scales: Sequence[float]) -> list[Curve]:
         found = []
-        cuts = [
-            self._select(entry.name, lambda row, b=str(budget): row.budget == b)  # type: ignore[misc]
-            for budget in self.budgets
-        ]
+        cuts = [self._select(entry.name, budget=str(budget)) for budget in self.budgets]
         if any(row for own in cuts for row in own):
             found.append(self._curve(entry.name, CUT, cuts))
         if entry.kind == "peer" and self.budgets:
@@ -187,10 +187,14 @@ class Study:
         own = self._rows.get((codec, picture.digest), [])
         return [row for row in own if row.scale == scale and not row.budget]
 
-    def _select(self, codec: str, fits: Callable[[Row], bool]) -> list[Row | None]:
-        """For each picture its one row that fits."""
+    def _select(self, codec: str, setting: str = "", budget: str = "") -> list[Row | None]:
+        """For each picture its row of that setting or budget, if it decoded."""
         own = (self._rows.get((codec, picture.digest), []) for picture in self.pictures)
-        return [next((row for row in rows if fits(row) and row.decoded), None) for rows in own]
+        fits = (
+            (row for row in rows if (row.setting, row.budget) == (setting, budget) and row.decoded)
+            for rows in own
+        )
+        return [next(rows, None) for rows in fits]
 
     def _curve(self, codec: str, mode: str, rows: Sequence[Sequence[Row | None]]) -> Curve:
         curve = Curve(codec, mode, self._sizes, tuple(map(tuple, rows)))
@@ -222,7 +226,8 @@ def _answers(rows: Sequence[Row | None], places: Sequence[int]) -> Ints:
 
 
 def crossing(sizes: Sequence[float], accuracy: Floats, goal: float) -> float:
-    """Bytes at which a curve first reaches a goal, between two budgets by the logarithm of bytes; infinite if it does not.
+    """Bytes at which a curve first reaches a goal, between two budgets by the logarithm of bytes;
+    infinite if it does not.
 
     The first budget if the curve begins there. What is never right when clean is never reached.
     """

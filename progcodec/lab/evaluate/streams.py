@@ -1,18 +1,20 @@
 """Streams of which any first bytes decode: our own files, and the same integers in other orders.
 
-                                        ┌─ our file       falling σ in each block, checksums
-    picture ─► our q, the same for all ─┼─ sigma          the same without checksums
-                                        ├─ raster         channel by channel, row by row in each block
-                                        ├─ tritplanes     ternary digits in each block, the most significant first
-                                        └─ zero-masking   falling σ; ŷ is 0, not μ, where nothing arrived
+                            ┌─ our file       falling σ in each block, checksums
+    picture ─► q, the same ─┼─ sigma          the same without checksums
+               for all      ├─ raster         channel by channel, row by row in each block
+                            ├─ tritplanes     ternary digits in each block, falling in significance
+                            └─ zero-masking   falling σ; ŷ is 0, not μ, where nothing arrived
 
-All of them code the very same integers with the same networks and tables, so what differs at equal bytes is the order alone. The
-other orders are no files: a symbol arrives with the byte in which its bits end, −log2 of the tables' probabilities, behind the
-header and the segments' lengths (no checksums). Our own files are longer than that by less than a byte for each segment.
+All of them code the very same integers with the same networks and tables, so what differs at equal
+bytes is the order alone. The other orders are no files: a symbol arrives with the byte in which its
+bits end, −log2 of the tables' probabilities, behind the header and the segments' lengths (no
+checksums). Our own files are longer than that by less than a byte for each segment.
 
-Trit-planes are those of DPICT (Lee et al. 2022), a block at a time. With digits t in {-1, 0, 1}, q = t₅·3⁵ + … + t₀. Digits go by
-planes, and in a plane by expected distortion saved per expected bit, which depends on an element's σ-index and the digits that it
-has. What has not arrived whole stands for its rounded expectation.
+Trit-planes are those of DPICT (Lee et al. 2022), a block at a time: q = t₅·3⁵ + … + t₀ with digits
+-1, 0, 1. Digits go by planes, and in a plane by expected distortion saved per expected bit, which
+depends on an element's σ-index and the digits that it has. What has not arrived whole stands for
+its rounded expectation.
 """
 
 from collections.abc import Sequence
@@ -70,7 +72,7 @@ def segment_ends(data: bytes) -> dict[str, int]:
 
 
 def cut_sizes(stream: Stream, count: int = 10) -> list[int]:
-    """Prefix lengths, evenly spaced in log-bytes from the end of the hyperlatent to the whole stream."""
+    """Prefix lengths, evenly spaced in log-bytes from the hyperlatent's end to the whole."""
     sizes = log_spaced(stream.ends[SEGMENT_NAMES[0]], stream.size, count)
     return sizes + [stream.size] * (count - len(sizes))  # a very small stream has fewer
 
@@ -102,7 +104,7 @@ class _Ours:
 
 
 class _Pass(NamedTuple):
-    """What arrives one after the other: at which byte, where in q, and what q̂ is there from then on."""
+    """What arrives, one after the other: at which byte, where in q, and what q̂ is then."""
 
     arrives: Floats
     places: Ints
@@ -117,14 +119,18 @@ class _Ordered:
         self._header = stream.header_size
         self.size, self.ends = len(data), segment_ends(data)
         self._whole = codec.decode_latent(data)
-        (traces,) = codec.coded_segments([pixels])
-        starts = [segment.payload_start for segment in stream.segments]
-        self._hyper = _arrivals(starts[0], traces[0].bits, traces[0].order, traces[0].symbols)
+        (coded,) = codec.coded_segments([pixels])
+        parts = [
+            _Part(codec, segment.payload_start, segment.end, one)
+            for segment, one in zip(stream.segments, coded, strict=True)
+        ]
+        (self._hyper,) = _sigma(parts[0])
         self._passes: list[_Pass] = []
         offset = 0
-        for start, trace in zip(starts[1:], traces[1:], strict=True):
-            self._passes += _PASSES[ordering](codec, start, offset, trace)
-            offset += len(trace.order)
+        for part in parts[1:]:
+            found = _PASSES[ordering](part)
+            self._passes += [one._replace(places=one.places + offset) for one in found]
+            offset += len(part.coded.order)
 
     def pictures(self, sizes: Sequence[int]) -> list[Image.Image | None]:
         return [self._picture(size) if size >= self._header else None for size in sizes]
@@ -142,8 +148,17 @@ class _Ordered:
         return self._codec.synthesise([replace(self._whole, y=y)])[0]
 
 
-def _arrivals(start: float, bits: Floats, places: Ints, values: Ints) -> _Pass:
-    return _Pass(start + np.cumsum(bits) / 8, places, values)
+class _Part(NamedTuple):
+    """A segment as it is coded, and the bytes between which its payload lies."""
+
+    codec: Codec
+    start: float
+    end: float
+    coded: CodedSegment
+
+    def arriving(self, start: float, bits: Floats, places: Ints, values: Ints) -> _Pass:
+        # a payload may happen to be shorter than its bits by a part of a byte
+        return _Pass(np.minimum(start + np.cumsum(bits) / 8, self.end), places, values)
 
 
 def _fill(target: Ints, part: _Pass, size: int) -> int:
@@ -153,31 +168,30 @@ def _fill(target: Ints, part: _Pass, size: int) -> int:
     return count
 
 
-def _sigma(codec: Codec, start: float, offset: int, trace: CodedSegment) -> list[_Pass]:
-    return [_arrivals(start, trace.bits, offset + trace.order, trace.symbols)]
+def _sigma(part: _Part) -> list[_Pass]:
+    coded = part.coded
+    return [part.arriving(part.start, coded.bits, coded.order, coded.symbols)]
 
 
-def _raster(codec: Codec, start: float, offset: int, trace: CodedSegment) -> list[_Pass]:
-    turn = np.argsort(trace.order)
-    places, symbols = offset + trace.order[turn], trace.symbols[turn]
-    return [_arrivals(start, trace.bits[turn], places, symbols)]
+def _raster(part: _Part) -> list[_Pass]:
+    turn, coded = np.argsort(part.coded.order), part.coded
+    return [part.arriving(part.start, coded.bits[turn], coded.order[turn], coded.symbols[turn])]
 
 
-def _tritplanes(codec: Codec, start: float, offset: int, trace: CodedSegment) -> list[_Pass]:
-    known = np.zeros(len(trace.order), np.int64)
-    places, q = offset + trace.order, trace.symbols.astype(np.int64)
-    found = []
-    ladder = _planes(codec)
-    for plane, finer in pairwise([*ladder, None]):
+def _tritplanes(part: _Part) -> list[_Pass]:
+    coded, start = part.coded, part.start
+    known = np.zeros(len(coded.order), np.int64)
+    q, found = coded.symbols.astype(np.int64), []
+    for plane, finer in pairwise([*_planes(part.codec), None]):
         assert plane is not None
-        context = plane.context(trace.tables, known)
+        context = plane.context(coded.tables, known)
         order = np.lexsort((context, -plane.priority[context]))
         digits = ((q + plane.unit // 2) // plane.unit + 1) % 3 - 1
-        bits = plane.bits[context, digits + 1]
+        bits = plane.bits[context, digits + 1][order]
         known = known + digits * plane.unit
-        values = known if finer is None else finer.mean[finer.context(trace.tables, known)]
-        found.append(_arrivals(start, bits[order], places[order], values[order]))
-        start = float(found[-1].arrives[-1])
+        values = known if finer is None else finer.mean[finer.context(coded.tables, known)]
+        found.append(part.arriving(start, bits, coded.order[order], values[order]))
+        start += float(bits.sum()) / 8
     return found
 
 
@@ -187,12 +201,14 @@ _PASSES = {"sigma": _sigma, "raster": _raster, "tritplanes": _tritplanes, "zero-
 class _Plane(NamedTuple):
     """One plane of a checkpoint's trits.
 
-    What is known of an element before it is a *node*: a multiple of 3·unit, and the interval of values around it. A context is
+    What is known of an element before it is a *node*: a multiple of 3·unit, and the interval of
+        values around it. A context is
     a σ-index and a node, counted in units of 3·unit from -reach to reach.
 
     Attributes:
         unit: what a digit is worth. reach: the largest node.
-        bits: of the digits -1, 0, 1 in each context, (T, 3). priority: distortion saved per bit, (T,).
+        bits: of the digits -1, 0, 1 in each context, (T, 3). priority: distortion saved per bit,
+            (T,).
         mean: expectation of q, rounded, (T,).
     """
 
@@ -217,7 +233,8 @@ def _planes(codec: Codec) -> tuple[_Plane, ...]:
 
 def _plane(frequencies: Ints, unit: int) -> _Plane:
     reach = (Q_MAX + 3 * unit // 2) // (3 * unit)
-    # thirds of every node, left to right, are the intervals of `unit` values around the multiples of `unit`
+    # thirds of every node, left to right, are the intervals of `unit` values around the multiples
+    # of `unit`
     edges = np.arange(-3 * reach - 1, 3 * reach + 3) * unit - unit // 2
     values = np.arange(-Q_MAX, Q_MAX + 1)
 

@@ -32,7 +32,8 @@ def by_budget(study: Study) -> str:
         cells = [number(value, ".2f") for value in curve.psnr()]
         if ours is not None and curve is not ours:
             behind = [sum(map(_behind, *pair)) for pair in zip(ours.rows, curve.rows, strict=True)]
-            cells = [f"{cell} ({n})" for cell, n in zip(cells, behind, strict=True)]
+            counted = zip(cells, behind, strict=True)
+            cells = [cell if cell == NOTHING and not n else f"{cell} ({n})" for cell, n in counted]
         lines.append([curve.title, *cells])
     return markdown(["PSNR (dB) within bytes", *_heads(study)], lines)
 
@@ -48,7 +49,7 @@ def judged(study: Study) -> str:
 
 
 def adapted(ours: Study | None, peers: Sequence[Study]) -> str:
-    """Each codec judged by the network that was adapted to its own pictures: ours by the built-in one."""
+    """Each codec judged by the network adapted to its pictures: ours by the built-in one."""
     own = our_cuts(ours) if ours else None
     curves = [*([own] if own else []), *(curve for study in peers for curve in study.curves)]
     title = "Each codec judged by a network adapted to its own pictures, ours by the built-in one:"
@@ -68,7 +69,7 @@ def accuracy(study: Study, curves: Sequence[Curve]) -> str:
 
 
 def reach(curves: Sequence[Curve], ours: Curve | None) -> str:
-    """Bytes to the target with intervals: "–" where no budget reaches it, "more" for an interval's end there."""
+    """Bytes to the target: "–" where no budget reaches it, "more" for an interval's end there."""
     head = [f"bytes to {100 * TARGET:.0f} % of clean [95 % confidence]", *LEVELS,
             "bytes at equal coarse accuracy"]  # fmt: skip
     lines = []

@@ -1,10 +1,9 @@
-"""Other codecs as peers: each with what its own library offers, and nothing in its file that need not be there.
+"""Other codecs as peers, each at its best, with nothing in its files that need not be there.
 
 base.py       what a peer is
 jpeg.py       JPEG
 jpeg2000.py   JPEG 2000
 modern.py     WebP, AVIF, JPEG XL
-learned.py    compressai's models, with weights from the user's files
 
 To add one, write its class and list it here.
 """
@@ -15,11 +14,9 @@ from progcodec.errors import EvaluationError
 from progcodec.lab.evaluate.peers.base import Peer
 from progcodec.lab.evaluate.peers.jpeg import Jpeg
 from progcodec.lab.evaluate.peers.jpeg2000 import Jpeg2000
-from progcodec.lab.evaluate.peers.learned import PREFIX, learned
 from progcodec.lab.evaluate.peers.modern import Avif, JpegXl, WebP
 
 PEERS: dict[str, Peer] = {peer.key: peer for peer in (Jpeg(), Jpeg2000(), WebP(), Avif(), JpegXl())}
-"""Those that need no files of the user's."""
 ALL, NONE = "all", "none"
 
 
@@ -30,28 +27,18 @@ class Choice(NamedTuple):
 
 
 def choose(names: str) -> Choice:
-    """Peers by their keys, ``"jpeg,webp"``; ``"all"``; ``"none"``; ``compressai:MODEL@FILE`` beside or instead of these.
-
-    "all" is all that need no file. Raises EvaluationError on a name that is none, and on files that do not fit.
-    """
+    """Peers by their keys, ``"jpeg,webp"``; ``"all"``; ``"none"``. Raises EvaluationError on others."""
     asked = [name.strip() for name in names.split(",") if name.strip() not in ("", NONE)]
     keys = [key for name in asked for key in (PEERS if name == ALL else [name])]
     there: list[Peer] = []
     missing: list[str] = []
-    for peer in map(peer_of, dict.fromkeys(keys)):
+    for key in dict.fromkeys(keys):
+        if key not in PEERS:
+            known = ", ".join([*PEERS, ALL, NONE])
+            raise EvaluationError(f"there is no peer {key!r}; there are: {known}")
         try:
-            peer.version()
-            there.append(peer)
-        except (ImportError, EvaluationError) as error:
-            missing.append(f"{peer.name}: {error}")
+            PEERS[key].library()
+            there.append(PEERS[key])
+        except EvaluationError as error:
+            missing.append(f"{PEERS[key].name}: {error}")
     return Choice(tuple(there), tuple(missing))
-
-
-def peer_of(key: str) -> Peer:
-    """A peer by its key, in any process. Raises EvaluationError if there is none of that key."""
-    if key.startswith(PREFIX):
-        return learned(key)
-    if key not in PEERS:
-        known = f"{', '.join(PEERS)}, {ALL}, {NONE}, {PREFIX}MODEL@FILE"
-        raise EvaluationError(f"there is no peer {key!r}; there are: {known}")
-    return PEERS[key]

@@ -1,4 +1,4 @@
-"""What a peer is: a ladder of whole files and, where its files are progressive, one file that can be cut."""
+"""What a peer is: a ladder of whole files and, if these are progressive, one that can be cut."""
 
 import hashlib
 import io
@@ -19,7 +19,8 @@ class UndecodableError(Exception):
 
 
 class Peer(ABC):
-    """A codec of pictures. Pictures are RGB; files hold no metadata and no container that a decoder can do without.
+    """A codec of pictures. Pictures are RGB; files hold no metadata and no container that a decoder
+    can do without.
 
     Attributes:
         key: as it is asked for. name: as it is shown.
@@ -45,11 +46,11 @@ class Peer(ABC):
         return open_whole(data)
 
     def encode_for_cuts(self, picture: Image.Image) -> bytes:
-        """One file of ordinary good quality (33 dB or so), as progressive as the codec can make it."""
+        """One file of ordinary good quality (33 dB or so), as progressive as it can be."""
         raise NotImplementedError
 
     def decode_cut(self, data: bytes) -> Image.Image:
-        """What a tolerant decoder makes of the first bytes of such a file. Raises UndecodableError."""
+        """What a tolerant decoder makes of the first bytes of one. Raises UndecodableError."""
         raise NotImplementedError
 
     def ladder(self, scale: float) -> tuple[float, ...]:
@@ -62,7 +63,7 @@ class Peer(ABC):
         return f"{self.library()}/{hashlib.sha256(options.encode()).hexdigest()[:6]}"
 
     def options(self) -> object:
-        """All else that can change a byte of a file or a pixel of a cut, as something to be printed."""
+        """All else that can change a byte or a pixel, as something to be printed."""
         return None
 
 

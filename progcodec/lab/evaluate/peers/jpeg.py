@@ -1,4 +1,4 @@
-"""JPEG through Pillow (libjpeg): baseline or progressive, whichever is smaller; cut, the scans that came."""
+"""JPEG through Pillow (libjpeg): baseline or progressive, whichever is smaller."""
 
 import re
 
@@ -21,7 +21,8 @@ NEXT_SEGMENT = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
 class Jpeg(Peer):
     """Optimised Huffman tables, 4:2:0, no JFIF segment (18 bytes that no decoder needs).
 
-    Progressive scans cost 4 % at quality 10 and save 5 % at 90, so of both files the smaller one is taken.
+    Progressive scans cost 4 % at quality 10 and save 5 % at 90, so of both files the smaller one is
+    taken.
     """
 
     key, name, progressive = "jpeg", "JPEG", True
@@ -63,7 +64,8 @@ def _file(picture: Image.Image, quality: float, progressive: bool) -> bytes:
 
 
 def mended(data: bytes) -> bytes:
-    """The start of a JPEG file, closed: without a segment that is torn, with an end. Raises UndecodableError before a scan.
+    """The start of a JPEG file, closed: without a segment that is torn, with an end. Raises
+    UndecodableError before a scan.
 
     A torn table between two scans would make Pillow wait for the rest of it, and show black.
     """
@@ -74,7 +76,8 @@ def mended(data: bytes) -> bytes:
             break
         if data[place : place + 2] == START_OF_SCAN:
             scans += 1
-            # in a scan, 0xFF stands before 0x00 or a restart number; anything else is the next segment's marker
+            # in a scan, 0xFF stands before 0x00 or a restart number; anything else is the next
+            # segment's marker
             following = NEXT_SEGMENT.search(data, end)
             if following is None:
                 return data.removesuffix(b"\xff") + END_OF_IMAGE

@@ -1,9 +1,9 @@
 """JPEG 2000 through Pillow (OpenJPEG): a bare codestream, the 9/7 wavelet, the colour transform on.
 
-OpenJPEG refuses a codestream that ends early. A tolerant decoder reads on to the last packet that is there whole, and so
-does this one: the tile-part's length is set to what there is, and packets are dropped from the end until it decodes.
-That beats OpenJPEG's own ``-allow-partial``, which also feeds torn code blocks to the wavelet (19.4 against 17.5 dB at 400
-bytes of one picture).
+OpenJPEG refuses a codestream that ends early. A tolerant decoder reads on to the last packet that
+is there whole, and so does this one: the tile-part's length is set to what there is, and packets
+are dropped from the end until it decodes. That beats OpenJPEG's own ``-allow-partial``, which also
+feeds torn code blocks to the wavelet (19.4 against 17.5 dB at 400 bytes of one picture).
 """
 
 import math
@@ -31,8 +31,8 @@ MAX_RATE = 12.0
 class Jpeg2000(Peer):
     """One layer at a rate for the ladder; for cuts sixteen quality layers, lowest first.
 
-    The settings are bits per pixel *of the full-size picture*, so that they mean the same bytes at every scale. Small
-    pictures get fewer resolutions, which saves up to 10 %.
+    The settings are bits per pixel *of the full-size picture*, so that they mean the same bytes at
+    every scale. Small pictures get fewer resolutions, which saves up to 10 %.
     """
 
     key, name, progressive = "jpeg2000", "JPEG 2000", True
@@ -64,7 +64,7 @@ class Jpeg2000(Peer):
             length = (end - start).to_bytes(4, "big")
             try:
                 return open_whole(data[: start + 6] + length + data[start + 10 : end] + END)
-            except Exception:  # noqa: BLE001, S112  OpenJPEG's refusals have many shapes; one byte less is the answer to all
+            except Exception:  # noqa: BLE001, S112  OpenJPEG's refusals have many shapes
                 continue
         raise UndecodableError("no packet is there whole")
 
@@ -75,9 +75,10 @@ def _codestream(picture: Image.Image, rates: Sequence[float]) -> bytes:
     # Pillow counts in ratios to the 3 bytes of a raw pixel
     ratios = [3 * pixels / (pixels * rate / 8 + COMMENT_BYTES) for rate in rates]
     resolutions = min(6, max(1, int(math.log2(min(picture.size))) - 1))
+    layers = [max(1.0, ratio) for ratio in ratios]
     data = save(
         picture, format="JPEG2000", irreversible=True, mct=1, no_jp2=True, quality_mode="rates",
-        quality_layers=[max(1.0, ratio) for ratio in ratios], num_resolutions=resolutions, progression="LRCP",
+        quality_layers=layers, num_resolutions=resolutions, progression="LRCP",
     )  # fmt: skip
     comment = data.find(COMMENT, 0, data.find(TILE_PART))
     if comment < 0:
