@@ -49,7 +49,7 @@ def test_a_codec_that_needs_twice_the_bytes():
     assert line.count("-50.0 %") == 5, "ends, cuts; the mean of the pictures, the best, the worst"
     assert "50.0 % of the coarse prefix and 3.1 % of the file" in text
     assert "falls by at most 0.000 dB" in text and not found.quoted
-    assert "| -1 | 1.224 | 2.500 / 20.00 |" in text and "| +100.0 % |" in text
+    assert "| -1 | 1.224 | 2.500 / 20.00 |" in text and "| +100.0 % | +100.0 % |" in text
 
 
 def test_a_fall_is_told():

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from progcodec.config import LEVELS
-from progcodec.lab.evaluate.metrics import Curve, bd_rate, common_range, rate_at
+from progcodec.lab.evaluate.metrics import Curve, bd_rate, common_range, efficient, rate_at
 from progcodec.lab.evaluate.pictures import Picture
 from progcodec.lab.evaluate.plan import CUT_NAMES, HYPERLATENT, OURS, Plan, names
 from progcodec.lab.evaluate.rows import Row
@@ -145,17 +145,16 @@ class Curves:
         return markdown(head, lines)
 
     def qualities(self) -> str:
-        """Each quality, and its whole file beside one of quality 0 that is cut to the same PSNR."""
-        head = [
-            "quality",
-            "step",
-            *(f"{level}: bpp / dB" for level in LEVELS),
-            "whole file against quality 0, cut",
-        ]
+        """Each quality, beside cuts of quality 0 and beside the best of all at each PSNR."""
+        found = self.by_quality()
+        best = efficient([p for pair in found.values() for means in pair for p in points(means)])
+        head = ["quality", "step", *(f"{level}: bpp / dB" for level in LEVELS),
+                "whole file against quality 0, cut", "cuts against the best of all"]  # fmt: skip
         lines = []
-        for quality, (ends, _) in self.by_quality().items():
+        for quality, (ends, cuts) in found.items():
             cells = [f"{end.bpp:.3f} / {end.psnr:.2f}" for end in ends]
-            cells.append(NOTHING if not quality else _against(ends[-1], points(self.cuts)))
+            cells.append(_against(ends[-1], points(self.cuts)) if quality else NOTHING)
+            cells.append(_bd(best, points(cuts))[0])
             lines.append([f"{quality:+d}" if quality else "0", f"{step_size(quality):.3f}", *cells])
         return markdown(head, lines)
 

@@ -55,7 +55,7 @@ class Settings:
     def plan(self, hierarchy: Hierarchy | None, warn: Callable[[str], None]) -> Plan:
         """Raises EvaluationError, ClassifierError, CheckpointError, OSError."""
         judges = self._judges(hierarchy) if hierarchy else []
-        budgets = self.budgets or (BUDGETS if judges else None)
+        budgets = self.budgets or (BUDGETS if judges or self.orderings else None)
         peers, scales = self.peers, SCALES
         if self.first_bytes:
             budgets = self.budgets or first_bytes.BUDGETS

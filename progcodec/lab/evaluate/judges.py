@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from progcodec import assets
-from progcodec.arrays import Floats, Ints
+from progcodec.arrays import Ints
 from progcodec.classification.classifier import BUILTIN, Specification, check_fit
 from progcodec.classification.pixel import PixelClassifier
 from progcodec.classification.score import predictions
@@ -72,14 +72,10 @@ class LoadedJudge:
         rows: list[Ints] = [np.empty((0, len(LEVELS)), np.int64)]
         for start in range(0, len(pictures), BATCH):
             batch = slice(start, start + BATCH)
-            probabilities = self._predict(
-                pictures[batch], 8 * np.array(received[batch], np.float64)
-            )
+            bits = 8 * np.array(received[batch], np.float64)
+            probabilities = self._classifier.predict(pictures[batch], bits)
             rows.append(predictions(probabilities, self._hierarchy))
         return np.concatenate(rows)
-
-    def _predict(self, pictures: Sequence[Image.Image], bits: Floats) -> Floats:
-        return self._classifier.predict(pictures)
 
 
 def load_hierarchy(path: str | None) -> Hierarchy:

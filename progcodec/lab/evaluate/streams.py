@@ -20,7 +20,7 @@ its rounded expectation.
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -121,8 +121,8 @@ class _Ordered:
         self._whole = codec.decode_latent(data)
         (coded,) = codec.coded_segments([pixels])
         parts = [
-            _Part(codec, segment.payload_start, segment.end, one)
-            for segment, one in zip(stream.segments, coded, strict=True)
+            _Part(codec, segment.payload_start, segment.end, one, blocks)
+            for segment, one, blocks in zip(stream.segments, coded, self._blocks(), strict=True)
         ]
         (self._hyper,) = _sigma(parts[0])
         self._passes: list[_Pass] = []
@@ -131,6 +131,12 @@ class _Ordered:
             found = _PASSES[ordering](part)
             self._passes += [one._replace(places=one.places + offset) for one in found]
             offset += len(part.coded.order)
+
+    def _blocks(self) -> list[tuple[int, ...]]:
+        """Symbols of each block of each segment."""
+        config, area = self._codec.config, self._whole.q[0].size
+        sizes = iter([area * channels for channels in config.blocks])
+        return [(self._whole.z.size,), *(tuple(islice(sizes, n)) for n in config.steps)]
 
     def pictures(self, sizes: Sequence[int]) -> list[Image.Image | None]:
         return [self._picture(size) if size >= self._header else None for size in sizes]
@@ -149,12 +155,18 @@ class _Ordered:
 
 
 class _Part(NamedTuple):
-    """A segment as it is coded, and the bytes between which its payload lies."""
+    """A segment as it is coded.
+
+    Attributes:
+        start, end: bytes between which its payload lies.
+        blocks: symbols of each of its blocks, which follow each other in its coding order.
+    """
 
     codec: Codec
     start: float
     end: float
     coded: CodedSegment
+    blocks: tuple[int, ...]
 
     def arriving(self, start: float, bits: Floats, places: Ints, values: Ints) -> _Pass:
         # a payload may happen to be shorter than its bits by a part of a byte
@@ -179,19 +191,22 @@ def _raster(part: _Part) -> list[_Pass]:
 
 
 def _tritplanes(part: _Part) -> list[_Pass]:
-    coded, start = part.coded, part.start
-    known = np.zeros(len(coded.order), np.int64)
-    q, found = coded.symbols.astype(np.int64), []
-    for plane, finer in pairwise([*_planes(part.codec), None]):
-        assert plane is not None
-        context = plane.context(coded.tables, known)
-        order = np.lexsort((context, -plane.priority[context]))
-        digits = ((q + plane.unit // 2) // plane.unit + 1) % 3 - 1
-        bits = plane.bits[context, digits + 1][order]
-        known = known + digits * plane.unit
-        values = known if finer is None else finer.mean[finer.context(coded.tables, known)]
-        found.append(part.arriving(start, bits, coded.order[order], values[order]))
-        start += float(bits.sum()) / 8
+    found: list[_Pass] = []
+    start, end = part.start, 0
+    for size in part.blocks:
+        block, end = slice(end, end + size), end + size
+        places, tables = part.coded.order[block], part.coded.tables[block]
+        q, known = part.coded.symbols[block].astype(np.int64), np.zeros(size, np.int64)
+        for plane, finer in pairwise([*_planes(part.codec), None]):
+            assert plane is not None
+            context = plane.context(tables, known)
+            order = np.lexsort((context, -plane.priority[context]))
+            digits = ((q + plane.unit // 2) // plane.unit + 1) % 3 - 1
+            bits = plane.bits[context, digits + 1][order]
+            known = known + digits * plane.unit
+            values = known if finer is None else finer.mean[finer.context(tables, known)]
+            found.append(part.arriving(start, bits, places[order], values[order]))
+            start += float(bits.sum()) / 8
     return found
 
 
