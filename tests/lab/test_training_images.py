@@ -1,5 +1,8 @@
 """Where training images come from, and the crops taken of them."""
 
+import json
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -11,7 +14,7 @@ from PIL import Image
 pytest.importorskip("compressai")
 
 from progcodec.errors import TrainingError
-from progcodec.lab.train.dataset import InMemory, Picture, load_images
+from progcodec.lab.train.dataset import InMemory, Picture, check_sides, load_images
 from progcodec.lab.train.sampling import CropSampler
 from progcodec.lab.train.trainer import train
 from tests.support.tiny_training import CROP, PHOTOGRAPH, settings
@@ -115,3 +118,40 @@ def test_crops_fit_images_of_just_their_size():
     for crop in CropSampler(in_memory([image]), CROP, 20, 0).at((0,)).pixels:
         pixels = crop.permute(1, 2, 0).numpy()
         assert np.array_equal(pixels, image) or np.array_equal(pixels, image[:, ::-1])
+
+
+def test_pictures_that_are_too_small_are_told_from_their_heads(shards):
+    for name in ("photos", "all.tar.gz"):
+        check_sides([str(shards / name)], 64)
+        with pytest.raises(TrainingError, match="at least 96 .* of 5 has 70: --crop 64 would do"):
+            check_sides([str(shards / name)], 96)
+    with pytest.raises(TrainingError, match="can be read"):
+        check_sides([str(shards / "photos" / "broken*")], 16)
+
+
+def test_train_refuses_before_torch_is_loaded_and_no_library_warns(shards):
+    """The last command trains: what it prints is its own line alone."""
+    line = ["train", "--steps", "1", "--out", "t.safetensors", "--data"]
+    tiny = ["--batch", "1", "--set", "config.width=8", "--set", "config.inner_width=8"]
+    cases = {
+        (*line, "photos"): "--crop 64 would do",
+        (*line, "missing"): "missing: no such file, folder or pattern",
+        (*line, "photos", "--resume", "x.state.pt"): "x.state.pt: no such file",
+        (*line, "photos", "--crop", "64", *tiny): "",
+    }
+    script = (
+        "import json, sys\nfrom click.testing import CliRunner\nfrom progcodec.cli import main\n"
+        "for arguments in json.load(sys.stdin):\n"
+        "    loaded = 'torch' in sys.modules\n"
+        "    result = CliRunner().invoke(main, arguments)\n"
+        "    print(json.dumps([result.exit_code, result.stderr, loaded]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], input=json.dumps(list(cases)), cwd=shards,
+        check=True, capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    for (arguments, words), (code, told, _) in zip(cases.items(), results, strict=True):
+        assert words in told and code == bool(words), (arguments, told)
+    assert not any(loaded for *_, loaded in results)  # each is asked before it runs
+    assert results[-1][1] == "" and done.stderr == ""

@@ -123,7 +123,15 @@ def train_command(
         given["resume"] == f"{given['out']}.state.pt"
     )  # Its own files may be brought up to date.
     prepare_output(given["out"], force or goes_on)
+    for name in ("resume", "init"):
+        if given[name] is not None and not os.path.exists(given[name]):
+            raise TrainingError(f"{show(given[name])}: no such file")
     try:
+        from progcodec.lab.train.dataset import CROP, check_sides
+
+        crop = given["crop"] or settings.get("crop", CROP)
+        if str(crop).isdigit():  # what is wrong with it is told below
+            check_sides(data, int(crop))
         from progcodec.lab.train.parallel import leads
         from progcodec.lab.train.settings import TrainSettings
         from progcodec.lab.train.trainer import train

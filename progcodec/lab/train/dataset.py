@@ -26,6 +26,8 @@ from progcodec.files import PICTURE_SUFFIXES, TAR_SUFFIXES
 CLASS_SUFFIX = "cls"
 """WebDataset's name for the member that holds the class index of the picture with the same key."""
 
+CROP = 128
+"""Pixels a side of a crop, if nothing else is said."""
 GROWTH_MIN = 3
 """Decoded bytes per stored byte, at least: what is certain to exceed the memory need not be tried. JPEGs grow about tenfold."""
 
@@ -226,6 +228,34 @@ def _stored_bytes(paths: Sequence[Path], enough: float) -> int:
             if total > enough:
                 return total
     return total
+
+
+def check_sides(patterns: Sequence[str], crop: int) -> None:
+    """Looks for one picture from which a crop can be cut, at the heads of files alone.
+
+    Raises TrainingError where there is none; it says which crop would do.
+    """
+    largest = seen = 0
+    for path in expand(patterns):
+        for record in records(path):
+            with contextlib.suppress(*UNREADABLE):
+                side = _short_side_of(record)
+                if side >= crop:
+                    return
+                largest, seen = max(largest, side), seen + 1
+    if not seen:
+        raise TrainingError("there is no picture that can be read")
+    fits = largest // 16 * 16
+    advice = f"--crop {fits} would do" if fits else "they are too small to train with"
+    raise TrainingError(
+        f"no image of at least {crop} pixels a side; the largest of {seen:,} has {largest}: {advice}"
+    )
+
+
+def _short_side_of(record: Record) -> int:
+    """Raises as :func:`decode`."""
+    with Image.open(record.name if record.data is None else io.BytesIO(record.data)) as image:
+        return min(image.size)
 
 
 def nothing_usable(min_side: int, small: int, broken: int) -> TrainingError:

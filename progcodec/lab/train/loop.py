@@ -136,6 +136,8 @@ def quiet(parallel: Parallel) -> bool:
 @contextlib.contextmanager
 def flushed_denormals() -> Iterator[None]:
     """Denormal numbers count as 0 within: the densities' tails fill with them, and CPUs handle them in slow motion."""
+    for kind in (np.float32, np.float64):
+        np.finfo(kind)  # numpy looks only once, and warns of what it finds while denormals are 0
     before = _flushes_denormals()
     torch.set_flush_denormal(True)
     try:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from progcodec.config import ModelConfig
+from progcodec.lab.train.dataset import CROP
 from progcodec.lab.train.loss import PRESETS, LossWeights, Prefixes
 
 
@@ -107,7 +108,7 @@ class TrainSettings(RunSettings):
     """
 
     init: str | None = None
-    crop: int = 128
+    crop: int = CROP
     drawn: float = 0.0
     tiny: float = 0.0
     compile: bool = False

@@ -1,5 +1,6 @@
 """The codec's training: its networks, what they learn from, and the checkpoint that they become."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,9 @@ class Trainer(Learner):
     def __init__(self, settings: TrainSettings, device: torch.device, world: int = 1) -> None:
         """Raises TrainingError: the state or checkpoint cannot be read, or does not fit, or the ``train`` extra is missing."""
         try:
-            from compressai.entropy_models import EntropyBottleneck  # 5 s to import: only here
+            with warnings.catch_warnings():  # of what it makes of torch, a user can change nothing
+                warnings.simplefilter("ignore", FutureWarning)
+                from compressai.entropy_models import EntropyBottleneck  # 5 s to import: only here
         except ImportError as error:
             raise TrainingError(
                 f"training needs an extra: pip install 'progcodec[train]' ({error})"
