@@ -1,20 +1,45 @@
 """``Image.save`` for ``.shc``."""
 
+import math
 import warnings
-from typing import IO
+from typing import IO, Any
 
 from PIL import Image, ImageFile
 
 from progcodec.bitstream.container import FINGERPRINT_SIZE, Header
+from progcodec.config import QUALITY_MAX
 from progcodec.cut import Cut
 from progcodec.errors import BudgetError, ColourWarning, ProgcodecError
+from progcodec.network.quality import step_size
 from progcodec.pillow import settings
+
+JPEG_DEFAULT = 75
+"""Pillow's quality where none is given."""
+OWN = (
+    "level",
+    "max_bytes",
+    "bpp",
+    "checksums",
+    "quality",
+    "quality_step",
+    "model",
+    "device",
+)
+WITHOUT_EFFECT = (
+    "append_images",  # if empty
+    *("exif", "icc_profile", "xmp", "dpi", "comment"),  # metadata, which are not kept
+    *("optimize", "progressive", "method", "compress_level", "compress_type"),  # effort
+)
+"""Settings of other formats that are taken and do nothing."""
 
 
 def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
-    """``Image.save``. Options: at most one of level, max_bytes and bpp; checksums (True); quality_step, −7 to 7 (0), as the
-    quality of :func:`progcodec.encode`; model, device as registered. Pillow's own ``quality``, 0 to 100, has no meaning here and is
-    ignored, as PNG ignores it: programs pass it to every format.
+    """``Image.save``. Options: at most one of level, max_bytes and bpp; checksums (True); quality_step,
+    −7 to 7 (0), as the quality of :func:`progcodec.encode`; model, device as registered.
+
+    ``quality``, 0 to 100 as for JPEG, stands for the quality_step by which the quantisation is as many
+    times finer than at 75, which is 0: 50 is −3, 85 is 3, 90 is 5, 95 and more are 7. What programs pass
+    to every format and what changes no pixel (:data:`WITHOUT_EFFECT`) has no effect; all else is refused.
 
     The picture goes by its colour profile, transparency on white, deep grey scaled to 8 bits; no
     metadata is kept. One that comes straight from a file is laid upright by its EXIF orientation; one
@@ -29,6 +54,7 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
         "append_images"
     ):  # Not every release of Pillow takes these to be a call for save_all.
         save_all(image, fp, filename)
+    step = _quality_step(options)
     cut = Cut(*(options.get(name) for name in ("level", "max_bytes", "bpp")))
     if len(cut.limits()) > 1:
         raise ValueError("give at most one of level, max_bytes and bpp")
@@ -47,7 +73,7 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
             model=options.get("model") or settings.current().model,
             device=options.get("device") or settings.current().device,
             checksums=options.get("checksums", True),
-            quality=options.get("quality_step", 0),
+            quality=step,
             max_pixels=settings.current().max_pixels,
         )
         fp.write(cut.apply(data))
@@ -56,6 +82,29 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     except ProgcodecError as error:
         raise OSError(f"cannot write a .shc file: {error}") from error
     fp.flush()
+
+
+def _quality_step(options: dict[str, Any]) -> int:
+    """The quality that the options ask for. Raises ValueError for options that mean nothing here."""
+    if unknown := set(options) - {*OWN, *WITHOUT_EFFECT}:
+        raise ValueError(
+            f"a .shc file has no setting {', '.join(sorted(unknown))}; there are: {', '.join(OWN)}"
+        )
+    quality, step = options.get("quality"), options.get("quality_step")
+    if quality is None:
+        return 0 if step is None else step
+    if step is not None:
+        raise ValueError("give at most one of quality and quality_step")
+    if not isinstance(quality, int) or not 0 <= quality <= 100:
+        raise ValueError(f"quality is a whole number from 0 to 100, not {quality!r}")
+    finer = _jpeg_scale(JPEG_DEFAULT) / _jpeg_scale(quality)
+    step = round(math.log(finer) / math.log(step_size(0) / step_size(1)))
+    return max(-QUALITY_MAX, min(QUALITY_MAX, step))
+
+
+def _jpeg_scale(quality: int) -> float:
+    """By what libjpeg multiplies its tables, in per cent; above zero."""
+    return 5000 / max(1, quality) if quality < 50 else max(1, 200 - 2 * quality)
 
 
 def save_all(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:

@@ -672,3 +672,27 @@ def test_the_example_explains_itself(monkeypatch, capsys):
     with pytest.raises(SystemExit, match="0"):
         runpy.run_path(str(EXAMPLE), run_name="__main__")
     assert "--bytes" in capsys.readouterr().out
+
+
+# --- settings of other formats ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("quality", "step"), [(0, -7), (10, -7), (50, -3), (75, 0), (85, 3), (90, 5), (95, 7), (100, 7)]
+)
+def test_quality_is_that_of_jpeg(quality, step):
+    picture = Image.new("RGB", (16, 16), "teal")
+    assert saved(picture, quality=quality) == saved(picture, quality_step=step)
+
+
+def test_settings_of_other_formats_do_nothing_or_are_refused():
+    picture = Image.new("RGB", (16, 16), "teal")
+    assert saved(picture, optimize=True, exif=b"", dpi=(72, 72)) == saved(picture)
+    for options, told in (
+        ({"lossless": True}, "no setting lossless; there are: level, max_bytes"),
+        ({"quality": "high"}, "from 0 to 100"),
+        ({"quality": 101}, "from 0 to 100"),
+        ({"quality": 75, "quality_step": 0}, "at most one of quality and quality_step"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            saved(picture, **options)
