@@ -34,15 +34,18 @@ class PixelClassifier:
         device: str | torch.device = "auto",
         calibration: Calibration | None = None,
     ) -> None:
-        """Tries the model on one grey picture. Raises ClassifierError unless that gives one row of classes.
+        """Tries the model on one grey picture, unless a calibration tells its classes.
 
-        Without a calibration, probabilities are the softmax of the model's logits.
+        Raises ClassifierError unless that gives one row of classes. Without a calibration, probabilities are the softmax of the model's logits.
         """
         self.name = name
         self.calibration = calibration
         self.device = pick_device(device)
         self._model = placed(model.float(), self.device).eval().requires_grad_(False)
         self._preprocess = preprocess
+        if calibration is not None:
+            self.classes = calibration.groups.shape[1]
+            return
         try:
             tried = self._outputs([Image.new("RGB", (64, 64), "grey")])
         except (RuntimeError, ValueError, TypeError, AssertionError, AttributeError) as error:
