@@ -10,10 +10,11 @@ from progcodec.api import StreamDecoder
 from progcodec.bitstream import container
 from progcodec.codec.codec import Codec
 from progcodec.errors import LimitError, ProgcodecError
-from tests.conftest import GOLDEN
+from tests.conftest import GOLDEN, GOLDEN_STREAMS, noise_image
 from tests.support.nightly import nightly
 
-CODEC = Codec.load(GOLDEN / "tiny.safetensors", "cpu")
+CODECS = [Codec.load(GOLDEN / f"{name}.safetensors", "cpu") for name in GOLDEN_STREAMS]
+ANY_CODEC = st.sampled_from(CODECS)
 MODES = ("RGB", "L", "1", "P", "LA", "RGBA", "RGBa", "CMYK", "YCbCr", "HSV", "I", "I;16", "F")
 MANY = settings(
     max_examples=nightly(25, 2000),
@@ -51,13 +52,13 @@ def scattered(codec: Codec, image: Image.Image, received: tuple[int, ...]) -> li
 
 
 @MANY
-@given(pictures(), st.data())
-def test_any_cut_of_any_picture_decodes_to_a_prefix_of_its_symbols(image, data):
-    stream = CODEC.encode(image, checksums=data.draw(st.booleans()))
+@given(ANY_CODEC, pictures(), st.data())
+def test_any_cut_of_any_picture_decodes_to_a_prefix_of_its_symbols(codec, image, data):
+    stream = codec.encode(image, checksums=data.draw(st.booleans()))
     header = container.parse(stream).header_size
     cut = stream[: data.draw(st.integers(header, len(stream)))]
-    latent = CODEC.decode_latent(cut)
-    wanted = scattered(CODEC, image, latent.received)
+    latent = codec.decode_latent(cut)
+    wanted = scattered(codec, image, latent.received)
     np.testing.assert_array_equal(latent.z.ravel(), wanted[0])
     np.testing.assert_array_equal(latent.q.ravel(), np.concatenate(wanted[1:]))
     order = [got == total for got, total in zip(latent.received, latent.total, strict=True)]
@@ -65,25 +66,25 @@ def test_any_cut_of_any_picture_decodes_to_a_prefix_of_its_symbols(image, data):
         "a hole between segments"
     )
     assert all(order) or len(cut) < len(stream)
-    picture = CODEC.synthesise([latent])[0]
+    picture = codec.synthesise([latent])[0]
     assert (picture.mode, picture.size) == ("RGB", image.size)
     for k, segment in enumerate(container.parse(cut).segments):
         assert not segment.complete or order[k], "a payload that is there holds every symbol"
 
 
 @MANY
-@given(pictures(), st.data())
-def test_any_chunks_of_any_picture_give_what_the_prefix_gives(image, data):
-    stream = CODEC.encode(image, checksums=data.draw(st.booleans()))
-    decoder, at = StreamDecoder(codec=CODEC), 0
+@given(ANY_CODEC, pictures(), st.data())
+def test_any_chunks_of_any_picture_give_what_the_prefix_gives(codec, image, data):
+    stream = codec.encode(image, checksums=data.draw(st.booleans()))
+    decoder, at = StreamDecoder(codec=codec), 0
     sizes = data.draw(st.lists(st.integers(0, len(stream)), min_size=1, max_size=6))
     for size in (*sizes, len(stream)):
         chunk = stream[at : at + size]
         decoder.feed(chunk)
         at += len(chunk)
         if decoder.header is not None and data.draw(st.booleans()):
-            check_same(decoder.latent(), CODEC.decode_latent(stream[:at]))
-    check_same(decoder.latent(), CODEC.decode_latent(stream))
+            check_same(decoder.latent(), codec.decode_latent(stream[:at]))
+    check_same(decoder.latent(), codec.decode_latent(stream))
 
 
 def check_same(one, other) -> None:
@@ -93,22 +94,20 @@ def check_same(one, other) -> None:
 
 
 ORIGINALS = [
-    CODEC.encode(
-        Image.fromarray(np.random.default_rng(n).integers(0, 256, (h, w, 3), dtype=np.uint8)),
-        checksums=sums,
-    )
+    (codec, codec.encode(noise_image(h, w, n), checksums=sums))
+    for codec in CODECS
     for n, (h, w, sums) in enumerate(
         ((33, 50, True), (64, 64, True), (20, 70, False), (1, 1, True))
     )
 ]
-TRUTHS = [CODEC.decode_latent(stream) for stream in ORIGINALS]
+TRUTHS = [codec.decode_latent(stream) for codec, stream in ORIGINALS]
 
 
 @st.composite
 def damages(draw) -> tuple[int, bytes]:
     """One of the originals, by number, after a few bytes overwritten, lost, slipped in or doubled, and perhaps cut."""
     number = draw(st.integers(0, len(ORIGINALS) - 1))
-    data = bytearray(ORIGINALS[number])
+    data = bytearray(ORIGINALS[number][1])
     for _ in range(draw(st.integers(1, 3))):
         at = draw(st.integers(0, max(0, len(data) - 1)))
         kind = draw(st.sampled_from(("overwrite", "insert", "delete", "repeat")))
@@ -128,11 +127,11 @@ def damages(draw) -> tuple[int, bytes]:
 @given(damages(), st.integers(1, 60))
 def test_any_damage_is_a_named_error_or_leaves_what_is_verified_right(damage, step):
     number, data = damage
-    original, truth = ORIGINALS[number], TRUTHS[number]
-    latent = outcome(lambda: CODEC.decode_latent(data, max_pixels=10_000))
+    (codec, original), truth = ORIGINALS[number], TRUTHS[number]
+    latent = outcome(lambda: codec.decode_latent(data, max_pixels=10_000))
 
     def piecewise():
-        decoder = StreamDecoder(codec=CODEC, max_pixels=10_000)
+        decoder = StreamDecoder(codec=codec, max_pixels=10_000)
         for at in range(0, len(data), step):
             decoder.feed(data[at : at + step])
         return decoder.latent()
@@ -146,7 +145,7 @@ def test_any_damage_is_a_named_error_or_leaves_what_is_verified_right(damage, st
     stream = container.parse(data)
     if stream.header != container.parse_header(original):
         return  # the header's check is of 16 bits: damage passes one time in 65,536
-    channels = (0, *CODEC.config.offsets[1:])
+    channels = codec.config.level_offsets
     for segment in stream.segments:
         place = original.find(data[segment.start : segment.end])
         # A checksum vouches for a segment's bytes, not for its place: assume that none was moved whole.
@@ -182,8 +181,8 @@ def outcome(read):
 )
 def test_any_declared_size_beyond_the_limit_is_refused_at_once(width, height, tail, sums):
     assume(width * height > 4000)
-    data = container.Header(width, height, CODEC.fingerprint, sums).to_bytes() + tail
+    data = container.Header(width, height, CODECS[0].fingerprint, sums).to_bytes() + tail
     with pytest.raises(LimitError):
-        CODEC.decode_latent(data, max_pixels=4000)
+        CODECS[0].decode_latent(data, max_pixels=4000)
     with pytest.raises(LimitError):
-        StreamDecoder(codec=CODEC, max_pixels=4000).feed(data)
+        StreamDecoder(codec=CODECS[0], max_pixels=4000).feed(data)
