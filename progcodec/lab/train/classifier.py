@@ -21,6 +21,7 @@ from progcodec.classification.classifier_file import SHIPPED, ClassifierFile
 from progcodec.codec.codec import Codec
 from progcodec.errors import TrainingError
 from progcodec.hierarchy.hierarchy import Hierarchy
+from progcodec.image import to_pixels
 from progcodec.lab.train.coded_views import code_views, read_sources
 from progcodec.lab.train.distillation import NO_LABEL, Distillation
 from progcodec.lab.train.learner import Learner
@@ -167,12 +168,7 @@ class ClassifierLearner(Learner):
         rng = np.random.default_rng([s.seed, self.step, place, attempt])
         chosen = self._views.draw(s.batch, rng)
         streams = [self._views.streams[n] for n in chosen]
-        lengths = [_length(len(data), s.shortest, rng) for data in streams]
-        half = s.in_bfloat16(self.device.type)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            prefixes = self._codec.decode_batch(
-                [data[:length] for data, length in zip(streams, lengths, strict=True)]
-            )
+        prefixes = self._decoded([data[: _length(len(data), s.shortest, rng)] for data in streams])
         parts = [_Part.draw(rng) for _ in chosen]
         clean = [self._views.clean(n) for n in chosen]
         known = [self._views.label(n) for n in chosen]
@@ -193,6 +189,15 @@ class ClassifierLearner(Learner):
         }
         calibration = Calibration.neutral(self._hierarchy.assignments)
         ClassifierFile(self._start.name, self.average, calibration, metadata).save(s.out)
+
+    @torch.inference_mode()
+    def _decoded(self, streams: list[bytes]) -> list[Image.Image]:
+        """The pictures of prefixes of one size, a multiple of 16: as the codec decodes them, but for bfloat16."""
+        y = torch.cat([latent.y for latent in self._codec.decode_latents(streams)])
+        half = self.settings.in_bfloat16(self.device.type)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            x = self._codec.walker.synthesis(y.contiguous(memory_format=torch.channels_last))
+        return [Image.fromarray(pixels) for pixels in to_pixels(x)]
 
     def _input(self, pictures: list[Image.Image], parts: "list[_Part]") -> Tensor:
         wanted, side = self._start.input, self.settings.side

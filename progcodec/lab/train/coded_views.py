@@ -24,7 +24,7 @@ from progcodec.hierarchy.hierarchy import Hierarchy
 from progcodec.lab.train.dataset import UNREADABLE, expand, records
 
 SIDES = (160, 224, 256, 352)
-"""Pixels a side of the squares: of the pictures that people have, the last one shows how prefixes of large ones look."""
+"""Pixels a side of the squares, multiples of 16: of the pictures that people have, the last one shows how prefixes of large ones look."""
 SIDE_SHARES = (0.15, 0.4, 0.25, 0.2)
 LEAST_SHARE = 0.7
 """Smallest share of a picture's short side that a square shows."""
