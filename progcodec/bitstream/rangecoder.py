@@ -228,15 +228,13 @@ def canonical_payload(encoder: RangeEncoder) -> bytes:
     settled, (lower, width) = encoder.pos()
     head: bytes = encoder.get_compressed()[:settled].astype(">u4").tobytes()
     window = 8 * 2 * WORD
-    for shift in range(
-        window, -1, -8
-    ):  # most trailing zero bytes first; width >= 2**32, so one fits
+    # most trailing zero bytes first; width >= 2**32, so one fits
+    for shift in range(window, -1, -8):
         value = -(-lower >> shift) << shift
         if value < lower + width:
             break
-    carried = (
-        lower + (1 << window // 2) > 1 << window
-    )  # get_compressed() has put the carry into its words by itself
+    # get_compressed() has put the carry into its words by itself
+    carried = lower + (1 << window // 2) > 1 << window
     if value >> window and not carried:
         head = head.rstrip(b"\xff")
         head = head[:-1] + bytes([head[-1] + 1])
