@@ -4,7 +4,8 @@
     small = progcodec.truncate(data, max_bytes=2000)    # the first 2000 of them
     picture = progcodec.decode(small)                   # what they hold
 
-Importing this package imports neither torch nor numpy; the names below load what they need when first used.
+Importing this package imports neither torch nor numpy; the names below load what they need when
+first used.
 """
 
 from importlib import import_module

@@ -28,10 +28,13 @@ def encode(
     psnr: float | None = None,
     max_pixels: int | None = DEFAULT_PIXEL_LIMIT,
 ) -> bytes:
-    """One image to a ``.shc`` stream, cut after a level or to a byte budget if asked. See :meth:`Codec.encode`.
+    """One image to a ``.shc`` stream, cut after a level or to a byte budget if asked.
+
+    See :meth:`Codec.encode`.
 
     Args:
-        psnr: in place of a quality, take the lowest that reaches so many dB: see :func:`encode_to_psnr`.
+        psnr: in place of a quality, take the lowest that reaches so many dB: see
+            :func:`encode_to_psnr`.
     """
     cut = Cut(level, max_bytes)
     if psnr is not None and (quality or cut):
@@ -53,7 +56,10 @@ def decode(
     region: Sequence[int] | None = None,
     max_pixels: int | None = DEFAULT_PIXEL_LIMIT,
 ) -> Image.Image:
-    """The picture that a stream holds, or a region (x, y, width, height) of it. Finds the shipped model that wrote it, unless one is named. See :meth:`Codec.decode`."""
+    """The picture that a stream holds, or a region (x, y, width, height) of it.
+
+    Finds the shipped model that wrote it, unless one is named. See :meth:`Codec.decode`.
+    """
     codec = codec_for(data, model=model, device=device, max_pixels=max_pixels)
     return codec.decode(
         data, level=level, max_bytes=max_bytes, region=region, max_pixels=max_pixels
@@ -64,7 +70,10 @@ class StreamDecoder(IncrementalDecoder):
     """Decodes one ``.shc`` stream piece by piece, and says what the part that is there shows."""
 
     def classify(self, **options: Any) -> "Answer":
-        """The answer of what has arrived. Options (classifier, hierarchy, level, confidence, top) as of :func:`progcodec.classify`."""
+        """The answer of what has arrived.
+
+        Options (classifier, hierarchy, level, confidence, top) as of :func:`progcodec.classify`.
+        """
         from progcodec.classification.api import classify_latent
 
         latent = self.latent()

@@ -38,7 +38,9 @@ def plain(image: object) -> object:
 
 
 def to_rgb(image: Image.Image) -> tuple[Image.Image, str]:
-    """A new RGB picture without metadata, and what is wrong with the colour profile of the old one."""
+    """A new RGB picture without metadata, and what is wrong with the colour profile of the
+    old one.
+    """
     if image.mode == "F" or image.mode.startswith("I"):
         image = _deep_grey(image)
     elif image.mode == "La":
@@ -68,7 +70,10 @@ def _is_plain(image: Image.Image) -> bool:
 
 
 def _deep_grey(image: Image.Image) -> Image.Image:
-    """Grey of more than 8 bits as 8: integers over 16 bits, floats over [0, 1]. Pillow's convert clips."""
+    """Grey of more than 8 bits as 8: integers over 16 bits, floats over [0, 1].
+
+    Pillow's convert clips.
+    """
     values = np.asarray(image).astype(np.float32)
     white = 1.0 if image.mode == "F" else 65535.0
     if not values.size or not (values.min() >= 0 and values.max() <= white):
@@ -103,16 +108,15 @@ def _to_srgb(image: Image.Image) -> tuple[Image.Image, str]:
             return apply(image.convert(mode)), ""
         except MemoryError:
             raise
-        except Exception as error:  # noqa: BLE001 - LittleCMS tells of damage in many kinds of error
+        except Exception as error:  # noqa: BLE001 - damage has many names
             wrong = f"colours may be wrong: the colour profile is unusable ({in_one_line(error)})"
     return image.convert("RGB"), wrong
 
 
 def _fits(mode: str, profile_mode: str) -> bool:
     """Whether the numbers of a picture, converted to a profile's mode, are what it is about."""
-    if (
-        profile_mode == "RGB"
-    ):  # also of grey: made from a colour picture, it often keeps its profile
+    # also of grey: made from a colour picture, it often keeps its profile
+    if profile_mode == "RGB":
         return mode not in ("CMYK", "LAB")
     return (mode, profile_mode) == ("1", "L") or mode == profile_mode
 

@@ -1,9 +1,12 @@
-"""Constants of the format and the one dataclass that describes a model. Imports nothing of ours and no torch."""
+"""Constants of the format and the one dataclass that describes a model.
+
+Imports nothing of ours and no torch.
+"""
 
 from dataclasses import asdict, dataclass, fields
 from itertools import accumulate
 
-# --- symbols and tables (DESIGN: "range coding"); a change of any of them is a change of the format -----------------------
+# --- symbols and tables (DESIGN: "range coding"); a change of any of them is a change of the format
 Q_MAX = 127
 """Largest magnitude of a coded integer; the encoder clamps, there are no escapes."""
 ALPHABET = 2 * Q_MAX + 1
@@ -14,7 +17,8 @@ SCALE_MIN = 0.11
 SCALE_MAX = 64.0
 """The σ of index i is ``SCALE_MIN * (SCALE_MAX / SCALE_MIN) ** (i / (SCALE_COUNT - 1))``."""
 QUALITY_MAX = 7
-"""A stream's quality lies in -7..7; 0 is the quantisation step that the model was trained with, more is finer."""
+"""A stream's quality lies in -7..7; 0 is the quantisation step that the model was trained with,
+more is finer."""
 QUALITY_INDEXES = 2
 """σ-indexes in one unit of quality; ``network/quality.py`` says what follows from it."""
 
@@ -32,9 +36,11 @@ SWIN_WINDOW_MAX = 32
 """Bound on the window, as an attention's work grows with the fourth power of it."""
 
 FAMILIES: dict[str, dict[str, int]] = {"lite": {}, "tic": {"width": 128}}
-"""Transform families; what a family's model has by default where that differs from the fields' own defaults."""
+"""Transform families; what a family's model has by default where that differs from the fields' own
+defaults."""
 LEFT_OUT = ("swin_depths", "swin_heads", "swin_window", "delta", "steps", "hyper_linear")
-"""Fields that came after the first checkpoints: not stored at their default, which can therefore never change."""
+"""Fields that came after the first checkpoints: not stored at their default, which can therefore
+never change."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +60,12 @@ class ModelConfig:
         hyper_channels: channels of the hyperlatent ẑ.
         mean_width: channels of the float mean path.
         scale_width: channels of the integer scale path.
-        swin_depths, swin_heads: Swin blocks, and heads of each, at 1/2, 1/4 and 1/8 resolution, on each side (tic).
+        swin_depths, swin_heads: Swin blocks, and heads of each, at 1/2, 1/4 and 1/8 resolution, on
+            each side (tic).
         swin_window: positions a side of an attention window, even (tic).
-        delta: whether Δ-networks correct σ and μ of a block by what the blocks before it hold. Without them, μ still has the
-            context that all blocks share, and the linear prediction of channels that refine earlier ones.
+        delta: whether Δ-networks correct σ and μ of a block by what the blocks before it hold.
+            Without them, μ still has the context that all blocks share, and the linear prediction
+            of channels that refine earlier ones.
     """
 
     family: str = "lite"
@@ -95,9 +103,8 @@ class ModelConfig:
             *counts,
             *((listed, value) for listed in lists for value in getattr(self, listed)),
         ]:
-            if (
-                type(value) is not int or not 1 <= value <= CHANNELS_MAX
-            ):  # a file may say anything: 16.5, or true
+            # a file may say anything: 16.5, or true
+            if type(value) is not int or not 1 <= value <= CHANNELS_MAX:
                 raise ValueError(f"{name} must be an integer in 1..{CHANNELS_MAX}, not {value!r}")
         if sum(self.steps) != len(self.blocks):
             raise ValueError(f"steps {self.steps} must count the blocks {self.blocks}")
@@ -125,7 +132,9 @@ class ModelConfig:
 
     @property
     def offsets(self) -> tuple[int, ...]:
-        """First channel of each block, and the channel count at the end: ``(0, 16, 48, 176, 336)``."""
+        """First channel of each block, and the channel count at the end: ``(0, 16, 48, 176,
+        336)``.
+        """
         return tuple(accumulate(self.blocks, initial=0))
 
     @property
@@ -134,7 +143,9 @@ class ModelConfig:
         return tuple(self.offsets[end] for end in accumulate(self.steps, initial=0))
 
     def to_dict(self) -> dict[str, object]:
-        """What is stored and fingerprinted: every field, but those in LEFT_OUT only where they differ from their default."""
+        """What is stored and fingerprinted: every field, but those in LEFT_OUT only where they
+        differ from their default.
+        """
         own = {field.name: field.default for field in fields(self)}
         kept = {
             name: value

@@ -10,7 +10,9 @@ from progcodec.errors import BudgetError
 
 @dataclass(frozen=True)
 class Cut:
-    """The prefix of a stream that is wanted. Of several limits the nearest holds; without any, all of it is wanted.
+    """The prefix of a stream that is wanted.
+
+    Of several limits the nearest holds; without any, all of it is wanted.
 
     Attributes:
         level: the last level, "coarse", "intermediate" or "fine".
@@ -70,7 +72,8 @@ class Cut:
 def truncate(
     data: bytes, *, max_bytes: int | None = None, bpp: float | None = None, level: str | None = None
 ) -> bytes:
-    """A prefix of a stream: at most so many bytes, at most so many bits per pixel, or up to the end of a level.
+    """A prefix of a stream: at most so many bytes, at most so many bits per pixel, or up to the end
+    of a level.
 
     Give exactly one of the three. What is shorter already comes back whole.
 

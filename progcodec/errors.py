@@ -1,7 +1,7 @@
 """Every error that the package raises on purpose, one name for each kind of damage.
 
-All derive from :class:`ProgcodecError`, so that a caller (the command line, say) can turn any of them into one clear line.
-A *truncated* stream is no error: it decodes to what it holds.
+All derive from :class:`ProgcodecError`, so that a caller (the command line, say) can turn any of
+them into one clear line. A *truncated* stream is no error: it decodes to what it holds.
 """
 
 
@@ -54,7 +54,9 @@ class CheckpointError(ProgcodecError):
 
 
 class TrainingError(ProgcodecError):
-    """Training cannot start or go on: no images, a state file that does not fit, a loss that is not finite."""
+    """Training cannot start or go on: no images, a state file that does not fit, a loss that is not
+    finite.
+    """
 
 
 class HierarchyError(ProgcodecError):
@@ -66,15 +68,21 @@ class ClassifierError(ProgcodecError):
 
 
 class EvaluationError(ProgcodecError):
-    """An evaluation cannot start or go on: no pictures, no such peer, a missing library, a file that does not fit."""
+    """An evaluation cannot start or go on: no pictures, no such peer, a missing library, a file
+    that does not fit.
+    """
 
 
 class ShardError(ProgcodecError):
-    """A tar file of inputs is damaged, or its output must not be written, or its place cannot be reached."""
+    """A tar file of inputs is damaged, or its output must not be written, or its place cannot be
+    reached.
+    """
 
 
 class ClusterError(ProgcodecError):
-    """A Ray cluster cannot be used: Ray is not installed, the address does not answer, or a shard failed too often."""
+    """A Ray cluster cannot be used: Ray is not installed, the address does not answer, or a shard
+    failed too often.
+    """
 
 
 def in_one_line(error: BaseException) -> str:

@@ -1,8 +1,10 @@
-"""The only writer of files: an output is whole or absent at any moment, even if the program is killed or the power fails.
+"""The only writer of files: an output is whole or absent at any moment, even if the program is
+killed or the power fails.
 
-It is written to a temporary sibling of a random name, forced to the disk, and renamed. A program that is killed before
-that leaves the sibling behind. The sibling stays locked while its writer lives, and a lock dies with its process: so the
-next run knows which siblings nobody writes any more, and removes them, even beside another run in the same folder.
+It is written to a temporary sibling of a random name, forced to the disk, and renamed. A program
+that is killed before that leaves the sibling behind. The sibling stays locked while its writer
+lives, and a lock dies with its process: so the next run knows which siblings nobody writes any
+more, and removes them, even beside another run in the same folder.
 """
 
 import contextlib
@@ -23,7 +25,8 @@ PREFIX, SUFFIX = ".progcodec-", ".tmp"
 
 STREAM_SUFFIX = ".shc"
 PICTURE_SUFFIXES = (
-    ".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".jp2"
+    ".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm",
+    ".pnm", ".avif", ".jp2"
 )  # fmt: skip
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
@@ -47,7 +50,8 @@ def whole_file(
     Folders are made as needed, an old file's permissions stay.
 
     Args:
-        before_rename: called when all is written and nothing visible yet; what it raises ends the writing.
+        before_rename: called when all is written and nothing visible yet; what it raises ends the
+            writing.
     Raises:
         OSError.
     """
@@ -71,7 +75,10 @@ def whole_file(
 
 
 def remove_leftovers(folder: str) -> int:
-    """Remove siblings that nobody writes any more; how many those were. Never raises for what cannot be removed."""
+    """Remove siblings that nobody writes any more; how many those were.
+
+    Never raises for what cannot be removed.
+    """
     if fcntl is None:
         return 0
     removed = 0
@@ -97,9 +104,8 @@ def _open_sibling(folder: str) -> tuple[BinaryIO, str]:
         temporary = os.path.join(folder, f"{PREFIX}{secrets.token_hex(6)}{SUFFIX}")
         file = open(temporary, "xb")  # noqa: SIM115
         if fcntl is not None:
-            with contextlib.suppress(
-                OSError
-            ):  # Some file systems have no locks; then nothing is cleaned there either.
+            # Some file systems have no locks; then nothing is cleaned there either.
+            with contextlib.suppress(OSError):
                 fcntl.flock(file, fcntl.LOCK_EX)
         if os.path.exists(temporary):
             return file, temporary

@@ -30,7 +30,9 @@ def hyper_size(height: int, width: int) -> tuple[int, int]:
 
 
 def coded_pixels(height: int, width: int) -> int:
-    """Pixels as limits count them: a side of less than 16 costs as much as one of 16, by padding."""
+    """Pixels as limits count them: a side of less than 16 costs as much as one of 16, by
+    padding.
+    """
     return max(height, LATENT_STRIDE) * max(width, LATENT_STRIDE)
 
 
@@ -70,7 +72,8 @@ class Box(NamedTuple):
 def region_box(region: Sequence[int] | None, width: int, height: int) -> Box:
     """The box of pixels that (x, y, width, height) names, the whole picture for None.
 
-    Raises RegionError unless they are whole numbers, and the region is not empty and lies inside the picture.
+    Raises RegionError unless they are whole numbers, and the region is not empty and lies inside
+    the picture.
     """
     if region is None:
         return Box(0, 0, height, width)

@@ -1,11 +1,12 @@
-"""Picture file <-> array <-> tensor (1, 3, H, W) in [0, 1]; padding to a multiple of 16 and cropping back.
+"""Picture file <-> array <-> tensor (1, 3, H, W) in [0, 1]; padding to a multiple of 16 and
+cropping back.
 
-    file, bytes ─open_image→ PIL.Image (RGB, 8 bit) ─to_tensor→ (1, 3, H, W) ─pad_to_multiple→ network
+    file ─open_image→ PIL.Image (RGB, 8 bit) ─to_tensor→ (1, 3, H, W) ─pad_to_multiple→ network
     PIL.Image ←from_tensor─ (1, 3, H, W) ←crop─ network
 
 torch is imported inside the functions that need it, so that reading and writing pictures does not.
-Nothing of the process changes: no lock is held (a fork would inherit it), and neither Pillow's pixel
-limit nor the warning filters are touched, which other threads would feel.
+Nothing of the process changes: no lock is held (a fork would inherit it), and neither Pillow's
+pixel limit nor the warning filters are touched, which other threads would feel.
 """
 
 import io
@@ -44,14 +45,15 @@ _SAVING = {
     "AVIF": {"quality": 95},
     "PNG": {"compress_type": zlib.Z_RLE},
 }
-"""How pictures are written. What Pillow does to a PNG by itself takes 4 times as long and saves 4 % of a photograph."""
+"""How pictures are written. What Pillow does to a PNG by itself takes 4 times as long and saves 4 %
+of a photograph."""
 
 
 def open_image(
     source: str | os.PathLike[str] | bytes | BinaryIO, max_pixels: int | None = DEFAULT_PIXEL_LIMIT
 ) -> Image.Image:
-    """Read a picture as 8-bit sRGB: first frame, upright by its EXIF orientation, on white where it is
-    transparent, by its colour profile (relative colorimetric).
+    """Read a picture as 8-bit sRGB: first frame, upright by its EXIF orientation, on white where it
+    is transparent, by its colour profile (relative colorimetric).
 
     Grey of more bits is scaled to 8. An open file is read from where it stands.
 
@@ -109,8 +111,9 @@ def to_tensor(image: Image.Image) -> "torch.Tensor":
 def as_tensor(image: object) -> "torch.Tensor":
     """float32 (1, 3, H, W) in [0, 1] of whatever a caller may hold.
 
-    Accepts a PIL.Image (taken as it lies, without its EXIF orientation), uint8 numpy (H, W, 3) or (H, W), and a
-    floating-point torch tensor (3, H, W) or (1, 3, H, W) in [0, 1]. Raises ImageError on anything else.
+    Accepts a PIL.Image (taken as it lies, without its EXIF orientation), uint8 numpy (H, W, 3) or
+    (H, W), and a floating-point torch tensor (3, H, W) or (1, 3, H, W) in [0, 1]. Raises ImageError
+    on anything else.
     """
     import torch
 
@@ -127,7 +130,9 @@ def as_tensor(image: object) -> "torch.Tensor":
 
 
 def size_of(image: object) -> tuple[int, int]:
-    """(height, width) of what :func:`as_tensor` accepts; raises ImageError as it does, but looks at no value."""
+    """(height, width) of what :func:`as_tensor` accepts; raises ImageError as it does, but looks at
+    no value.
+    """
     import torch
 
     if isinstance(image, Image.Image):
@@ -137,7 +142,8 @@ def size_of(image: object) -> tuple[int, int]:
             image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)
         ):
             raise ImageError(
-                f"an array must be uint8 of shape (H, W, 3) or (H, W), not {image.dtype} of shape {image.shape}"
+                f"an array must be uint8 of shape (H, W, 3) or (H, W), not {image.dtype} of "
+                f"shape {image.shape}"
             )
         height, width = image.shape[:2]
     elif isinstance(image, torch.Tensor):
@@ -154,7 +160,8 @@ def size_of(image: object) -> tuple[int, int]:
         height, width = image.shape[-2:]
     else:
         raise ImageError(
-            f"an image must be a PIL.Image, a numpy array or a torch tensor, not {type(image).__name__}"
+            "an image must be a PIL.Image, a numpy array or a torch tensor, not "
+            f"{type(image).__name__}"
             " (progcodec.image.open_image reads a file)"
         )
     if not height * width:
@@ -163,7 +170,9 @@ def size_of(image: object) -> tuple[int, int]:
 
 
 def cut_out(image: Any, top: int, left: int, bottom: int, right: int) -> Any:
-    """Rows [top, bottom) and columns [left, right) of whatever :func:`as_tensor` accepts, in the same form."""
+    """Rows [top, bottom) and columns [left, right) of whatever :func:`as_tensor` accepts, in the
+    same form.
+    """
     if isinstance(image, Image.Image):
         return image.crop((left, top, right, bottom))
     if isinstance(image, np.ndarray):
@@ -185,17 +194,23 @@ def from_tensor(tensor: "torch.Tensor") -> Image.Image:
 
 
 def picture_file(image: Image.Image, form: str) -> bytes:
-    """The file of a picture in a format of Pillow's; lossy formats at high quality. Raises ImageError."""
+    """The file of a picture in a format of Pillow's; lossy formats at high quality.
+
+    Raises ImageError.
+    """
     file = io.BytesIO()
     try:
         image.save(file, form, **_SAVING.get(form, {}))
-    except Exception as error:  # Formats have limits of their own (WebP: 16,383 pixels), told in many kinds of error.
+    # Formats have limits of their own (WebP: 16,383 pixels), told in many kinds of error.
+    except Exception as error:
         raise ImageError(f"the picture cannot be written as {form}: {error}") from error
     return file.getvalue()
 
 
 def pad_to_multiple(tensor: "torch.Tensor", multiple: int = LATENT_STRIDE) -> "torch.Tensor":
-    """(N, C, H, W) with the last row and column repeated until both sides are multiples of `multiple`."""
+    """(N, C, H, W) with the last row and column repeated until both sides are multiples of
+    `multiple`.
+    """
     import torch.nn.functional as F
 
     height, width = tensor.shape[-2:]
@@ -225,13 +240,15 @@ def _read(
     except MemoryError as error:
         raise ImageError("not enough memory for the picture") from error
     except Exception as error:
-        # Pillow's readers let struct.error, SyntaxError, ValueError, EOFError and more escape from damaged files.
+        # Pillow's readers let struct.error, SyntaxError, ValueError, EOFError and more escape from
+        # damaged files.
         raise ImageError(f"damaged or unsupported picture: {in_one_line(error)}") from error
 
 
 def _identified(file: BinaryIO, max_pixels: int | None) -> ImageFile.ImageFile:
-    """As ``Image.open``, which also holds a picture to Pillow's one limit for the whole process, and
-    warns from there on: not our limit, and not our process."""
+    """As ``Image.open``, which also holds a picture to Pillow's one limit for the whole process,
+    and warns from there on: not our limit, and not our process.
+    """
     file.seek(0)
     prefix = file.read(16)
     tried: set[str] = set()
@@ -248,18 +265,21 @@ def _identified(file: BinaryIO, max_pixels: int | None) -> ImageFile.ImageFile:
                     _check_icon(file, max_pixels)
                 file.seek(0)
                 return make(file, "")
+            # not of this format after all
             except (
                 SyntaxError,
                 IndexError,
                 TypeError,
                 struct.error,
-            ):  # not of this format after all
+            ):
                 continue
     raise ImageError("not a picture of a known format")
 
 
 def _check_icon(file: BinaryIO, max_pixels: int | None) -> None:
-    """Raises LimitError where the picture inside an icon is too large: its directory may say anything."""
+    """Raises LimitError where the picture inside an icon is too large: its directory may say
+    anything.
+    """
     from PIL.BmpImagePlugin import DibImageFile
     from PIL.IcoImagePlugin import IcoFile
     from PIL.PngImagePlugin import PngImageFile
@@ -274,10 +294,13 @@ def _check_icon(file: BinaryIO, max_pixels: int | None) -> None:
 
 
 def upright(image: Image.Image) -> tuple[Image.Image, str]:
-    """A loaded picture as :func:`to_rgb` gives it, turned as its EXIF orientation says, if readable."""
+    """A loaded picture as :func:`to_rgb` gives it, turned as its EXIF orientation says, if
+    readable.
+    """
     try:
         turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
-    except Exception:  # noqa: BLE001  # A damaged EXIF block is common, and says nothing about the pixels.
+    # A damaged EXIF block is common, and says nothing about the pixels.
+    except Exception:  # noqa: BLE001
         turn = None
     picture, wrong = to_rgb(image)
     return (picture if turn is None else picture.transpose(turn)), wrong

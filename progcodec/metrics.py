@@ -6,7 +6,8 @@ from progcodec.arrays import Pixels
 
 
 def psnr(reference: Pixels, picture: Pixels) -> float:
-    """Peak signal-to-noise ratio in dB over all samples of two uint8 arrays of one shape; infinite if they are equal.
+    """Peak signal-to-noise ratio in dB over all samples of two uint8 arrays of one shape; infinite
+    if they are equal.
 
     The mean squared error is taken over all three colours at once, before the logarithm.
     """

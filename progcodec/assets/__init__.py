@@ -1,6 +1,7 @@
 """What comes with the package: weights, the hierarchy of ImageNet's classes, the demo's photograph.
 
-Which checkpoint a name, a file or a stream means is found out here from the heads of the files, without torch.
+Which checkpoint a name, a file or a stream means is found out here from the heads of the files,
+without torch.
 """
 
 import json
@@ -19,7 +20,9 @@ HEAD_MAX = 1 << 24
 
 
 class Shipped(NamedTuple):
-    """A checkpoint that comes with the package; the fingerprint is read from the metadata, not computed."""
+    """A checkpoint that comes with the package; the fingerprint is read from the metadata, not
+    computed.
+    """
 
     name: str
     path: Path
@@ -46,7 +49,8 @@ def find(name_or_path: str | Path | None = None, fingerprint: bytes | None = Non
             if shipped.fingerprint == fingerprint.hex():
                 return shipped.path
         raise WrongModelError(
-            f"the stream was written with model {fingerprint.hex()}, which does not come with this version; name its checkpoint"
+            f"the stream was written with model {fingerprint.hex()}, which does not come with "
+            "this version; name its checkpoint"
         )
     name = DEFAULT if name_or_path is None else str(name_or_path)
     if "/" in name or name.endswith(".safetensors"):
@@ -64,7 +68,8 @@ def check(name_or_path: str | Path | None = None, fingerprint: bytes | None = No
     """As :func:`find`, and the file is looked at: what is wrong is told before anything is loaded.
 
     Returns:
-        The checkpoint's fingerprint, in hexadecimal, as its metadata say it; loading the checkpoint proves it.
+        The checkpoint's fingerprint, in hexadecimal, as its metadata say it; loading the checkpoint
+        proves it.
     Raises:
         WrongModelError: also if a checkpoint that is named has another fingerprint.
         CheckpointError: also for a file that is missing, or no checkpoint.

@@ -13,7 +13,7 @@ most 5 bytes.
 Header, 14 bytes for the smallest pictures, 16 up to 16,383 pixels a side::
 
     bytes  field         meaning; what is refused
-    4      magic         93 53 48 43 ("\\x93SHC"): no text file starts so: the first byte is no ASCII
+    4      magic         93 53 48 43 ("\\x93SHC"): no text file starts so (it is no ASCII)
     1      version       01; any other: UnsupportedVersionError
     1      flags         bit 0: checksums on; bits 1-3: number of segments, 4; bits 4-7: quality,
                          two's complement, -7 to 7; all else: UnsupportedVersionError

@@ -37,9 +37,8 @@ def gaussian_frequencies() -> Ints:
         ] + [0.0]
         half = [upper[q] - upper[q + 1] for q in range(Q_MAX + 1)]
         pmf[index] = half[:0:-1] + half
-    return _to_counts(
-        pmf, np.full(SCALE_COUNT, Q_MAX)
-    )  # the centre takes what rounding leaves: rows stay symmetric
+    # the centre takes what rounding leaves: rows stay symmetric
+    return _to_counts(pmf, np.full(SCALE_COUNT, Q_MAX))
 
 
 def quantise_pmf(pmf: Floats) -> Ints:

@@ -1,12 +1,13 @@
 """Class probabilities to an answer at each level. numpy only.
 
-    (classes,) probabilities ─ sums over each group ─► the likeliest group, in it the likeliest subgroup, … the class
-                                                       └────── stated as far down as it is sure enough ──────┘
+    (classes,) probabilities ─ sums over groups ─► likeliest group, in it the likeliest subgroup, …
+                                                   └─── stated as far down as it is sure enough ───┘
 
-The path is chosen from the top down, each step *inside* the parent that was chosen before: its levels never contradict
-each other, and their probabilities only fall. The free argmax of a level may lie outside of the path: it does where many
-small probabilities in one group outweigh one larger in another. So the class at the path's end can differ from the first
-of the top classes, which is the free one. Accuracy is counted on free argmaxes (`score.py`).
+The path is chosen from the top down, each step *inside* the parent that was chosen before: its
+levels never contradict each other, and their probabilities only fall. The free argmax of a level
+may lie outside of the path: it does where many small probabilities in one group outweigh one larger
+in another. So the class at the path's end can differ from the first of the top classes, which is
+the free one. Accuracy is counted on free argmaxes (`score.py`).
 """
 
 from collections import Counter
@@ -23,7 +24,8 @@ from progcodec.markup import table
 
 ARROW = " › "
 CONFIDENCE = 0.5
-"""Default probability from which a level counts as sure. Above a half no other group can be likelier."""
+"""Default probability from which a level counts as sure. Above a half no other group can be
+likelier."""
 SUM_TOLERANCE = 1e-3
 DIGITS = 6
 """Decimals of probabilities in CSV and JSON."""
@@ -61,7 +63,8 @@ class Answer:
 
     Attributes:
         path: a guess for every level, coarsest first, each inside the one before.
-        stated: how many levels of the path the answer states: as far as they are sure, or down to the level asked for.
+        stated: how many levels of the path the answer states: as far as they are sure, or down to
+            the level asked for.
         asked: whether a level was asked for, sure or not.
         confidence: the probability from which a level counts as sure.
         top: the likeliest classes, best first, wherever they lie.
@@ -75,7 +78,9 @@ class Answer:
 
     @property
     def guess(self) -> Guess | None:
-        """The finest guess that the answer states; None if nothing is sure enough and no level was asked for."""
+        """The finest guess that the answer states; None if nothing is sure enough and no level was
+        asked for.
+        """
         return self.path[self.stated - 1] if self.stated else None
 
     @property
@@ -84,7 +89,9 @@ class Answer:
         return self.guess is not None and self.guess.probability >= self.confidence
 
     def __str__(self) -> str:
-        """``bird 0.97 › bird of prey 0.71 (fine class unsure)``, or ``unsure, perhaps bird 0.31``."""
+        """``bird 0.97 › bird of prey 0.71 (fine class unsure)``, or ``unsure, perhaps bird
+        0.31``.
+        """
         if not self.stated:
             return f"unsure, perhaps {self.path[0]}"
         text = ARROW.join(map(str, self.path[: self.stated]))
@@ -95,7 +102,9 @@ class Answer:
         )
 
     def to_dict(self) -> dict[str, object]:
-        """As JSON has it: the finest guess that is stated, the words, the whole path, and the top classes if there are any."""
+        """As JSON has it: the finest guess that is stated, the words, the whole path, and the top
+        classes if there are any.
+        """
         stated = self.guess
         row: dict[str, object] = {
             "level": stated and stated.level,
@@ -119,7 +128,9 @@ class Answer:
         return table(str(self), ("level", "answer", "probability", ""), rows)
 
     def top_text(self) -> str:
-        """``vulture 0.31, kite 0.22``; classes that share a name are told apart by their WordNet ids or places."""
+        """``vulture 0.31, kite 0.22``; classes that share a name are told apart by their WordNet
+        ids or places.
+        """
         names = Counter(guess.name for guess in self.top)
         parts = []
         for guess in self.top:
@@ -146,8 +157,8 @@ def answers(
 
     Args:
         probabilities: (N, classes), rows sum to 1.
-        level: state the path down to this level, sure or not. None: down to the finest level that is sure enough, which
-            may be none at all.
+        level: state the path down to this level, sure or not. None: down to the finest level that
+            is sure enough, which may be none at all.
         confidence: in [0, 1].
         top: how many of the likeliest classes come along; no more than there are.
     Raises:
@@ -163,9 +174,8 @@ def answers(
     if rows.ndim != 2:
         raise ClassifierError(f"{rows.shape} probabilities are not one row for each picture")
     by_level = [hierarchy.aggregate(rows, number) for number in range(len(hierarchy.sizes) + 1)]
-    if not np.all(rows >= 0) or not np.allclose(
-        rows.sum(axis=1), 1, rtol=0, atol=SUM_TOLERANCE
-    ):  # NaN fails too
+    # NaN fails too
+    if not np.all(rows >= 0) or not np.allclose(rows.sum(axis=1), 1, rtol=0, atol=SUM_TOLERANCE):
         raise ClassifierError(
             "what the classifier gave are no probabilities: they must be 0 or more, and sum to 1"
         )

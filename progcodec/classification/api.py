@@ -35,17 +35,20 @@ def classify(
     Args:
         data: a stream, or the file of a picture: then the answer is that of the clean picture.
         model: the checkpoint that wrote the stream; None finds the shipped one.
-        classifier: "builtin" (None is the same), "timm:NAME", "torchvision:NAME", each with "@FILE" for its
-            weights, the file of a classifier of ours, or an object with a classifier's methods. Without a file timm
-            and torchvision download theirs.
-        hierarchy: of the classifier's classes; a file, or one that is loaded. None is the shipped one of ImageNet-1K.
-        level: answer at this level, sure or not; None: at the finest one that is sure enough, which may be none.
+        classifier: "builtin" (None is the same), "timm:NAME", "torchvision:NAME", each with "@FILE"
+            for its weights, the file of a classifier of ours, or an object with a classifier's
+            methods. Without a file timm and torchvision download theirs.
+        hierarchy: of the classifier's classes; a file, or one that is loaded. None is the shipped
+            one of ImageNet-1K.
+        level: answer at this level, sure or not; None: at the finest one that is sure enough, which
+            may be none.
         confidence: the probability from which a level counts as sure.
         max_bytes: use only that many first bytes of a stream; a picture stays whole.
         top: how many of the likeliest classes come along.
     Raises:
         NotShcError: also what is no picture that can be read.
-        NotShcError, UnsupportedVersionError, WrongModelError, CorruptError, LimitError, BudgetError: the stream.
+        NotShcError, UnsupportedVersionError, WrongModelError, CorruptError, LimitError,
+            BudgetError: the stream.
         CheckpointError, ClassifierError, HierarchyError: what is to read it.
     """
     data = as_bytes(data)
@@ -79,7 +82,10 @@ def classify_latent(
     confidence: float = CONFIDENCE,
     top: int = 5,
 ) -> Answer:
-    """As :func:`classify`, for a prefix that `codec` has decoded. A classifier that is named runs on the codec's device."""
+    """As :func:`classify`, for a prefix that `codec` has decoded.
+
+    A classifier that is named runs on the codec's device.
+    """
     tree = _tree(hierarchy)
     judge = _judge(classifier, tree, str(codec.device))
     probabilities = judge.probabilities(codec, [latent])
@@ -87,7 +93,10 @@ def classify_latent(
 
 
 def clean_picture(data: bytes, max_pixels: int | None) -> Image.Image:
-    """The picture of a file. Raises NotShcError if it is none that can be read, LimitError if it is too large."""
+    """The picture of a file.
+
+    Raises NotShcError if it is none that can be read, LimitError if it is too large.
+    """
     try:
         return open_image(data, max_pixels)
     except ImageError as error:

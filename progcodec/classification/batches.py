@@ -1,4 +1,6 @@
-"""Many streams and pictures to class probabilities: streams of one model and one size share every pass."""
+"""Many streams and pictures to class probabilities: streams of one model and one size share every
+pass.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
@@ -11,7 +13,8 @@ from progcodec.codec.codec import Codec
 from progcodec.errors import ProgcodecError
 
 BATCH_PIXELS = 4_000_000
-"""Pixels that go through the networks together, so that large pictures do not pile up; one picture may have more."""
+"""Pixels that go through the networks together, so that large pictures do not pile up; one picture
+may have more."""
 
 Models: TypeAlias = Callable[[bytes], tuple[Codec | None, Classifier]]
 """The codec and the classifier that a stream needs, or None and the classifier for a picture."""

@@ -2,9 +2,10 @@
 
     p(class) = p(coarse group) · p(intermediate group | coarse) · p(class | intermediate)
 
-Each factor has a temperature of its own, which depends on the received bits (piecewise linear in their logarithm). One
-temperature for all could make one level honest, not three; and as the factors still multiply to one distribution over the
-classes, groups stay the sums of their classes. numpy only.
+Each factor has a temperature of its own, which depends on the received bits (piecewise linear in
+their logarithm). One temperature for all could make one level honest, not three; and as the factors
+still multiply to one distribution over the classes, groups stay the sums of their classes. numpy
+only.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,8 @@ from progcodec.arrays import Array, Floats, Ints
 from progcodec.errors import ClassifierError
 
 KNOTS = (9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0, 16.0, 19.0)
-"""Where temperatures are stored, in log2 of the received bits: 64 bytes to 8 kB; the last stands for the clean picture."""
+"""Where temperatures are stored, in log2 of the received bits: 64 bytes to 8 kB; the last stands
+for the clean picture."""
 KNOT_MAX = 64.0
 ECE_BINS = 15
 
@@ -26,7 +28,8 @@ class Calibration:
     """How to temper a network's logits.
 
     Attributes:
-        groups: int64 (levels, classes): the group of each class at each level, coarsest first, as calibrated with. Nested.
+        groups: int64 (levels, classes): the group of each class at each level, coarsest first, as
+            calibrated with. Nested.
         knots: float64 (K,), rising, in log2 of the received bits.
         log_temperature: float64 (levels + 1, K): of each factor at each knot; natural logarithms.
     """
@@ -40,7 +43,8 @@ class Calibration:
         factors = len(self.groups) + 1
         sound = (
             self.groups.ndim == 2 and self.groups.size > 0 and self.groups.min() >= 0
-            and self.knots.ndim == 1 and len(self.knots) > 0 and bool((np.diff(self.knots) > 0).all())
+            and self.knots.ndim == 1 and len(self.knots) > 0
+            and bool((np.diff(self.knots) > 0).all())
             and 0 <= self.knots[0] and self.knots[-1] <= KNOT_MAX
             and self.log_temperature.shape == (factors, len(self.knots))
             and all(np.isfinite(a).all() for a in (self.knots, self.log_temperature))
@@ -58,12 +62,16 @@ class Calibration:
         return cls(np.asarray(groups, np.int64), np.array(KNOTS), zeros)
 
     def temperature(self, bits: Floats) -> Floats:
-        """(N, levels + 1) temperatures of N prefixes of so many received bits; infinitely many are the clean picture."""
+        """(N, levels + 1) temperatures of N prefixes of so many received bits; infinitely many are
+        the clean picture.
+        """
         temperatures: Floats = np.exp(at_knots(bits, self.knots) @ self.log_temperature.T)
         return temperatures
 
     def probabilities(self, logits: Floats, bits: Floats) -> Floats:
-        """(N, classes) float64, rows sum to 1. Raises ClassifierError on logits that are no numbers.
+        """(N, classes) float64, rows sum to 1.
+
+        Raises ClassifierError on logits that are no numbers.
 
         Args:
             logits: (N, classes).
@@ -93,8 +101,10 @@ def factors(logits: Floats, groups: Ints) -> list[tuple[Floats, Ints]]:
     """The log probability of each factor, and what it is conditional on.
 
     Returns:
-        For each level, and then the classes: float64 (N, groups of this level), log p(group | its parent), and int64
-        (groups of this level,): the place of each parent in the level above; all 0 for the first level.
+        For each level, and then the classes: float64 (N, groups of this level), log p(group | its
+            parent), and int64
+        (groups of this level,): the place of each parent in the level above; all 0 for the first
+        level.
     """
     # Groups are numbered anew, by rank, so that a level may leave numbers out.
     ranks = [np.unique(level, return_inverse=True)[1] for level in groups]
@@ -112,7 +122,9 @@ def factors(logits: Floats, groups: Ints) -> list[tuple[Floats, Ints]]:
 
 
 def at_knots(bits: Floats, knots: Floats) -> Floats:
-    """(N, K) weights of linear interpolation between knots in log2 of bits; outside of them the nearest counts alone."""
+    """(N, K) weights of linear interpolation between knots in log2 of bits; outside of them the
+    nearest counts alone.
+    """
     x = np.log2(np.clip(np.asarray(bits, np.float64), 2 ** knots[0], 2 ** knots[-1]))
     return np.stack([np.interp(x, knots, row) for row in np.eye(len(knots))], axis=1)
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 BUILTIN = "builtin"
 LIBRARIES = ("timm", "torchvision")
 PREPROCESSING = ("mean", "std", "input_size", "crop_pct", "interpolation")
-"""Options of a specification that say how the picture reaches the model, by timm's names; all others are the model's own."""
+"""Options of a specification that say how the picture reaches the model, by timm's names; all
+others are the model's own."""
 
 
 class Classifier(Protocol):
@@ -99,7 +100,8 @@ def check_fit(classifier: Classifier, hierarchy: Hierarchy) -> None:
     """Raises HierarchyError unless the hierarchy groups as many classes as the classifier knows."""
     if classifier.classes != len(hierarchy.classes):
         raise HierarchyError(
-            f"{classifier.name} has {classifier.classes} classes, and the hierarchy {len(hierarchy.classes)}"
+            f"{classifier.name} has {classifier.classes} classes, and the hierarchy "
+            f"{len(hierarchy.classes)}"
         )
 
 

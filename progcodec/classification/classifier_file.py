@@ -1,4 +1,6 @@
-"""A classifier as a file: safetensors with half-precision weights, the calibration, and what it came from."""
+"""A classifier as a file: safetensors with half-precision weights, the calibration, and what it
+came from.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -80,7 +82,10 @@ class ClassifierFile:
         return cls(network, tensors, calibration, text)
 
     def build(self) -> EfficientNetLite:
-        """The network in float32, on the CPU, in evaluation mode. Raises ClassifierError if the weights do not fit."""
+        """The network in float32, on the CPU, in evaluation mode.
+
+        Raises ClassifierError if the weights do not fit.
+        """
         try:
             network = weights_file.build(lambda: EfficientNetLite(self.classes), 1, self.tensors)
         except ValueError as error:

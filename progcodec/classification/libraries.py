@@ -1,6 +1,8 @@
-"""Networks with weights and what pictures go through first: the built-in one, those of timm and torchvision, those of files.
+"""Networks with weights and what pictures go through first: the built-in one, those of timm and
+torchvision, those of files.
 
-Networks of timm and torchvision have their own preprocessing, and weights from a file or, if none is named, theirs.
+Networks of timm and torchvision have their own preprocessing, and weights from a file or, if none
+is named, theirs.
 
 Downloads are the libraries' own, and happen only here, when a name comes without a file.
 """
@@ -33,14 +35,17 @@ NESTED = ("state_dict", "model")
 """Names under which training programs store a state dict inside their files."""
 SPEC_MAX = 200
 SAFE_OPTIONS = {"num_classes", "pad_type"}
-"""Options of a network that a classifier's file may name: others of timm's fetch files, or read them."""
+"""Options of a network that a classifier's file may name: others of timm's fetch files, or read
+them."""
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 PARALLEL_PREFIX = "module."
 """What torch's data parallelism puts before every name."""
 
 
 class Loaded(NamedTuple):
-    """`preprocess` turns an RGB picture of any size into (3, h, w) float32; `calibration` is of the model's logits."""
+    """`preprocess` turns an RGB picture of any size into (3, h, w) float32; `calibration` is of the
+    model's logits.
+    """
 
     model: nn.Module
     preprocess: Callable[[Image.Image], Tensor]
@@ -49,7 +54,9 @@ class Loaded(NamedTuple):
 
 @dataclass(frozen=True)
 class Square:
-    """Preprocessing of the built-in network: the picture's central square, at so many pixels a side."""
+    """Preprocessing of the built-in network: the picture's central square, at so many pixels a
+    side.
+    """
 
     size: int = 256
     mean: float = 127 / 255
@@ -68,8 +75,8 @@ def load(spec: Specification) -> Loaded:
     """The model that a specification names, with weights, and what its pictures go through first.
 
     Raises:
-        ClassifierError: the library is not installed or has no such model, options or weights do not fit, or a
-            download failed.
+        ClassifierError: the library is not installed or has no such model, options or weights do
+            not fit, or a download failed.
     """
     if spec.library == BUILTIN:
         return _load_own(ClassifierFile.load(spec.file or SHIPPED), spec.file)
@@ -83,7 +90,9 @@ def short(error: BaseException) -> str:
 
 
 def read_weights(file: str) -> dict[str, Tensor]:
-    """A state dict from a .safetensors file, or one of torch (weights only: no code in it is run). On the CPU.
+    """A state dict from a .safetensors file, or one of torch (weights only: no code in it is run).
+
+    On the CPU.
 
     Raises ClassifierError.
     """
@@ -174,7 +183,10 @@ def _torchvision_transform(
 
 
 def _overrides(spec: Specification) -> dict[str, Any]:
-    """What a specification says about the input, checked; mean and std for three colours. Raises ClassifierError."""
+    """What a specification says about the input, checked; mean and std for three colours.
+
+    Raises ClassifierError.
+    """
     checked: dict[str, Any] = {}
     for name, value in spec.preprocessing.items():
         if name == "input_size":
@@ -205,7 +217,9 @@ def _build(
     download: dict[str, Any],
     state: dict[str, Tensor] | None = None,
 ) -> nn.Module:
-    """The model with weights: `state`, or the file's, or, with the keywords in `download`, the library's own."""
+    """The model with weights: `state`, or the file's, or, with the keywords in `download`, the
+    library's own.
+    """
     if spec.file is None and "num_classes" in spec.options:
         raise ClassifierError(
             f"{spec.name}: weights for other classes must come from a file: @FILE"
@@ -261,17 +275,20 @@ def _unknown(spec: Specification, known: list[str]) -> ClassifierError:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """No lines of other libraries about a failing download, about one at all only on a terminal, and none on stdout."""
+    """No lines of other libraries about a failing download, about one at all only on a terminal,
+    and none on stdout.
+    """
     logger = logging.getLogger("huggingface_hub")
     before = logger.level
     logger.setLevel(logging.CRITICAL)
     terminal = sys.stderr is not None and sys.stderr.isatty()
     try:
         target = sys.stderr if terminal else io.StringIO()
+        # torch tells stdout
         with (
             contextlib.redirect_stderr(target),
             contextlib.redirect_stdout(target),
-        ):  # torch tells stdout
+        ):
             yield
     finally:
         logger.setLevel(before)

@@ -1,4 +1,4 @@
-"""A classifier of pictures: prefix ─► picture ─► as the model wants it ─► logits ─► probabilities."""
+"""A classifier of pictures: prefix ─► picture ─► as the model wants it ─► probabilities."""
 
 from collections.abc import Callable, Sequence
 
@@ -36,7 +36,8 @@ class PixelClassifier:
     ) -> None:
         """Tries the model on one grey picture, unless a calibration tells its classes.
 
-        Raises ClassifierError unless that gives one row of classes. Without a calibration, probabilities are the softmax of the model's logits.
+        Raises ClassifierError unless that gives one row of classes. Without a calibration,
+        probabilities are the softmax of the model's logits.
         """
         self.name = name
         self.calibration = calibration
@@ -68,7 +69,10 @@ class PixelClassifier:
         return f"PixelClassifier({self.name!r}, {self.classes} classes, {self.device})"
 
     def probabilities(self, codec: Codec, latents: Sequence[Latent]) -> Floats:
-        """(N, classes) float64 for N latents of one size; rows sum to 1. Raises ClassifierError on outputs like NaN."""
+        """(N, classes) float64 for N latents of one size; rows sum to 1.
+
+        Raises ClassifierError on outputs like NaN.
+        """
         rows = [np.empty((0, self.classes))]
         for start in range(0, len(latents), BATCH):
             part = latents[start : start + BATCH]

@@ -1,4 +1,6 @@
-"""How right predictions are: accuracy at each level, and how near in meaning the predicted class lies. numpy only."""
+"""How right predictions are: accuracy at each level, and how near in meaning the predicted class
+lies. numpy only.
+"""
 
 from typing import NamedTuple
 
@@ -14,8 +16,8 @@ class Score(NamedTuple):
     Attributes:
         pictures: how many were scored.
         accuracy: share of right predictions in [0, 1] at each level, coarsest first.
-        wu_palmer: mean Wu-Palmer similarity in (0, 1] of the predicted and the true class, 1 where they are the same;
-            None if the classes have no WordNet ids.
+        wu_palmer: mean Wu-Palmer similarity in (0, 1] of the predicted and the true class, 1 where
+            they are the same; None if the classes have no WordNet ids.
     """
 
     pictures: int
@@ -24,9 +26,11 @@ class Score(NamedTuple):
 
 
 def predictions(probabilities: Floats, hierarchy: Hierarchy) -> Ints:
-    """(N, classes) probabilities to (N, levels + 1) int64: the likeliest group or class of each level *by itself*.
+    """(N, classes) probabilities to (N, levels + 1) int64: the likeliest group or class of each
+    level *by itself*.
 
-    These free argmaxes are what accuracy is counted on; unlike the path of an `Answer` they need not nest.
+    These free argmaxes are what accuracy is counted on; unlike the path of an `Answer` they need
+    not nest.
     """
     levels = range(len(hierarchy.levels) + 1)
     return np.stack(
@@ -40,7 +44,8 @@ def score(predicted: Ints, labels: Ints, hierarchy: Hierarchy, similarity: Float
     Args:
         predicted: (N, levels + 1) integers, as :func:`predictions` gives them.
         labels: (N,) indices of the true classes.
-        similarity: (classes, classes) as ``hierarchy.wu_palmer()`` gives them, or None for no Wu-Palmer mean.
+        similarity: (classes, classes) as ``hierarchy.wu_palmer()`` gives them, or None for no
+            Wu-Palmer mean.
     Raises:
         ValueError: nothing to score, or shapes that do not fit.
     """

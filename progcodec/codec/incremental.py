@@ -101,9 +101,8 @@ class IncrementalDecoder:
         self.size = 0
         self._model, self._device, self._max_pixels = model, device, max_pixels
         self._last_segment = container.SEGMENT_NAMES.index(LEVELS[-1] if level is None else level)
-        self._buffer = (
-            bytearray()
-        )  # from the start of the current segment (first of all, of the header)
+        # from the start of the current segment (first of all, of the header)
+        self._buffer = bytearray()
         self._payload_bytes = 0
         self._walk: Generator[Step, Reply, Tensor] | None = None
         self._step: Step | None = None

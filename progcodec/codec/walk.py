@@ -189,9 +189,8 @@ class Walker:
             if features is not None:
                 features = features[[position for position, i in enumerate(whole) if i in still]]
             whole = still
-            q = q.astype(
-                np.int8, copy=False
-            )  # all there is of a large picture's: four bytes each would be felt
+            # all there is of a large picture's: four bytes each would be felt
+            q = q.astype(np.int8, copy=False)
             earlier = q if earlier is None else np.concatenate((earlier, q), axis=1)
             with stage("mean path"):
                 rest = (

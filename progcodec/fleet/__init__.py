@@ -1,8 +1,8 @@
 """The same work over many inputs, on one machine or on many.
 
     operation.py    what is done to one input: bytes in, bytes out; encode, decode and truncate
-    classifying.py  class probabilities of many streams; answering.py: as an operation
-    flow.py         reading, network with range coding, and writing side by side; inputs of one size in batches
+    answering.py    class probabilities of many streams, as an operation
+    flow.py         reading, coding and writing side by side; inputs of one size in batches
     pool.py         the threads that this takes
     journal.py      which outputs are finished, by fingerprint
     shards.py       tar files in, tar files out; storage.py: on a disk or in an object store

@@ -1,4 +1,7 @@
-"""Files to answers, as an operation: ``cat.shc`` becomes ``cat.json``. A stream is asked at each of several sizes."""
+"""Files to answers, as an operation: ``cat.shc`` becomes ``cat.json``.
+
+A stream is asked at each of several sizes.
+"""
 
 import json
 import os
@@ -29,7 +32,9 @@ _LOADING = threading.Lock()
 
 
 class Prefix(NamedTuple):
-    """A stream cut at a budget (None: all of it), or a picture; the error is of what cannot be read."""
+    """A stream cut at a budget (None: all of it), or a picture; the error is of what cannot be
+    read.
+    """
 
     budget: int | None
     data: bytes
@@ -46,7 +51,8 @@ class Classified(NamedTuple):
 
 @dataclass(frozen=True)
 class Answer:
-    """Files to JSON: for each budget the bytes used and the path down the hierarchy, and, if asked, the top classes.
+    """Files to JSON: for each budget the bytes used and the path down the hierarchy, and, if asked,
+    the top classes.
 
     A picture has but one answer, as it is.
 

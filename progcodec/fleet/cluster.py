@@ -1,12 +1,13 @@
 """Shards over a Ray cluster: ``pip install "progcodec[ray]"``, on every machine.
 
-    driver ── shard ──► actor (one loaded codec; one GPU where there are any) ── reads, converts, writes ──► Converted
+    driver ── shard ──► actor (one codec, one GPU if any): reads, converts, writes ──► Converted
 
-Plain actors, not Ray Data: an output is a whole shard that its actor writes, so no pixel and no stream passes through Ray's
-object store or the driver. The driver hands each ready actor one shard at a time. Where an actor dies with its machine, its
-shard goes back to the front of the queue and a replacement is asked for, which gets shards only once it runs: so no shard waits
-for a machine that never comes. Whatever else goes wrong in an actor is tried again likewise, as storage may answer the next
-time; what is wrong with a shard itself is told at once.
+Plain actors, not Ray Data: an output is a whole shard that its actor writes, so no pixel and no
+stream passes through Ray's object store or the driver. The driver hands each ready actor one shard
+at a time. Where an actor dies with its machine, its shard goes back to the front of the queue and a
+replacement is asked for, which gets shards only once it runs: so no shard waits for a machine that
+never comes. Whatever else goes wrong in an actor is tried again likewise, as storage may answer the
+next time; what is wrong with a shard itself is told at once.
 """
 
 import tempfile
@@ -23,8 +24,8 @@ from progcodec.fleet.operation import Operation
 from progcodec.fleet.shards import Converted, Shard, convert
 
 ATTEMPTS = 4
-"""How often a shard is tried that fails for what may pass: a lost machine, a storage error. As many starts that fail are allowed
-to each actor for each shard that gets done."""
+"""How often a shard is tried that fails for what may pass: a lost machine, a storage error. As many
+starts that fail are allowed to each actor for each shard that gets done."""
 CPUS_PER_ACTOR = 2
 FAREWELL = 5.0
 """Seconds that actors have to clean up at the end."""
@@ -39,10 +40,14 @@ class Terms(NamedTuple):
 
 
 class Worker:
-    """What runs on a machine of the cluster, as a Ray actor: one operation with its model, loaded once."""
+    """What runs on a machine of the cluster, as a Ray actor: one operation with its model, loaded
+    once.
+    """
 
     def __init__(self, operation: Operation, checkpoint: bytes | None) -> None:
-        """`checkpoint`: the content of the file that the driver's operation names; machines need not have that file."""
+        """`checkpoint`: the content of the file that the driver's operation names; machines need
+        not have that file.
+        """
         self._folder = ExitStack()
         if checkpoint is not None:
             path = Path(
@@ -57,7 +62,9 @@ class Worker:
         """Answers once the actor runs."""
 
     def convert(self, shard: Shard, terms: Terms) -> Converted | ProgcodecError:
-        """What is wrong with the shard itself comes back as a value: it would fail again anywhere."""
+        """What is wrong with the shard itself comes back as a value: it would fail again
+        anywhere.
+        """
         try:
             return convert(shard, self._operation, **terms._asdict())
         except ProgcodecError as error:
@@ -74,7 +81,8 @@ def convert_on_cluster(
     """An outcome for each shard, as they get done; its result is a :class:`Converted`.
 
     Args:
-        address: of the cluster, as ``ray.init`` takes it; None: the one that the environment names, or else this machine.
+        address: of the cluster, as ``ray.init`` takes it; None: the one that the environment names,
+            or else this machine.
     Raises:
         ClusterError. CheckpointError: the operation names a file that is not there.
     """
@@ -89,10 +97,11 @@ class _Driver:
         self._ray = ray
         self._waiting = deque((shard, 1) for shard in shards)
         self._terms = ray.put(terms)
+        # a copy has no model loaded
         self._arguments = (
             ray.put(_changed(operation)),
             ray.put(_checkpoint_of(operation)),
-        )  # a copy has no model loaded
+        )
         machines = [machine["Resources"] for machine in ray.nodes() if machine["Alive"]]
         gpus = sum(int(machine.get("GPU", 0)) for machine in machines)
         cores = [int(machine.get("CPU", 0)) for machine in machines]
@@ -100,9 +109,8 @@ class _Driver:
         self._count = min(gpus or max(1, sum(own // cpus for own in cores)), len(shards))
         self._kind = ray.remote(Worker).options(num_cpus=cpus, num_gpus=1 if gpus else 0)
         self._starting: dict[Any, Any] = {}  # reference of ready() → actor
-        self._under_way: dict[
-            Any, tuple[Any, Shard, int]
-        ] = {}  # reference of convert() → actor, shard, attempt
+        # reference of convert() → actor, shard, attempt
+        self._under_way: dict[Any, tuple[Any, Shard, int]] = {}
         self._idle: list[Any] = []
         self._starts_to_lose = ATTEMPTS * self._count
 
@@ -150,9 +158,8 @@ class _Driver:
             raise ClusterError(
                 f"no machine of the cluster can hold a worker: {_line(error)}"
             ) from error
-        except (
-            self._ray.exceptions.RayError
-        ) as error:  # lost with its machine, or this package is not there
+        # lost with its machine, or this package is not there
+        except self._ray.exceptions.RayError as error:
             self._starts_to_lose -= 1
             if self._starts_to_lose > 0:
                 self._start_actor()
@@ -212,7 +219,9 @@ def _connected(address: str | None) -> Any:
 
 
 def _checkpoint_of(operation: Operation) -> bytes | None:
-    """The content of a checkpoint that is named by its file; None for a shipped one, which every machine has."""
+    """The content of a checkpoint that is named by its file; None for a shipped one, which every
+    machine has.
+    """
     model = getattr(operation, "model", None)
     if model is None or not ("/" in model or model.endswith(".safetensors")):
         return None

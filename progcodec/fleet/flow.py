@@ -3,9 +3,10 @@
     jobs ─load→ groups of one size ─run→ ─finish→ outcomes, in the order of the jobs
          reading threads           a few threads   writing threads
 
-While one batch is in the network, the next is read and decoded, another is range-coded, and the last one is compressed and
-written. torch, Pillow and the system's calls run beside each other; the range coder holds Python's lock, but takes only a few
-per cent of the time. What is in flight is bounded, in inputs and in pixels, so a folder of any length takes the same memory.
+While one batch is in the network, the next is read and decoded, another is range-coded, and the
+last one is compressed and written. torch, Pillow and the system's calls run beside each other; the
+range coder holds Python's lock, but takes only a few per cent of the time. What is in flight is
+bounded, in inputs and in pixels, so a folder of any length takes the same memory.
 """
 
 from collections.abc import Callable, Generator, Hashable, Iterable, Sequence
@@ -28,7 +29,8 @@ PARALLEL_PIXELS = 8_000_000
 READERS, WRITERS = 2, 4
 """Threads. Writers mostly wait for the disk."""
 COMPANY = 0.2
-"""Seconds without news after which a resting network takes what there is: what is being read may hang on a pipe."""
+"""Seconds without news after which a resting network takes what there is: what is being read may
+hang on a pipe."""
 PATIENCE = 10.0
 """Seconds that the end waits for passes and writing under way, after Ctrl-C say."""
 READING_PATIENCE = 0.1
@@ -36,7 +38,10 @@ READING_PATIENCE = 0.1
 
 
 class Loaded(NamedTuple):
-    """An input that is ready for the network. Those of one ``group`` can share a pass; ``pixels`` is what it weighs."""
+    """An input that is ready for the network.
+
+    Those of one ``group`` can share a pass; ``pixels`` is what it weighs.
+    """
 
     group: Hashable
     pixels: int
@@ -57,7 +62,11 @@ class Threads(NamedTuple):
 
 
 class Stages(Protocol[Job_contra]):
-    """The work. Each call may be made in any thread, several at a time; an Exception that it raises is the job's outcome."""
+    """The work.
+
+    Each call may be made in any thread, several at a time; an Exception that it raises is the job's
+    outcome.
+    """
 
     def load(self, job: Job_contra) -> Loaded | Settled:
         """Read and decode an input."""
@@ -84,7 +93,8 @@ class Limits:
     Attributes:
         batch: inputs of one size that share a pass of the network.
         workers: batches that run beside each other.
-        threads: that the process computes with, shared by the workers; a batch that runs alone has them all.
+        threads: that the process computes with, shared by the workers; a batch that runs alone has
+            them all.
     """
 
     batch: int = 16
@@ -107,12 +117,15 @@ class _Group:
 def flow(
     jobs: Iterable[Job], stages: Stages[Job], limits: Limits | Callable[[], Limits]
 ) -> Generator[Outcome[Job], None, None]:
-    """An outcome for each job, in order; one that fails never stops the rest. Closing the iterator ends the work.
+    """An outcome for each job, in order; one that fails never stops the rest.
 
-    Limits may be a call, which is made when the first input is ready: to find out how many cores there are may mean to load
-    torch, and jobs that fail, or have nothing to do, need none.
+    Closing the iterator ends the work.
 
-    What is no Exception (a panic of an extension module, say), and what ``jobs`` itself raises, ends it too, and is raised here.
+    Limits may be a call, which is made when the first input is ready: to find out how many cores
+    there are may mean to load torch, and jobs that fail, or have nothing to do, need none.
+
+    What is no Exception (a panic of an extension module, say), and what ``jobs`` itself raises,
+    ends it too, and is raised here.
     """
     source = iter(jobs)
     for job in source:
@@ -205,7 +218,9 @@ class _Flow(Generic[Job]):
             self._start(places, pixels)
 
     def _next_group(self) -> _Group | None:
-        """A full group; or one that has waited long; or, when nothing more is read for now, the fullest."""
+        """A full group; or one that has waited long; or, when nothing more is read for now, the
+        fullest.
+        """
         groups = self._groups.values()
         for waiting in groups:
             if len(waiting.places) >= self._batch_size(self._loaded[waiting.places[0]].pixels):
@@ -285,7 +300,9 @@ class _Flow(Generic[Job]):
 
 
 def _run(stages: Stages[Any], contents: list[Any], threads: Threads) -> Sequence[Any]:
-    """As ``stages.run``; where a batch fails, each by itself, so that an exception stands for the one that is to blame."""
+    """As ``stages.run``; where a batch fails, each by itself, so that an exception stands for the
+    one that is to blame.
+    """
     try:
         return stages.run(contents, threads)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the outcome of its job

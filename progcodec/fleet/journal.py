@@ -4,14 +4,17 @@ Beside the outputs lies ``.progcodec-journal``, one JSON line for each output th
 
     {"output": "cat.shc", "made_of": "9f2c...", "sha256": "51ab..."}
 
-``made_of`` is the SHA-256 over what is done, every option and the model fingerprint that decide the bytes, and the SHA-256 of
-the input's content. ``sha256`` is that of the output. An output is *finished* if a line has what it would be made of now, and
-the file still has the content that this line says. Both are computed from the files as they are: so a changed picture, another
-option, another model, or an output that was edited, cut or replaced is made again; a copied or touched file is not.
+``made_of`` is the SHA-256 over what is done, every option and the model fingerprint that decide the
+bytes, and the SHA-256 of the input's content. ``sha256`` is that of the output. An output is
+*finished* if a line has what it would be made of now, and the file still has the content that this
+line says. Both are computed from the files as they are: so a changed picture, another option,
+another model, or an output that was edited, cut or replaced is made again; a copied or touched file
+is not.
 
-A line is written before its output gets its name. So there may be a line too many when a program was killed, and it proves
-nothing; but there is no output that no line knows, and :meth:`Journal.wrote` tells those of earlier runs, which may be
-replaced, from files of other origin, which may not. (Lines are not forced to the disk: a power cut can lose the last ones, and
+A line is written before its output gets its name. So there may be a line too many when a program
+was killed, and it proves nothing; but there is no output that no line knows, and
+:meth:`Journal.wrote` tells those of earlier runs, which may be replaced, from files of other
+origin, which may not. (Lines are not forced to the disk: a power cut can lose the last ones, and
 their outputs then pass for files of other origin.)
 """
 
@@ -27,13 +30,18 @@ NAME = ".progcodec-journal"
 
 
 def made_of(signature: dict[str, object], data: bytes) -> str:
-    """What an output is made of: an operation with its options (JSON values), and an input's content."""
+    """What an output is made of: an operation with its options (JSON values), and an input's
+    content.
+    """
     content = {"operation": signature, "input": hashlib.sha256(data).hexdigest()}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 class Journal:
-    """The journal of one folder. Safe to use from several threads; several programs may add to one journal."""
+    """The journal of one folder.
+
+    Safe to use from several threads; several programs may add to one journal.
+    """
 
     def __init__(self, folder: str) -> None:
         """Reads what is there; damaged lines count as none. Writes nothing yet."""
@@ -53,7 +61,9 @@ class Journal:
         self._torn = bool(content) and not content.endswith(b"\n")
 
     def finished(self, output: str, made_of: str) -> bool:
-        """Whether this output (a file name in the folder) is there, made of just that, and unchanged."""
+        """Whether this output (a file name in the folder) is there, made of just that, and
+        unchanged.
+        """
         entries = self._known.get(os.path.basename(output), set())
         candidates = {digest for source, digest in entries if source == made_of}
         return bool(candidates) and _digest_of(output) in candidates

@@ -1,6 +1,7 @@
 """What is done to one input: the bytes of a file in, the bytes of a file out.
 
-An operation is used by many threads at once, and travels to other machines: it holds options and finds models when it is used.
+An operation is used by many threads at once, and travels to other machines: it holds options and
+finds models when it is used.
 """
 
 import threading
@@ -41,7 +42,8 @@ class Product(NamedTuple):
 
 
 class Operation(Protocol):
-    """What :func:`progcodec.fleet.flow.flow` needs to know about the work, whatever the inputs come from.
+    """What :func:`progcodec.fleet.flow.flow` needs to know about the work, whatever the inputs come
+    from.
 
     Attributes:
         suffix: of the outputs.
@@ -235,7 +237,10 @@ def _product(data: bytes) -> Product:
 
 
 def limits_on(device: str, batch: int) -> Limits:
-    """How many inputs at once suit a device: "auto", "cpu", "cuda". Raises what :func:`pick_device` does."""
+    """How many inputs at once suit a device: "auto", "cpu", "cuda".
+
+    Raises what :func:`pick_device` does.
+    """
     import torch
 
     from progcodec.network.device import pick_device

@@ -18,7 +18,9 @@ class Reply(NamedTuple):
 
 
 class Pool:
-    """A few threads that make calls in order; each call's :class:`Reply` goes to ``replies``. A context: they end with it.
+    """A few threads that make calls in order; each call's :class:`Reply` goes to ``replies``.
+
+    A context: they end with it.
 
     They are daemons: one that hangs (on a pipe that nobody writes) does not keep the program alive.
     """
@@ -61,7 +63,7 @@ class Pool:
             subject, call = task
             try:
                 value, error = call(), None
-            except BaseException as caught:  # noqa: BLE001 - a call without a reply would be waited for for ever
+            except BaseException as caught:  # noqa: BLE001 - every call needs a reply
                 value, error = None, caught
             self._replies.put(Reply(self._kind, subject, value, error))
             del task, call, value, error  # nothing large may live on while the thread waits

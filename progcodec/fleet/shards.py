@@ -1,12 +1,14 @@
 """Tar files of many inputs to tar files of as many outputs, member by member.
 
-The inputs of a shard are the members whose suffix the operation takes; each becomes one member, of the same name but for its
-suffix, in the same place. All other members are copied (a data set's labels, say). A first member, ``__progcodec__``, tells
-what the shard was made of, how many inputs there were and which of them failed; WebDataset's readers pass over such names.
+The inputs of a shard are the members whose suffix the operation takes; each becomes one member, of
+the same name but for its suffix, in the same place. All other members are copied (a data set's
+labels, say). A first member, ``__progcodec__``, tells what the shard was made of, how many inputs
+there were and which of them failed; WebDataset's readers pass over such names.
 
-An output is written whole or not at all and always under one name, so a shard that is done twice, since the machine that did it
-was thought lost, is there once. A shard is *finished* if its first member has what it would be made of now (as in
-``journal.py``, from the content of the input, the options and the model), and all others have the digest that it tells.
+An output is written whole or not at all and always under one name, so a shard that is done twice,
+since the machine that did it was thought lost, is there once. A shard is *finished* if its first
+member has what it would be made of now (as in ``journal.py``, from the content of the input, the
+options and the model), and all others have the digest that it tells.
 
 A shard and its output are held in memory: a gigabyte a shard is the usual bound.
 """
@@ -38,7 +40,8 @@ RECORD = "__progcodec__"
 """The first member of an output."""
 
 NO_FAULT_OF_AN_INPUT = (CheckpointError, ClassifierError, HierarchyError, MemoryError, RuntimeError)
-"""The model's or the machine's, torch's errors among them: they end the shard, which would else pass for finished."""
+"""The model's or the machine's, torch's errors among them: they end the shard, which would else
+pass for finished."""
 
 
 class Shard(NamedTuple):
@@ -52,7 +55,8 @@ class Converted(NamedTuple):
     """What became of a shard.
 
     Attributes:
-        inputs: members that the operation takes; ``made`` of them have an output, all others are in ``failures``.
+        inputs: members that the operation takes; ``made`` of them have an output, all others are in
+            ``failures``.
         bytes: of the output.
         failures: name and reason.
         finished_before: nothing had to be done.
@@ -90,7 +94,8 @@ def convert(
     """Do one shard.
 
     Raises:
-        ShardError: no sound tar file, or an output that may not be replaced. OSError: it cannot be read or written.
+        ShardError: no sound tar file, or an output that may not be replaced. OSError: it cannot be
+            read or written.
         What is in NO_FAULT_OF_AN_INPUT; whatever else an input raises is its failure.
     """
     there = storage.read_if_there(shard.target) if resume or not force else None
@@ -184,7 +189,10 @@ def _assembled(
 
 
 def _members(data: bytes, suffixes: tuple[str, ...]) -> Iterator[Member]:
-    """A tar file's files in order, but for the record. Raises ShardError where it is damaged or cut."""
+    """A tar file's files in order, but for the record.
+
+    Raises ShardError where it is damaged or cut.
+    """
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:*") as tar:
             for header in tar:
@@ -211,7 +219,8 @@ def _record_of(output: bytes) -> dict[str, Any] | None:
             first = tar.next()
             if first is None or first.name != RECORD:
                 return None
-            record: dict[str, Any] = json.loads(tar.extractfile(first).read())  # type: ignore[union-attr]
+            member = tar.extractfile(first)
+            record: dict[str, Any] = json.loads(member.read())  # type: ignore[union-attr]
             return record
     except (tarfile.TarError, ValueError, AttributeError):
         return None

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def matching(pattern: str) -> list[str]:
-    """What a pattern with ``*`` stands for, in order, or a name without one: as :func:`everywhere` has it."""
+    """What a pattern with ``*`` stands for, in order, or a name without one: as :func:`everywhere`
+    has it.
+    """
     pattern = everywhere(pattern)
     if "*" not in pattern:
         return [pattern]
@@ -46,7 +48,10 @@ def read_if_there(name: str) -> bytes | None:
 
 
 def write(name: str, data: bytes) -> None:
-    """Write all of ``data`` or nothing: by rename on a disk, by one put in an object store. Raises OSError, ShardError."""
+    """Write all of ``data`` or nothing: by rename on a disk, by one put in an object store.
+
+    Raises OSError, ShardError.
+    """
     store, path = _store(name)
     if _on_disk(store):
         write_whole(path, data)
@@ -63,10 +68,11 @@ def _store(name: str) -> "tuple[AbstractFileSystem, str]":
 
     try:
         store, path = url_to_fs(name)
+    # a store without its package, or no store of that name
     except (
         ImportError,
         ValueError,
-    ) as error:  # a store without its package, or no store of that name
+    ) as error:
         raise ShardError(f"{name}: {error}") from error
     return store, path
 

@@ -74,7 +74,10 @@ class Hierarchy:
 
     def __repr__(self) -> str:
         """``Hierarchy(10 + 100 groups, 1,000 classes)``, not all of them."""
-        return f"Hierarchy({' + '.join(f'{size:,}' for size in self.sizes)} groups, {len(self.classes):,} classes)"
+        return (
+            f"Hierarchy({' + '.join(f'{size:,}' for size in self.sizes)} groups, "
+            f"{len(self.classes):,} classes)"
+        )
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> "Hierarchy":
@@ -285,9 +288,8 @@ def _check_name(name: object) -> None:
         raise HierarchyError(f"{reprlib.repr(name)} is no name")
     try:
         name.encode()
-    except (
-        UnicodeEncodeError
-    ):  # half of a surrogate pair, which JSON can spell and no file or terminal can hold
+    # half of a surrogate pair, which JSON can spell and no file or terminal can hold
+    except UnicodeEncodeError:
         raise HierarchyError(f"{reprlib.repr(name)} is no name") from None
 
 

@@ -10,7 +10,8 @@ def table(quality: dict[str, Any]) -> list[str]:
         return f"{value:6.3f}" if value is not None else "     –"
 
     lines = [
-        f"{'':<26}{'groups':>6}  {'largest':>7}  {'entropy':>12}  {'intra':>6}  {'inter':>6}  {'ARI':>6}"
+        f"{'':<26}{'groups':>6}  {'largest':>7}  {'entropy':>12}  "
+        + "  ".join(f"{name:>6}" for name in ("intra", "inter", "ARI"))
     ]
     for row in quality["levels"]:
         for key, label in (
@@ -31,7 +32,8 @@ def table(quality: dict[str, Any]) -> list[str]:
             ours, alone = row["cosine"], row["cosine_embeddings_alone"]
             lines.append(
                 f"mean cosine to the group's middle: {ours['plain']:.3f}, "
-                f"centred {ours['centred']:.3f}; embeddings alone {alone['plain']:.3f}, centred {alone['centred']:.3f}"
+                f"centred {ours['centred']:.3f}; embeddings alone {alone['plain']:.3f}, centred "
+                f"{alone['centred']:.3f}"
             )
     for key, label in (
         ("clip", "paper, CLIP K=10"),
@@ -39,13 +41,15 @@ def table(quality: dict[str, Any]) -> list[str]:
     ):
         part = quality["paper"][key]
         lines.append(
-            f"{label:<26}{'':>6}  {'':>7}  {'':>12}  {number(part['intra'])}  {number(part['inter'])}"
+            f"{label:<26}{'':>6}  {'':>7}  {'':>12}  {number(part['intra'])}  "
+            f"{number(part['inter'])}"
         )
     lines.append(
         "intra, inter: mean Wu-Palmer similarity of two classes in one group, in two groups"
     )
     seeds = quality["stability_seeds"]
     lines.append(
-        f"ARI: adjusted Rand index between {seeds} seeds, mean of all pairs (1: always the same groups)"
+        f"ARI: adjusted Rand index between {seeds} seeds, mean of all pairs (1: always the same "
+        "groups)"
     )
     return lines

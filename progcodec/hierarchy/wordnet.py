@@ -159,9 +159,8 @@ class Taxonomy:
         similarity = np.empty((len(wnids), len(wnids)))
         for row, wnid in enumerate(wnids):
             own = np.flatnonzero(steps[row] >= 0)
-            own = own[
-                np.lexsort((own != column[wnid], -shortest[own]))
-            ]  # stable: names stay in order
+            # stable: names stay in order
+            own = own[np.lexsort((own != column[wnid], -shortest[own]))]
             shared = steps[:, own] >= 0
             if not shared.any(axis=1).all():
                 raise HierarchyError("the WordNet facts at hand have no common root")

@@ -57,9 +57,8 @@ class WindowAttention(nn.Module):
         for weight in self.qkv.weight.data.chunk(3):
             orthogonal(weight)
         _start_silent(self.qkv.bias, self.project.weight, self.project.bias)
-        places = torch.arange(
-            window, device="cpu"
-        )  # no file has it: here also in a module without storage
+        # no file has it: here also in a module without storage
+        places = torch.arange(window, device="cpu")
         self.register_buffer(
             "offset", places[:, None] - places[None, :] + window - 1, persistent=False
         )
@@ -78,9 +77,8 @@ class WindowAttention(nn.Module):
         bias, mask = self._bias(), None
         if any(map(any, edges)):
             there = F.pad(x.new_zeros(1, height, width, 1), padding, value=-torch.inf)
-            mask = (
-                self._windows(there, rows, columns).mT[:, None].repeat(n, 1, 1, 1)
-            )  # a row for each window
+            # a row for each window
+            mask = self._windows(there, rows, columns).mT[:, None].repeat(n, 1, 1, 1)
         attended = []
         for first in range(0, len(q), WINDOWS_AT_ONCE):
             some = slice(first, first + WINDOWS_AT_ONCE)
@@ -124,9 +122,8 @@ class SwinBlock(nn.Module):
         self.expand = nn.Linear(channels, expansion * channels)
         self.project = nn.Linear(expansion * channels, channels)
         orthogonal(self.expand.weight, 1.5)
-        _start_silent(
-            self.expand.bias, self.project.weight, self.project.bias
-        )  # starts as the identity
+        # starts as the identity
+        _start_silent(self.expand.bias, self.project.weight, self.project.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attention(self.norm1(x))

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 DRAFT_LEVELS = ((16, "coarse"), (4, "intermediate"))
 """From how many times fewer pixels a side on which level is enough for a draft.
 
-Decoded to these levels and shrunk so far, the shipped model's pictures are about 38 dB from the shrunk originals (Kodak).
+Decoded to these levels and shrunk so far, the shipped model's pictures are about 38 dB from the
+shrunk originals (Kodak).
 """
 
 
@@ -66,9 +67,8 @@ class ShcImageFile(ImageFile.ImageFile):
                 f"{error} (progcodec.pillow.register sets it)"
             ) from error
         except ProgcodecError as error:
-            raise SyntaxError(
-                str(error)
-            ) from error  # By this, Pillow knows that the file is none of ours.
+            # By this, Pillow knows that the file is none of ours.
+            raise SyntaxError(str(error)) from error
         size = self.fp.seek(0, os.SEEK_END)
         segments = list(_walk(self.fp, header, size))
         levels = tuple(
@@ -88,10 +88,11 @@ class ShcImageFile(ImageFile.ImageFile):
 
     @property
     def level(self) -> str | None:
-        """Use nothing beyond this level's end: "coarse", "intermediate", "fine"; None, the default, for all there is.
+        """Use nothing beyond this level's end: "coarse", "intermediate", "fine"; None, the default,
+        for all there is.
 
-        To be set before the pixels are loaded: ValueError after that, and for a name that is no level. A file that was cut before
-        the level's end gives what it holds.
+        To be set before the pixels are loaded: ValueError after that, and for a name that is no
+        level. A file that was cut before the level's end gives what it holds.
         """
         return self._level
 
@@ -105,7 +106,10 @@ class ShcImageFile(ImageFile.ImageFile):
 
     @property
     def max_bytes(self) -> int | None:
-        """Use only that many first bytes; None, the default, for all. Works together with ``level``, and is set as it is."""
+        """Use only that many first bytes; None, the default, for all.
+
+        Works together with ``level``, and is set as it is.
+        """
         return self._max_bytes
 
     @max_bytes.setter
@@ -121,9 +125,11 @@ class ShcImageFile(ImageFile.ImageFile):
     def draft(
         self, mode: str | None, size: tuple[int, int] | None
     ) -> tuple[str, tuple[int, int, float, float]] | None:
-        """Chooses a level that is good enough for a picture of about ``size``; ``Image.thumbnail`` calls it.
+        """Chooses a level that is good enough for a picture of about ``size``; ``Image.thumbnail``
+        calls it.
 
-        The picture keeps its own size and mode. Never more than a level chosen before, and nothing after loading.
+        The picture keeps its own size and mode. Never more than a level chosen before, and nothing
+        after loading.
         """
         if not self._pending or size is None or min(size) < 1:
             return None
@@ -137,7 +143,10 @@ class ShcImageFile(ImageFile.ImageFile):
         return self.mode, (0, 0, self.width, self.height)
 
     def load(self) -> Any:
-        """Decodes, once. Raises OSError if the file is damaged, or the model that wrote it is not at hand."""
+        """Decodes, once.
+
+        Raises OSError if the file is damaged, or the model that wrote it is not at hand.
+        """
         if self._pending:
             fp = self._file()
             data = self._prefix(fp)
@@ -156,9 +165,11 @@ class ShcImageFile(ImageFile.ImageFile):
         return super().load()
 
     def verify(self) -> None:
-        """Checks the whole file, as far as it goes, without decoding it; raises OSError if it is damaged.
+        """Checks the whole file, as far as it goes, without decoding it; raises OSError if it is
+        damaged.
 
-        As Pillow has it, the file must be opened again before anything else. Without checksums little can be found.
+        As Pillow has it, the file must be opened again before anything else. Without checksums
+        little can be found.
         """
         try:
             if self._pending:
@@ -209,12 +220,18 @@ def accept(prefix: bytes) -> bool | str:
     if not prefix.startswith(MAGIC):
         return False
     if prefix[len(MAGIC) :][:1] not in (b"", bytes([VERSION])):
-        return f"image file could not be identified because .shc version {prefix[len(MAGIC)]} is not known"  # Pillow warns.
+        # Pillow warns.
+        return (
+            f"image file could not be identified because .shc version {prefix[len(MAGIC)]} is "
+            "not known"
+        )
     return True
 
 
 def _walk(fp: IO[bytes], header: Header, size: int) -> Iterator[tuple[str, int, int]]:
-    """(name, end of the payload, end of the segment) of each segment whose length is there; the payloads are not read."""
+    """(name, end of the payload, end of the segment) of each segment whose length is there; the
+    payloads are not read.
+    """
     start = header.size
     for name in SEGMENT_NAMES:
         if start >= size:

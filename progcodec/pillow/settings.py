@@ -13,7 +13,8 @@ class Settings:
     """What pictures are decoded and encoded with.
 
     Attributes:
-        model: a checkpoint, by path or by the name of a shipped one; None for the shipped one that fits.
+        model: a checkpoint, by path or by the name of a shipped one; None for the shipped one that
+            fits.
         device: "auto" (CUDA where there is one), "cpu" or "cuda".
         max_pixels: larger pictures are refused.
     """

@@ -34,25 +34,27 @@ WITHOUT_EFFECT = (
 
 
 def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
-    """``Image.save``. Options: at most one of level, max_bytes and bpp; checksums (True); quality_step,
-    −7 to 7 (0), as the quality of :func:`progcodec.encode`; model, device as registered.
+    """``Image.save``.
 
-    ``quality``, 0 to 100 as for JPEG, stands for the quality_step by which the quantisation is as many
-    times finer than at 75, which is 0: 50 is −3, 85 is 3, 90 is 5, 95 and more are 7. What programs pass
-    to every format and what changes no pixel (:data:`WITHOUT_EFFECT`) has no effect; all else is refused.
+    Options: at most one of level, max_bytes and bpp; checksums (True); quality_step, −7 to 7 (0),
+    as the quality of :func:`progcodec.encode`; model, device as registered.
+
+    ``quality``, 0 to 100 as for JPEG, stands for the quality_step by which the quantisation is as
+    many times finer than at 75, which is 0: 50 is −3, 85 is 3, 90 is 5, 95 and more are 7. What
+    programs pass to every format and what changes no pixel (:data:`WITHOUT_EFFECT`) has no effect;
+    all else is refused.
 
     The picture goes by its colour profile, transparency on white, deep grey scaled to 8 bits; no
-    metadata is kept. One that comes straight from a file is laid upright by its EXIF orientation; one
-    that the program made of it is saved as it lies, as other formats do.
-    Raises ValueError for options that make no sense, OSError for a picture that cannot be encoded.
+    metadata is kept. One that comes straight from a file is laid upright by its EXIF orientation;
+    one that the program made of it is saved as it lies, as other formats do. Raises ValueError for
+    options that make no sense, OSError for a picture that cannot be encoded.
     """
     from progcodec.colour import to_rgb
     from progcodec.image import upright
 
     options = getattr(image, "encoderinfo", {})
-    if options.get(
-        "append_images"
-    ):  # Not every release of Pillow takes these to be a call for save_all.
+    # Not every release of Pillow takes these to be a call for save_all.
+    if options.get("append_images"):
         save_all(image, fp, filename)
     step = _quality_step(options)
     cut = Cut(*(options.get(name) for name in ("level", "max_bytes", "bpp")))
@@ -85,7 +87,10 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
 
 
 def _quality_step(options: dict[str, Any]) -> int:
-    """The quality that the options ask for. Raises ValueError for options that mean nothing here."""
+    """The quality that the options ask for.
+
+    Raises ValueError for options that mean nothing here.
+    """
     if unknown := set(options) - {*OWN, *WITHOUT_EFFECT}:
         raise ValueError(
             f"a .shc file has no setting {', '.join(sorted(unknown))}; there are: {', '.join(OWN)}"

@@ -1,4 +1,5 @@
-"""One page that shows a stream at every cut: the picture, the answers, and where each level's bytes lie.
+"""One page that shows a stream at every cut: the picture, the answers, and where each level's bytes
+lie.
 
 cuts.py     which cuts are worth a look
 frames.py   what each of them gives: the stream is decoded once, piece by piece

@@ -1,4 +1,6 @@
-"""Which cuts of a stream are worth a look: the ends of its parts, and sizes that rise by a constant factor."""
+"""Which cuts of a stream are worth a look: the ends of its parts, and sizes that rise by a constant
+factor.
+"""
 
 from progcodec.bitstream.description import StreamInfo
 from progcodec.cut import log_spaced
@@ -12,8 +14,8 @@ NEAR = 0.4
 def cuts(description: StreamInfo, count: int = COUNT) -> list[int]:
     """Sizes in bytes, rising, from the header alone to the whole file.
 
-    The end of the header and of every part that is whole are among them; the others rise from a quarter of the
-    hyperlatent on, because there is little to see in less.
+    The end of the header and of every part that is whole are among them; the others rise from a
+    quarter of the hyperlatent on, because there is little to see in less.
     """
     first, last = description.header_bytes, description.file_bytes
     ends = {

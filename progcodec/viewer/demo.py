@@ -1,6 +1,7 @@
-"""One picture, cut at several budgets and decoded each time: a contact sheet that shows what "progressive" means.
+"""One picture, cut at several budgets and decoded each time: a contact sheet that shows what
+"progressive" means.
 
-original | cut 1 | cut 2        each with its bytes, bits per pixel, how far the cut reaches, and its PSNR
+original | cut 1 | cut 2        each with its bytes, bits per pixel, level reached, and PSNR
 cut 3    | cut 4 | cut 5
 cut 6    | cut 7 | whole file
 """
@@ -31,7 +32,10 @@ _BACKGROUND, _INK, _QUIET = "#ffffff", "#16181d", "#6b7280"
 
 
 class Shot(NamedTuple):
-    """What one cut of the stream gives. `psnr` in dB against the original, infinite if they are equal."""
+    """What one cut of the stream gives.
+
+    `psnr` in dB against the original, infinite if they are equal.
+    """
 
     size: int
     bits_per_pixel: float
@@ -46,7 +50,9 @@ def photograph() -> Image.Image:
 
 
 def cuts(data: bytes, count: int = CUTS) -> list[int]:
-    """Sizes in bytes, rising by a constant factor from a little over the header to the whole stream; fewer if short."""
+    """Sizes in bytes, rising by a constant factor from a little over the header to the whole
+    stream; fewer if short.
+    """
     first = min(len(data), max(FIRST_CUT, info(data).header_bytes))
     return log_spaced(first, len(data), count)
 
@@ -57,7 +63,8 @@ def shots(codec: "Codec", image: Image.Image, data: bytes, sizes: Iterable[int])
     for size in sizes:
         prefix = truncate(data, max_bytes=size)
         described = info(prefix)
-        # The picture was encoded from memory, so the default limit on unknown files has no place here.
+        # The picture was encoded from memory, so the default limit on unknown files has no place
+        # here.
         decoded = codec.decode(prefix, max_pixels=None)
         quality = psnr(original, to_array(decoded))
         yield Shot(len(prefix), described.bits_per_pixel, described.reached, quality, decoded)

@@ -1,4 +1,7 @@
-"""What every cut of a stream gives. The stream is fed to one decoder, so each symbol is decoded once."""
+"""What every cut of a stream gives.
+
+The stream is fed to one decoder, so each symbol is decoded once.
+"""
 
 import builtins
 import io
@@ -29,7 +32,8 @@ class Frame(NamedTuple):
 
     Attributes:
         bytes: its size. reached: how far it goes, in words.
-        picture: a picture file, for the page. psnr: in dB against the original, infinite if equal; None without one.
+        picture: a picture file, for the page. psnr: in dB against the original, infinite if equal;
+            None without one.
         answer: None without a classifier.
     """
 

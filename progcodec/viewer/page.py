@@ -19,7 +19,10 @@ DIGITS = 4
 
 
 def page(view: View) -> str:
-    """A whole HTML document. It asks for nothing from anywhere, and its own policy would let it have nothing."""
+    """A whole HTML document.
+
+    It asks for nothing from anywhere, and its own policy would let it have nothing.
+    """
     template, sheet, script = (
         files(__package__).joinpath(f"page.{kind}").read_text("utf-8")
         for kind in ("html", "css", "js")
@@ -91,7 +94,9 @@ def _data(view: View) -> dict[str, Any]:
 
 
 def _first_with_meaning(view: View) -> int:
-    """The first frame whose answer says something; without answers, the first with bytes of the coarse level."""
+    """The first frame whose answer says something; without answers, the first with bytes of the
+    coarse level.
+    """
     coarse = view.description.segments[1].start
     for index, frame in enumerate(view.frames):
         if frame.answer.stated if frame.answer else coarse is not None and frame.bytes > coarse:
@@ -100,14 +105,14 @@ def _first_with_meaning(view: View) -> int:
 
 
 def _frame(frame: Frame) -> dict[str, Any]:
-    known = frame.psnr is not None
+    psnr = None
+    if frame.psnr is not None:
+        psnr = f"{frame.psnr:.2f} dB" if math.isfinite(frame.psnr) else "exact"
     return {
         "bytes": frame.bytes,
         "reached": frame.reached,
         "picture": _uri(frame.picture),
-        "psnr": (f"{frame.psnr:.2f} dB" if math.isfinite(frame.psnr) else "exact")  # type: ignore[arg-type]
-        if known
-        else None,
+        "psnr": psnr,
         "answer": frame.answer and _answer(frame.answer),
     }
 

@@ -6,11 +6,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 HOST = "127.0.0.1"
 PORT = 8000
 NAMES = (HOST, "localhost")
-"""What a browser may call this machine. Any other name in a request is another site's that was pointed here."""
+"""What a browser may call this machine. Any other name in a request is another site's that was
+pointed here."""
 
 
 class PageServer(ThreadingHTTPServer):
-    """Serves one HTML page at ``/`` until :meth:`shutdown`, or until ``serve_forever`` is interrupted.
+    """Serves one HTML page at ``/`` until :meth:`shutdown`, or until ``serve_forever`` is
+    interrupted.
 
     Args:
         page: what is served until :meth:`show` gives another.
