@@ -1,4 +1,6 @@
-"""The ``progcodec`` command. Each command parses, calls the library, prints; one line and an exit code for every error.
+"""The ``progcodec`` command.
+
+Each command parses, calls the library, prints; one line and an exit code for every error.
 
     inputs.py    which files a command works on, and where their results go
     files.py     what goes in and what comes out: standard streams, safe writing
@@ -10,7 +12,8 @@
     classify.py  what it finds is printed by sheet.py, in the forms of answers.py
     lazy.py      imports a command when it is asked for; laboratory.py knows those of ``lab/``
 
-Nothing here imports torch, numpy or Pillow before a command that needs them runs, and torch only once an input is ready.
+Nothing here imports torch, numpy or Pillow before a command that needs them runs, and torch only
+once an input is ready.
 """
 
 import sys
@@ -30,7 +33,9 @@ INTERRUPTED = 130
 
 
 class Program(LazyGroup):
-    """A group whose expected errors end in one line on stderr and exit code 1, never in a traceback."""
+    """A group whose expected errors end in one line on stderr and exit code 1, never in a
+    traceback.
+    """
 
     def invoke(self, context: click.Context) -> object:
         try:
@@ -67,8 +72,10 @@ def main() -> None:
     progcodec decode photo.2000B.shc            writes photo.2000B.png
     progcodec demo                              shows it all in one picture
 
-    Inputs are files, folders (the fitting files directly inside; at any depth with --recursive), globs ("**" reaches
-    into folders) and lists of files; "-" is a standard stream. Nothing is overwritten without --force. Exit code: 0 all done, 1 some input failed, 2 wrong usage.
+    Inputs are files, folders (the fitting files directly inside; at any depth with --recursive),
+    globs ("**" reaches into folders) and lists of files; "-" is a standard stream. Nothing is
+    overwritten without --force. Exit code: 0 all done, 1 some input failed, 2 wrong usage.
 
-    Tab completion for bash: eval "$(_PROGCODEC_COMPLETE=bash_source progcodec)"; zsh_source and fish_source likewise.
+    Tab completion for bash: eval "$(_PROGCODEC_COMPLETE=bash_source progcodec)"; zsh_source and
+    fish_source likewise.
     """

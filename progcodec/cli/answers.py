@@ -122,11 +122,15 @@ def score_lines(scores: Sequence[tuple[int | None, "Score"]], tree: "Hierarchy")
         shares = "".join(f"  {f'{100 * share:.1f} %':>12}" for share in score.accuracy)
         near = "-" if score.wu_palmer is None else f"{score.wu_palmer:.3f}"
         lines.append(
-            f"{'all' if budget is None else f'{budget:,}':>9}  {score.pictures:>8,}{shares}  {near:>9}"
+            f"{'all' if budget is None else f'{budget:,}':>9}  {score.pictures:>8,}{shares}  "
+            f"{near:>9}"
         )
     return [
         *lines,
-        "(accuracy of each level's likeliest group or class by itself; similarity of the likeliest class)",
+        (
+            "(accuracy of each level's likeliest group or class by itself; similarity of the "
+            "likeliest class)"
+        ),
     ]
 
 

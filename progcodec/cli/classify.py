@@ -1,4 +1,6 @@
-"""``classify``: what files, whole or cut, show. torch is loaded once one of them is ready for it."""
+"""``classify``: what files, whole or cut, show. torch is loaded once one of them is ready
+for it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,7 +62,8 @@ def _budgets(
     "budgets",
     callback=_budgets,
     metavar="N,N...",
-    help='Answer at each of these sizes, as if the file had been cut there; "all" is the whole file.',
+    help='Answer at each of these sizes, as if the file had been cut there; "all" is the whole '
+    "file.",
 )
 @click.option(
     "--until",
@@ -101,7 +104,8 @@ def _budgets(
 @click.option(
     "--labels",
     metavar="CSV|folders",
-    help='Also score the answers: true classes from a CSV of file,label lines, or "folders": their names.',
+    help='Also score the answers: true classes from a CSV of file,label lines, or "folders": '
+    "their names.",
 )
 @options.reaching
 @options.from_list
@@ -129,25 +133,29 @@ def classify_command(
 ) -> None:
     """Say what .shc files, whole or cut, and pictures show: as fine as the bytes make sure.
 
-    A folder stands for its .shc files, or, if it has none, for its pictures. A picture is answered once, as it is.
+    A folder stands for its .shc files, or, if it has none, for its pictures. A picture is answered
+    once, as it is.
 
-    An answer is a path down the class hierarchy, each step inside the one before, with its probability: "bird 0.97 ›
-    bird of prey 0.71 (fine class unsure)". It goes down to the finest level that is sure enough (--confidence), or,
-    with --level, to that level.
+    An answer is a path down the class hierarchy, each step inside the one before, with its
+    probability: "bird 0.97 › bird of prey 0.71 (fine class unsure)". It goes down to the finest
+    level that is sure enough (--confidence), or, with --level, to that level.
 
-    The built-in classifier has learned what cut files look like, and says how sure it is by how much has arrived.
-    builtin@FILE is one of train-classifier. timm:NAME and torchvision:NAME (extra: progcodec[classify]) see the same
-    decoded picture, prepared as that model says. Their libraries download the weights,
-    unless a file is named: NAME@FILE (.safetensors, or a state dict of torch). Between NAME and @FILE may stand options:
-    ?OPTION=VALUE&OPTION=VALUE. mean, std, input_size, crop_pct and interpolation replace what the model says about its
-    input; all others (pad_type=same, num_classes=10) are the model's own.
+    The built-in classifier has learned what cut files look like, and says how sure it is by how
+    much has arrived. builtin@FILE is one of train-classifier. timm:NAME and torchvision:NAME
+    (extra: progcodec[classify]) see the same decoded picture, prepared as that model says. Their
+    libraries download the weights, unless a file is named: NAME@FILE (.safetensors, or a state dict
+    of torch). Between NAME and @FILE may stand options: ?OPTION=VALUE&OPTION=VALUE. mean, std,
+    input_size, crop_pct and interpolation replace what the model says about its input; all others
+    (pad_type=same, num_classes=10) are the model's own.
 
-    Standard input (-), if it is the only input and is not scored, is classified while it arrives: a line whenever the
-    answer changes, at last that of all bytes; with --bytes, each answer as soon as its bytes are there.
+    Standard input (-), if it is the only input and is not scored, is classified while it arrives: a
+    line whenever the answer changes, at last that of all bytes; with --bytes, each answer as soon
+    as its bytes are there.
 
-    --labels adds, for each size, the accuracy at each level and the mean Wu-Palmer similarity of the likeliest and the
-    true class. A label is a WordNet id, a class name or an index. Accuracy counts each level's likeliest group by itself,
-    which may lie outside of the path that is shown. With csv and jsonl the scores go to standard error.
+    --labels adds, for each size, the accuracy at each level and the mean Wu-Palmer similarity of
+    the likeliest and the true class. A label is a WordNet id, a class name or an index. Accuracy
+    counts each level's likeliest group by itself, which may lie outside of the path that is shown.
+    With csv and jsonl the scores go to standard error.
 
     \b
     Examples:
@@ -158,7 +166,7 @@ def classify_command(
       progcodec classify validation/ --recursive --labels folders --bytes 300,1000,all
       progcodec classify "shards/*.tar" --engine ray -o answers/
       progcodec classify photo.shc --classifier timm:resnet50
-      progcodec classify photo.shc --classifier "timm:mobilenetv2_100?pad_type=same&mean=0.5&std=0.5@my.safetensors"
+      progcodec classify photo.shc --classifier "timm:mobilenetv2_100?mean=0.5&std=0.5@my.safetensors"
       head -c 300 photo.shc | progcodec classify -
       curl -s https://example.org/photo.shc | progcodec classify - --until coarse --confidence 0.8
     """
@@ -237,7 +245,8 @@ def _refused(loaded: Loaded) -> Settled | None:
 
 
 def _arriving(operation: Answer, sheet: Sheet, until: int | None, job: Job) -> list[Classified]:
-    """Answers of standard input while it arrives, until it ends, or until a level (`until`, its number) is sure.
+    """Answers of standard input while it arrives, until it ends, or until a level (`until`, its
+    number) is sure.
 
     Returns what cannot be answered.
     """

@@ -73,12 +73,12 @@ def decode_command(
 ) -> None:
     """Decode .shc files, whole or cut: photo.shc becomes photo.png, beside it.
 
-    With --level or --bytes only a prefix is decoded, with --region only a part is drawn. The checkpoint is found by the
-    file's own fingerprint among those that come with the package; --model names another one. Without a suffix, and on
-    standard output, the picture is PNG.
+    With --level or --bytes only a prefix is decoded, with --region only a part is drawn. The
+    checkpoint is found by the file's own fingerprint among those that come with the package;
+    --model names another one. Without a suffix, and on standard output, the picture is PNG.
 
-    Standard input (-) is decoded while it arrives, and read no further than --level or --bytes need. With --follow the
-    output always holds a whole picture, of the bytes so far.
+    Standard input (-) is decoded while it arrives, and read no further than --level or --bytes
+    need. With --follow the output always holds a whole picture, of the bytes so far.
 
     \b
     Examples:

@@ -28,8 +28,8 @@ from progcodec.cli.options import Network
 def demo_command(image: str | None, output: str, network: Network, force: bool) -> None:
     """Show it: encode one photograph, cut the file at eight lengths, decode each cut.
 
-    Writes a contact sheet with the original and the eight pictures, and prints what each cut took and gave. Without
-    IMAGE it takes a photograph that comes with the package.
+    Writes a contact sheet with the original and the eight pictures, and prints what each cut took
+    and gave. Without IMAGE it takes a photograph that comes with the package.
 
     \b
     Examples:

@@ -46,10 +46,11 @@ def encode_command(
 ) -> None:
     """Encode pictures: photo.jpg becomes photo.shc, beside it.
 
-    Reads every format that Pillow reads: the first frame of an animation, upright by its EXIF orientation,
-    16-bit grey scaled to 8 bits, transparency laid on white. Writes the whole progressive file, or, with one of
-    --bytes, --bpp and --level, a prefix of it. --quality makes all of the file finer (and longer) or coarser; any cut of
-    it decodes just as well. Where a file is too long, cutting it is the other way. --psnr finds the quality.
+    Reads every format that Pillow reads: the first frame of an animation, upright by its EXIF
+    orientation, 16-bit grey scaled to 8 bits, transparency laid on white. Writes the whole
+    progressive file, or, with one of --bytes, --bpp and --level, a prefix of it. --quality makes
+    all of the file finer (and longer) or coarser; any cut of it decodes just as well. Where a file
+    is too long, cutting it is the other way. --psnr finds the quality.
 
     \b
     Examples:

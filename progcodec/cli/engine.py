@@ -1,4 +1,7 @@
-"""One operation on many inputs: files on this machine, or shards over a Ray cluster. What fails never stops the rest."""
+"""One operation on many inputs: files on this machine, or shards over a Ray cluster.
+
+What fails never stops the rest.
+"""
 
 import os
 import threading
@@ -73,7 +76,10 @@ class FileStages:
         return product
 
     def _journal(self, target: str) -> Journal | None:
-        """The journal of the folder that a target lies in; None where none is kept. Leftovers go when a folder is first met."""
+        """The journal of the folder that a target lies in; None where none is kept.
+
+        Leftovers go when a folder is first met.
+        """
         if target == STANDARD_STREAM or is_device(target):
             return None
         folder = os.path.dirname(os.path.realpath(target))
@@ -89,7 +95,8 @@ class Work(NamedTuple):
 
     Attributes:
         verb: of the progress bar.
-        jobs: finds the files and where their results go; on a cluster the shards' names are taken instead.
+        jobs: finds the files and where their results go; on a cluster the shards' names are taken
+            instead.
         read: reads an input, "-" too.
         line: what is printed about an output.
     """
@@ -104,7 +111,8 @@ class Work(NamedTuple):
 def convert(work: Work, many: Many) -> None:
     """Do an operation to many inputs, where they say, and print a line about each output.
 
-    Failures are listed at the end, and end the command with code 1. What is wrong for all inputs is raised.
+    Failures are listed at the end, and end the command with code 1. What is wrong for all inputs is
+    raised.
     """
     if many.engine != LOCAL:
         return convert_shards(work.operation, many, work.verb)
@@ -129,7 +137,9 @@ def see_through(
     done: Callable[[Report[Any], Any, Any], None],
     last: Callable[[Report[Any]], None] | None = None,
 ) -> None:
-    """Take the outcome of each job; `done` is told of a job and its result, and prints; `last` comes after all."""
+    """Take the outcome of each job; `done` is told of a job and its result, and prints; `last`
+    comes after all.
+    """
     finished = 0
     report: Report[Any] = Report(len(jobs), verb)
     with report:
@@ -193,5 +203,8 @@ def _shard_done(report: Report[Any], shard: Any, result: Any) -> None:
     for name, why in result.failures:
         report.fail(f"{shard.source}: {name}", ProgcodecError(why))
     before = "  finished before" if result.finished_before else ""
-    line = f"{show(shard.source)} -> {show(shard.target)}  {result.made:,} of {result.inputs:,}  {result.bytes:,} bytes"
+    line = (
+        f"{show(shard.source)} -> {show(shard.target)}  {result.made:,} of {result.inputs:,}  "
+        f"{result.bytes:,} bytes"
+    )
     tell(line + before)

@@ -43,7 +43,9 @@ def read_bytes(source: str) -> bytes:
 
 
 def read_stream(source: str) -> bytes:
-    """As :func:`read_bytes`, but what does not start as a .shc stream is refused before all of it is read."""
+    """As :func:`read_bytes`, but what does not start as a .shc stream is refused before all of it
+    is read.
+    """
     with _open(source) as file:
         start = file.read(HEADER_ROOM)
         parse_header(start, max_pixels=None)
@@ -51,7 +53,9 @@ def read_stream(source: str) -> bytes:
 
 
 def read_picture(source: str, max_pixels: int | None) -> bytes:
-    """As :func:`read_bytes`, but what does not start as a picture within the limit is refused before all of it is read."""
+    """As :func:`read_bytes`, but what does not start as a picture within the limit is refused
+    before all of it is read.
+    """
     from progcodec.image import check_picture
 
     with _open(source) as file:
@@ -80,7 +84,10 @@ def read_stream_or_picture(source: str, max_pixels: int | None) -> bytes:
 
 
 def open_picture(source: str, max_pixels: int) -> "Image":
-    """The picture of a file, or of standard input. Errors name it. Raises ImageError, LimitError, OSError."""
+    """The picture of a file, or of standard input.
+
+    Errors name it. Raises ImageError, LimitError, OSError.
+    """
     from progcodec.image import open_image
 
     try:
@@ -103,7 +110,9 @@ def check_writable(target: str, force: bool) -> None:
 def write_bytes(
     target: str, data: bytes, force: bool, before_rename: Callable[[], None] | None = None
 ) -> None:
-    """Write all of `data` or nothing. A link is followed, a device or pipe written directly. Raises OutputError.
+    """Write all of `data` or nothing.
+
+    A link is followed, a device or pipe written directly. Raises OutputError.
 
     `before_rename` is called before a file shows under its name, as :func:`write_whole` tells.
     """
@@ -113,9 +122,8 @@ def write_bytes(
         return
     try:
         if is_device(target):
-            with open(
-                target, "wb"
-            ) as device:  # Replacing /dev/null by a file would be a bad surprise.
+            # Replacing /dev/null by a file would be a bad surprise.
+            with open(target, "wb") as device:
                 device.write(data)
         else:
             write_whole(os.path.realpath(target), data, before_rename)
@@ -163,7 +171,9 @@ def _open(source: str) -> contextlib.AbstractContextManager[BinaryIO]:
 
 
 def _abandon_stdout() -> None:
-    """Point the broken stream to nowhere, or Python would complain once more when it flushes it at exit."""
+    """Point the broken stream to nowhere, or Python would complain once more when it flushes it at
+    exit.
+    """
     with contextlib.suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
@@ -171,7 +181,9 @@ def _abandon_stdout() -> None:
 
 
 def _is_ours(target: str) -> bool:
-    """Whether a file starts as only outputs of this program do: streams, pages, files of weights."""
+    """Whether a file starts as only outputs of this program do: streams, pages, files of
+    weights.
+    """
     with contextlib.suppress(OSError), open(target, "rb") as file:
         start = file.read(SIGNED)
         return start.startswith(MAGIC) or b"progcodec" in start

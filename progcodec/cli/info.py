@@ -34,10 +34,11 @@ from progcodec.files import STREAM_SUFFIX
 def info_command(many: Many, form: str) -> None:
     """Say how far .shc files go: size, rate, level reached, checks, model.
 
-    A file that was cut is no error. Under "reached" stands the last whole segment and how much there is of the next;
-    under "coarse", "intermediate" and "fine" the byte at which the level ends, in brackets if the file is cut before;
-    "quality" is what it was encoded with, "checked" tells whether every whole segment's checksum is there and right, "model" is the checkpoint's fingerprint.
-    On a terminal too narrow for the table, each file gets a block of lines.
+    A file that was cut is no error. Under "reached" stands the last whole segment and how much
+    there is of the next; under "coarse", "intermediate" and "fine" the byte at which the level
+    ends, in brackets if the file is cut before; "quality" is what it was encoded with, "checked"
+    tells whether every whole segment's checksum is there and right, "model" is the checkpoint's
+    fingerprint. On a terminal too narrow for the table, each file gets a block of lines.
 
     \b
     Examples:
@@ -113,7 +114,9 @@ def _json(row: _Row) -> str:
 
 
 def _end(segment: SegmentInfo) -> str:
-    """Where a level ends, in bytes; in brackets if the file is cut before, a dash if it is cut before it tells."""
+    """Where a level ends, in bytes; in brackets if the file is cut before, a dash if it is cut
+    before it tells.
+    """
     if segment.end is None:
         return "-"
     return f"{segment.end:,}" if segment.complete else f"({segment.end:,})"

@@ -13,14 +13,18 @@ from progcodec.files import PICTURE_SUFFIXES, STREAM_SUFFIX
 
 
 class Found(NamedTuple):
-    """An input file, and its name below an output folder: with the folders that are kept, if any."""
+    """An input file, and its name below an output folder: with the folders that are kept,
+    if any.
+    """
 
     path: str
     below: str
 
 
 class Inputs(NamedTuple):
-    """Input files in order, each once, and whether what was asked for *could* have meant several."""
+    """Input files in order, each once, and whether what was asked for *could* have meant
+    several.
+    """
 
     found: list[Found]
     several: bool
@@ -40,16 +44,21 @@ def gather(
 ) -> Inputs:
     """The files that arguments and a list mean.
 
-    A glob stands for what it matches, a folder for the files directly inside that have one of the `suffixes`. What cannot be
-    expanded (a missing file, a folder without fitting files) stays as it is, and fails when it is read.
+    A glob stands for what it matches, a folder for the files directly inside that have one of the
+    `suffixes`. What cannot be expanded (a missing file, a folder without fitting files) stays as it
+    is, and fails when it is read.
 
     Args:
-        otherwise: suffixes of what a folder stands for if it holds nothing with one of the `suffixes`.
-        recursive: folders stand for the files at any depth, and the tree is kept: below the folder that was named, below the
-            part of a glob that has no magic, and as a relative name in a list has it.
-        listed: a file with one name a line ("-" is standard input), taken literally; NUL may stand for the line's end.
+        otherwise: suffixes of what a folder stands for if it holds nothing with one of the
+            `suffixes`.
+        recursive: folders stand for the files at any depth, and the tree is kept: below the folder
+            that was named, below the part of a glob that has no magic, and as a relative name in a
+            list has it.
+        listed: a file with one name a line ("-" is standard input), taken literally; NUL may stand
+            for the line's end.
     Raises:
-        click.UsageError: no input at all, or standard input meant twice. OSError: the list cannot be read.
+        click.UsageError: no input at all, or standard input meant twice. OSError: the list cannot
+        be read.
     """
     if not inputs and listed is None:
         raise click.UsageError("name at least one input, or a file that lists them: --from-list.")
@@ -115,7 +124,10 @@ def plan(
 
 
 def names_in(listed: str) -> list[str]:
-    """The names that a file lists ("-" is standard input), one a line or NUL-separated. Raises OSError."""
+    """The names that a file lists ("-" is standard input), one a line or NUL-separated.
+
+    Raises OSError.
+    """
     if listed == STANDARD_STREAM:
         if sys.stdin is None:
             raise OSError("standard input is closed")
@@ -132,19 +144,24 @@ def stem(name: str) -> str:
 
 
 def stream_name(target: str) -> None:
-    """Raises click.UsageError unless this may be the name of a stream: a picture's name would mislead."""
+    """Raises click.UsageError unless this may be the name of a stream: a picture's name would
+    mislead.
+    """
     if target != STANDARD_STREAM and not (
         target.lower().endswith(STREAM_SUFFIX) or is_device(target)
     ):
         raise click.UsageError(
-            f"{show(target)}: a stream's name ends in {STREAM_SUFFIX}, that of a folder to be made in /."
+            f"{show(target)}: a stream's name ends in {STREAM_SUFFIX}, that of a folder to be "
+            "made in /."
         )
 
 
 def _expanded(
     path: str, endings: Sequence[tuple[str, ...]], recursive: bool, root: str | None
 ) -> list[Found]:
-    """A file, or a folder's files; `root` is the folder below which the tree is kept, None where it is not."""
+    """A file, or a folder's files; `root` is the folder below which the tree is kept, None where it
+    is not.
+    """
     if not os.path.isdir(path):
         below = os.path.basename(path)
         if root is not None:

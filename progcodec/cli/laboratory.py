@@ -16,7 +16,9 @@ _COMMANDS = {
 
 
 def commands(group: str = "") -> dict[str, str]:
-    """Name and place (``module:attribute``) of each command of a group; none where the laboratory is absent."""
+    """Name and place (``module:attribute``) of each command of a group; none where the laboratory
+    is absent.
+    """
     if find_spec(_PACKAGE) is None:
         return {}
     *above, _ = f"{group} ".lstrip().split(" ")

@@ -24,7 +24,9 @@ QUIET = "progcodec.quiet"
 
 
 def expected(error: BaseException) -> bool:
-    """Whether an error is told in one line: one of :data:`EXPECTED_ERRORS`, or torch out of memory."""
+    """Whether an error is told in one line: one of :data:`EXPECTED_ERRORS`, or torch out of
+    memory.
+    """
     return isinstance(error, EXPECTED_ERRORS) or _out_of_memory(error)
 
 
@@ -55,7 +57,9 @@ def complain(name: str | None, why: str) -> None:
 
 
 def reason(error: BaseException, subject: str | None = None) -> str:
-    """One line for an error; the file that an OSError names is left out if it is the line's `subject` anyway."""
+    """One line for an error; the file that an OSError names is left out if it is the line's
+    `subject` anyway.
+    """
     if isinstance(error, OSError) and error.strerror:
         named = error.filename is not None and error.filename != subject
         return f"{show(os.fsdecode(error.filename))}: {error.strerror}" if named else error.strerror
@@ -84,7 +88,9 @@ def steps(items: Sequence[T], verb: str, unit: str) -> Iterator[T]:
 
 
 def terminal_width() -> int | None:
-    """Columns of the terminal that standard output is, or that the variable COLUMNS tells; None where neither is."""
+    """Columns of the terminal that standard output is, or that the variable COLUMNS tells; None
+    where neither is.
+    """
     shown = sys.stdout is not None and sys.stdout.isatty()
     return shutil.get_terminal_size().columns if shown or os.environ.get("COLUMNS") else None
 
@@ -95,8 +101,8 @@ def _quiet() -> bool:
 
 
 def _out_of_memory(error: BaseException) -> bool:
-    # torch has no common class for it: OutOfMemoryError on a GPU, a plain RuntimeError on the CPU, or oneDNN's. A thread
-    # that has no room for its stack is Python's.
+    # torch has no common class for it: OutOfMemoryError on a GPU, a plain RuntimeError on the CPU,
+    # or oneDNN's. A thread that has no room for its stack is Python's.
     text = str(error).lower()
     told = (
         "out of memory",

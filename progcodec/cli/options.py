@@ -1,4 +1,7 @@
-"""Options that several commands share. Those that belong together reach a command as one argument."""
+"""Options that several commands share.
+
+Those that belong together reach a command as one argument.
+"""
 
 import functools
 import math
@@ -45,7 +48,9 @@ class Network:
 
 
 def grouped(**kinds: type) -> Decorator:
-    """Values of options reach the command as few arguments: each of ``kinds``, a dataclass, takes those that its fields name."""
+    """Values of options reach the command as few arguments: each of ``kinds``, a dataclass, takes
+    those that its fields name.
+    """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)
@@ -74,7 +79,9 @@ def all_of(*options: Decorator) -> Decorator:
 def file_names(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """For ``shell_complete=``: the shell completes names of files by itself. click does so only for a type that checks them."""
+    """For ``shell_complete=``: the shell completes names of files by itself. click does so only for
+    a type that checks them.
+    """
     return [CompletionItem(incomplete, type="file")]
 
 
@@ -122,7 +129,8 @@ quality = click.option(
     type=click.IntRange(-QUALITY_MAX, QUALITY_MAX),
     metavar="N",
     show_default="0",
-    help=f"{-QUALITY_MAX} to {QUALITY_MAX}: each unit more makes the quantisation step 1.22 times finer; 0 is the model's own.",
+    help=f"{-QUALITY_MAX} to {QUALITY_MAX}: each unit more makes the quantisation step 1.22 "
+    "times finer; 0 is the model's own.",
 )
 max_pixels = click.option(
     "--max-pixels",
@@ -151,7 +159,8 @@ recursive = click.option(
 )
 from_list = click.option(
     "--from-list", "listed", metavar="FILE", shell_complete=file_names,
-    help='Also take the inputs that this file names, one a line or NUL-separated; "-" is standard input.',
+    help='Also take the inputs that this file names, one a line or '
+    'NUL-separated; "-" is standard input.',
 )  # fmt: skip
 resume = click.option(
     "--resume",
@@ -207,7 +216,8 @@ def _engine(context: click.Context, parameter: click.Parameter, value: str) -> s
 
 engine = click.option(
     "--engine", metavar="local|ray[://ADDRESS]", default=LOCAL, show_default=True, callback=_engine,
-    help="Where: on this machine, or shards over a Ray cluster: tar files, paths or URIs, in and out.",
+    help="Where: on this machine, or shards over a Ray cluster: tar files, "
+    "paths or URIs, in and out.",
 )  # fmt: skip
 
 
@@ -216,7 +226,10 @@ def output(text: str) -> Decorator:
 
 
 def cut(*, bpp: bool = True, required: bool = False) -> Decorator:
-    """--bytes, --level and, if `bpp`, --bpp: where a stream ends. The command gets them as its argument `cut`."""
+    """--bytes, --level and, if `bpp`, --bpp: where a stream ends.
+
+    The command gets them as its argument `cut`.
+    """
     options = {
         "max_bytes": click.option(
             "--bytes",

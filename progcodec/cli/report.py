@@ -15,10 +15,12 @@ T = TypeVar("T")
 
 
 class Report(Generic[T]):
-    """The progress of a command over many inputs, and what failed: a context that lists failures when it is left.
+    """The progress of a command over many inputs, and what failed: a context that lists failures
+    when it is left.
 
-    On a terminal it draws a bar on stderr, with rate and time left. Where something failed, the command ends with code 1; an
-    error that nobody expected is listed like the others, and the first of them raised at the end.
+    On a terminal it draws a bar on stderr, with rate and time left. Where something failed, the
+    command ends with code 1; an error that nobody expected is listed like the others, and the first
+    of them raised at the end.
     """
 
     def __init__(self, total: int, verb: str) -> None:

@@ -1,4 +1,6 @@
-"""What ``classify`` prints, or keeps for a file: an answer for each file and size, and at the end the scores."""
+"""What ``classify`` prints, or keeps for a file: an answer for each file and size, and at the end
+the scores.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
 
 
 class Sheet:
-    """What is printed, or kept for a file: an answer for each file and size, and at the end the scores."""
+    """What is printed, or kept for a file: an answer for each file and size, and at the end the
+    scores.
+    """
 
     def __init__(
         self, operation: Answer, sources: Sequence[str], form: str, labels: str | None, many: Many

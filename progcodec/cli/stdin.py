@@ -1,4 +1,4 @@
-"""Standard input while it arrives: answers and pictures before the pipe is closed, none of them later than it must be.
+"""Standard input while it arrives: answers and pictures as soon as their bytes are there.
 
     pieces()    what is there, as soon as it is there; never waits for a buffer to fill
     opening()   pieces from the one that completes the header on
@@ -37,7 +37,9 @@ class Piece(NamedTuple):
 
 
 class Arrival(NamedTuple):
-    """What the first ``bytes`` bytes show; ``budget`` is the size that was asked for, None for what came by itself."""
+    """What the first ``bytes`` bytes show; ``budget`` is the size that was asked for, None for what
+    came by itself.
+    """
 
     budget: int | None
     bytes: int
@@ -45,7 +47,8 @@ class Arrival(NamedTuple):
 
 
 def pieces(patience: float | None = None) -> Iterator[Piece]:
-    """Standard input until its end, in pieces of what is there; an empty one whenever nothing came for `patience` seconds.
+    """Standard input until its end, in pieces of what is there; an empty one whenever nothing came
+    for `patience` seconds.
 
     Raises OSError if it is closed.
     """
@@ -67,7 +70,10 @@ def pieces(patience: float | None = None) -> Iterator[Piece]:
 
 
 def opening(source: Iterator[Piece]) -> Iterator[Piece]:
-    """The same bytes, but the first piece holds the header entirely. Raises what :func:`parse_header` raises, as soon as it is sure."""
+    """The same bytes, but the first piece holds the header entirely.
+
+    Raises what :func:`parse_header` raises, as soon as it is sure.
+    """
     start = b""
     for data, more in source:
         start += data
@@ -93,13 +99,16 @@ def answers(
 ) -> Iterator[Arrival]:
     """Answers as they come.
 
-    With no other budget than None (all): one whenever the words of the answer change, and one of all bytes at the end.
-    Otherwise one as each size is reached, in rising order; sizes beyond the end are answered with all there is.
+    With no other budget than None (all): one whenever the words of the answer change, and one of
+    all bytes at the end. Otherwise one as each size is reached, in rising order; sizes beyond the
+    end are answered with all there is.
 
     Args:
-        source: the bytes. Answers wait while more bytes do, so a file that is there entirely gets one.
+        source: the bytes. Answers wait while more bytes do, so a file that is there entirely gets
+            one.
         ask: the answer of what `decoder` has been fed.
-        until: enough; the answer that fulfils it is the last, and no more is read. Reading also ends with the last budget.
+        until: enough; the answer that fulfils it is the last, and no more is read. Reading also
+            ends with the last budget.
         refuse: told of each budget that cannot hold the header.
     """
     source = opening(source)
@@ -140,11 +149,13 @@ def picture(
     every: float | None = None,
     show: "Callable[[Image], None]" = lambda image: None,
 ) -> "Image":
-    """The picture of all that arrives, or of the first `max_bytes` bytes; reads no further than `decoder` has use for.
+    """The picture of all that arrives, or of the first `max_bytes` bytes; reads no further than
+    `decoder` has use for.
 
     Args:
-        every: also call `show` with the picture so far, at most once in so many seconds, while no more bytes wait. `source`
-            should give an empty piece now and then, or the last picture before a pause may be withheld.
+        every: also call `show` with the picture so far, at most once in so many seconds, while no
+            more bytes wait. `source` should give an empty piece now and then, or the last picture
+            before a pause may be withheld.
     Raises BudgetError if `max_bytes` cannot hold the header.
     """
     due, shown = time.monotonic(), 0
@@ -165,7 +176,9 @@ def picture(
 
 
 def _ready(descriptor: int, seconds: float, unknown: bool) -> bool:
-    """Whether bytes, or the end, are there within so many seconds; `unknown` where the system does not tell."""
+    """Whether bytes, or the end, are there within so many seconds; `unknown` where the system does
+    not tell.
+    """
     try:
         return bool(select.select([descriptor], [], [], seconds)[0])
     except (OSError, ValueError):  # Windows has it for sockets only.

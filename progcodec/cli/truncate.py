@@ -1,4 +1,7 @@
-"""``truncate``: a prefix of each .shc file. Needs only the bytes: starts without torch and numpy."""
+"""``truncate``: a prefix of each .shc file.
+
+Needs only the bytes: starts without torch and numpy.
+"""
 
 import os
 
@@ -29,9 +32,9 @@ from progcodec.fleet.operation import Product, Truncate
 def truncate_command(many: Many, cut: Cut) -> None:
     """Cut .shc files: keep a prefix, which decodes as it is.
 
-    `truncate --bytes N` and `head -c N` give the same bytes. A file that is shorter already is copied whole. The
-    default output lies beside the input and is named after the cut: photo.2000B.shc, photo.0.25bpp.shc,
-    photo.coarse.shc.
+    `truncate --bytes N` and `head -c N` give the same bytes. A file that is shorter already is
+    copied whole. The default output lies beside the input and is named after the cut:
+    photo.2000B.shc, photo.0.25bpp.shc, photo.coarse.shc.
 
     \b
     Examples:

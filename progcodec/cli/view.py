@@ -1,4 +1,6 @@
-"""``view``: a page with a slider over the bytes of a file. torch is loaded once it is sure that there will be one."""
+"""``view``: a page with a slider over the bytes of a file. torch is loaded once it is sure that
+there will be one.
+"""
 
 import contextlib
 import os
@@ -155,9 +157,9 @@ class To:
 def view_command(file: str, network: Network, asked: Asked, to: To) -> None:
     """Show a .shc file at every cut: photo.shc becomes photo.html, beside it.
 
-    One page, which needs nothing but itself and a browser: a slider over the bytes, the picture that they give, the
-    answer at each level with its probability, and where each level's bytes lie. With --serve nothing is written unless
-    -o names a file.
+    One page, which needs nothing but itself and a browser: a slider over the bytes, the picture
+    that they give, the answer at each level with its probability, and where each level's bytes lie.
+    With --serve nothing is written unless -o names a file.
 
     \b
     Examples:
@@ -182,7 +184,10 @@ def view_command(file: str, network: Network, asked: Asked, to: To) -> None:
         html = page(made)
         if target is not None:
             write_bytes(target, html.encode(), to.force)
-            line = f"{show(file)} -> {show(target)}  {len(made.frames)} cuts  {len(html.encode()):,} bytes"
+            line = (
+                f"{show(file)} -> {show(target)}  {len(made.frames)} cuts  "
+                f"{len(html.encode()):,} bytes"
+            )
             tell(line, to_stderr=target == STANDARD_STREAM)
         if server is not None:
             server.show(html)
@@ -251,7 +256,10 @@ def _view(
 
 @contextlib.contextmanager
 def _serving(to: To, name: str, to_stderr: bool) -> Iterator["PageServer | None"]:
-    """A server at once, with a page that waits; at the end it goes on until Ctrl-C. None if none is wanted."""
+    """A server at once, with a page that waits; at the end it goes on until Ctrl-C.
+
+    None if none is wanted.
+    """
     if to.port is None:
         yield None
         return
