@@ -161,6 +161,7 @@ def test_larger_budgets_carry_a_ladder_on(tmp_path, evaluate):
     assert counts[0] == counts[1] < counts[2]
 
 
+@pytest.mark.slow
 def test_rows_do_not_depend_on_processes(finished, tmp_path, evaluate):
     out, line, _ = finished
     evaluate(tmp_path, *line, "--peers", "jpeg", "--limit", 2, "--jobs", 2)

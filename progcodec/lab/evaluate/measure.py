@@ -73,7 +73,10 @@ class Measurer:
     def _entry(self, entry: Entry, picture: Picture, known: Mapping[Key, Row]) -> list[Row]:
         outcomes: dict[Unit, Outcome] = {}
         fresh, files = [], []
-        for units in (*self.plan.whole(entry), self.plan.cuts(entry)):
+        groups = [*self.plan.whole(entry), self.plan.cuts(entry)]
+        if entry.kind != "peer":  # one stream for all of them
+            groups = [[unit for units in groups for unit in units]]
+        for units in groups:
             todo, there = self._todo(entry, units, picture, known)
             coded = self.code(entry, picture, todo)
             outcomes |= {unit: outcome for unit, outcome in coded.items() if outcome.picture}
@@ -96,10 +99,9 @@ class Measurer:
         todo, there, most = [], [], self.plan.most(picture)
         for unit in units:
             row = known.get((picture.digest, "", unit))
+            # of one that was too large for all budgets, a larger budget may have come since
             if row is None or (not row.decoded and not unit.budget and row.bytes <= most):
-                todo.append(
-                    unit
-                )  # too large when it was coded, perhaps; larger budgets have come since
+                todo.append(unit)
                 continue
             there.append(row)
             if entry.kind == "peer" and not unit.budget and row.bytes > most:
@@ -109,11 +111,8 @@ class Measurer:
     def code(self, entry: Entry, picture: Picture, units: Sequence[Unit]) -> dict[Unit, Outcome]:
         if entry.kind != "peer":
             return _embedded(entry, self._codec, picture, units) if units else {}
-        peer, image, most = (
-            PEERS[entry.key],
-            Image.fromarray(picture.pixels),
-            self.plan.most(picture),
-        )
+        peer, image = PEERS[entry.key], Image.fromarray(picture.pixels)
+        most = self.plan.most(picture)
         by_scale: dict[tuple[bool, float], list[Unit]] = {}
         for unit in units:
             by_scale.setdefault((bool(unit.budget), unit.scale), []).append(unit)
@@ -126,6 +125,8 @@ class Measurer:
         self, judge: Judge, picture: Picture, rows: Sequence[Row], outcomes: Mapping[Unit, Outcome]
     ) -> list[Row]:
         """Rows with a judge's answers. Equal pictures are looked at once."""
+        if not rows:
+            return []
         images: dict[bytes, tuple[Image.Image, float]] = {}
         marks = []
         for row in rows:
