@@ -7,6 +7,7 @@ lives, and a lock dies with its process: so the next run knows which siblings no
 more, and removes them, even beside another run in the same folder.
 """
 
+import codecs
 import contextlib
 import os
 import secrets
@@ -25,9 +26,21 @@ PREFIX, SUFFIX = ".progcodec-", ".tmp"
 
 STREAM_SUFFIX = ".shc"
 PICTURE_SUFFIXES = (
-    ".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm",
-    ".pnm", ".avif", ".jp2"
+    ".apng", ".avif", ".avifs", ".blp", ".bmp", ".bw", ".cur", ".dcx", ".dds", ".dib", ".fit",
+    ".fits", ".flc", ".fli", ".ftc", ".ftu", ".gbr", ".gif", ".icb", ".icns", ".ico", ".iim", ".im",
+    ".j2c", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpeg", ".jpf", ".jpg", ".jpx", ".mpo",
+    ".msp", ".pbm", ".pcd", ".pcx", ".pfm", ".pgm", ".png", ".pnm", ".ppm", ".psd", ".pxr", ".qoi",
+    ".ras", ".rgb", ".rgba", ".sgi", ".tga", ".tif", ".tiff", ".vda", ".vst", ".webp", ".xbm",
+    ".xpm",
 )  # fmt: skip
+"""Of all that Pillow can read by itself, and that is one picture, not a program that draws one."""
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32-le",  # before that of UTF-16, with which it begins
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
 StrPath: TypeAlias = str | os.PathLike[str]
@@ -72,6 +85,20 @@ def whole_file(
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def text_of(data: bytes) -> str:
+    """The text of a file of names, in UTF-8 or, as programs on Windows write it, in UTF-16.
+
+    Bytes that are no text come as ``os.fsdecode`` gives them, so that they still name their files.
+    Raises UnicodeDecodeError where a byte order mark promises what does not follow.
+    """
+    for mark, encoding in _MARKS.items():
+        if data.startswith(mark):
+            return data[len(mark) :].decode(encoding)
+    if {b"\r", b"\n"} & set(data.split(b"\0")):  # names ended by NUL have no line ends of their own
+        return data.decode("utf-16-le" if data[0] else "utf-16-be")
+    return os.fsdecode(data)
 
 
 def remove_leftovers(folder: str) -> int:

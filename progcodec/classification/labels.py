@@ -2,11 +2,13 @@
 
 import csv
 import functools
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 from progcodec.errors import HierarchyError
+from progcodec.files import text_of
 from progcodec.hierarchy.hierarchy import Hierarchy
 from progcodec.names import near_names
 
@@ -85,27 +87,26 @@ def _from_csv(source: str, hierarchy: Hierarchy, tell: Tell | None) -> Labels:
     by_name: dict[str, set[int]] = {}
     told = False
     try:
-        with open(source, newline="", encoding="utf-8-sig") as file:
-            for number, row in enumerate(csv.reader(file), 1):
-                if not row or (
-                    number == 1
-                    and [cell.strip().casefold() for cell in row[:2]] == ["file", "label"]
-                ):
-                    continue
-                if len(row) < 2:
-                    raise HierarchyError(f"{source}, line {number}: not a file and its label")
-                try:
-                    index = class_index(hierarchy, row[1])
-                except HierarchyError as error:
-                    line = f"{source}, line {number}: {error}"
-                    if tell is None:
-                        raise HierarchyError(line) from None
-                    tell(line)
-                    told = True
-                    continue
-                for folder in (os.path.dirname(os.path.abspath(source)), os.getcwd()):
-                    by_path[os.path.realpath(os.path.join(folder, row[0]))] = index
-                by_name.setdefault(Path(row[0]).name, set()).add(index)
+        text = text_of(Path(source).read_bytes())
+        for number, row in enumerate(csv.reader(io.StringIO(text, newline="")), 1):
+            if not row or (
+                number == 1 and [cell.strip().casefold() for cell in row[:2]] == ["file", "label"]
+            ):
+                continue
+            if len(row) < 2:
+                raise HierarchyError(f"{source}, line {number}: not a file and its label")
+            try:
+                index = class_index(hierarchy, row[1])
+            except HierarchyError as error:
+                line = f"{source}, line {number}: {error}"
+                if tell is None:
+                    raise HierarchyError(line) from None
+                tell(line)
+                told = True
+                continue
+            for folder in (os.path.dirname(os.path.abspath(source)), os.getcwd()):
+                by_path[os.path.realpath(os.path.join(folder, row[0]))] = index
+            by_name.setdefault(Path(row[0]).name, set()).add(index)
     except (UnicodeDecodeError, csv.Error) as error:
         raise HierarchyError(f"{source} is no CSV of files and labels ({error})") from None
     if not by_path and not told:

@@ -17,6 +17,7 @@ once an input is ready.
 """
 
 import sys
+import warnings
 from typing import Any
 
 import click
@@ -25,6 +26,7 @@ from progcodec import __version__
 from progcodec.cli.laboratory import commands
 from progcodec.cli.lazy import LazyGroup
 from progcodec.cli.messages import complain, expected, reason
+from progcodec.errors import ColourWarning
 
 OWN = ("encode", "decode", "truncate", "info", "classify", "view", "demo", "hierarchy")
 """The product's commands, in the order of use; each in a file of its name."""
@@ -51,7 +53,12 @@ class Program(LazyGroup):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            return super().main(*args, **kwargs)
+            with warnings.catch_warnings():
+                if not sys.warnoptions:  # Libraries tell of odd files in lines without their names.
+                    warnings.simplefilter("ignore")
+                    warnings.simplefilter("always", ColourWarning)
+                    warnings.showwarning = lambda text, *place: complain(None, str(text))
+                return super().main(*args, **kwargs)
         except OSError as error:  # Help and usage messages are printed outside of invoke().
             complain(None, reason(error))
             sys.exit(1)

@@ -73,7 +73,9 @@ class Table:
         from progcodec.classification.labels import FOLDERS, folder_of
 
         truth = f"truth: {tree.classes[row.label].name if row.label is not None else 'unknown'}"
-        return f"{truth} (folder {folder_of(row.source)})" if self._labels == FOLDERS else truth
+        return (
+            f"{truth} (folder {show(folder_of(row.source))})" if self._labels == FOLDERS else truth
+        )
 
 
 class Records:
@@ -97,7 +99,7 @@ class Records:
 
     def lines(self, row: Row) -> list[str]:
         record: dict[str, object] = {
-            "file": show(row.source),
+            "file": row.source,
             "budget": row.budget,
             "bytes": row.bytes,
         }
@@ -106,7 +108,7 @@ class Records:
         if self._json:
             if self._labelled:
                 record |= {"label": name, "label_index": row.label}
-            return [json.dumps(record, ensure_ascii=False)]
+            return [json_line(record)]
         values = [value for value in record.values() if not isinstance(value, list)]
         for guess in (*row.answer.path, *row.answer.top):
             values += [guess.name, guess.index, guess.to_dict()["probability"]]
@@ -134,10 +136,16 @@ def score_lines(scores: Sequence[tuple[int | None, "Score"]], tree: "Hierarchy")
     ]
 
 
+def json_line(record: dict[str, object]) -> str:
+    """A record in one line, readable where every character is; else in ASCII, which is the same."""
+    line = json.dumps(record, ensure_ascii=False)
+    return line if line.isprintable() else json.dumps(record)
+
+
 def csv_line(values: Iterable[object]) -> str:
     line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(values)
-    return line.getvalue()
+    csv.writer(line, lineterminator="\r\n").writerow(values)  # of whose characters it quotes cells
+    return line.getvalue().removesuffix("\r\n")
 
 
 def _columns(name: str) -> list[str]:

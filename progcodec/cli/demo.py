@@ -6,6 +6,7 @@ from progcodec import assets
 from progcodec.cli import options
 from progcodec.cli.decode import picture_format
 from progcodec.cli.files import STANDARD_STREAM, check_writable, open_picture, show, write_bytes
+from progcodec.cli.inputs import keep_apart
 from progcodec.cli.messages import steps, tell
 from progcodec.cli.options import Network
 
@@ -37,6 +38,7 @@ def demo_command(image: str | None, output: str, network: Network, force: bool) 
       progcodec demo holiday.jpg -o holiday-sheet.jpg
     """
     form = picture_format(output)
+    keep_apart([output], [image])
     check_writable(output, force)
     assets.check(network.model)
     from progcodec.viewer import demo

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections import Counter
 from dataclasses import dataclass, field
 
 import click
@@ -82,6 +83,7 @@ def encode_command(
 
     def jobs() -> list[Job]:
         found = gather(many.inputs, Encode.suffixes, recursive=many.recursive, listed=many.listed)
+        lines.left_out(found.left_out)
         return plan(found, many.output, lambda name: stem(name) + STREAM_SUFFIX, stream_name)
 
     def read(source: str) -> bytes:
@@ -113,6 +115,13 @@ class _Lines:
                 self.larger.append((job, own, source))
         quality = f"  quality {description.quality:+d}" if self.told_quality else ""
         return summary(job, description) + quality
+
+    def left_out(self, counts: Counter[str]) -> None:
+        """Says what folders hold besides pictures: those of a kind that is not known, perhaps."""
+        kinds = {name or "no suffix": n for name, n in counts.items() if name != STREAM_SUFFIX}
+        if kinds:
+            listed = ", ".join(f"{show(name)} {n:,}" for name, n in sorted(kinds.items()))
+            tell(f"note: not taken for pictures, by their suffix: {listed}", to_stderr=True)
 
     def __enter__(self) -> None:
         """Nothing to be done."""

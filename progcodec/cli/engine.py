@@ -13,7 +13,7 @@ import click
 
 from progcodec.cli.files import STANDARD_STREAM, Job, check_writable, is_device, show, write_bytes
 from progcodec.cli.inputs import names_in
-from progcodec.cli.messages import tell
+from progcodec.cli.messages import complain, tell
 from progcodec.cli.options import LOCAL, Many
 from progcodec.cli.report import Report
 from progcodec.errors import ProgcodecError
@@ -43,6 +43,12 @@ class FileStages:
         self._lock = threading.Lock()
 
     def load(self, job: Job) -> Loaded | Settled:
+        loaded = self._load(job)
+        if isinstance(loaded, Loaded) and loaded.warning:
+            complain(job.source, loaded.warning)
+        return loaded
+
+    def _load(self, job: Job) -> Loaded | Settled:
         journal = self._journal(job.target)
         if journal is None:
             check_writable(job.target, self._force)

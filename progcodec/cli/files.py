@@ -4,6 +4,7 @@ import contextlib
 import os
 import stat
 import sys
+import unicodedata
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 STANDARD_STREAM = "-"
+JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
 SIGNED = 1024
 """Bytes in which our pages and files of weights name this program."""
 
@@ -155,13 +157,21 @@ def is_device(target: str) -> bool:
 
 
 def show(name: str) -> str:
-    """A file name for one line of a terminal: no control characters, no undecodable bytes."""
+    """A file name for one line of a terminal: no control characters, no undecodable bytes.
+
+    Spaces of every width and joined emoji stay; what reorders or hides text does not.
+    """
     printable = click.format_filename(name)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in printable)
+    return "".join(
+        c if c.isprintable() or c in JOINERS or unicodedata.category(c) == "Zs"
+        else c.encode("unicode_escape").decode()
+        for c in printable
+    )  # fmt: skip
 
 
 def _open(source: str) -> contextlib.AbstractContextManager[BinaryIO]:
     if os.path.isdir(source):
+        os.listdir(source)  # one that cannot be read says so
         raise ProgcodecError("no fitting files in this folder")
     if source != STANDARD_STREAM:
         return open(source, "rb")

@@ -1,6 +1,5 @@
 """``info``: how far .shc files go. Needs only the bytes: starts without torch and numpy."""
 
-import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -8,7 +7,7 @@ import click
 
 from progcodec.bitstream.description import SegmentInfo, StreamInfo, info
 from progcodec.cli import options
-from progcodec.cli.answers import csv_line
+from progcodec.cli.answers import csv_line, json_line
 from progcodec.cli.engine import one_by_one, see_through
 from progcodec.cli.files import STANDARD_STREAM, Job, read_stream, show
 from progcodec.cli.inputs import gather
@@ -66,7 +65,7 @@ class _Row(NamedTuple):
 
     @property
     def record(self) -> dict[str, object]:
-        return {"file": show(self.source), **self.description.to_dict()}
+        return {"file": self.source, **self.description.to_dict()}
 
 
 COLUMNS: dict[str, tuple[str, Callable[[StreamInfo], str]]] = {
@@ -110,7 +109,7 @@ def _csv(row: _Row) -> str:
 
 
 def _json(row: _Row) -> str:
-    return json.dumps(row.record)
+    return json_line(row.record)
 
 
 def _end(segment: SegmentInfo) -> str:

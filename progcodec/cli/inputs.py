@@ -2,14 +2,16 @@
 
 import glob
 import os
+import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import click
 
 from progcodec.cli.files import STANDARD_STREAM, Job, is_device, show
-from progcodec.files import PICTURE_SUFFIXES, STREAM_SUFFIX
+from progcodec.files import PICTURE_SUFFIXES, STREAM_SUFFIX, text_of
 
 
 class Found(NamedTuple):
@@ -22,12 +24,16 @@ class Found(NamedTuple):
 
 
 class Inputs(NamedTuple):
-    """Input files in order, each once, and whether what was asked for *could* have meant
-    several.
+    """Input files in order, each once.
+
+    Attributes:
+        several: whether what was asked for *could* have meant several.
+        left_out: how many files of each other suffix folders hold.
     """
 
     found: list[Found]
     several: bool
+    left_out: Counter[str]
 
     @property
     def paths(self) -> list[str]:
@@ -66,6 +72,7 @@ def gather(
         raise click.UsageError("standard input cannot be an input and the list of inputs.")
     endings = tuple(suffixes), tuple(otherwise)
     found: list[Found] = []
+    left_out: Counter[str] = Counter()
     several = listed is not None
     for name in inputs:
         matches, root = [name], None
@@ -75,12 +82,14 @@ def gather(
             several = True
         for match in matches:
             several = several or os.path.isdir(match)
-            found += _expanded(match, endings, recursive, root)
+            found += _expanded(match, endings, recursive, root, left_out)
     for name in names_in(listed) if listed is not None else ():
         root = "" if recursive and not os.path.isabs(name) else None
-        found += _expanded(os.path.normpath(name), endings, recursive, root)
-    unique = list({_identity(one.path): one for one in reversed(found)}.values())[::-1]
-    return Inputs(unique, several or len(unique) > 1)
+        found += _expanded(os.path.normpath(name), endings, recursive, root, left_out)
+    unique: dict[str, Found] = {}
+    for one in found:
+        unique.setdefault(_identity(one.path), one)
+    return Inputs([*unique.values()], several or len(unique) > 1, left_out)
 
 
 def plan(
@@ -88,13 +97,16 @@ def plan(
     output: str | None,
     rename: Callable[[str], str],
     check_name: Callable[[str], object],
+    *,
+    in_place: bool = False,
 ) -> list[Job]:
     """Where each source's result goes; `rename` makes a result's file name of a source's.
 
     Args:
         check_name: raises click.UsageError for what is no name of a result.
+        in_place: whether a single result may replace its own input.
     Raises:
-        click.UsageError: two results would get one name, or a result the name of another input.
+        click.UsageError: two results would get one name, or a result that of an input.
     """
     if inputs.several and output is not None:
         if output == STANDARD_STREAM:
@@ -107,7 +119,6 @@ def plan(
             )
     jobs = [Job(one.path, _target(one, inputs.several, output, rename)) for one in inputs.found]
 
-    taken_by = {_identity(source) for source, _ in jobs if source != STANDARD_STREAM}
     taken: dict[str, str] = {}
     for source, target in jobs:
         check_name(target)
@@ -117,16 +128,24 @@ def plan(
         if identity in taken:
             both = f"{show(taken[identity])} and {show(source)}"
             raise click.UsageError(f"{both} would both be written to {show(target)}.")
-        if identity in taken_by and len(jobs) > 1:
-            raise click.UsageError(f"{show(target)} is both an input and an output.")
         taken[identity] = source
+    if len(jobs) > 1 or not in_place:
+        keep_apart([target for _, target in jobs], [source for source, _ in jobs])
     return jobs
+
+
+def keep_apart(targets: Iterable[str | None], sources: Iterable[str | None]) -> None:
+    """Raises click.UsageError where an output would replace an input, by whatever name."""
+    inputs = {_identity(source) for source in sources if source not in (None, STANDARD_STREAM)}
+    for target in targets:
+        if target not in (None, STANDARD_STREAM) and _identity(target) in inputs:
+            raise click.UsageError(f"{show(target)} is both an input and an output.")
 
 
 def names_in(listed: str) -> list[str]:
     """The names that a file lists ("-" is standard input), one a line or NUL-separated.
 
-    Raises OSError.
+    In any Unicode. Raises OSError.
     """
     if listed == STANDARD_STREAM:
         if sys.stdin is None:
@@ -135,8 +154,11 @@ def names_in(listed: str) -> list[str]:
     else:
         with open(listed, "rb") as file:
             content = file.read()
-    names = content.split(b"\0") if b"\0" in content else content.splitlines()
-    return [os.fsdecode(name) for name in names if name]
+    try:
+        text = text_of(content)
+    except UnicodeDecodeError as error:
+        raise OSError(f"{show(listed)} is no list of names: {error}") from error
+    return [name for name in re.split("\0" if "\0" in text else "\r\n|\r|\n", text) if name]
 
 
 def stem(name: str) -> str:
@@ -157,7 +179,11 @@ def stream_name(target: str) -> None:
 
 
 def _expanded(
-    path: str, endings: Sequence[tuple[str, ...]], recursive: bool, root: str | None
+    path: str,
+    endings: Sequence[tuple[str, ...]],
+    recursive: bool,
+    root: str | None,
+    left_out: Counter[str],
 ) -> list[Found]:
     """A file, or a folder's files; `root` is the folder below which the tree is kept, None where it
     is not.
@@ -169,7 +195,7 @@ def _expanded(
             below = below if relative.startswith(os.pardir) else relative
         return [Found(path, below)]
     kept = path if root is None else root
-    kinds = (list(_inside(path, suffixes, recursive)) for suffixes in endings)
+    kinds = (list(_inside(path, suffixes, recursive, left_out)) for suffixes in endings)
     files: list[str] = next(filter(None, kinds), [])
     found = [
         Found(file, os.path.relpath(file, kept or ".") if recursive else os.path.basename(file))
@@ -178,19 +204,38 @@ def _expanded(
     return found or [Found(path, os.path.basename(path))]
 
 
-def _inside(folder: str, suffixes: tuple[str, ...], recursive: bool) -> Iterator[str]:
-    for place, folders, files in os.walk(folder):
-        folders[:] = (
-            sorted(name for name in folders if not name.startswith(".")) if recursive else []
-        )
-        fitting = [
-            name
-            for name in sorted(files)
-            if name.lower().endswith(suffixes) and not name.startswith(".")
-        ]
-        yield from (
-            path for path in (os.path.join(place, name) for name in fitting) if os.path.isfile(path)
-        )
+def _inside(
+    folder: str, suffixes: tuple[str, ...], recursive: bool, left_out: Counter[str]
+) -> Iterator[str]:
+    """Each folder once, at its own place rather than where a link leads to it. What cannot be read, a
+    folder or a link to nothing, comes too, and fails when it is."""
+    places, seen = [folder], set()
+    unread: list[OSError] = []
+    while places:
+        links: list[str] = []
+        for place, folders, files in os.walk(places.pop(0), onerror=unread.append):
+            identity = os.path.realpath(place)
+            below = [os.path.join(place, name) for name in sorted(folders) if name[0] != "."]
+            fresh = recursive and identity not in seen
+            folders[:] = [
+                os.path.basename(path) for path in below if fresh and not os.path.islink(path)
+            ]
+            if identity in seen:
+                continue
+            seen.add(identity)
+            links += [path for path in below if recursive and os.path.islink(path)]
+            for path in (os.path.join(place, name) for name in sorted(files) if name[0] != "."):
+                lost, suffix = not os.path.exists(path), os.path.splitext(path)[1].lower()
+                fits = path.lower().endswith(suffixes)
+                if lost and (fits or recursive and not suffix):  # without a suffix, once a folder
+                    yield path
+                elif os.path.isfile(path):
+                    if fits:
+                        yield path
+                    else:
+                        left_out[suffix] += 1
+        places += links
+    yield from (os.fsdecode(error.filename) for error in unread)
 
 
 def _plain_part(pattern: str) -> str:

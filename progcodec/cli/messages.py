@@ -36,7 +36,15 @@ def say(line: str, to_stderr: bool = False) -> None:
         if to_stderr:
             click.echo(line, err=True)
         else:
-            write_stdout((line + "\n").encode(errors="replace"))
+            write_stdout(line_bytes(line))
+
+
+def line_bytes(line: str) -> bytes:
+    """A line for a pipe or a file. Names of files that are no text keep their bytes."""
+    try:
+        return f"{line}\n".encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return f"{line}\n".encode(errors="replace")
 
 
 def tell(line: str, to_stderr: bool = False) -> None:

@@ -15,7 +15,8 @@ from progcodec.cli.files import (
     show,
     write_bytes,
 )
-from progcodec.cli.messages import complain, say
+from progcodec.cli.inputs import keep_apart
+from progcodec.cli.messages import complain, line_bytes, say
 from progcodec.cli.options import Many
 from progcodec.cli.report import Report
 from progcodec.errors import CheckpointError, HierarchyError, ProgcodecError
@@ -40,6 +41,7 @@ class Sheet:
         self._operation, self._form, self._force = operation, form, many.force
         self._file = None if many.output == STANDARD_STREAM else many.output
         if self._file is not None:
+            keep_apart([self._file], [*sources, labels])
             check_writable(self._file, self._force)
         self._truth = _labels(labels, tree)
         self._rows: answers.Table | answers.Records
@@ -94,7 +96,7 @@ class Sheet:
                 for line in lines:
                     say(line, to_stderr=True)
         if self._file is not None and self._kept:
-            write_bytes(self._file, ("\n".join(self._kept) + "\n").encode(), self._force)
+            write_bytes(self._file, b"".join(map(line_bytes, self._kept)), self._force)
             say(f"wrote {show(self._file)}")
 
     def _emit(self, lines: Iterable[str]) -> None:

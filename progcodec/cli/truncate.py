@@ -46,7 +46,11 @@ def truncate_command(many: Many, cut: Cut) -> None:
     def jobs() -> list[Job]:
         found = gather(many.inputs, Truncate.suffixes, recursive=many.recursive, listed=many.listed)
         return plan(
-            found, many.output, lambda name: f"{stem(name)}.{cut}{STREAM_SUFFIX}", stream_name
+            found,
+            many.output,
+            lambda name: f"{stem(name)}.{cut}{STREAM_SUFFIX}",
+            stream_name,
+            in_place=True,
         )
 
     convert(Work(Truncate(cut), "truncating", jobs, read_stream, _line), many)

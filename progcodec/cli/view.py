@@ -21,6 +21,7 @@ from progcodec.cli.files import (
     show,
     write_bytes,
 )
+from progcodec.cli.inputs import keep_apart
 from progcodec.cli.messages import say, steps, tell
 from progcodec.cli.options import Network
 from progcodec.errors import ProgcodecError
@@ -169,6 +170,7 @@ def view_command(file: str, network: Network, asked: Asked, to: To) -> None:
       progcodec view photo.shc --classifier timm:resnet50 --cuts 40
     """
     target = to.target(file)
+    keep_apart([target], [file, asked.original, asked.hierarchy])
     operation = _operation(network, asked)
     operation.check()
     data = read_stream(file)

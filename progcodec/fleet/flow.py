@@ -40,12 +40,16 @@ READING_PATIENCE = 0.1
 class Loaded(NamedTuple):
     """An input that is ready for the network.
 
-    Those of one ``group`` can share a pass; ``pixels`` is what it weighs.
+    Attributes:
+        group: inputs of one group can share a pass.
+        pixels: what it weighs.
+        warning: what a person should know of it; "" for nothing.
     """
 
     group: Hashable
     pixels: int
     content: object
+    warning: str = ""
 
 
 class Settled(NamedTuple):

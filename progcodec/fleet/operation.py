@@ -120,11 +120,11 @@ class Encode:
         return limits_on(self.device, batch)
 
     def load(self, data: bytes) -> Loaded:
-        from progcodec.image import open_image
+        from progcodec.image import read_image
 
-        picture = open_image(data, self.max_pixels)
+        picture, warning = read_image(data, self.max_pixels)
         self.cut.apply(Header(*picture.size, bytes(FINGERPRINT_SIZE)).to_bytes())  # room for it?
-        return Loaded(picture.size, picture.width * picture.height, picture)
+        return Loaded(picture.size, picture.width * picture.height, picture, warning)
 
     def run(self, contents: Sequence[Any], threads: Threads) -> list[bytes]:
         with _LOADING:

@@ -193,7 +193,7 @@ def test_labels_from_a_csv(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "text, reason",
     [("a.shc,dodo\n", "line 1: no class is called 'dodo'"), ("file,label\na.shc\n", "line 2: not a file"),
-     ("a.shc,6\n", "no class"), ("file,label\n", "holds no labels"), ("\xff", "is no CSV")],
+     ("a.shc,6\n", "no class"), ("file,label\n", "holds no labels"), ("\xff", "line 1: not a file")],
 )  # fmt: skip
 def test_bad_label_files(tmp_path, text, reason):
     path = tmp_path / "labels.csv"

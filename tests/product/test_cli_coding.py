@@ -77,7 +77,9 @@ def test_a_batch_goes_on_past_what_it_cannot_read(here, tiny_checkpoint):
     options = ["--model", tiny_checkpoint, "--max-pixels", 1000]
     result = run("encode", "photos", *options, "-o", "streams", code=1)
     assert sorted(os.listdir("streams")) == ["a.shc", "b.shc"]
-    assert [line.split(": ")[1] for line in errors(result)] == [
+    note, *lines = errors(result)
+    assert note == "note: not taken for pictures, by their suffix: .txt 1"
+    assert [line.split(": ")[1] for line in lines] == [
         "photos/big.png",
         "photos/broken.jpg",
     ]

@@ -1,6 +1,7 @@
 """What a hierarchy is built from: a list of classes, and an embedding for each."""
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 
 from progcodec.arrays import Floats
 from progcodec.errors import HierarchyError, ProgcodecError
+from progcodec.files import text_of
 from progcodec.hierarchy.hierarchy import Leaf
 
 TEMPLATE = "a photo of a {}"
@@ -19,12 +21,12 @@ def read_classes(path: str | Path) -> list[Leaf]:
     """Classes of a CSV file without a heading: ``name`` or ``name,wnid`` a line; ids for all of
     them or for none."""
     try:
-        with open(path, encoding="utf-8", newline="") as file:
-            rows = [
-                [cell.strip() for cell in row]
-                for row in csv.reader(file)
-                if any(cell.strip() for cell in row)
-            ]
+        text = io.StringIO(text_of(Path(path).read_bytes()), newline="")
+        rows = [
+            [cell.strip() for cell in row]
+            for row in csv.reader(text)
+            if any(cell.strip() for cell in row)
+        ]
     except (UnicodeDecodeError, csv.Error) as error:
         raise HierarchyError(f"{path} is no list of classes: {error}") from error
     for row in rows:
