@@ -166,7 +166,7 @@ def classify_command(
       progcodec classify validation/ --recursive --labels folders --bytes 300,1000,all
       progcodec classify "shards/*.tar" --engine ray -o answers/
       progcodec classify photo.shc --classifier timm:resnet50
-      progcodec classify photo.shc --classifier "timm:mobilenetv2_100?mean=0.5&std=0.5@my.safetensors"
+      progcodec classify photo.shc --classifier "timm:resnet50?mean=0.5&std=0.5@my.safetensors"
       head -c 300 photo.shc | progcodec classify -
       curl -s https://example.org/photo.shc | progcodec classify - --until coarse --confidence 0.8
     """

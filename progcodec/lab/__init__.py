@@ -1,4 +1,6 @@
-"""The laboratory: training, evaluation, measurements, building hierarchies. The product works without it.
+"""The laboratory: training, evaluation, measurements, building hierarchies.
+
+The product works without it.
 
 train/            makes checkpoints and classifiers
 evaluate/         measures them beside other codecs

@@ -229,9 +229,8 @@ def report(
     torch.set_num_threads(threads)
     try:
         pictures = load_pictures(sources, limit=limit)
-        codec = Codec.load(
-            model, "cpu"
-        )  # the others code on the CPU only, so this is where all race
+        # the others code on the CPU only, so this is where all race
+        codec = Codec.load(model, "cpu")
         runners = [ours(codec), *learned()[: None if everyone else 1]]
         if everyone:
             choice = choose(",".join(PEER_SETTINGS))

@@ -78,7 +78,8 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
     "--base-init",
     metavar="FILE",
     shell_complete=options.file_names,
-    help="Start from this checkpoint what has its shape; the rest, and a base for it, from nothing.",
+    help="Start from this checkpoint what has its shape; the rest, and a base for it, from "
+    "nothing.",
 )
 @click.option(
     "--teacher",
@@ -118,10 +119,11 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> tu
 def ablate_command(
     small: bool, base_init: str | None, settings: dict[str, str], **given: Any
 ) -> None:
-    """Train each variant at equal budget with each seed, measure real files, and say which differences are more than noise.
+    """Train each variant at equal budget with each seed, measure real files, and say which
+    differences are more than noise.
 
-    A run that is done is not done again: repeat the command to go on, or with other --only or --seeds to add to it. Two
-    seeds tell noise apart only roughly; more tell more.
+    A run that is done is not done again: repeat the command to go on, or with other --only or
+    --seeds to add to it. Two seeds tell noise apart only roughly; more tell more.
 
     \b
     Example:

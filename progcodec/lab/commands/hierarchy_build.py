@@ -137,5 +137,6 @@ def build_command(
     made = build(embeddings, classes, sizes, seed, source, taxonomy, restarts)
     write_bytes(out, made.to_json().encode(), force)
     say(
-        f"wrote {show(out)}  {' › '.join(map(str, made.sizes))} groups of {len(made.classes)} classes"
+        f"wrote {show(out)}  {' › '.join(map(str, made.sizes))} groups of {len(made.classes)} "
+        "classes"
     )

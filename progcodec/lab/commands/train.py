@@ -98,18 +98,19 @@ def train_command(
 ) -> None:
     """Train a model, save it as it goes, and leave a checkpoint that encode and decode can use.
 
-    Needs the `train` extra, and `classify` for a teacher. Ctrl-C ends the run early and saves it. Beside the checkpoint
-    come the training state (.state.pt, to resume from) and a log (.csv). Folders named by WordNet id, or WebDataset's
-    .cls members, give labels; images beyond --set memory_gb=16 are streamed. Under torchrun the processes share a run.
+    Needs the `train` extra, and `classify` for a teacher. Ctrl-C ends the run early and saves it.
+    Beside the checkpoint come the training state (.state.pt, to resume from) and a log (.csv).
+    Folders named by WordNet id, or WebDataset's .cls members, give labels; images beyond --set
+    memory_gb=16 are streamed. Under torchrun the processes share a run.
 
     \b
     Examples:
       progcodec train --data "photos/*.tar" --minutes 60 --out mine.safetensors
       progcodec train --data imagenet/ --minutes 600 --teacher timm:resnet50 --out mine.safetensors
-      torchrun --nproc-per-node 8 -m progcodec train --data "shards/*.tar" --steps 100000 --out mine.safetensors
-      progcodec train --data photos/ --steps 500 --resume mine.safetensors.state.pt --out mine.safetensors --force
+      torchrun --nproc-per-node 8 -m progcodec train --data shards/ --steps 90000 --out m.safetensors
+      progcodec train --data photos/ --steps 500 --resume m.state.pt --out m2.safetensors
       progcodec train --data photos/ --minutes 600 --family tic --out tic.safetensors
-      progcodec train --data photos/ --steps 20 --set config.width=32 --set lr=0.0005 --out tiny.safetensors
+      progcodec train --data photos/ --steps 20 --set config.width=32 --out tiny.safetensors
     """
     if not data:
         raise click.UsageError("give --data at least once.")
@@ -119,9 +120,8 @@ def train_command(
         raise click.UsageError("--finish needs --resume.")
     if given["resume"] and given["init"]:
         raise click.UsageError("give at most one of --resume and --init.")
-    goes_on = (
-        given["resume"] == f"{given['out']}.state.pt"
-    )  # Its own files may be brought up to date.
+    # Its own files may be brought up to date.
+    goes_on = given["resume"] == f"{given['out']}.state.pt"
     prepare_output(given["out"], force or goes_on)
     for name in ("resume", "init"):
         if given[name] is not None and not os.path.exists(given[name]):
@@ -171,7 +171,8 @@ def train_command(
 )
 @options.force
 def export_command(state: str, out: str, description: str, force: bool) -> None:
-    """Write the checkpoint of a training state, small enough to ship: integers, tables, half precision.
+    """Write the checkpoint of a training state, small enough to ship: integers, tables, half
+    precision.
 
     \b
     Example:
@@ -185,7 +186,10 @@ def export_command(state: str, out: str, description: str, force: bool) -> None:
 
 
 def prepare_output(out: str, force: bool) -> None:
-    """Find out now, not after hours of training, that `out` cannot be written. Raises OutputError."""
+    """Find out now, not after hours of training, that `out` cannot be written.
+
+    Raises OutputError.
+    """
     check_writable(out, force)
     folder = os.path.dirname(out) or os.curdir
     try:
@@ -197,7 +201,9 @@ def prepare_output(out: str, force: bool) -> None:
 
 
 def typed(settings: dict[str, str], owner: type) -> dict[str, Any]:
-    """NAME=VALUE pairs as typed fields of the settings dataclass; ``config.NAME`` goes into the model's config."""
+    """NAME=VALUE pairs as typed fields of the settings dataclass; ``config.NAME`` goes into the
+    model's config.
+    """
     values: dict[str, Any] = {}
     config: dict[str, Any] = {}
     kinds = {field.name: field.type for field in fields(owner)}

@@ -18,7 +18,8 @@ from progcodec.lab.commands.train import parse_settings, prepare_output, typed
     required=True,
     metavar="PATH",
     shell_complete=options.file_names,
-    help="Training pictures: folder, .tar, .tar.gz or glob of these; repeatable. A picture's folder may name its class.",
+    help="Training pictures: folder, .tar, .tar.gz or glob of these; repeatable. A picture's "
+    "folder may name its class.",
 )
 @click.option(
     "--val",
@@ -38,7 +39,8 @@ from progcodec.lab.commands.train import parse_settings, prepare_output, typed
 @click.option(
     "--start",
     metavar="C",
-    help="What it starts from: a classifier's file, timm:NAME[@FILE], or weights of EfficientNet-Lite0. [default: the built-in one]",
+    help="What it starts from: a classifier's file, timm:NAME[@FILE], or weights of "
+    "EfficientNet-Lite0. [default: the built-in one]",
 )
 @click.option(
     "--minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after so many minutes."
@@ -81,19 +83,21 @@ def train_classifier_command(
 ) -> None:
     """Teach a classifier of pictures to read cut files, calibrate it, and say how good it is.
 
-    It learns to say of a decoded prefix what it said of the clean picture before: no label is needed, and those that are
-    there help. The pictures are encoded once (kept in FILE.views.npz), then cut at random, again and again. Beside FILE come
-    the training state (.state.pt, to resume from) and a log (.csv). Ctrl-C ends the run early; what is there is calibrated.
+    It learns to say of a decoded prefix what it said of the clean picture before: no label is
+    needed, and those that are there help. The pictures are encoded once (kept in FILE.views.npz),
+    then cut at random, again and again. Beside FILE come the training state (.state.pt, to resume
+    from) and a log (.csv). Ctrl-C ends the run early; what is there is calibrated.
 
-    It prints for each size and level, in per cent: the accuracy; the expected calibration error and, in brackets, the error
-    that perfectly honest probabilities would show on so few pictures; how often the level is claimed at the usual confidence,
-    and how often rightly. "clean" is the picture itself.
+    It prints for each size and level, in per cent: the accuracy; the expected calibration error
+    and, in brackets, the error that perfectly honest probabilities would show on so few pictures;
+    how often the level is claimed at the usual confidence, and how often rightly. "clean" is the
+    picture itself.
 
     \b
     Examples:
       progcodec train-classifier --data train/ --val val/ --minutes 90 --out classifier.safetensors
-      progcodec train-classifier --data train/ --val val/ --start efficientnet-lite0.pth --minutes 90 --out c.safetensors
-      progcodec train-classifier --data train/ --val val/ --start timm:resnet50 --minutes 600 --out c.safetensors
+      progcodec train-classifier --data d/ --val v/ --start lite0.pth --steps 900 --out c.safetensors
+      progcodec train-classifier --data d/ --val v/ --start timm:resnet50 --steps 900 --out c.safetensors
       progcodec classify photo.shc --classifier builtin@classifier.safetensors
     """
     if given["minutes"] is None and given["steps"] is None:

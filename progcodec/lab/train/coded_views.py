@@ -1,7 +1,8 @@
-"""What a classifier learns from: squares of pictures as the codec codes them, once, to be cut as often as wanted.
+"""What a classifier learns from: squares of pictures as the codec codes them, once, to be cut as
+often as wanted.
 
-picture ─► square of some side ─► stream, kept ─► prefix of any length, decoded ─► random part, perhaps mirrored
-                    └────────────────────────────────────────────────────────────► the same part, clean
+picture ─► square of some side ─► stream, kept ─► prefix of any length, decoded ─► random part
+                    └──────────────────────────────────────────────────────► the same part, clean
 """
 
 import hashlib
@@ -24,7 +25,8 @@ from progcodec.hierarchy.hierarchy import Hierarchy
 from progcodec.lab.train.dataset import UNREADABLE, expand, records
 
 SIDES = (160, 224, 256, 352)
-"""Pixels a side of the squares, multiples of 16: of the pictures that people have, the last one shows how prefixes of large ones look."""
+"""Pixels a side of the squares, multiples of 16: of the pictures that people have, the last one
+shows how prefixes of large ones look."""
 SIDE_SHARES = (0.15, 0.4, 0.25, 0.2)
 LEAST_SHARE = 0.7
 """Smallest share of a picture's short side that a square shows."""
@@ -41,7 +43,9 @@ class Source(NamedTuple):
 
 
 class View(NamedTuple):
-    """A square of a picture: which one, (left, top, right, bottom) in its pixels, and the side at which it is coded."""
+    """A square of a picture: which one, (left, top, right, bottom) in its pixels, and the side at
+    which it is coded.
+    """
 
     picture: int
     box: tuple[float, float, float, float]
@@ -87,10 +91,11 @@ class CodedViews:
 def read_sources(
     patterns: Sequence[str], hierarchy: Hierarchy, least: int, quiet: bool = True
 ) -> list[Source]:
-    """The pictures of shards and folders whose short side has at least so many pixels; unreadable ones are left out.
+    """The pictures of shards and folders whose short side has at least so many pixels; unreadable
+    ones are left out.
 
-    The folder that a picture lies in names its class, by WordNet id; in any other one it has no label.
-    Raises TrainingError if none is left.
+    The folder that a picture lies in names its class, by WordNet id; in any other one it has no
+    label. Raises TrainingError if none is left.
     """
     sources = []
     labels = load_labels(FOLDERS, hierarchy)
@@ -117,7 +122,9 @@ def read_sources(
 def code_views(
     sources: Sequence[Source], codec: Codec, count: int, seed: int, cache: str | None, quiet: bool
 ) -> CodedViews:
-    """About so many views of all pictures alike, coded, or read from the file `cache` if it holds exactly these."""
+    """About so many views of all pictures alike, coded, or read from the file `cache` if it holds
+    exactly these.
+    """
     views = list(_plan(sources, count, seed))
     digest = hashlib.sha256(f"{codec.fingerprint.hex()}{views}".encode())
     for source in sources:
@@ -174,7 +181,9 @@ def _encode(
 
 
 def _read(cache: str | None, key: str) -> list[bytes] | None:
-    """The streams of a cache file; None if there is none, or one of other views or of another codec."""
+    """The streams of a cache file; None if there is none, or one of other views or of another
+    codec.
+    """
     if cache is None or not Path(cache).exists():
         return None
     try:
@@ -189,7 +198,9 @@ def _read(cache: str | None, key: str) -> list[bytes] | None:
 
 
 def _shares(labels: Sequence[int | None]) -> Floats:
-    """Each class by the square root of its pictures, so that a few large ones do not become what everything looks like."""
+    """Each class by the square root of its pictures, so that a few large ones do not become what
+    everything looks like.
+    """
     counts: dict[int, int] = {}
     for label in labels:
         if label is not None:

@@ -1,7 +1,8 @@
 """Training images: tar shards and folders, and what of them fits in memory.
 
-Sets of some ten thousand pictures are decoded once, into 8-bit arrays: cropping from these keeps two CPU cores free for the
-network. What is larger is streamed (``stream.py``). Crops are cut in ``sampling.py``.
+Sets of some ten thousand pictures are decoded once, into 8-bit arrays: cropping from these keeps
+two CPU cores free for the network. What is larger is streamed (``stream.py``). Crops are cut in
+``sampling.py``.
 """
 
 import contextlib
@@ -29,7 +30,8 @@ CLASS_SUFFIX = "cls"
 CROP = 128
 """Pixels a side of a crop, if nothing else is said."""
 GROWTH_MIN = 3
-"""Decoded bytes per stored byte, at least: what is certain to exceed the memory need not be tried. JPEGs grow about tenfold."""
+"""Decoded bytes per stored byte, at least: what is certain to exceed the memory need not be tried.
+JPEGs grow about tenfold."""
 
 Labels = Callable[[str], int | None]
 """The class index of a picture by its name; None if it has no label."""
@@ -67,7 +69,10 @@ class InMemory:
 
 
 def expand(patterns: Sequence[str]) -> list[Path]:
-    """Paths that the patterns (files, folders, globs) name, sorted within each. Raises TrainingError on an empty one."""
+    """Paths that the patterns (files, folders, globs) name, sorted within each.
+
+    Raises TrainingError on an empty one.
+    """
     paths: list[Path] = []
     for pattern in patterns:
         found = sorted(Path(p) for p in glob.glob(str(pattern), recursive=True))
@@ -96,7 +101,8 @@ def loose_files(path: Path) -> list[str]:
 
 
 def records(path: Path, labels: Labels | None = None) -> Iterator[Record]:
-    """What a shard, folder or file holds, in its order; labels are those of WebDataset's .cls members, or of `labels`.
+    """What a shard, folder or file holds, in its order; labels are those of WebDataset's .cls
+    members, or of `labels`.
 
     Raises:
         TrainingError: a tar file breaks off or is none.
@@ -118,9 +124,8 @@ def _tar_records(path: Path, labels: Labels | None) -> Iterator[Record]:
                 if not member.isfile():
                     continue
                 folder, _, base = member.name.rpartition("/")
-                if (
-                    f"{folder}/{base.partition('.')[0]}" != key
-                ):  # WebDataset's key ends at the first dot
+                # WebDataset's key ends at the first dot
+                if f"{folder}/{base.partition('.')[0]}" != key:
                     yield from _flush(group, stored, labels)
                     key, group, stored = f"{folder}/{base.partition('.')[0]}", [], None
                 suffix = os.path.splitext(base)[1].lower()
@@ -158,7 +163,10 @@ def short_side(picture: Picture) -> int:
 
 
 def decode(record: Record, min_side: int) -> Picture | None:
-    """The picture, or None where its short side is below ``min_side``. Raises OSError, ValueError… on damage: see below."""
+    """The picture, or None where its short side is below ``min_side``.
+
+    Raises OSError, ValueError… on damage: see below.
+    """
     with Image.open(record.name if record.data is None else io.BytesIO(record.data)) as image:
         if min(image.size) < min_side:
             return None
@@ -177,7 +185,8 @@ def load_pictures(
     labels: Labels | None = None,
     memory: float | None = None,
 ) -> list[Picture] | None:
-    """Every picture of the shards and folders whose short side is at least ``min_side``; None if they exceed `memory` bytes.
+    """Every picture of the shards and folders whose short side is at least ``min_side``; None if
+    they exceed `memory` bytes.
 
     Raises:
         TrainingError: nothing usable was found.
@@ -248,7 +257,8 @@ def check_sides(patterns: Sequence[str], crop: int) -> None:
     fits = largest // 16 * 16
     advice = f"--crop {fits} would do" if fits else "they are too small to train with"
     raise TrainingError(
-        f"no image of at least {crop} pixels a side; the largest of {seen:,} has {largest}: {advice}"
+        f"no image of at least {crop} pixels a side; the largest of {seen:,} has {largest}: "
+        f"{advice}"
     )
 
 

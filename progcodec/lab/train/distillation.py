@@ -1,4 +1,6 @@
-"""A network learns to say of a decoded prefix what its frozen self says of the clean picture: no label is needed."""
+"""A network learns to say of a decoded prefix what its frozen self says of the clean picture: no
+label is needed.
+"""
 
 import copy
 from typing import Any
@@ -13,13 +15,15 @@ NO_LABEL = -1
 
 
 class Distillation(nn.Module):
-    """Prefixes and clean pictures to a loss: cross-entropy with the clean answer, and distance of the features.
+    """Prefixes and clean pictures to a loss: cross-entropy with the clean answer, and distance of
+    the features.
 
     Args:
-        student: what learns; its methods ``forward_features`` and ``forward_head`` are those of timm's networks. Statistics
-            of batch normalisation stay as they are.
+        student: what learns; its methods ``forward_features`` and ``forward_head`` are those of
+            timm's networks. Statistics of batch normalisation stay as they are.
         teacher: the same network, frozen; None: a copy of the student as it is now.
-        label_share: where there is a label, it has this share of the target, the teacher's answer the rest.
+        label_share: where there is a label, it has this share of the target, the teacher's answer
+            the rest.
         feature_weight: of the features' squared distance, in units of their variance.
         passes: how many calls make a step.
         bfloat16: compute both networks in it.
@@ -47,7 +51,8 @@ class Distillation(nn.Module):
     def forward(self, prefixes: Tensor, clean: Tensor, labels: Tensor) -> Losses:
         """
         Args:
-            prefixes, clean: (N, 3, H, W), normalised as the network wants it. labels: (N,) int64, or NO_LABEL.
+            prefixes, clean: (N, 3, H, W), normalised as the network wants it.
+            labels: (N,) int64, or NO_LABEL.
         """
         with torch.autocast(prefixes.device.type, torch.bfloat16, enabled=self.in_bfloat16):
             features, logits = _both(self.student, prefixes)

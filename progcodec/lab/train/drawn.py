@@ -1,6 +1,8 @@
-"""Pictures that no camera takes, drawn at random: text, icons, dithers, noise, mosaics, chessboards, gradients, flat colours.
+"""Pictures that no camera takes, drawn at random: text, icons, dithers, noise, mosaics,
+chessboards, gradients, flat colours.
 
-A codec that has seen only photographs breaks on these. A share of the training crops is drawn (``TrainSettings.drawn``).
+A codec that has seen only photographs breaks on these. A share of the training crops is drawn
+(``TrainSettings.drawn``).
 """
 
 from collections.abc import Callable
@@ -128,6 +130,18 @@ def patches(random: Random, side: int) -> Pixels:
 
 KINDS: dict[str, Callable[[Random, int], Pixels]] = {
     kind.__name__: kind
-    for kind in (flat, gradient, text, icon, dither, code, chessboard, stripes, noise, mosaic, patches)
-}  # fmt: skip
+    for kind in (
+        flat,
+        gradient,
+        text,
+        icon,
+        dither,
+        code,
+        chessboard,
+        stripes,
+        noise,
+        mosaic,
+        patches,
+    )
+}
 """What is drawn, by name: a function of a generator and the side in pixels."""

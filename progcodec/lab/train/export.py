@@ -15,7 +15,8 @@ from progcodec.network.model import Model
 
 @torch.no_grad()
 def hyper_pmf(bottleneck: Any) -> Tensor:
-    """Mass of each integer −127..127 of round(z − median), per channel: (C, 255) float64, rows sum to 1.
+    """Mass of each integer −127..127 of round(z − median), per channel: (C, 255) float64, rows sum
+    to 1.
 
     Both tails go to the outermost integers, as the encoder clamps.
     """
@@ -35,7 +36,9 @@ def hyper_pmf(bottleneck: Any) -> Tensor:
 
 
 def export(model: Model, bottleneck: Any, metadata: dict[str, str]) -> Checkpoint:
-    """The checkpoint of a trainable model and its entropy bottleneck (compressai's EntropyBottleneck)."""
+    """The checkpoint of a trainable model and its entropy bottleneck (compressai's
+    EntropyBottleneck).
+    """
     hyper = quantise_pmf(hyper_pmf(bottleneck).numpy())
     tensors = freeze(model)
     tensors["tables.gaussian"] = torch.from_numpy(gaussian_frequencies().copy())

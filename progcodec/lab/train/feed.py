@@ -32,7 +32,9 @@ class Food(NamedTuple):
 
 
 class Feed:
-    """The batches of one process. What they are follows from settings, step and pass alone (streams: and position).
+    """The batches of one process.
+
+    What they are follows from settings, step and pass alone (streams: and position).
 
     Attributes:
         about: what it holds, for people.
@@ -57,7 +59,8 @@ class Feed:
             else self._in_memory(loaded)
         )
         self.about = "streamed images" if loaded is None else f"{len(loaded)} images"
-        # The passes of all processes count through: what they see together does not depend on who runs which.
+        # The passes of all processes count through: what they see together does not depend on who
+        # runs which.
         self._first_pass = parallel.rank * s.accumulate
         self._crops = CropSampler(crops, s.crop, s.batch, s.seed, workers)
         self._crops.drawn, self._crops.tiny = s.drawn, s.tiny
@@ -110,7 +113,9 @@ class Feed:
         return cat([self._crops.at((number, 0, 0, 1)).pixels for number in range(batches)])
 
     def take(self, step: int, number: int, attempt: int, whole: bool) -> Food:
-        """The batches of pass ``number`` of this process in a step; another attempt gives others."""
+        """The batches of pass ``number`` of this process in a step; another attempt gives
+        others.
+        """
         s = self._settings
         key = (step, self._first_pass + number, attempt)
         last = number + 1 == s.accumulate

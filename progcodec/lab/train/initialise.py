@@ -1,19 +1,21 @@
 """A start that already is a progressive codec: principal components, refined from level to level.
 
-With its residual blocks at zero, the lite transform is linear: 8×8 pixels to ``width`` channels, 2×2 of these to
-``inner_width``, these to the latent. Filled with the principal components of training crops, it starts at the quality of a
-block transform; from random weights, the same takes thousands of steps. (The tic family: `initialise_tic.py`.) The levels
-start as successive refinement:
+With its residual blocks at zero, the lite transform is linear: 8×8 pixels to ``width`` channels,
+2×2 of these to ``inner_width``, these to the latent. Filled with the principal components of
+training crops, it starts at the quality of a block transform; from random weights, the same takes
+thousands of steps. (The tic family: `initialise_tic.py`.) The levels start as successive
+refinement:
 
-    ẑ               the lowest frequencies of the first block over 4×4 positions, at the coarsest step
-    coarse          the strongest components, at a coarse step; each further block of the level at a third of it
+    ẑ               the lowest frequencies of the first block over 4×4 positions, coarsest step
+    coarse          the strongest components, at a coarse step; each further block at a third of it
     intermediate    some of them again, at a finer step, and the next components
     fine            some again, at the finest step, and the components after these
 
-A channel that refines an earlier one is predicted from it (``skip`` of the mean path), so it costs only the added precision,
-and where it did not arrive its μ is the coarser value: synthesis reads just the finest channel of each component. Within the
-coarse level the steps nest: a third of a step, centred, divides a cell into three and loses nothing. The base σ-indices start
-at the measured deviations of what is coded.
+A channel that refines an earlier one is predicted from it (``skip`` of the mean path), so it costs
+only the added precision, and where it did not arrive its μ is the coarser value: synthesis reads
+just the finest channel of each component. Within the coarse level the steps nest: a third of a
+step, centred, divides a cell into three and loses nothing. The base σ-indices start at the measured
+deviations of what is coded.
 """
 
 from typing import Any, NamedTuple
@@ -27,12 +29,13 @@ from progcodec.network.scale import INDEX_CENTRE, LOG_STEP
 from progcodec.network.transform import PIXEL_GAIN, Block, Down, Pointwise, Up
 
 REFINING_GAINS = (0.14, 0.36, 0.7)
-"""Latent per orthonormal component (pixels times ``PIXEL_GAIN``) of the channels in each block that refine earlier ones."""
+"""Latent per orthonormal component (pixels times ``PIXEL_GAIN``) of the channels in each block that
+refine earlier ones."""
 NEW_GAINS = (0.14, 0.4, 0.55)
 """The same for components that a block is the first, and often the last, to code."""
 REFINED = (0.0, 0.25, 0.25)
-"""Share of the channels of each level's last block that refine components of the blocks before. In the coarse level, a
-block refines all that the one before it has."""
+"""Share of the channels of each level's last block that refine components of the blocks before. In
+the coarse level, a block refines all that the one before it has."""
 NESTING = 3
 """How many times finer each block of the coarse level is than the one before it."""
 HYPER_STEP = 8.0
@@ -42,7 +45,9 @@ NEIGHBOUR_SHARE = 0.15
 
 
 class Channel(NamedTuple):
-    """What one latent channel starts as: a component, its gain, and the channel that it refines, if any."""
+    """What one latent channel starts as: a component, its gain, and the channel that it refines, if
+    any.
+    """
 
     component: int
     gain: float
@@ -50,7 +55,9 @@ class Channel(NamedTuple):
 
 
 def principal(vectors: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Mean (D,) and basis (count, D) of the strongest components of vectors (N, D); orthonormal rows, zero rows beyond D."""
+    """Mean (D,) and basis (count, D) of the strongest components of vectors (N, D); orthonormal
+    rows, zero rows beyond D.
+    """
     mean = vectors.mean(0)
     centred = vectors - mean
     _, basis = torch.linalg.eigh(centred.T @ centred / len(vectors))
@@ -71,7 +78,8 @@ def initialise(model: Model, crops: Tensor, refine: bool = True) -> None:
 
     Args:
         crops: (N, 3, H, W) in [0, 1], sides multiples of 16; some hundred crops suffice.
-        refine: False: one step size for all channels and none that refines another, as a codec of one level wants it.
+        refine: False: one step size for all channels and none that refines another, as a codec of
+            one level wants it.
     """
     into: Any = model.analysis.layers
     out: Any = model.synthesis.layers
@@ -107,12 +115,14 @@ def initialise(model: Model, crops: Tensor, refine: bool = True) -> None:
 
 @torch.no_grad()
 def fill_latent(model: Model, components: Tensor, refine: bool = True) -> tuple[Tensor, Tensor]:
-    """Sets the prediction of refining channels and the σ-indices, for latents that hold principal components.
+    """Sets the prediction of refining channels and the σ-indices, for latents that hold principal
+    components.
 
     Args:
         components: (N, D), float64: samples of the strongest components.
     Returns:
-        (latent channels, D), which makes the latent of components, and (D, latent channels), which makes components of it.
+        (latent channels, D), which makes the latent of components, and (D, latent channels), which
+        makes components of it.
     """
     channels, finest = _allocation(model.config, components.shape[1], refine)
     delta: Any = model.mean_path.delta
@@ -171,10 +181,12 @@ def _allocation(
 
 
 def fill_linear(model: Model, y: Tensor) -> None:
-    """Sets the linear branches between the first block and ẑ to its principal components over 4×4 positions.
+    """Sets the linear branches between the first block and ẑ to its principal components over 4×4
+    positions.
 
     Args:
-        y: (N, C, h, w), float64, of training crops; h and w multiples of 4 (what is beyond is left out).
+        y: (N, C, h, w), float64, of training crops; h and w multiples of 4 (what is beyond is left
+            out).
     """
     config = model.config
     height, width = (side // HYPER_STRIDE * HYPER_STRIDE for side in y.shape[2:])
@@ -201,7 +213,8 @@ def fill_linear(model: Model, y: Tensor) -> None:
 def _whiten(block: Block, deviations: Tensor) -> None:
     """Lets a block's gates see every channel at about unit variance, mostly where they stand.
 
-    The strongest components are a hundred times the weakest; as they are, they alone would drive all gates, to the ends.
+    The strongest components are a hundred times the weakest; as they are, they alone would drive
+    all gates, to the ends.
     """
     weight = block.spatial.weight
     weight.normal_(0, NEIGHBOUR_SHARE)

@@ -1,9 +1,11 @@
-"""The start of the tic family: the block transform that `initialise.py` gives lite, made of convolutions of stride 2.
+"""The start of the tic family: the block transform that `initialise.py` gives lite, made of
+convolutions of stride 2.
 
-A convolution of stride 2 sees the 2×2 inputs that its output stands for, among others: with principal components at these
-taps, and nothing at the others, four of them in a row make a block transform of 16×16 pixels, as long as the Swin blocks'
-residual branches are silent. At 1/2 and 1/4 resolution there are more channels than components: these start as random filters,
-which nothing reads yet.
+A convolution of stride 2 sees the 2×2 inputs that its output stands for, among others: with
+principal components at these taps, and nothing at the others, four of them in a row make a block
+transform of 16×16 pixels, as long as the Swin blocks' residual branches are silent. At 1/2 and 1/4
+resolution there are more channels than components: these start as random filters, which nothing
+reads yet.
 """
 
 from typing import Any
@@ -27,7 +29,8 @@ def initialise_tic(model: Model, crops: Tensor, refine: bool = True) -> None:
     """Fills the transforms of a fresh model of the tic family in place.
 
     Args:
-        crops: (N, 3, H, W) in [0, 1], sides multiples of 16; some hundred crops suffice. refine: as in `initialise.py`.
+        crops: (N, 3, H, W) in [0, 1], sides multiples of 16; some hundred crops suffice. refine: as
+            in `initialise.py`.
     """
     into: Any = model.analysis.convolutions
     out: Any = model.synthesis.convolutions
@@ -60,23 +63,27 @@ def initialise_tic(model: Model, crops: Tensor, refine: bool = True) -> None:
 
 
 def _set_taps(weight: Tensor, matrix: Tensor) -> None:
-    """Puts (O, 4·I) at the taps of a kernel (≥ O, ≥ I, k, k) that see, or make, the 2×2 positions of its other side."""
+    """Puts (O, 4·I) at the taps of a kernel (≥ O, ≥ I, k, k) that see, or make, the 2×2 positions
+    of its other side.
+    """
     first = weight.shape[-1] // 2
     taps = matrix.view(len(matrix), -1, 2, 2)
     weight[: len(matrix), : taps.shape[1], first : first + 2, first : first + 2] = taps.to(weight)
 
 
 def _fill_rest(convolutions: Any, stages: Any, x: Tensor) -> Tensor:
-    """Random filters for the channels that are still zero; the deviation of each channel for the blocks that follow.
+    """Random filters for the channels that are still zero; the deviation of each channel for the
+    blocks that follow.
 
     Args:
         x: what enters the first convolution. Returns what leaves the last one.
     """
     for convolution, stage in zip(convolutions, stages, strict=False):
         weight = convolution.weight
+        # a view
         by_output = (
             weight.transpose(0, 1) if isinstance(convolution, nn.ConvTranspose2d) else weight
-        )  # a view
+        )
         idle = by_output.flatten(1).abs().sum(1) == 0
         random = (
             torch.randn_like(by_output[idle])

@@ -1,4 +1,6 @@
-"""What the loop trains: weights, their average, optimisers, and the state file that holds them all."""
+"""What the loop trains: weights, their average, optimisers, and the state file that holds
+them all.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -14,7 +16,10 @@ from progcodec.lab.train.state import fitting
 
 
 class Losses(NamedTuple):
-    """`total` is what gradients are taken of; `watched`, without gradient, tells a freak batch. Both scalars."""
+    """`total` is what gradients are taken of; `watched`, without gradient, tells a freak batch.
+
+    Both scalars.
+    """
 
     total: Tensor
     watched: Tensor
@@ -25,10 +30,12 @@ class Learner(ABC):
     """One thing to train. Subclasses set what is named first, then call :meth:`restore`.
 
     Attributes:
-        weights: all that a state file holds the values of. clipped: the part whose gradient is clipped.
+        weights: all that a state file holds the values of. clipped: the part whose gradient is
+            clipped.
         objective: from a batch to Losses; several processes share it.
         optimizers: each group's "share" is its learning rate relative to the schedule's.
-        about: what it learns from, for people. columns: of the log, between the common ones. shown: those on the bar.
+        about: what it learns from, for people. columns: of the log, between the common ones. shown:
+            those on the bar.
         average: running mean of the weights, by name: what is kept of a run.
         step, images_seen, minutes_before: what was done before, in all.
         first, first_minutes: where the schedule of this run begins.
@@ -50,7 +57,9 @@ class Learner(ABC):
 
     @abstractmethod
     def batch(self, number: int, attempt: int, progress: float) -> tuple[Any, ...]:
-        """Arguments of the objective in this process's pass ``number`` of the step; another attempt gives others."""
+        """Arguments of the objective in this process's pass ``number`` of the step; another attempt
+        gives others.
+        """
 
     @abstractmethod
     def export(self, minutes: float) -> None:
@@ -67,7 +76,8 @@ class Learner(ABC):
         self.average = {k: v.detach().clone() for k, v in self.weights.state_dict().items()}
 
     def restore(self, saved: dict[str, Any] | None, path: str | None) -> None:
-        """Starts anew, or from what a state file holds: goes on if the settings say so, else takes its average alone.
+        """Starts anew, or from what a state file holds: goes on if the settings say so, else takes
+        its average alone.
 
         Raises TrainingError if it does not fit.
         """
@@ -98,7 +108,9 @@ class Learner(ABC):
                 self.average[name].copy_(value)
 
     def save(self, minutes: float, parallel: Parallel) -> None:
-        """Writes, in the first process, the state and the averaged weights, each whole or not at all."""
+        """Writes, in the first process, the state and the averaged weights, each whole or not at
+        all.
+        """
         self.before_save(parallel)
         if not parallel.leads:
             return

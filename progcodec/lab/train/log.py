@@ -1,4 +1,6 @@
-"""What a run writes down as it goes: means over some steps, of all processes, a line of a CSV file each."""
+"""What a run writes down as it goes: means over some steps, of all processes, a line of a CSV file
+each.
+"""
 
 import csv
 import io
@@ -17,25 +19,31 @@ MEASURED = [
     *BITS,
     *(f"{what}_{level}" for what in ("psnr", "class", "acc") for level in LEVELS),
 ]
-"""Bits per pixel of each part, of all and up to each level; dB; nats and agreement with the target at each level."""
+"""Bits per pixel of each part, of all and up to each level; dB; nats and agreement with the target
+at each level."""
 RUN = ("step", "minutes", "lr", "images_per_s")
 COLUMNS = [*RUN, *MEASURED, "gpu_gb"]
 SOMETIMES = {
     "gpu_gb",
     *(name for name in MEASURED if name.startswith(("psnr_", "class_", "acc_"))),
 } - {"psnr_fine"}
-"""Columns that may be empty: no image drew that kind of prefix, there was no class term, there is no GPU."""
+"""Columns that may be empty: no image drew that kind of prefix, there was no class term, there is
+no GPU."""
 
 
 class Means:
-    """Running means of what is logged, between two log lines; ``names`` are the columns that they fill."""
+    """Running means of what is logged, between two log lines; ``names`` are the columns that they
+    fill.
+    """
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
         self._sums: dict[str, list[Tensor]] = {}
 
     def add(self, measured: dict[str, Tensor]) -> None:
-        """Values stay on their device until they are asked for, so that the loop need not wait for it."""
+        """Values stay on their device until they are asked for, so that the loop need not wait for
+        it.
+        """
         for name, values in measured.items():
             if values.numel():
                 self._sums.setdefault(name, []).append(values.detach().reshape(-1))

@@ -25,12 +25,14 @@ from progcodec.lab.train.parallel import Parallel
 from progcodec.lab.train.settings import RunSettings
 
 SPIKE = 5.0
-"""A step whose loss is so many times the usual is skipped: one freak batch can undo minutes of training."""
+"""A step whose loss is so many times the usual is skipped: one freak batch can undo minutes of
+training."""
 SKIP_MAX = 20
 
 
 def run(learner: Learner, parallel: Parallel) -> dict[str, float]:
-    """Takes steps until ``minutes`` or ``steps`` are spent (or SIGINT/SIGTERM), saves, and returns the last log line.
+    """Takes steps until ``minutes`` or ``steps`` are spent (or SIGINT/SIGTERM), saves, and returns
+    the last log line.
 
     Raises TrainingError: a loss that stays non-finite.
     """
@@ -84,7 +86,8 @@ def run(learner: Learner, parallel: Parallel) -> dict[str, float]:
                 measured.append(losses.measured)
             norm = float(nn.utils.clip_grad_norm_(learner.clipped.parameters(), settings.clip))
 
-            # One exchange a step: the loss of all, the first process's clock, and whether any was asked to stop.
+            # One exchange a step: the loss of all, the first process's clock, and whether any was
+            # asked to stop.
             now = time.monotonic()
             clock = [now - start, now - last_save] if parallel.leads else [0.0, 0.0]
             total, elapsed, unsaved, stops = parallel.sum([value, *clock, float(requests[0])])
@@ -135,7 +138,9 @@ def quiet(parallel: Parallel) -> bool:
 
 @contextlib.contextmanager
 def flushed_denormals() -> Iterator[None]:
-    """Denormal numbers count as 0 within: the densities' tails fill with them, and CPUs handle them in slow motion."""
+    """Denormal numbers count as 0 within: the densities' tails fill with them, and CPUs handle them
+    in slow motion.
+    """
     for kind in (np.float32, np.float64):
         np.finfo(kind)  # numpy looks only once, and warns of what it finds while denormals are 0
     before = _flushes_denormals()
@@ -157,7 +162,9 @@ def _learning_rate(settings: RunSettings, progress: float, step: int) -> float:
 
 
 def _seed(*key: int) -> None:
-    """Noise and cuts of a pass follow from its key, so that a resumed run, and one of other processes, draws the same."""
+    """Noise and cuts of a pass follow from its key, so that a resumed run, and one of other
+    processes, draws the same.
+    """
     torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]) >> 1)
 
 

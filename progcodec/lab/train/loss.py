@@ -1,10 +1,11 @@
 """The differentiable codec and its rate–distortion objective.
 
-L = Σ_k [ BPP_k + λ_k·255²·MSE(X̂_<k, X) ], plus the same for one random cut, with its own λ: every prefix is a level.
-BPP_k counts ẑ and all blocks up to level k. (The class term γ_k·CE_k(X̂_<k) of the full objective is in ``class_term.py``.)
-Rates use additive noise; everything that a decoder would hold (contexts, |q|, the latent) uses hard-rounded values with
-straight-through gradients. A synthesis pass takes most of the time, so every image is decoded twice: at the fine level, and
-at one of {coarse, intermediate, random cut}, drawn per image and reweighted by its probability.
+L = Σ_k [ BPP_k + λ_k·255²·MSE(X̂_<k, X) ], plus the same for one random cut, with its own λ: every
+prefix is a level. BPP_k counts ẑ and all blocks up to level k. (The class term γ_k·CE_k(X̂_<k) of
+the full objective is in ``class_term.py``.) Rates use additive noise; everything that a decoder
+would hold (contexts, |q|, the latent) uses hard-rounded values with straight-through gradients. A
+synthesis pass takes most of the time, so every image is decoded twice: at the fine level, and at
+one of {coarse, intermediate, random cut}, drawn per image and reweighted by its probability.
 """
 
 import itertools
@@ -29,15 +30,18 @@ NONE = 3
 
 @dataclass(frozen=True)
 class LossWeights:
-    """λ and γ of the coarse, intermediate and fine level, and the weight of the random cut beside a level's 1 (0: no cuts).
+    """λ and γ of the coarse, intermediate and fine level, and the weight of the random cut beside a
+    level's 1 (0: no cuts).
 
     γ weighs nats of an image's cross-entropy against bits per pixel, at 256² pixels.
 
     Attributes:
-        relief: power by which λ of a cut below the coarse end falls with its share of that end's bits. At 1, all cuts pull
-            about equally hard where distortion falls by as much with each doubling of the bits.
+        relief: power by which λ of a cut below the coarse end falls with its share of that end's
+            bits. At 1, all cuts pull about equally hard where distortion falls by as much with each
+            doubling of the bits.
         cut_rate: the bits of a random cut count too, as those of a level do.
-        second: probabilities of coarse, intermediate and random cut as an image's second decoding; None: the usual ones.
+        second: probabilities of coarse, intermediate and random cut as an image's second decoding;
+            None: the usual ones.
     """
 
     distortion: tuple[float, float, float] = (7e-4, 5e-3, 3e-2)
@@ -80,10 +84,12 @@ PRESETS = {"shipped": LossWeights(), "paper": LossWeights((1e-4, 1e-3, 1e-2), (0
 
 
 class Prefixes(NamedTuple):
-    """How prefixes are drawn, and made where it differs from the bitstream's own way (for ablations).
+    """How prefixes are drawn, and made where it differs from the bitstream's own way (for
+    ablations).
 
     Attributes:
-        cut_range: random cuts lie between so many bits per pixel; None: between ẑ's end and the file's. Log-uniform.
+        cut_range: random cuts lie between so many bits per pixel; None: between ẑ's end and the
+            file's. Log-uniform.
         zero_missing: ŷ = 0, not μ, where a symbol did not arrive.
         raster: symbols of a block come channel by channel, row by row, not by falling σ-index.
     """
@@ -132,7 +138,9 @@ def _budget(
 
 
 def _hyper_received(coded: "Coded", kind: Tensor, budget: Tensor) -> Tensor:
-    """Mask (N, C, hz, wz) of the symbols of ẑ in the drawn prefix: channels come in falling entropy."""
+    """Mask (N, C, hz, wz) of the symbols of ẑ in the drawn prefix: channels come in falling
+    entropy.
+    """
     n = len(coded.z_bits)
     order = coded.z_bits.sum((0, 2, 3)).argsort(descending=True)
     cumulative = coded.z_bits[:, order].reshape(n, -1).cumsum(1)
@@ -234,7 +242,10 @@ def forward(
     second_pass: tuple[float, float, float] | None = SECOND_PASS,
     prefixes: Prefixes = AS_SENT,
 ) -> Forward:
-    """Encodes x (N, 3, H, W) in [0, 1] and decodes two prefixes. ``bottleneck`` is compressai's EntropyBottleneck."""
+    """Encodes x (N, 3, H, W) in [0, 1] and decodes two prefixes.
+
+    ``bottleneck`` is compressai's EntropyBottleneck.
+    """
     n = x.shape[0]
     coded = code(model, bottleneck, model.analysis(x).float())
     rates = block_bits(coded, model.config)
@@ -276,8 +287,8 @@ def cut_place(out: Forward) -> tuple[Tensor, Tensor]:
     """Where each random cut lies among the level ends, by the log of bits.
 
     Returns:
-        Shares (N, 3) of the two levels that it lies between, rows sum to 1; and, for a cut below the coarse end, the log
-        of its share of the coarse end's bits, else 0, (N,). No gradients.
+        Shares (N, 3) of the two levels that it lies between, rows sum to 1; and, for a cut below
+        the coarse end, the log of its share of the coarse end's bits, else 0, (N,). No gradients.
     """
     ends = [out.hyper_bits + out.block_bits[0]]
     ends += [ends[0] + out.block_bits[1]]
@@ -294,7 +305,9 @@ def cut_place(out: Forward) -> tuple[Tensor, Tensor]:
 
 
 def _cut_lambda(weights: LossWeights, out: Forward) -> Tensor:
-    """λ for a random cut (N,): log-linear in the log of bits between the level ends, as a power of them below the coarse end."""
+    """λ for a random cut (N,): log-linear in the log of bits between the level ends, as a power of
+    them below the coarse end.
+    """
     shares, shortfall = cut_place(out)
     log_lambda = torch.tensor(
         [math.log(value) for value in weights.distortion], device=shares.device
@@ -305,7 +318,9 @@ def _cut_lambda(weights: LossWeights, out: Forward) -> Tensor:
 def of_kind(
     values: tuple[Tensor, Tensor, Tensor], out: Forward, second_pass: tuple[float, float, float]
 ) -> Tensor:
-    """For each image, the value (N,) of what its second decoding is, over the probability that it is that."""
+    """For each image, the value (N,) of what its second decoding is, over the probability that it
+    is that.
+    """
     share = torch.tensor(second_pass, dtype=torch.float32, device=out.kind.device).clamp_min(1e-9)
     return (torch.stack(values, 1) / share).gather(1, out.kind[:, None])[:, 0]
 
@@ -332,13 +347,17 @@ def _distortion_factors(out: Forward, weights: LossWeights) -> Tensor:
 
 @torch.no_grad()
 def distortion_pull(out: Forward, x: Tensor, weights: LossWeights) -> Tensor:
-    """How hard the objective pulls at each decoded picture: the norm of its gradient there, (N, 2)."""
+    """How hard the objective pulls at each decoded picture: the norm of its gradient there,
+    (N, 2).
+    """
     values = x.shape[1] * x.shape[2] * x.shape[3]
     return 2 * _distortion_factors(out, weights) * (_errors(out, x) / values).sqrt() / len(x)
 
 
 def objective(out: Forward, x: Tensor, weights: LossWeights) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss (scalar) and what it is made of: bits per pixel of each part, squared errors per image."""
+    """The loss (scalar) and what it is made of: bits per pixel of each part, squared errors per
+    image.
+    """
     pixels = x.shape[2] * x.shape[3]
     hyper = out.hyper_bits / pixels
     blocks = [b / pixels for b in out.block_bits]

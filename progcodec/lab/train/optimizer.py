@@ -1,8 +1,9 @@
 """Muon for matrices, AdamW for the rest.
 
-Muon (K. Jordan et al., 2024) replaces the momentum of each weight matrix by its nearest semi-orthogonal matrix, found with a
-Newton-Schulz iteration. PyTorch has ``torch.optim.Muon``, but it always iterates in bfloat16, which CPUs without bfloat16
-arithmetic emulate slowly; this one does where the networks do.
+Muon (K. Jordan et al., 2024) replaces the momentum of each weight matrix by its nearest
+semi-orthogonal matrix, found with a Newton-Schulz iteration. PyTorch has ``torch.optim.Muon``, but
+it always iterates in bfloat16, which CPUs without bfloat16 arithmetic emulate slowly; this one does
+where the networks do.
 """
 
 from collections.abc import Iterable
@@ -41,7 +42,10 @@ def orthogonalise(matrix: Tensor, bfloat16: bool = False) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum, orthogonalised. The step's root mean square is 0.2·lr, as AdamW's, so both share one learning rate."""
+    """Momentum, orthogonalised.
+
+    The step's root mean square is 0.2·lr, as AdamW's, so both share one learning rate.
+    """
 
     def __init__(
         self,
@@ -72,7 +76,8 @@ class Muon(torch.optim.Optimizer):
 def build_optimizers(
     model: nn.Module, bottleneck: nn.Module, lr: float, bfloat16: bool = False
 ) -> list[torch.optim.Optimizer]:
-    """Muon on the matrices of 1×1 convolutions and Swin blocks, AdamW on everything else, Adam on the bottleneck's quantiles. ``bfloat16``: Muon iterates in it.
+    """Muon on the matrices of 1×1 convolutions and Swin blocks, AdamW on everything else, Adam on
+    the bottleneck's quantiles. ``bfloat16``: Muon iterates in it.
 
     Each group's "share" is its learning rate relative to the schedule's.
     """

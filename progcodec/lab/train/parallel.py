@@ -1,7 +1,8 @@
-"""One process, or several that ``torchrun`` started: who this one is, and the few numbers that all agree on.
+"""One process, or several that ``torchrun`` started: who this one is, and the few numbers that all
+agree on.
 
-Gradients are averaged by DistributedDataParallel (``step.py``); what is here are the loop's own decisions. All processes must
-make each call, in the same order.
+Gradients are averaged by DistributedDataParallel (``step.py``); what is here are the loop's own
+decisions. All processes must make each call, in the same order.
 """
 
 import os
@@ -23,7 +24,8 @@ def leads() -> bool:
 
 
 class Parallel:
-    """A context in which the processes of a run talk: NCCL between GPUs, gloo between CPUs, nothing for one process.
+    """A context in which the processes of a run talk: NCCL between GPUs, gloo between CPUs, nothing
+    for one process.
 
     Attributes:
         rank, world: this process's number, and how many there are.
@@ -32,7 +34,9 @@ class Parallel:
     """
 
     def __init__(self, device: str) -> None:
-        """Raises ProgcodecError: no such device; TrainingError: fewer GPUs than processes on this machine."""
+        """Raises ProgcodecError: no such device; TrainingError: fewer GPUs than processes on this
+        machine.
+        """
         self.rank, self.world = (
             int(os.environ.get("RANK", "0")),
             int(os.environ.get("WORLD_SIZE", "1")),
@@ -64,9 +68,9 @@ class Parallel:
         trace: TracebackType | None,
     ) -> None:
         if self.world > 1:
-            if (
-                error is None
-            ):  # the first process still saves; where another ends before it, torchrun may end all of them
+            # the first process still saves; where another ends before it, torchrun may end all of
+            # them
+            if error is None:
                 torch.distributed.barrier()
             torch.distributed.destroy_process_group()
 

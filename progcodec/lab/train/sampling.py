@@ -1,7 +1,7 @@
 """Batches: random crops for rate and distortion, whole pictures for the class term.
 
-What a batch is follows from the seed and a key (step, pass, …) alone, and from where the source stands, so a run that is
-resumed sees what it would have seen.
+What a batch is follows from the seed and a key (step, pass, …) alone, and from where the source
+stands, so a run that is resumed sees what it would have seen.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,8 @@ TINY_SIDES = 16, 32, 48
 SHRINK_SHARE = 0.25
 """Share of the crops that are taken larger and shrunk."""
 WHOLE_SHARE = 7 / 8
-"""Smallest share of a short side that a whole picture's square shows: the customary 224 of 256 pixels."""
+"""Smallest share of a short side that a whole picture's square shows: the customary 224 of 256
+pixels."""
 
 Key: TypeAlias = tuple[int, ...]
 """What a batch's randomness hangs on."""
@@ -90,7 +91,9 @@ class Sampler:
 
 
 class CropSampler(Sampler):
-    """Random crops, flipped, some from a shrunken image. Each picture must be at least ``side`` a side.
+    """Random crops, flipped, some from a shrunken image.
+
+    Each picture must be at least ``side`` a side.
 
     Shrinking (by up to 0.5) shows the network scales that it will meet in photographs of
     other sizes, and averages the artefacts of the training JPEGs away.
@@ -125,7 +128,9 @@ class CropSampler(Sampler):
 
 
 class WholeSampler(Sampler):
-    """Nearly whole pictures: a square of at least 7/8 of the short side, in the middle third of a long one's play, flipped."""
+    """Nearly whole pictures: a square of at least 7/8 of the short side, in the middle third of a
+    long one's play, flipped.
+    """
 
     def _cut(self, picture: Picture, random: np.random.Generator) -> Cut:
         short = min(picture.pixels.shape[:2])
@@ -162,8 +167,7 @@ class Ahead:
         if self._waiting is not None and self._waiting[0] == key:
             batch = self._waiting[1].result()
         else:
-            batch = self._pool.submit(
-                self._make, key
-            ).result()  # after the wrong one: a source serves one at a time
+            # after the wrong one: a source serves one at a time
+            batch = self._pool.submit(self._make, key).result()
         self._waiting = following, self._pool.submit(self._make, following)
         return batch

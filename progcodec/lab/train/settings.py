@@ -9,22 +9,27 @@ from progcodec.lab.train.loss import PRESETS, LossWeights, Prefixes
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """What the loop needs to know of a run, whatever it trains. A step takes ``batch * accumulate`` pictures a process.
+    """What the loop needs to know of a run, whatever it trains.
+
+    A step takes ``batch * accumulate`` pictures a process.
 
     Attributes:
         data: shards (.tar, .tar.gz), folders or images; globs allowed.
         out: the file of weights that is written at every save and at the end.
         state: full training state; default: ``out`` with the suffix ``.state.pt``.
         resume: state file to go on from.
-        finish: with ``resume``: finish the interrupted run, whose start ``minutes`` and ``steps`` count from. With the
-            settings, data and processes of that run, the steps are those that it would have made.
-        minutes, steps: the run ends at whichever comes first; the learning rate follows the larger share of the two.
+        finish: with ``resume``: finish the interrupted run, whose start ``minutes`` and ``steps``
+            count from. With the settings, data and processes of that run, the steps are those that
+            it would have made.
+        minutes, steps: the run ends at whichever comes first; the learning rate follows the larger
+            share of the two.
         batch: pictures of one pass. accumulate: passes whose gradients make a step.
-        lr: peak learning rate. warmup: steps over which it rises. decay_from: share of the run after which it falls
-            linearly to 0.
-        clip: the gradient's largest norm. ema: decay of the averaged weights, which are those that are kept.
-        bfloat16: compute in bfloat16 what bears it. None: on CUDA only, as processors without bfloat16 arithmetic
-            emulate it slowly.
+        lr: peak learning rate. warmup: steps over which it rises. decay_from: share of the run
+            after which it falls linearly to 0.
+        clip: the gradient's largest norm. ema: decay of the averaged weights, which are those that
+            are kept.
+        bfloat16: compute in bfloat16 what bears it. None: on CUDA only, as processors without
+            bfloat16 arithmetic emulate it slowly.
         save_minutes, log_steps: how often the state is saved and a line is logged.
     """
 
@@ -77,33 +82,41 @@ class TrainSettings(RunSettings):
 
     Attributes:
         resume: the model config of that state wins over ``config``.
-        init: state file of which only the (averaged) weights are taken, or a checkpoint (.safetensors).
+        init: state file of which only the (averaged) weights are taken, or a checkpoint
+            (.safetensors).
         crop: pixels a side of the ``batch`` crops of one pass.
         drawn: share of the crops that are no photographs but drawn: text, icons, dithers, noise…
         tiny: share of the passes whose crops are 16, 32 or 48 pixels a side.
         compile: let torch.compile fuse the float networks.
-        workers: threads that read ahead and cut crops; None: as many as the machine has, up to 8, on CUDA, else none.
-        memory_gb: pictures beyond so many gigabytes, in each process, are not kept in memory but streamed in every epoch.
+        workers: threads that read ahead and cut crops; None: as many as the machine has, up to 8,
+            on CUDA, else none.
+        memory_gb: pictures beyond so many gigabytes, in each process, are not kept in memory but
+            streamed in every epoch.
         buffer: pictures that a stream is shuffled among.
         limit: pictures that are read at most; they are kept in memory.
-        preset: weights of the objective by name; distortion, gamma, cut, relief, cut_rate and second, where given, take the place of
-            the preset's. cut_range: random cuts lie between so many bits per pixel, two numbers.
+        preset: weights of the objective by name; distortion, gamma, cut, relief, cut_rate and
+            second, where given, take the place of the preset's. cut_range: random cuts lie between
+            so many bits per pixel, two numbers.
         teacher: classifier of the class term, ``timm:NAME?OPTION=VALUE@FILE``; None: no class term.
         hierarchy: class hierarchy, a JSON file; None: the shipped one.
-        groups: .npy file of group numbers, integers (levels, classes), that take the place of the hierarchy's in the class
-            term; they need not nest. grouped: False: each class is its own group at every level, which tells a prefix more
-            about the teacher's answer than ten groups do.
-        progressive: False: rate and distortion of the fine level alone, as an ordinary codec is trained; no class term.
-        synthesis_only: g_s alone learns. The streams that the codec writes, and heads on its latents, stay as they are,
-            but for the model that they name, if ``init`` is a state file (a checkpoint lacks the bottleneck's densities).
+        groups: .npy file of group numbers, integers (levels, classes), that take the place of the
+            hierarchy's in the class term; they need not nest. grouped: False: each class is its own
+            group at every level, which tells a prefix more about the teacher's answer than ten
+            groups do.
+        progressive: False: rate and distortion of the fine level alone, as an ordinary codec is
+            trained; no class term.
+        synthesis_only: g_s alone learns. The streams that the codec writes, and heads on its
+            latents, stay as they are, but for the model that they name, if ``init`` is a state file
+            (a checkpoint lacks the bottleneck's densities).
         zero_missing, raster: see ``loss.Prefixes``; a decoder must do the same.
         class_from: share of the run after which the class term joins.
         class_batch, class_side: whole pictures of one pass, and their pixels a side.
         class_every: the class term joins every so many steps, as many times as heavy.
-        class_push: the class term's gradient at a decoded picture is at most so many times as long as the distortion's;
-            None: as long as it is. At 3, both were about equally long at the weights of a trained model.
-        soft: weight of the teacher's own prediction on the clean picture beside the label (1 − soft); a picture without
-            a label has the prediction alone. smoothing: label smoothing.
+        class_push: the class term's gradient at a decoded picture is at most so many times as long
+            as the distortion's; None: as long as it is. At 3, both were about equally long at the
+            weights of a trained model.
+        soft: weight of the teacher's own prediction on the clean picture beside the label (1 −
+            soft); a picture without a label has the prediction alone. smoothing: label smoothing.
         description: what the data are and their licence, for the checkpoint's metadata.
     """
 
@@ -194,5 +207,8 @@ class TrainSettings(RunSettings):
         name = self.teacher.partition("@")[0]
         capped = "uncapped" if self.class_push is None else f"push up to {self.class_push:g}"
         text += ", groups of a file" if self.groups else "" if self.grouped else ", ungrouped"
-        text = f"{text}, class term of {name}, {capped}, soft {self.soft:g}, smoothing {self.smoothing:g}"
+        text = (
+            f"{text}, class term of {name}, {capped}, soft {self.soft:g}, smoothing "
+            f"{self.smoothing:g}"
+        )
         return f"{text}, from {self.class_from:g}"

@@ -1,4 +1,7 @@
-"""Where a run starts from: a training state, or the weights of a checkpoint. Checked before use; no pickled code is ever run."""
+"""Where a run starts from: a training state, or the weights of a checkpoint.
+
+Checked before use; no pickled code is ever run.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,16 +22,22 @@ KEYS = {"weights", "average", "optimizers", "step", "images", "minutes"}
 
 
 def load_state(path: str | None) -> dict[str, Any] | None:
-    """The content of a codec's state file, with its config as a ModelConfig; None for None. Raises TrainingError otherwise.
+    """The content of a codec's state file, with its config as a ModelConfig; None for None.
 
-    Of a checkpoint (.safetensors): its config, its weights as "average", and the hyperlatent's "medians".
+    Raises TrainingError otherwise.
+
+    Of a checkpoint (.safetensors): its config, its weights as "average", and the hyperlatent's
+    "medians".
     """
     if path is None:
         return None
     if path.endswith(".safetensors"):
         checkpoint = Checkpoint.load(path)
         medians = checkpoint.tensors["tables.hyper_medians"].float()
-        ancestor = f"{checkpoint.fingerprint.hex()} ({checkpoint.metadata.get('recipe', 'recipe not recorded')})"
+        ancestor = (
+            f"{checkpoint.fingerprint.hex()} "
+            f"({checkpoint.metadata.get('recipe', 'recipe not recorded')})"
+        )
         return {
             "config": checkpoint.config,
             "average": thaw(checkpoint),
@@ -58,7 +67,9 @@ def read_state(path: str) -> dict[str, Any]:
 
 @contextmanager
 def fitting(path: str | None) -> Iterator[None]:
-    """What a state of another version raises while it is put in place becomes a TrainingError of one line."""
+    """What a state of another version raises while it is put in place becomes a TrainingError of
+    one line.
+    """
     try:
         yield
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
@@ -67,7 +78,9 @@ def fitting(path: str | None) -> Iterator[None]:
 
 
 def thaw(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """Trainable weights of a checkpoint, by their names in a Trainer: floats again, also where integers were stored."""
+    """Trainable weights of a checkpoint, by their names in a Trainer: floats again, also where
+    integers were stored.
+    """
     checkpoint.build()  # raises CheckpointError where tensors and config disagree
     weights = {}
     for name, module in Model(checkpoint.config).named_modules():
@@ -86,9 +99,11 @@ def thaw(checkpoint: Checkpoint) -> dict[str, Tensor]:
 
 
 def fresh_bottleneck(bottleneck: nn.Module, medians: Tensor) -> dict[str, Tensor]:
-    """Weights of an untrained bottleneck, by their names in a Trainer, with its quantiles moved to the given medians.
+    """Weights of an untrained bottleneck, by their names in a Trainer, with its quantiles moved to
+    the given medians.
 
-    A checkpoint keeps the bottleneck's tables, not its densities: these are learned again, in some hundred steps.
+    A checkpoint keeps the bottleneck's tables, not its densities: these are learned again, in some
+    hundred steps.
     """
     weights = {
         f"bottleneck.{name}": tensor.clone() for name, tensor in bottleneck.state_dict().items()
@@ -100,7 +115,9 @@ def fresh_bottleneck(bottleneck: nn.Module, medians: Tensor) -> dict[str, Tensor
 
 @torch.no_grad()
 def fit_widths(bottleneck: Any, z: Tensor) -> None:
-    """Widens or narrows each channel's untrained density to the factor that costs fewest bits on z (N, C, h, w)."""
+    """Widens or narrows each channel's untrained density to the factor that costs fewest bits on z
+    (N, C, h, w).
+    """
     first = bottleneck.matrices[0]
     slope = torch.nn.functional.softplus(first)
     kept, best = first.clone(), torch.full((z.shape[1],), float("inf"), device=z.device)

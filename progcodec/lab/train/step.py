@@ -1,7 +1,8 @@
-"""All of a step's loss in one module, which DistributedDataParallel can wrap: every parameter takes part in every call.
+"""All of a step's loss in one module, which DistributedDataParallel can wrap: every parameter takes
+part in every call.
 
-The objective leaves the bottleneck's quantiles alone, and their own loss touches nothing else, so that one backward pass
-serves both.
+The objective leaves the bottleneck's quantiles alone, and their own loss touches nothing else, so
+that one backward pass serves both.
 """
 
 from collections.abc import Sequence
@@ -41,7 +42,10 @@ class Step(nn.Module):
         bfloat16: bool = False,
         prefixes: Prefixes = AS_SENT,
     ) -> None:
-        """``passes``: how many calls make a step; `total` is that part of the loss. ``class_push``, ``bfloat16``: see TrainSettings."""
+        """``passes``: how many calls make a step; `total` is that part of the loss.
+
+        ``class_push``, ``bfloat16``: see TrainSettings.
+        """
         super().__init__()
         self.model, self.bottleneck = model, bottleneck
         self.weights, self.class_term, self.class_push, self.passes = (
@@ -61,7 +65,8 @@ class Step(nn.Module):
     ) -> Losses:
         """Crops and whole pictures are uint8 (N, 3, H, W), sides multiples of 16.
 
-        Rate and distortion are means over all pixels of both; the class term, `class_share` times, is of the whole ones.
+        Rate and distortion are means over all pixels of both; the class term, `class_share` times,
+        is of the whole ones.
         """
         x, out = self._pass(crops)
         loss, parts = objective(out, x, self.weights)
@@ -124,10 +129,11 @@ def _judgements(out: Forward, judged: Judged) -> dict[str, Tensor]:
 def compile_networks(model: Model) -> None:
     """Has torch.compile fuse the float networks that take most of the time.
 
-    The integer path stays as it is: it must be exact. So does h_a: torch 2.15 expects the gradient of its replicating padding
-    in another memory layout than it comes in.
+    The integer path stays as it is: it must be exact. So does h_a: torch 2.15 expects the gradient
+    of its replicating padding in another memory layout than it comes in.
     """
     for network in (model.analysis, model.synthesis):
         network.compile(backend=COMPILER)
-    model.mean_path.mean = torch.compile(model.mean_path.mean, backend=COMPILER)  # type: ignore[method-assign]
-    model.mean_path.prior = torch.compile(model.mean_path.prior, backend=COMPILER)  # type: ignore[method-assign]
+    mean, prior = model.mean_path.mean, model.mean_path.prior
+    model.mean_path.mean = torch.compile(mean, backend=COMPILER)  # type: ignore[method-assign]
+    model.mean_path.prior = torch.compile(prior, backend=COMPILER)  # type: ignore[method-assign]

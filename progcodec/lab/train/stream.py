@@ -1,12 +1,14 @@
-"""Pictures of sets that do not fit in memory, in shuffled order, each process its own share, resumable.
+"""Pictures of sets that do not fit in memory, in shuffled order, each process its own share,
+resumable.
 
     tar shards ─┐ shuffled, one after the other      ┌────────────────┐
-                ├───────────────────────────────────►│ shuffle buffer │─► decode ahead, in threads ─► pictures
+                ├───────────────────────────────────►│ shuffle buffer │─► decode ahead, in threads
     files ──────┘ shuffled, in chunks                └────────────────┘
 
-The buffer holds pictures as stored (compressed bytes, or for loose files their names) and empties at the end of an epoch, so
-every epoch serves every picture once. The order follows from the seed, the epoch and the share alone: a run goes on from a
-:class:`Position` by going over the epoch again up to it, without decoding.
+The buffer holds pictures as stored (compressed bytes, or for loose files their names) and empties
+at the end of an epoch, so every epoch serves every picture once. The order follows from the seed,
+the epoch and the share alone: a run goes on from a :class:`Position` by going over the epoch again
+up to it, without decoding.
 """
 
 import collections
@@ -55,7 +57,8 @@ class Share(NamedTuple):
 class Stream:
     """An endless source of pictures. See :class:`progcodec.lab.train.dataset.Source`.
 
-    Tar shards are dealt out whole where there are enough of them, else each share takes every so-manieth member.
+    Tar shards are dealt out whole where there are enough of them, else each share takes every
+    so-manieth member.
 
     Attributes:
         position: after the last picture that was drawn.
@@ -72,7 +75,9 @@ class Stream:
         labels: Labels | None = None,
         start: Position = Position(),  # noqa: B008
     ) -> None:
-        """Raises TrainingError if a pattern fits nothing, or there is not one picture for this share."""
+        """Raises TrainingError if a pattern fits nothing, or there is not one picture for this
+        share.
+        """
         paths = expand(patterns)
         tars = [path for path in paths if is_tar(path)]
         files = [name for path in paths if not is_tar(path) for name in loose_files(path)]
@@ -87,7 +92,10 @@ class Stream:
         self._pictures = self._decoded(start)
 
     def draw(self, random: np.random.Generator) -> Picture:
-        """The next picture; its order is the stream's own, not `random`'s. Raises TrainingError: an epoch without any."""
+        """The next picture; its order is the stream's own, not `random`'s.
+
+        Raises TrainingError: an epoch without any.
+        """
         self.position, picture = next(self._pictures)
         return picture
 

@@ -25,7 +25,10 @@ class Input(NamedTuple):
 
 
 class Teacher(nn.Module):
-    """Logits (N, classes) float32 of pictures (N, 3, H, W). Always in eval mode; its weights take no gradient."""
+    """Logits (N, classes) float32 of pictures (N, 3, H, W).
+
+    Always in eval mode; its weights take no gradient.
+    """
 
     mean: Tensor
     std: Tensor
@@ -53,7 +56,10 @@ class Teacher(nn.Module):
 
     @classmethod
     def load(cls, text: str, device: torch.device) -> "Teacher":
-        """The classifier of a specification, ``timm:NAME?OPTION=VALUE@FILE`` or ``torchvision:…``. Raises ClassifierError."""
+        """The classifier of a specification, ``timm:NAME?OPTION=VALUE@FILE`` or ``torchvision:…``.
+
+        Raises ClassifierError.
+        """
         spec = Specification.parse(text)
         loaded = libraries.load(spec)
         return placed(cls(spec.name, loaded.model, input_of(spec, loaded.preprocess)), device)
@@ -73,7 +79,9 @@ class Teacher(nn.Module):
 
 
 def input_of(spec: Specification, preprocess: object) -> Input:
-    """From the preprocessing that the classifier's library gives it: that of timm is a list of steps, torchvision's one step."""
+    """From the preprocessing that the classifier's library gives it: that of timm is a list of
+    steps, torchvision's one step.
+    """
     steps: list[Any] = list(getattr(preprocess, "transforms", [preprocess]))
     found: dict[str, Any] = {}
     for step in steps:

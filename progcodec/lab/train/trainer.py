@@ -35,19 +35,21 @@ START_CROPS = 400
 DENSITY_CROPS = 64
 """Crops on which the bottleneck's densities are fitted when a run starts from a checkpoint."""
 LICENCE = (
-    "Weights trained on the images named under 'data'. Where these derive from ImageNet, its terms hold for the weights: "
+    "Weights trained on the images named under 'data'. Where these derive from ImageNet, its "
+    "terms hold for the weights: "
     "non-commercial research."
 )
 
 
 def train(settings: TrainSettings) -> dict[str, float]:
-    """Runs until ``minutes`` or ``steps`` are spent (or SIGINT/SIGTERM), saves, and returns the last log line.
+    """Runs until ``minutes`` or ``steps`` are spent (or SIGINT/SIGTERM), saves, and returns the
+    last log line.
 
     Under torchrun, every process calls it; the first one writes.
 
     Raises:
-        TrainingError: no usable images, an unreadable state file, or a loss that stays non-finite. ClassifierError: no
-            such teacher. HierarchyError: it does not fit.
+        TrainingError: no usable images, an unreadable state file, or a loss that stays non-finite.
+            ClassifierError: no such teacher. HierarchyError: it does not fit.
     """
     with Parallel(settings.device) as parallel, flushed_denormals():
         try:
@@ -69,7 +71,8 @@ class Trainer(Learner):
     """The codec's networks and their entropy bottleneck.
 
     Attributes:
-        positions: where streamed data stood in each process at the last save: (crops, whole pictures).
+        positions: where streamed data stood in each process at the last save: (crops, whole
+            pictures).
     """
 
     settings: TrainSettings
@@ -77,7 +80,9 @@ class Trainer(Learner):
     shown = ("loss", "total", "psnr_fine")
 
     def __init__(self, settings: TrainSettings, device: torch.device, world: int = 1) -> None:
-        """Raises TrainingError: the state or checkpoint cannot be read, or does not fit, or the ``train`` extra is missing."""
+        """Raises TrainingError: the state or checkpoint cannot be read, or does not fit, or the
+        ``train`` extra is missing.
+        """
         try:
             with warnings.catch_warnings():  # of what it makes of torch, a user can change nothing
                 warnings.simplefilter("ignore", FutureWarning)
@@ -168,7 +173,9 @@ class Trainer(Learner):
 
     @torch.no_grad()
     def fit_densities(self, crops: Tensor) -> None:
-        """Sets the widths of a bottleneck that came without its densities, on training crops, uint8 (N, 3, H, W)."""
+        """Sets the widths of a bottleneck that came without its densities, on training crops, uint8
+        (N, 3, H, W).
+        """
         x = crops.to(self.device).float().div(255).contiguous(memory_format=torch.channels_last)
         fit_widths(self.bottleneck, self.model.hyper_analysis(self.model.analysis(x)).float())
         self.restart_average()
@@ -225,7 +232,10 @@ class Trainer(Learner):
 
 
 def export_state(state: str, out: str, description: str = "") -> None:
-    """Writes the shippable checkpoint of a training state. Raises TrainingError if it is not one."""
+    """Writes the shippable checkpoint of a training state.
+
+    Raises TrainingError if it is not one.
+    """
     settings = TrainSettings(
         data=(), out=out, resume=state, steps=1, description=description, device="cpu"
     )

@@ -1,7 +1,8 @@
-"""How good a classifier is on held-out pictures, prefix by prefix, and how much of what it claims is right.
+"""How good a classifier is on held-out pictures, prefix by prefix, and how much of what it claims
+is right.
 
-Real streams are cut at real byte budgets and decoded as any user would. Of the pictures every other one calibrates, and the
-others judge.
+Real streams are cut at real byte budgets and decoded as any user would. Of the pictures every other
+one calibrates, and the others judge.
 """
 
 import io
@@ -42,7 +43,8 @@ class Judged:
     """What a classifier says about N prefixes.
 
     Attributes:
-        cut: byte budget of each, or WHOLE, or CLEAN, (N,). calibrates: which half each is in, bool (N,).
+        cut: byte budget of each, or WHOLE, or CLEAN, (N,). calibrates: which half each is in, bool
+            (N,).
         labels: (N,). logits: (N, classes). bits: received, (N,); infinite for the clean picture.
     """
 
@@ -61,14 +63,18 @@ class Judged:
 
 @dataclass(frozen=True)
 class Measured:
-    """Held-out pictures at one cut. All numbers are shares in [0, 1], one for each level, coarsest first.
+    """Held-out pictures at one cut.
+
+    All numbers are shares in [0, 1], one for each level, coarsest first.
 
     Attributes:
         cut: bytes, "all" or "clean".
         accuracy: of the likeliest group.
         error: expected calibration error of that group's probability, over 15 bins.
-        floor: the error that perfectly honest probabilities would show, as so few pictures fill each bin with noise.
-        claimed: how often the level is stated at the usual confidence. right: how often it is right where it is.
+        floor: the error that perfectly honest probabilities would show, as so few pictures fill
+            each bin with noise.
+        claimed: how often the level is stated at the usual confidence. right: how often it is right
+            where it is.
     """
 
     cut: str
@@ -83,7 +89,8 @@ class Measured:
 def judge_file(
     path: str, patterns: Sequence[str], codec: Codec, hierarchy: Hierarchy, limit: int
 ) -> list[Measured]:
-    """Calibrates the classifier of a file with half of the held-out pictures, measures it on the others, writes both into it.
+    """Calibrates the classifier of a file with half of the held-out pictures, measures it on the
+    others, writes both into it.
 
     Args:
         limit: the most pictures of each shard.
@@ -111,7 +118,10 @@ def judge(
     sources: Sequence[Source],
     cuts: Sequence[int],
 ) -> Judged:
-    """The classifier's logits for every labelled picture at every cut. Every other picture calibrates."""
+    """The classifier's logits for every labelled picture at every cut.
+
+    Every other picture calibrates.
+    """
     parts = []
     sizes: dict[tuple[int, int], list[int]] = {}
     for place, source in enumerate(sources):
@@ -184,7 +194,9 @@ def _measured(cut: str, part: Judged, calibration: Calibration, hierarchy: Hiera
 
 
 def table(rows: Sequence[Measured], hierarchy: Hierarchy) -> str:
-    """In per cent, for each level: accuracy; calibration error and, in brackets, that of honest answers; claimed and right."""
+    """In per cent, for each level: accuracy; calibration error and, in brackets, that of honest
+    answers; claimed and right.
+    """
     names = "".join(f"{name:>34}" for name in hierarchy.level_names)
     lines = [f"{'bytes':>6} {'pictures':>8}{names}"]
     for row in rows:

@@ -27,7 +27,10 @@ class Choice(NamedTuple):
 
 
 def choose(names: str) -> Choice:
-    """Peers by their keys, ``"jpeg,webp"``; ``"all"``; ``"none"``. Raises EvaluationError on others."""
+    """Peers by their keys, ``"jpeg,webp"``; ``"all"``; ``"none"``.
+
+    Raises EvaluationError on others.
+    """
     asked = [name.strip() for name in names.split(",") if name.strip() not in ("", NONE)]
     keys = [key for name in asked for key in (PEERS if name == ALL else [name])]
     there: list[Peer] = []

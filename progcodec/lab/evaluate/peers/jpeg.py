@@ -45,9 +45,8 @@ class Jpeg(Peer):
         before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
         try:
             return open_whole(closed)
-        except (
-            Exception
-        ) as error:  # Pillow's readers let many kinds of error escape from torn files.
+        # Pillow's readers let many kinds of error escape from torn files.
+        except Exception as error:
             raise UndecodableError(str(error)) from error
         finally:
             ImageFile.LOAD_TRUNCATED_IMAGES = before

@@ -1,4 +1,6 @@
-"""A trained variant on held-out pictures, in real bytes: header and lengths counted, no checksums."""
+"""A trained variant on held-out pictures, in real bytes: header and lengths counted, no
+checksums.
+"""
 
 import json
 from collections.abc import Sequence
@@ -29,10 +31,11 @@ class Measured:
     """Means over the pictures.
 
     Attributes:
-        cuts: (bits per pixel, PSNR) at ten cuts of every file, evenly spaced in the log of bytes, shortest first.
+        cuts: (bits per pixel, PSNR) at ten cuts of every file, evenly spaced in the log of bytes,
+            shortest first.
         ends: the same at the end of the coarse, intermediate and fine level.
-        accuracy: by "classifier, place", a share in [0, 1] of the pictures with labels: at each level's end the answer at
-            that level, and the coarse answer at ``BUDGETS``.
+        accuracy: by "classifier, place", a share in [0, 1] of the pictures with labels: at each
+            level's end the answer at that level, and the coarse answer at ``BUDGETS``.
     """
 
     cuts: list[tuple[float, float]]

@@ -1,4 +1,7 @@
-"""Trains and measures every variant with every seed. A run that is done is not done again; one that broke off goes on."""
+"""Trains and measures every variant with every seed.
+
+A run that is done is not done again; one that broke off goes on.
+"""
 
 import hashlib
 import json
@@ -23,10 +26,12 @@ from progcodec.lab.train.settings import TrainSettings
 from progcodec.lab.train.trainer import train
 
 SCRATCH = " (from nothing)"
-"""Ends the name of a base for variants that cannot start from the weights that the others start from."""
+"""Ends the name of a base for variants that cannot start from the weights that the others start
+from."""
 CSV, MARKDOWN = "ablations.csv", "ablations.md"
 GROUP_RESTARTS = 20
-"""Starts of the k-means of flat groups, fewer than for a hierarchy: they need not be the very best."""
+"""Starts of the k-means of flat groups, fewer than for a hierarchy: they need not be the
+very best."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,10 @@ class AblationSettings:
         minutes, steps: of each run, the first that is spent.
         config: of the base's model. train: other settings of all runs, as in TrainSettings.
         only: variants by name; none: all that can be run.
-        base_init: checkpoint that variants of its shape start from; those of another, and a base for these, from nothing.
-        teacher: classifier of the class term. embeddings: .npy file of the classes' embeddings, for groups that need not nest.
+        base_init: checkpoint that variants of its shape start from; those of another, and a base
+            for these, from nothing.
+        teacher: classifier of the class term. embeddings: .npy file of the classes' embeddings, for
+            groups that need not nest.
         classifiers: who judges. pictures: how many held-out pictures, at most.
     """
 
@@ -85,7 +92,10 @@ class AblationSettings:
             else "from nothing"
         )
         seeds = f"seeds {', '.join(map(str, self.seeds))}"
-        return f"{', '.join(parts)} for each run, {start}, {seeds}; model: {model}; at most {self.pictures} held-out pictures"
+        return (
+            f"{', '.join(parts)} for each run, {start}, {seeds}; model: {model}; at most "
+            f"{self.pictures} held-out pictures"
+        )
 
 
 @dataclass(frozen=True)
@@ -99,11 +109,12 @@ class Job:
 
 
 def ablate(settings: AblationSettings, say: Callable[[str], None] = print) -> list[Difference]:
-    """Runs what is not done yet, writes both tables after each seed's round, and returns the differences.
+    """Runs what is not done yet, writes both tables after each seed's round, and returns the
+    differences.
 
     Raises:
-        TrainingError, EvaluationError, ClassifierError, CheckpointError: what the runs need is missing or does not fit.
-            All settings are checked before the first run begins.
+        TrainingError, EvaluationError, ClassifierError, CheckpointError: what the runs need is
+            missing or does not fit. All settings are checked before the first run begins.
     """
     variants, left_out = chosen(
         settings.only, settings.teacher is not None, settings.embeddings is not None
@@ -187,9 +198,15 @@ def _settings(
     try:
         config = ModelConfig.from_dict({**settings.config.to_dict(), **variant.config})
         return TrainSettings(
-            data=settings.data, out="", minutes=settings.minutes, steps=settings.steps, device=settings.device, init=init, config=config,
+            data=settings.data,
+            out="",
+            minutes=settings.minutes,
+            steps=settings.steps,
+            device=settings.device,
+            init=init,
+            config=config,
             **given,
-        )  # fmt: skip
+        )
     except (TypeError, ValueError) as error:
         raise TrainingError(f"a variant cannot be run with these settings: {error}") from error
 
@@ -232,7 +249,9 @@ def _finished(state: Path, settings: TrainSettings) -> bool:
 def _flat_groups(
     settings: AblationSettings, variants: dict[str, Variant], hierarchy: Hierarchy, folder: Path
 ) -> str | None:
-    """A file with groups of the hierarchy's sizes, each level by a k-means of its own, as in the paper; None if not needed."""
+    """A file with groups of the hierarchy's sizes, each level by a k-means of its own, as in the
+    paper; None if not needed.
+    """
     if settings.embeddings is None or not any(variant.groups for variant in variants.values()):
         return None
     from progcodec.lab.hierarchy_build.clustering import nested, unit_rows

@@ -1,4 +1,6 @@
-"""Differences of variants from what they are compared with: seed by seed, their mean, and whether that is more than noise."""
+"""Differences of variants from what they are compared with: seed by seed, their mean, and whether
+that is more than noise.
+"""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -30,8 +32,10 @@ BD, END_RATE = (
 )
 
 READING = (
-    "Each cell: the mean difference, and in brackets that of each seed. **Bold**: larger than noise, which is how far apart "
-    "seeds lie (of the differences, or of the base itself, whichever is more). Real bytes of real files, header counted; files "
+    "Each cell: the mean difference, and in brackets that of each seed. **Bold**: larger than "
+    "noise, which is how far apart "
+    "seeds lie (of the differences, or of the base itself, whichever is more). Real bytes of "
+    "real files, header counted; files "
     "without checksums, which are 16 bytes more."
 )
 
@@ -40,8 +44,10 @@ class Difference(NamedTuple):
     """One measure of one variant.
 
     Attributes:
-        by_seed: the variant's value less that of what it is compared with, trained with the same seed.
-        noise: how far apart seeds lie: the larger spread of ``by_seed``, and of what it is compared with; None: one seed.
+        by_seed: the variant's value less that of what it is compared with, trained with the same
+            seed.
+        noise: how far apart seeds lie: the larger spread of ``by_seed``, and of what it is compared
+            with; None: one seed.
     """
 
     variant: str
@@ -67,7 +73,9 @@ Results = Mapping[str, Sequence[Measured]]
 def differences(
     results: Results, variants: Mapping[str, Variant], against: Mapping[str, str]
 ) -> list[Difference]:
-    """``against``: what each variant is compared with, by name in ``results``; others are compared with nothing."""
+    """``against``: what each variant is compared with, by name in ``results``; others are compared
+    with nothing.
+    """
     found = []
     for name in variants:
         if name not in results or name not in against:
@@ -129,7 +137,9 @@ def as_markdown(
     against: Mapping[str, str],
     budget: str,
 ) -> str:
-    """What the bases reach, then a table for each kind of measure; ``budget``: in words, what each run was given."""
+    """What the bases reach, then a table for each kind of measure; ``budget``: in words, what each
+    run was given.
+    """
     parts = [f"Ablations at equal budget: {budget}.", READING]
     for base in dict.fromkeys(against.values()):
         ends = [
@@ -189,7 +199,9 @@ def _bd(reference: Measured, own: Measured) -> float:
 
 
 def _end_rate(reference: Measured, own: Measured) -> float:
-    """Per cent: the bits of a whole file beside those that the reference's cuts need for the same PSNR; NaN outside of these."""
+    """Per cent: the bits of a whole file beside those that the reference's cuts need for the same
+    PSNR; NaN outside of these.
+    """
     rate, value = own.ends[-1]
     return 100 * (rate / rate_at(reference.cuts, value) - 1)
 

@@ -17,7 +17,8 @@ SMALL = {
     "mean_width": 64,
     "scale_width": 48,
 }
-"""A model that a CPU core trains some ten times as fast as the shipped one; its latent channels are as many."""
+"""A model that a CPU core trains some ten times as fast as the shipped one; its latent channels are
+as many."""
 CLASS_TERM = {"class_from": 0.0}
 """The class term from the first step on: a short run has no room for a part without it."""
 
@@ -30,9 +31,11 @@ class Variant:
         about: in words, for the table.
         train: settings of the run, as in TrainSettings. config: of the model, as in ModelConfig.
         scheme: how the stream is ordered and decoded, one of ``evaluate.streams.ORDERINGS``.
-        teacher: whether the run has the class term. groups: whether that sees independently made groups.
+        teacher: whether the run has the class term. groups: whether that sees independently made
+            groups.
         against: the variant that it is compared with.
-        trained: False: the weights of the one it is compared with serve, and only the decoder differs.
+        trained: False: the weights of the one it is compared with serve, and only the decoder
+            differs.
     """
 
     about: str
@@ -50,31 +53,61 @@ class Variant:
         return not self.config and self.train.get("progressive", True)
 
 
-VARIANTS = MappingProxyType({
-    BASE: Variant("as shipped, without class term"),
-    "class-term": Variant("class term on", train=CLASS_TERM, teacher=True),
-    "flat-groups": Variant(
-        "class term with groups that need not nest", train=CLASS_TERM, teacher=True, groups=True, against="class-term"
-    ),
-    "no-delta": Variant("no Δ-networks, neither for σ nor for μ", config={"delta": False}),
-    "split-128-96-96": Variant("blocks of 128, 96, 96 channels, the paper's", config={"blocks": (128, 96, 96)}),
-    "split-96-128-96": Variant("blocks of 96, 128, 96 channels", config={"blocks": (96, 128, 96)}),
-    "split-96-96-128": Variant("blocks of 96, 96, 128 channels", config={"blocks": (96, 96, 128)}),
-    "split-107-107-106": Variant("blocks of 107, 107, 106 channels", config={"blocks": (107, 107, 106)}),
-    "zero-masked": Variant("ŷ = 0, not μ, where nothing arrived; trained so", train={"zero_missing": True}, scheme="zero-masking"),
-    "zero-masked-decoder": Variant("the same in the decoder alone", scheme="zero-masking", trained=False),
-    "raster": Variant("raster order, not falling σ, in each block; trained so", train={"raster": True}, scheme="raster"),
-    "raster-coder": Variant("the same in the coder alone", scheme="raster", trained=False),
-    "no-cut": Variant("no random cuts in training", train={"cut": 0.0}),
-    "one-level": Variant("rate and distortion of the fine level alone", train={"progressive": False}),
-    "one-level-half": Variant("the same at half the λ", train={"progressive": False, "distortion": (7e-4, 5e-3, 1.5e-2)}),
-})  # fmt: skip
+VARIANTS = MappingProxyType(
+    {
+        BASE: Variant("as shipped, without class term"),
+        "class-term": Variant("class term on", train=CLASS_TERM, teacher=True),
+        "flat-groups": Variant(
+            "class term with groups that need not nest",
+            train=CLASS_TERM,
+            teacher=True,
+            groups=True,
+            against="class-term",
+        ),
+        "no-delta": Variant("no Δ-networks, neither for σ nor for μ", config={"delta": False}),
+        "split-128-96-96": Variant(
+            "blocks of 128, 96, 96 channels, the paper's", config={"blocks": (128, 96, 96)}
+        ),
+        "split-96-128-96": Variant(
+            "blocks of 96, 128, 96 channels", config={"blocks": (96, 128, 96)}
+        ),
+        "split-96-96-128": Variant(
+            "blocks of 96, 96, 128 channels", config={"blocks": (96, 96, 128)}
+        ),
+        "split-107-107-106": Variant(
+            "blocks of 107, 107, 106 channels", config={"blocks": (107, 107, 106)}
+        ),
+        "zero-masked": Variant(
+            "ŷ = 0, not μ, where nothing arrived; trained so",
+            train={"zero_missing": True},
+            scheme="zero-masking",
+        ),
+        "zero-masked-decoder": Variant(
+            "the same in the decoder alone", scheme="zero-masking", trained=False
+        ),
+        "raster": Variant(
+            "raster order, not falling σ, in each block; trained so",
+            train={"raster": True},
+            scheme="raster",
+        ),
+        "raster-coder": Variant("the same in the coder alone", scheme="raster", trained=False),
+        "no-cut": Variant("no random cuts in training", train={"cut": 0.0}),
+        "one-level": Variant(
+            "rate and distortion of the fine level alone", train={"progressive": False}
+        ),
+        "one-level-half": Variant(
+            "the same at half the λ",
+            train={"progressive": False, "distortion": (7e-4, 5e-3, 1.5e-2)},
+        ),
+    }
+)
 
 
 def chosen(
     only: Sequence[str], teacher: bool, groups: bool
 ) -> tuple[dict[str, Variant], dict[str, str]]:
-    """The variants to run, with those that they are compared with, in the list's order; and why others are left out, by name.
+    """The variants to run, with those that they are compared with, in the list's order; and why
+    others are left out, by name.
 
     Args:
         only: names; none: all. teacher, groups: whether these are at hand.
