@@ -61,7 +61,7 @@ def python(*arguments: object) -> subprocess.CompletedProcess[str]:
         env=env,
         capture_output=True,
         text=True,
-        timeout=nightly(120, 1800),
+        timeout=1800,
     )
 
 

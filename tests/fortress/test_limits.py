@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.nightly import nightly
-
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="address space is limited as Linux does it"
 )
@@ -58,7 +56,7 @@ def python(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
         env=env,
         capture_output=True,
         text=True,
-        timeout=nightly(120, 600),
+        timeout=1800,
     )
 
 

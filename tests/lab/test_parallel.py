@@ -37,7 +37,7 @@ def torchrun(processes: int, *arguments: object) -> subprocess.CompletedProcess:
         if name not in ("RANK", "WORLD_SIZE", "LOCAL_RANK")
     }
     whole = [*command, "-m", "progcodec", *map(str, arguments)]
-    return subprocess.run(whole, check=False, env=env, capture_output=True, text=True, timeout=300)
+    return subprocess.run(whole, check=False, env=env, capture_output=True, text=True, timeout=1200)
 
 
 @pytest.fixture(scope="module")

@@ -148,7 +148,7 @@ def test_train_refuses_before_torch_is_loaded_and_no_library_warns(shards):
     )
     done = subprocess.run(
         [sys.executable, "-c", script], input=json.dumps(list(cases)), cwd=shards,
-        check=True, capture_output=True, text=True, timeout=600,
+        check=True, capture_output=True, text=True, timeout=1200,
     )  # fmt: skip
     results = [json.loads(line) for line in done.stdout.splitlines()]
     for (arguments, words), (code, told, _) in zip(cases.items(), results, strict=True):

@@ -51,11 +51,11 @@ def program(tmp_path) -> dict[str, str]:
 def test_each_shell_gets_its_script(program, shell):
     env = {**program, "_PROGCODEC_COMPLETE": f"{shell}_source"}
     script = subprocess.run(
-        ["progcodec"], env=env, capture_output=True, text=True, check=True, timeout=60
+        ["progcodec"], env=env, capture_output=True, text=True, check=True, timeout=1200
     ).stdout
     assert "_progcodec_completion" in script and f"{shell}_complete" in script
     if shutil.which(shell):
-        subprocess.run([shell, "-n"], input=script, text=True, check=True, timeout=60)
+        subprocess.run([shell, "-n"], input=script, text=True, check=True, timeout=1200)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,12 @@ _progcodec_completion progcodec
 echo "${COMPREPLY[@]}"
 """
     done = subprocess.run(
-        ["bash", "-c", script], env=program, capture_output=True, text=True, check=True, timeout=60
+        ["bash", "-c", script],
+        env=program,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=1200,
     )
     assert "-F _progcodec_completion progcodec" in done.stdout and done.stdout.endswith(
         "\nintermediate\n"

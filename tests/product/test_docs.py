@@ -167,6 +167,6 @@ def test_help_examples_parse(line):
 @pytest.mark.skipif(shutil.which("progcodec") is None, reason="the package is not installed")
 def test_the_installed_command_is_this_program():
     done = subprocess.run(
-        ["progcodec", "--version"], check=False, capture_output=True, text=True, timeout=60
+        ["progcodec", "--version"], check=False, capture_output=True, text=True, timeout=1200
     )
     assert done.returncode == 0 and done.stdout.startswith("progcodec")

@@ -118,7 +118,7 @@ run("--help")
         cwd=product,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1200,
     )
     assert done.returncode == 0, done.stderr
     assert (product / "a.200B.png").exists() and (product / "a.html").exists()
@@ -131,7 +131,7 @@ def loaded_by(code: str, *modules: str) -> set[str]:
         f"import sys\n{code}\nprint(*[m for m in {modules!r} if m in sys.modules], file=sys.stderr)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=1200
     )
     return set(done.stderr.split())
 

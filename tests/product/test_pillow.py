@@ -658,7 +658,7 @@ def test_the_example_runs_on_a_folder_with_workers(tmp_path, tiny_checkpoint):
         capture_output=True,
         text=True,
         check=True,
-        timeout=240,
+        timeout=1200,
         env=env,
     )
     lines = done.stdout.splitlines()

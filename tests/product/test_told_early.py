@@ -92,7 +92,7 @@ def test_errors_that_need_no_network_load_no_torch(here, tiny_checkpoint):
         check=True,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=1200,
     )
     for (arguments, words), (code, told, loaded) in zip(
         cases.items(), json.loads(done.stdout), strict=True

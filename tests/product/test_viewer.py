@@ -253,7 +253,7 @@ def test_the_server_serves_one_page_to_this_machine():
         request = urllib.request.Request(
             server.address + path, headers={"Host": host} if host else {}, method=method
         )
-        return urllib.request.urlopen(request, timeout=10)
+        return urllib.request.urlopen(request, timeout=120)
 
     with PageServer("<p>ä", 0) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))

@@ -43,6 +43,6 @@ def shell(command: str) -> tuple[int, str]:
         "PYTHONPATH": str(Path(progcodec.__file__).parents[1]),
     }
     done = subprocess.run(
-        ["bash", "-c", command], env=env, check=False, capture_output=True, text=True, timeout=120
+        ["bash", "-c", command], env=env, check=False, capture_output=True, text=True, timeout=1200
     )
     return done.returncode, done.stderr
