@@ -244,7 +244,7 @@ def test_in_pillow(tmp_path, small_photograph, tiny_checkpoint):
     with progcodec.pillow.open(path, **options) as image:
         assert image.info["quality_step"] == 4 and image.convert("L").size == (77, 50)
     small_photograph.save(path, quality=85, **options)  # what programs pass to every format
-    assert path.read_bytes() == CODEC.encode(small_photograph)
+    assert path.read_bytes() == CODEC.encode(small_photograph, quality=3)
     with pytest.raises(ValueError, match="-7 to 7"):
         small_photograph.save(path, quality_step=85, **options)
 

@@ -157,7 +157,7 @@ def test_it_runs_from_the_wheel(python, unpacked):
 def test_what_needs_an_extra_says_which(python):
     for line, extra in (
         ("classify photo.shc --classifier timm:resnet18", "progcodec[classify]"),
-        ("train --data . --minutes 1 --out x.safetensors", "progcodec[train]"),
+        ("train --data . --crop 96 --minutes 1 --out x.safetensors", "progcodec[train]"),
     ):
         said = python("-m", "progcodec", *line.split(), code=1)
         assert extra in said and "Traceback" not in said and len(said.splitlines()) == 1, said
