@@ -2,6 +2,8 @@
 
 import io
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +111,44 @@ def test_model_errors_are_one_line(picture, tiny_checkpoint):
     assert "61626364" in line
 
 
+def test_encode_to_a_psnr_says_the_quality(picture, tiny_checkpoint):
+    model = ["--model", tiny_checkpoint]
+    finest = run("encode", picture, *model, "--psnr", 99, code=1).stderr
+    assert "picture.png: no quality reaches a PSNR of 99 dB; the finest gives" in finest
+    line = run("encode", picture, *model, "--psnr", 1).stdout
+    assert line.endswith("quality -7\n")
+    assert progcodec.info(Path("picture.shc").read_bytes()).quality == -7
+
+
+def test_streams_larger_than_their_sources_get_one_note(here, tiny_checkpoint):
+    Path("drawn").mkdir()
+    for name in ("a", "b"):
+        Image.new("RGB", (64, 64), "teal").save(f"drawn/{name}.png", optimize=True)
+    model = ["--model", tiny_checkpoint, "--force"]
+    (note,) = errors(run("encode", "drawn", *model))
+    assert note.startswith("note: 2 streams are larger than their sources: drawn/a.shc (")
+    (note,) = errors(run("encode", "drawn/a.png", *model))
+    assert note.startswith("note: drawn/a.shc (") and "is larger than drawn/a.png (" in note
+    assert errors(run("encode", "drawn/a.png", *model, "--quiet")) == []
+    assert errors(run("encode", "drawn/a.png", *model, "--bytes", 60)) == []
+
+
+def test_threads(here, tiny_checkpoint):
+    script = (
+        "import torch; from progcodec.cli import main\n"
+        "main(['encode', 'p.png', '--model', sys.argv[1], '--threads', '1'], standalone_mode=False)\n"
+        "print(torch.get_num_threads())"
+    )
+    Image.new("RGB", (16, 16)).save("p.png")
+    for late in ("import sys; ", "import sys, os; os.environ['OMP_NUM_THREADS'] = '3'; "):
+        done = subprocess.run(
+            [sys.executable, "-c", late + script, str(tiny_checkpoint)],
+            check=True, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert done.stdout.splitlines()[-1] == "1"
+        Path("p.shc").unlink()
+
+
 def test_demo(picture, tiny_checkpoint):
     lines = run("demo", picture, "--model", tiny_checkpoint).stdout.splitlines()
     sheet = Image.open("contact-sheet.png")
@@ -117,6 +157,8 @@ def test_demo(picture, tiny_checkpoint):
     sizes = [int(line.split()[0].replace(",", "")) for line in lines[1:-1]]
     assert len(sizes) == 8 and sizes == sorted(sizes) and lines[-2].endswith("fine")
     run("demo", picture, "--model", tiny_checkpoint, code=1)
+    run("demo", picture, "--model", tiny_checkpoint, "-o", "sheet.jpg")
+    assert Image.open("sheet.jpg").format == "JPEG"
 
 
 def test_demo_takes_any_picture_and_brings_its_own(tiny_codec):

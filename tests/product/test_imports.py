@@ -85,6 +85,15 @@ def test_one_place_outside_of_the_laboratory_names_it():
     assert named == [ROOT / "cli" / "laboratory.py"]
 
 
+def test_commands_are_thin():
+    """What is longer belongs to the library."""
+    for path in (ROOT / "cli").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                assert node.end_lineno - node.lineno < 60, f"{path.name}: {node.name}"
+                assert len(node.args.args) <= 8, f"{path.name}: {node.name}"
+
+
 def test_no_public_name_is_a_module_too():
     """Importing a module sets its name on the package, and would hide a function of that name."""
     modules = {path.stem for path in ROOT.iterdir() if path.suffix == ".py" or path.is_dir()}
