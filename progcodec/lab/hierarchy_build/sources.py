@@ -22,6 +22,8 @@ def read_classes(path: str | Path) -> list[Leaf]:
     them or for none."""
     try:
         text = io.StringIO(text_of(Path(path).read_bytes()), newline="")
+        if "\0" in text.getvalue():
+            raise csv.Error("it holds bytes that are no text")
         rows = [
             [cell.strip() for cell in row]
             for row in csv.reader(text)
