@@ -1,6 +1,7 @@
-"""A PyTorch Dataset that reads .shc files no further than a byte budget: the same folder serves every budget.
+"""A PyTorch Dataset that reads .shc files no further than a byte budget: the same folder serves
+every budget.
 
-python examples/dataset_from_shc.py                      tiles of the package's photograph, encoded into ./streams
+python examples/dataset_from_shc.py                      tiles of the package's photograph
 python examples/dataset_from_shc.py photo.jpg            tiles of a picture
 python examples/dataset_from_shc.py FOLDER --bytes 1500  a folder of .shc files of one size
 """
@@ -18,7 +19,9 @@ from progcodec.viewer.demo import photograph
 
 
 class ShcFolder(Dataset):
-    """Pictures of the .shc files below a folder, float32 (3, H, W) in [0, 1]; of each file at most `max_bytes` are read."""
+    """Pictures of the .shc files below a folder, float32 (3, H, W) in [0, 1]; of each file at most
+    `max_bytes` are read.
+    """
 
     def __init__(self, folder, max_bytes=None, model=None, device="cpu"):
         self.paths = sorted(Path(folder).rglob("*.shc"))
@@ -70,7 +73,8 @@ def main():
         batches = torch.cat(list(loader))
         error = (batches - whole).square().mean().clamp_min(1e-12)
         print(
-            f"{budget:>7,} bytes a file: {tuple(batches.shape)}, {-10 * error.log10():.1f} dB from the whole files"
+            f"{budget:>7,} bytes a file: {tuple(batches.shape)}, {-10 * error.log10():.1f} dB "
+            "from the whole files"
         )
 
 

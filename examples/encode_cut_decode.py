@@ -19,6 +19,7 @@ for name, stream in (("whole", data), ("cut", cut)):
     decoded = progcodec.decode(stream)
     quality = psnr(to_array(picture), to_array(decoded))
     print(
-        f"{name:6} {len(stream):8,} bytes  {progcodec.info(stream).bits_per_pixel:6.3f} bpp  {quality:6.2f} dB"
+        f"{name:6} {len(stream):8,} bytes  {progcodec.info(stream).bits_per_pixel:6.3f} bpp  "
+        f"{quality:6.2f} dB"
     )
     decoded.save(f"{name}.png")

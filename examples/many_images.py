@@ -1,4 +1,5 @@
-"""Many images with one loaded codec: crops of one size are encoded as a batch, then decoded as coarse previews.
+"""Many images with one loaded codec: crops of one size are encoded as a batch, then decoded as
+coarse previews.
 
 python examples/many_images.py [PHOTO]
 """

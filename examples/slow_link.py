@@ -1,10 +1,11 @@
 """Plays a .shc file over a slow link, and hangs up as soon as the answer is sure.
 
-python examples/slow_link.py [photo.shc | photo.jpg]         2 kB/s, stops when the coarse group is sure
+python examples/slow_link.py [photo.shc | photo.jpg]    2 kB/s, until the coarse group is sure
 python examples/slow_link.py photo.shc --rate 500 --level intermediate --confidence 0.8
 
-The clock is a real one: bytes are handed over no sooner than the link would bring them. Where the computer needs longer for
-an answer than the link for the next bytes, the line says so, and what has come meanwhile is taken at once.
+The clock is a real one: bytes are handed over no sooner than the link would bring them. Where the
+computer needs longer for an answer than the link for the next bytes, the line says so, and what has
+come meanwhile is taken at once.
 """
 
 import argparse
@@ -19,7 +20,9 @@ from progcodec.viewer.demo import photograph
 
 
 def play(data: bytes, rate: float, chunk: int, level: str, confidence: float, **options) -> int:
-    """Feeds ``data`` at ``rate`` bytes a second; returns how many bytes it took until ``level`` was sure, or all."""
+    """Feeds ``data`` at ``rate`` bytes a second; returns how many bytes it took until ``level`` was
+    sure, or all.
+    """
     decoder = StreamDecoder(model=options.pop("model", None))
     start, sent = time.monotonic(), 0
     while sent < len(data):

@@ -1,12 +1,14 @@
-"""Coverage-guided fuzzing of everything that reads a file of somebody else's: streams, checkpoints, heads, hierarchies.
+"""Coverage-guided fuzzing of everything that reads a file of somebody else's: streams, checkpoints,
+heads, hierarchies.
 
     pip install atheris
-    python fuzz/reader.py --minutes 10                      # needs Linux and atheris; exit code 0: nothing found
-    python fuzz/reader.py --replay FILE...                  # run inputs once, without atheris
-    python fuzz/reader.py --minimise FOLDER                 # fuzz/corpus anew: the smallest inputs that reach all that is reached
+    python fuzz/reader.py --minutes 10         # needs Linux and atheris; exit code 0: no finding
+    python fuzz/reader.py --replay FILE...     # run inputs once, without atheris
+    python fuzz/reader.py --minimise FOLDER    # fuzz/corpus anew: the smallest that reach as much
 
-New inputs are kept in ``--corpus`` (default: a temporary folder, beside the small one in ``fuzz/corpus``, which is only read).
-A finding ends the run; its input lies in ``--findings``. What the targets promise stands in ``targets.py``.
+New inputs are kept in ``--corpus`` (default: a temporary folder, beside the small one in
+``fuzz/corpus``, which is only read). A finding ends the run; its input lies in ``--findings``. What
+the targets promise stands in ``targets.py``.
 """
 
 import argparse
@@ -74,19 +76,25 @@ def fuzz(minutes: float, corpus: Path | None, findings: Path, seed: int) -> None
         def watched(data: bytes) -> None:
             try:
                 targets.run(data)
-            except (
-                BaseException
-            ):  # kept by ourselves: a Python exception ends the run before libFuzzer keeps anything
+            # kept by ourselves: a Python exception ends the run before libFuzzer keeps anything
+            except BaseException:
                 path = findings / f"finding-{hashlib.sha256(data).hexdigest()[:12]}"
                 path.write_bytes(data)
                 print(f"the input is kept as {path}", file=sys.stderr)
                 raise
 
         arguments = [
-            f"-max_total_time={round(60 * minutes)}", f"-timeout={TIMEOUT_SECONDS}", f"-rss_limit_mb={MEMORY_MB}",
-            f"-max_len={INPUT_MAX}", f"-artifact_prefix={findings}/", f"-dict={HERE / 'reader.dict'}", f"-seed={seed}",
-            "-print_final_stats=1", str(folder), str(SEEDS),
-        ]  # fmt: skip
+            f"-max_total_time={round(60 * minutes)}",
+            f"-timeout={TIMEOUT_SECONDS}",
+            f"-rss_limit_mb={MEMORY_MB}",
+            f"-max_len={INPUT_MAX}",
+            f"-artifact_prefix={findings}/",
+            f"-dict={HERE / 'reader.dict'}",
+            f"-seed={seed}",
+            "-print_final_stats=1",
+            str(folder),
+            str(SEEDS),
+        ]
         atheris.Setup([sys.argv[0], *arguments], watched)
         atheris.Fuzz()
 

@@ -1,8 +1,11 @@
-"""What the fuzzer runs: one function for each thing that a hostile file can reach. No atheris in here, so the tests replay inputs.
+"""What the fuzzer runs: one function for each thing that a hostile file can reach.
 
-The first byte of an input chooses the target (``TARGETS[byte % len(TARGETS)]``), the rest is its data. A target returns on sound
-data and on named errors alike; anything else that is raised is a finding. Checksums and fingerprints would turn nearly every
-mutation away at the door, so the "sealed" targets put right ones around the data and see what lies behind.
+No atheris in here, so the tests replay inputs.
+
+The first byte of an input chooses the target (``TARGETS[byte % len(TARGETS)]``), the rest is its
+data. A target returns on sound data and on named errors alike; anything else that is raised is a
+finding. Checksums and fingerprints would turn nearly every mutation away at the door, so the
+"sealed" targets put right ones around the data and see what lies behind.
 """
 
 import json
@@ -37,10 +40,25 @@ from progcodec.network.model import Model
 PIXELS_MAX = 64 * 64
 MESSAGE_MAX = 1000
 CHUNKS = (1, 2, 3, 5, 17, 64)
-DTYPES = tuple(getattr(torch, name) for name in (
-    "float16", "float32", "float64", "bfloat16", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "bool",
-    "float8_e4m3fn", "complex64"
-))  # fmt: skip
+DTYPES = tuple(
+    getattr(torch, name)
+    for name in (
+        "float16",
+        "float32",
+        "float64",
+        "bfloat16",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint8",
+        "uint16",
+        "uint32",
+        "bool",
+        "float8_e4m3fn",
+        "complex64",
+    )
+)
 
 
 class Bytes:
@@ -60,7 +78,9 @@ class Bytes:
 
 @contextmanager
 def named_errors() -> Iterator[None]:
-    """Lets named errors pass, if each is what a caller may count on: of a named class, in one line of bounded length."""
+    """Lets named errors pass, if each is what a caller may count on: of a named class, in one line
+    of bounded length.
+    """
     try:
         yield
     except ProgcodecError as error:
@@ -102,7 +122,9 @@ def raw_container(data: bytes) -> None:
 
 
 def sealed_container(data: bytes) -> None:
-    """A sound header and right checksums around any payloads and lengths, decoded whole and in pieces."""
+    """A sound header and right checksums around any payloads and lengths, decoded whole and in
+    pieces.
+    """
     source = Bytes(data)
     width, height, flags = 1 + source.number() % 64, 1 + source.number() % 64, source.number()
     stream = container.Header(width, height, codec().fingerprint, bool(flags & 1)).to_bytes()
@@ -138,7 +160,9 @@ def sealed_container(data: bytes) -> None:
 
 
 def segment(data: bytes) -> None:
-    """Any payload under any runs: what is decoded is written as these bytes, in one piece and in many."""
+    """Any payload under any runs: what is decoded is written as these bytes, in one piece and in
+    many.
+    """
     source = Bytes(data)
     runs = [(source.number() % 66, source.number(2) % 3000) for _ in range(source.number() % 6)]
     declared = source.number(2) % 700
@@ -191,7 +215,9 @@ def raw_classifier(data: bytes) -> None:
 
 
 def sealed_classifier(data: bytes) -> None:
-    """A classifier of four classes with edited tensors and any network's name, under its right digest."""
+    """A classifier of four classes with edited tensors and any network's name, under its right
+    digest.
+    """
     source = Bytes(data)
     tensors = edited(small_classifier(), source)
     text = source.rest.decode(errors="replace") or NAME
@@ -217,9 +243,15 @@ def hierarchy(data: bytes) -> None:
 
 
 TARGETS: tuple[Callable[[bytes], None], ...] = (
-    raw_container, sealed_container, segment, raw_checkpoint, sealed_checkpoint, raw_classifier, sealed_classifier,
+    raw_container,
+    sealed_container,
+    segment,
+    raw_checkpoint,
+    sealed_checkpoint,
+    raw_classifier,
+    sealed_classifier,
     hierarchy,
-)  # fmt: skip
+)
 
 
 def run(data: bytes) -> None:
@@ -228,11 +260,13 @@ def run(data: bytes) -> None:
         TARGETS[data[0] % len(TARGETS)](data[1:])
 
 
-# --- what the targets work with -------------------------------------------------------------------------------------------
+# --- what the targets work with -------------------------------------------------------------------
 
 
 def edited(tensors: dict[str, torch.Tensor], source: Bytes) -> dict[str, torch.Tensor]:
-    """Tensors with as many edits as the input's first byte says: bytes overwritten, dtypes and shapes changed, names lost."""
+    """Tensors with as many edits as the input's first byte says: bytes overwritten, dtypes and
+    shapes changed, names lost.
+    """
     tensors = {name: tensor.clone() for name, tensor in tensors.items()}
     for _ in range(source.number() % 5):
         names = sorted(tensors)
@@ -268,7 +302,8 @@ def written(data: bytes) -> Path:
 @lru_cache
 def small_checkpoint() -> Checkpoint:
     torch.manual_seed(0)
-    config = ModelConfig(width=4, depth=1, inner_width=4, inner_depth=1, blocks=(3, 2, 2), hyper_channels=2, mean_width=4,
+    config = ModelConfig(width=4, depth=1, inner_width=4, inner_depth=1, blocks=(3, 2, 2),
+        hyper_channels=2, mean_width=4,
                          scale_width=4)  # fmt: skip
     tables = {
         "tables.gaussian": torch.from_numpy(gaussian_frequencies()),

@@ -9,7 +9,8 @@ from PIL import Image
 
 GOLDEN = Path(__file__).parent / "golden"
 GOLDEN_STREAMS = {"tiny": "v1", "steps": "steps"}
-"""The golden checkpoints, and what the names of their streams and of the index of these start with."""
+"""The golden checkpoints, and what the names of their streams and of the index of these
+start with."""
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +28,9 @@ def tiny_codec(tiny_checkpoint):
 
 @pytest.fixture(scope="session", params=GOLDEN_STREAMS)
 def golden_checkpoint(request) -> Path:
-    """Each frozen checkpoint in turn: levels of one block; a coarse level of two refinement steps."""
+    """Each frozen checkpoint in turn: levels of one block; a coarse level of two refinement
+    steps.
+    """
     return GOLDEN / f"{request.param}.safetensors"
 
 

@@ -1,4 +1,6 @@
-"""Damaged and hostile streams, end to end: a named error or a latent, never a crash or a huge allocation."""
+"""Damaged and hostile streams, end to end: a named error or a latent, never a crash or a huge
+allocation.
+"""
 
 import tracemalloc
 import zlib
@@ -23,7 +25,8 @@ from tests.conftest import GOLDEN
 
 MASKS = (0xFF, 0x80, 0x01)
 PEAK_MAX = 200_000
-"""Bytes that refusing a stream may take: room for the error itself, far below anything sized by the picture."""
+"""Bytes that refusing a stream may take: room for the error itself, far below anything sized by the
+picture."""
 RANDOM_STREAMS, RANDOM_WITH_HEADER, RANDOM_SEALED = 100_000, 3_000, 1_000
 
 
@@ -36,7 +39,9 @@ def flipped(data: bytes, at: int, mask: int) -> bytes:
 
 
 def raw_header(codec, sides: bytes, flags: int = 0x09) -> bytes:
-    """A header with a right check around any bytes for width and height: what `Header` itself refuses to write."""
+    """A header with a right check around any bytes for width and height: what `Header` itself
+    refuses to write.
+    """
     front = b"\x93SHC\x01" + bytes([flags]) + codec.fingerprint + sides
     return front + zlib.crc32(front).to_bytes(4, "big")[: container.CHECK_SIZE]
 
@@ -78,10 +83,12 @@ def right_before(codec, one: Latent, other: Latent, segment: int) -> bool:
 
 @pytest.mark.parametrize("name", ["v1-96x64", "v1-1x1"])
 def test_every_value_of_every_byte(tiny_codec, name):
-    """With checksums: an error or the right integers, for all 255 wrong values of each byte, the flips among them.
+    """With checksums: an error or the right integers, for all 255 wrong values of each byte, the
+    flips among them.
 
-    One thing no reader can tell: a damaged length that points past the end of the file looks like a cut. Mostly the
-    symbols give it away. Where they do not, the segment is not whole, and everything before it is right.
+    One thing no reader can tell: a damaged length that points past the end of the file looks like a
+    cut. Mostly the symbols give it away. Where they do not, the segment is not whole, and
+    everything before it is right.
     """
     data = golden(name)
     stream = container.parse(data)
@@ -106,9 +113,11 @@ def test_every_value_of_every_byte(tiny_codec, name):
 
 
 def test_every_flip_without_checksums(tiny_codec):
-    """Nothing vouches for the payloads then: damage may give other integers, yet a latent of its size or an error.
+    """Nothing vouches for the payloads then: damage may give other integers, yet a latent of its
+    size or an error.
 
-    What came before the damaged byte still holds: whole segments in front of it decode to the right integers.
+    What came before the damaged byte still holds: whole segments in front of it decode to the right
+    integers.
     """
     data = golden("v1-50x33-no-checksums")
     truth = tiny_codec.decode_latent(data)
@@ -126,7 +135,9 @@ def test_every_flip_without_checksums(tiny_codec):
 
 
 def test_random_bytes(tiny_codec):
-    """Mostly without a valid magic; some thousand are a right header, or a wholly sound container, around noise."""
+    """Mostly without a valid magic; some thousand are a right header, or a wholly sound container,
+    around noise.
+    """
     random = np.random.default_rng(1)
     outcomes = Counter()
     for number in range(RANDOM_STREAMS):
@@ -136,9 +147,8 @@ def test_random_bytes(tiny_codec):
         )
         if number < RANDOM_WITH_HEADER:
             data = header.to_bytes() + noise
-        elif (
-            number < RANDOM_WITH_HEADER + RANDOM_SEALED
-        ):  # with right checksums only the range coder can object
+        # with right checksums only the range coder can object
+        elif number < RANDOM_WITH_HEADER + RANDOM_SEALED:
             data = container.write(header, np.array_split(np.frombuffer(noise, np.uint8), 4))
         elif number % 10 == 0:
             data = container.MAGIC + b"\x01" + noise
@@ -187,7 +197,9 @@ def test_an_absurd_length_is_refused_before_anything_is_allocated(tiny_codec, mo
 
 
 def test_a_bare_header_costs_what_its_picture_costs(tiny_codec):
-    """A few bytes may ask for any picture up to the pixel limit: the cost is linear in its pixels, no worse."""
+    """A few bytes may ask for any picture up to the pixel limit: the cost is linear in its pixels,
+    no worse.
+    """
 
     def peak(side: int) -> int:
         data = Header(side, side, tiny_codec.fingerprint).to_bytes()

@@ -31,7 +31,8 @@ def read():
     data = open(sys.argv[1], "rb").read()
     parts = [truncate(data, level=level) for level in ("coarse", "intermediate", "fine")]
     parts += [truncate(data, max_bytes=n) for n in range(20, len(data), 7)]
-    return hashlib.sha256(repr([parts, info(data), [info(part) for part in parts]]).encode()).digest()[:1]
+    told = repr([parts, info(data), [info(part) for part in parts]])
+    return hashlib.sha256(told.encode()).digest()[:1]
 
 assert "torch" not in sys.modules
 wanted = read()[0] % 100
@@ -66,7 +67,9 @@ def python(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_threads_that_share_a_codec_read_one_file(tiny_codec):
-    """200 at once: half decode whole and cut, half as the bytes arrive; all get what one alone gets."""
+    """200 at once: half decode whole and cut, half as the bytes arrive; all get what one alone
+    gets.
+    """
     data = (GOLDEN / "v1-96x64.shc").read_bytes()
     cuts = [len(data), *range(20, len(data), 29)]
     truth = {size: tiny_codec.decode_latent(data[:size]) for size in cuts}
@@ -123,9 +126,8 @@ def test_a_soak_notices_what_is_kept(tiny_codec, monkeypatch):
     encode = tiny_codec.encode
 
     def keeping(image):
-        kept.append(
-            mmap.mmap(-1, 1 << 21)
-        )  # pages of its own: what an allocator hands out may have been resident before
+        # pages of its own: what an allocator hands out may have been resident before
+        kept.append(mmap.mmap(-1, 1 << 21))
         kept[-1].write(bytes(range(1, 256)) * ((1 << 21) // 255))
         return encode(image)
 

@@ -1,4 +1,7 @@
-"""The fuzzer's corpus, replayed: what was found once stays mended. The fuzzer itself is fuzz/reader.py."""
+"""The fuzzer's corpus, replayed: what was found once stays mended.
+
+The fuzzer itself is fuzz/reader.py.
+"""
 
 import sys
 from pathlib import Path
@@ -32,16 +35,23 @@ def test_every_input_returns_or_raises_a_named_error(targets):
 
 @pytest.mark.parametrize("number", range(8))
 def test_a_target_notices_an_error_without_a_name(targets, monkeypatch, number):
-    """Each one lets named errors pass and nothing else: else the fuzzer would find nothing whatever happens."""
+    """Each one lets named errors pass and nothing else: else the fuzzer would find nothing whatever
+    happens.
+    """
 
     def broken(*_, **__):
         raise IndexError("found")
 
     readers = {
-        0: (targets.container, "parse_header"), 1: (targets.Codec, "decode_latents"), 2: (targets, "decode_segment"),
-        3: (targets.Checkpoint, "load"), 4: (targets.Checkpoint, "load"), 5: (targets.ClassifierFile, "load"),
-        6: (targets.ClassifierFile, "load"), 7: (targets.Hierarchy, "load"),
-    }  # fmt: skip
+        0: (targets.container, "parse_header"),
+        1: (targets.Codec, "decode_latents"),
+        2: (targets, "decode_segment"),
+        3: (targets.Checkpoint, "load"),
+        4: (targets.Checkpoint, "load"),
+        5: (targets.ClassifierFile, "load"),
+        6: (targets.ClassifierFile, "load"),
+        7: (targets.Hierarchy, "load"),
+    }
     monkeypatch.setattr(*readers[number], broken)
     with pytest.raises(IndexError, match="found"):
         targets.run(bytes([number]) + bytes(10))

@@ -42,7 +42,9 @@ def pictures(draw) -> Image.Image:
 
 
 def scattered(codec: Codec, image: Image.Image, received: tuple[int, ...]) -> list[np.ndarray]:
-    """The integers of each segment, flat, of which so many have arrived, as the encoder knows them; 0 elsewhere."""
+    """The integers of each segment, flat, of which so many have arrived, as the encoder knows them;
+    0 elsewhere.
+    """
     parts = []
     for trace, count in zip(codec.coded_segments([image])[0], received, strict=True):
         values = np.zeros(len(trace.order), np.int32)
@@ -105,7 +107,9 @@ TRUTHS = [codec.decode_latent(stream) for codec, stream in ORIGINALS]
 
 @st.composite
 def damages(draw) -> tuple[int, bytes]:
-    """One of the originals, by number, after a few bytes overwritten, lost, slipped in or doubled, and perhaps cut."""
+    """One of the originals, by number, after a few bytes overwritten, lost, slipped in or doubled,
+    and perhaps cut.
+    """
     number = draw(st.integers(0, len(ORIGINALS) - 1))
     data = bytearray(ORIGINALS[number][1])
     for _ in range(draw(st.integers(1, 3))):
@@ -148,7 +152,8 @@ def test_any_damage_is_a_named_error_or_leaves_what_is_verified_right(damage, st
     channels = codec.config.level_offsets
     for segment in stream.segments:
         place = original.find(data[segment.start : segment.end])
-        # A checksum vouches for a segment's bytes, not for its place: assume that none was moved whole.
+        # A checksum vouches for a segment's bytes, not for its place: assume that none was moved
+        # whole.
         assume(
             not segment.verified or place == container.parse(original).segments[segment.index].start
         )
@@ -162,7 +167,10 @@ def test_any_damage_is_a_named_error_or_leaves_what_is_verified_right(damage, st
 
 
 def outcome(read):
-    """What a reader gives; None after a named error. Anything else that is raised fails the test."""
+    """What a reader gives; None after a named error.
+
+    Anything else that is raised fails the test.
+    """
     try:
         return read()
     except ProgcodecError as error:

@@ -13,7 +13,8 @@ from progcodec.lab.train.settings import TrainSettings
 from progcodec.lab.train.trainer import train
 
 HERE = Path(__file__).parent
-TINY = ModelConfig(width=16, depth=1, inner_width=24, inner_depth=1, blocks=(12, 8, 8), hyper_channels=8,
+TINY = ModelConfig(width=16, depth=1, inner_width=24, inner_depth=1, blocks=(12, 8, 8),
+    hyper_channels=8,
                    mean_width=16, scale_width=16)  # fmt: skip
 CONFIGS = {
     "tiny": TINY,

@@ -33,7 +33,13 @@ from progcodec.lab.train.settings import TrainSettings
 from progcodec.lab.train.trainer import Trainer, train
 from progcodec.network.model import Model
 from tests.support.command import run
-from tests.support.tiny_training import CROP, PHOTOGRAPH, TINY, few_start_crops, settings  # noqa: F401
+from tests.support.tiny_training import (  # noqa: F401
+    CROP,
+    PHOTOGRAPH,
+    TINY,
+    few_start_crops,
+    settings,
+)
 
 TRAIN = {"crop": CROP, "batch": 2, "warmup": 2, "log_steps": 2}
 
@@ -152,9 +158,8 @@ def test_one_level_starts_without_refinement(tmp_path):
         .model.mean_path.delta[0]
         .skip.weight
     )
-    assert (
-        float(skip.detach().abs().max()) < 0.1
-    )  # one step of the optimiser, no predicted channels
+    # one step of the optimiser, no predicted channels
+    assert float(skip.detach().abs().max()) < 0.1
 
 
 def test_groups_of_a_file_are_checked(tmp_path):
@@ -221,9 +226,8 @@ def test_runs_are_measured_once_and_kept(held_out, tmp_path, monkeypatch):
     given = asked(held_out, tmp_path / "runs", only=only)
     found = ablate(given, say=lambda line: None)
     models = sorted((tmp_path / "runs").glob("*/model.safetensors"))
-    assert len(models) == 4 and not list(
-        (tmp_path / "runs").glob("*/*.state.pt")
-    )  # base and no-delta, two seeds each
+    # base and no-delta, two seeds each
+    assert len(models) == 4 and not list((tmp_path / "runs").glob("*/*.state.pt"))
     assert not Codec.load(next(m for m in models if "no-delta" in str(m)), "cpu").config.delta
     assert {row.variant for row in found} == set(only)
     for row in found:
@@ -246,9 +250,8 @@ def test_runs_are_measured_once_and_kept(held_out, tmp_path, monkeypatch):
         "progcodec.lab.train.ablation.run.measure", lambda *given: pytest.fail("measured again")
     )
     assert ablate(given, say=lambda line: None) == found
-    with pytest.raises(
-        pytest.fail.Exception, match="trained again"
-    ):  # other settings are other runs
+    # other settings are other runs
+    with pytest.raises(pytest.fail.Exception, match="trained again"):
         ablate(replace(given, steps=3), say=lambda line: None)
 
 
@@ -332,7 +335,8 @@ def test_the_command(held_out, tmp_path):
         "cpu",
     ]
     assert "--steps or --minutes" in run(*arguments, code=2).output
-    options = [part for name, value in {**TRAIN, **{f"config.{k}": v for k, v in TINY.to_dict().items()}}.items()
+    options = [part for name, value in {**TRAIN, **{f"config.{k}": v for k,
+        v in TINY.to_dict().items()}}.items()
                for part in ("--set", f"{name}={value}")]  # fmt: skip
     done = run(*arguments, "--steps", "1", "--seeds", "0", "--only", "no-cut", *options)
     assert "no random cuts" in done.output

@@ -41,9 +41,8 @@ def test_a_race_gives_everybody_every_turn(tiny_codec, pixels):
 
 def test_operations_are_counted(tiny_codec, pixels):
     told = speed.operations(tiny_codec, Picture("a", pixels))
-    first = (
-        192 * 9 * tiny_codec.config.width / 64
-    )  # the 3×3 convolution next to the pixels, a pixel
+    # the 3×3 convolution next to the pixels, a pixel
+    first = 192 * 9 * tiny_codec.config.width / 64
     encode, decode = (int(part.split()[1].replace(",", "")) for part in told.split("; "))
     assert min(encode, decode) > first
 

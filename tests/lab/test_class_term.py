@@ -31,7 +31,12 @@ from progcodec.lab.train.step import Step
 from progcodec.lab.train.teacher import Input, Teacher
 from progcodec.lab.train.trainer import Trainer, train
 from progcodec.network.checkpoint import Checkpoint
-from tests.support.tiny_training import PHOTOGRAPH, few_start_crops, read_state, settings  # noqa: F401
+from tests.support.tiny_training import (  # noqa: F401
+    PHOTOGRAPH,
+    few_start_crops,
+    read_state,
+    settings,
+)
 
 HIERARCHY = Hierarchy(
     (
@@ -88,7 +93,7 @@ def pictures(n: int, side: int = 64, seed: int = 0) -> torch.Tensor:
     return torch.rand(n, 3, side, side, generator=torch.Generator().manual_seed(seed))
 
 
-# --- the teacher ------------------------------------------------------------------------------------------------------
+# --- the teacher ----------------------------------------------------------------------------------
 
 
 def test_the_teacher_stays_frozen_and_normalises(teacher):
@@ -98,9 +103,8 @@ def test_the_teacher_stays_frozen_and_normalises(teacher):
     assert not any(parameter.requires_grad for parameter in teacher.parameters())
     expected = teacher.model((x - 0.5) / torch.tensor([0.25, 0.5, 0.5])[:, None, None])
     torch.testing.assert_close(teacher(x), expected)
-    torch.testing.assert_close(
-        teacher(x * 3 - 1), teacher((x * 3 - 1).clamp(0, 1))
-    )  # a decoder stores no more
+    # a decoder stores no more
+    torch.testing.assert_close(teacher(x * 3 - 1), teacher((x * 3 - 1).clamp(0, 1)))
     x.requires_grad_()
     teacher(x).sum().backward()
     assert x.grad.abs().max() > 0
@@ -115,7 +119,10 @@ def test_a_teacher_of_timm(tmp_path):
     timm = pytest.importorskip("timm")
     model = timm.create_model("mobilenetv2_050", num_classes=7)
     torch.save(model.state_dict(), tmp_path / "weights.pth")
-    spec = f"timm:mobilenetv2_050?num_classes=7&mean=0.5&std=0.25&input_size=96@{tmp_path / 'weights.pth'}"
+    spec = (
+        "timm:mobilenetv2_050?num_classes=7&mean=0.5&std=0.25&input_size=96"
+        f"@{tmp_path / 'weights.pth'}"
+    )
     loaded = Teacher.load(spec, torch.device("cpu"))
     assert loaded.classes == 7 and loaded.size == (96, 96) and loaded.name == "timm:mobilenetv2_050"
     x = pictures(2, 96)
@@ -132,7 +139,9 @@ def test_no_teacher(spec):
 
 
 def test_the_real_teacher_knows_a_photograph():
-    """The file of weights that PROGCODEC_TEACHER names, of timm's mobilenetv2_100, says something sure and stable."""
+    """The file of weights that PROGCODEC_TEACHER names, of timm's mobilenetv2_100, says something
+    sure and stable.
+    """
     file = os.environ.get("PROGCODEC_TEACHER")
     if not file:
         pytest.skip("name the weights of a mobilenetv2_100 in PROGCODEC_TEACHER")
@@ -154,7 +163,7 @@ def test_the_real_teacher_knows_a_photograph():
     )
 
 
-# --- the term ---------------------------------------------------------------------------------------------------------
+# --- the term -------------------------------------------------------------------------------------
 
 
 def test_clusters_sum_probabilities():
@@ -196,13 +205,14 @@ def test_targets_are_label_prediction_or_both(teacher):
 
 
 def test_the_term_is_the_formula(teacher):
-    """γ_k·CE_k of the fine level, and of the second decoding over its probability; from plain numpy."""
+    """γ_k·CE_k of the fine level, and of the second decoding over its probability; from plain
+    numpy.
+    """
     fine, second, clean = pictures(4, 64, 1), pictures(4, 64, 2), pictures(4, 64, 3)
     labels, kind = (4, 1, 0, 2), [0, 1, 2, 2]
     weights = LossWeights((1e-4, 1e-3, 1e-2), (0.5, 1.0, 2.0))
-    out = decoded(
-        fine, second, kind, [50.0, 50.0, 200.0, 25.0]
-    )  # level ends at 100, 400 and 1600 bits
+    # level ends at 100, 400 and 1600 bits
+    out = decoded(fine, second, kind, [50.0, 50.0, 200.0, 25.0])
     judged = term(teacher, weights=weights)(out, clean, labels)
     p_fine, p_second = (torch.softmax(teacher(x), 1).double().numpy() for x in (fine, second))
 
@@ -260,7 +270,8 @@ def test_presets_and_their_parts():
         and low.weights().second_pass == (0.2, 0, 0.8)
         and "from 0.05 to 0.2" in low.objective()
     )
-    wrong_draws = ({"relief": -1}, {"second": (0.5, 0.5, 0.5)}, {"second": (1, 0)}, {"second": (0, 0, 1), "cut": 0},
+    wrong_draws = ({"relief": -1}, {"second": (0.5, 0.5, 0.5)}, {"second": (1, 0)}, {"second": (0,
+        0, 1), "cut": 0},
                    {"cut_range": (0.2, 0.1)}, {"cut_range": (0.1,)})  # fmt: skip
     for wrong in (
         *wrong_draws,
@@ -276,11 +287,13 @@ def test_presets_and_their_parts():
             settings(Path("m"), **wrong)
 
 
-# --- training with it -------------------------------------------------------------------------------------------------
+# --- training with it -----------------------------------------------------------------------------
 
 
 def test_its_gradient_reaches_the_codec_alone(teacher, tmp_path):
-    """The loss with the term, less the loss without, has a gradient in every part of the codec and none in the teacher."""
+    """The loss with the term, less the loss without, has a gradient in every part of the codec and
+    none in the teacher.
+    """
     trainer = Trainer(settings(tmp_path / "m"), torch.device("cpu"))
     class_term = term(teacher, soft=0.5)
     torch.manual_seed(0)
@@ -320,7 +333,9 @@ def test_a_step_weighs_crops_and_whole_pictures_by_their_pixels(teacher, tmp_pat
 
 
 def test_a_push_is_capped_picture_by_picture(teacher, tmp_path):
-    """Shortened where it is longer than the distortion's own gradient, whose length is what autograd says it is."""
+    """Shortened where it is longer than the distortion's own gradient, whose length is what
+    autograd says it is.
+    """
     trainer = Trainer(settings(tmp_path / "m"), torch.device("cpu"))
     weights, whole, labels = PRESETS["paper"], pictures(5, 64), (0, 1, 2, 3, None)
     class_term = term(teacher, weights=weights)
@@ -343,7 +358,9 @@ def test_a_push_is_capped_picture_by_picture(teacher, tmp_path):
 
 @pytest.fixture
 def labelled(tmp_path) -> Path:
-    """Twelve pictures of two colours, 208 to 256 px, in folders named as the hierarchy's classes, as a tar file."""
+    """Twelve pictures of two colours, 208 to 256 px, in folders named as the hierarchy's classes,
+    as a tar file.
+    """
     random = np.random.default_rng(0)
     with tarfile.open(tmp_path / "labelled.tar", "w") as archive:
         for number in range(12):
@@ -378,12 +395,13 @@ def test_a_run_with_a_class_term(labelled, tmp_path, monkeypatch, teacher, memor
     )
     with Path(f"{out}.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
+    # it joins half way
     assert [row["class_fine"] != "" for row in rows] == [
         False,
         False,
         True,
         True,
-    ]  # it joins half way
+    ]
     assert (
         0 <= last["acc_fine"] <= 1
         and last["class_fine"] > 0

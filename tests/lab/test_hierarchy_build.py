@@ -96,9 +96,8 @@ def test_single_moves_end_where_no_move_helps():
             moved = labels.copy()
             moved[row] = group
             assert squares(moved) >= total - 1e-6
-    assert (
-        len(set(polish(np.eye(4), np.ones(4), np.arange(4), 4)[0])) == 4
-    )  # nobody's last row is taken
+    # nobody's last row is taken
+    assert len(set(polish(np.eye(4), np.ones(4), np.arange(4), 4)[0])) == 4
 
 
 def test_what_all_embeddings_share_does_not_matter():

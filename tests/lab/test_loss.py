@@ -17,12 +17,20 @@ from progcodec.codec.codec import Codec
 from progcodec.lab.train import loss
 from progcodec.lab.train.trainer import Trainer, train
 from progcodec.network.checkpoint import Checkpoint
-from tests.support.tiny_training import PHOTOGRAPH, TINY, few_start_crops, read_state, settings  # noqa: F401
+from tests.support.tiny_training import (  # noqa: F401
+    PHOTOGRAPH,
+    TINY,
+    few_start_crops,
+    read_state,
+    settings,
+)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
-    """The same after sixty steps at a high learning rate, so that no part of the model is as it began."""
+    """The same after sixty steps at a high learning rate, so that no part of the model is as it
+    began.
+    """
     out = tmp_path_factory.mktemp("trained") / "trained.safetensors"
     train(settings(out, steps=60, warmup=5, ema=0.9, log_steps=30))
     return out
@@ -46,7 +54,9 @@ def crops() -> torch.Tensor:
 
 
 def mean_loss(path: Path, crops: torch.Tensor, which: str = "weights") -> float:
-    """A state's objective, the mean over fixed draws of cuts and noise, which vary more than it falls in few steps."""
+    """A state's objective, the mean over fixed draws of cuts and noise, which vary more than it
+    falls in few steps.
+    """
     model = Trainer(settings(path, resume=f"{path}.state.pt"), torch.device("cpu"))
     model.weights.load_state_dict(read_state(path)[which])
     torch.manual_seed(5)
@@ -66,7 +76,9 @@ def test_the_loss_falls(trained, crops, tmp_path):
 
 
 def test_the_trained_codec_is_the_exported_one(trainer, trained, crops, monkeypatch):
-    """Hard symbols and σ-indices of the training forward, on the exported weights, against those of the codec."""
+    """Hard symbols and σ-indices of the training forward, on the exported weights, against those of
+    the codec.
+    """
     checkpoint = Checkpoint.load(trained)
     codec = Codec.load(trained, "cpu")
     trainer.weights.load_state_dict(trainer.average)
@@ -92,10 +104,10 @@ def test_the_trained_codec_is_the_exported_one(trainer, trained, crops, monkeypa
     z, symbols = rounded[0], torch.cat(rounded[1:], 1)
     latents = codec.decode_latents(codec.encode_batch(list(crops)))
     decoded = np.stack([latent.q for latent in latents])
-    assert (symbols != 0).float().mean() > 0.01 and len(
-        z.unique()
-    ) > 2  # equality of zeros would prove nothing
-    # Floats within rounding of a tie may fall on either side, as the two forwards order their sums differently.
+    # equality of zeros would prove nothing
+    assert (symbols != 0).float().mean() > 0.01 and len(z.unique()) > 2
+    # Floats within rounding of a tie may fall on either side, as the two forwards order their sums
+    # differently.
     assert (np.stack([latent.z for latent in latents]) != z.numpy()).mean() < 0.005
     assert (decoded != symbols.numpy()).mean() < 0.005
 

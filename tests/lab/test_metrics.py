@@ -44,7 +44,8 @@ def test_bd_rate_of_a_scaled_rate(factor, percent):
 
 
 def test_straight_lines_by_hand():
-    # log2(rate) against PSNR: slope 1/6 against 1/3 from the same start, so the mean log2-ratio over 30..36 is 1/2
+    # log2(rate) against PSNR: slope 1/6 against 1/3 from the same start, so the mean log2-ratio
+    # over 30..36 is 1/2
     assert metrics.bd_rate([(1, 30), (2, 36)], [(1, 30), (4, 36)]) == pytest.approx(
         100 * (2**0.5 - 1)
     )

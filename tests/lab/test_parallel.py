@@ -1,4 +1,6 @@
-"""Several processes, and several passes a step, make the run that one of the same crops would make."""
+"""Several processes, and several passes a step, make the run that one of the same crops
+would make.
+"""
 
 import os
 import subprocess
@@ -97,11 +99,12 @@ def test_two_processes_are_one_with_two_passes(two, tmp_path):
     for name, weight in alone["weights"].items():
         torch.testing.assert_close(both["weights"][name], weight, rtol=1e-3, atol=1e-4, msg=name)
     np.testing.assert_allclose(losses(two), losses(one), rtol=1e-3)
+    # one of them wrote
     assert sorted(os.listdir(two.parent)) == [
         two.name,
         f"{two.name}.csv",
         f"{two.name}.state.pt",
-    ]  # one of them wrote
+    ]
     assert "2 processes" in both["recipe"][-1] and "2 passes" in alone["recipe"][-1]
 
 

@@ -1,4 +1,6 @@
-"""The tic family: its blocks, its reach, its start, and that a model of it trains, is stored and codes like any other."""
+"""The tic family: its blocks, its reach, its start, and that a model of it trains, is stored and
+codes like any other.
+"""
 
 import json
 from pathlib import Path
@@ -51,11 +53,13 @@ def stirred(module: nn.Module, seed: int = 0) -> nn.Module:
     return module.double().requires_grad_(False)
 
 
-# --- blocks -----------------------------------------------------------------------------------------------------------
+# --- blocks ---------------------------------------------------------------------------------------
 
 
 def by_definition(attention: WindowAttention, x: torch.Tensor) -> torch.Tensor:
-    """Attention of one picture (H, W, C), position by position: each attends to those of its own window."""
+    """Attention of one picture (H, W, C), position by position: each attends to those of its own
+    window.
+    """
     height, width, channels = x.shape
     w, size = attention.window, channels // attention.heads
     q, k, v = (
@@ -100,7 +104,7 @@ def test_windows_in_several_groups_are_the_same(monkeypatch):
     torch.testing.assert_close(block(x), whole)
 
 
-# --- transforms -------------------------------------------------------------------------------------------------------
+# --- transforms -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [(16, 16), (48, 80), (16, 208), (112, 64)])
@@ -111,13 +115,14 @@ def test_every_multiple_of_16(size):
     assert y.shape == (2, TINY.latent_channels, size[0] // 16, size[1] // 16)
     assert model.synthesis(y).shape == x.shape and torch.isfinite(model.synthesis(y)).all()
     assert torch.equal(model.analysis(x), y)
-    torch.testing.assert_close(
-        model.analysis(x[1:]), y[1:]
-    )  # a picture's neighbours in the batch do not matter
+    # a picture's neighbours in the batch do not matter
+    torch.testing.assert_close(model.analysis(x[1:]), y[1:])
 
 
 def test_reach_and_grid():
-    """What the docstring of `tic.py` says of receptive fields, with the family's default blocks, along one axis."""
+    """What the docstring of `tic.py` says of receptive fields, with the family's default blocks,
+    along one axis.
+    """
     config = ModelConfig(family="tic", **SMALL)
     analysis, synthesis = stirred(TicAnalysis(config)), stirred(TicSynthesis(config))
     generator = torch.Generator().manual_seed(2)
@@ -145,7 +150,7 @@ def test_reach_and_grid():
     assert (analysis(x[..., 16:])[..., inner] - y[..., 1:][..., inner]).abs().max() > 0.01
 
 
-# --- config and checkpoint --------------------------------------------------------------------------------------------
+# --- config and checkpoint ------------------------------------------------------------------------
 
 
 def test_the_default_tic_is_the_paper_s_and_small_enough():
@@ -184,15 +189,24 @@ def test_new_fields_leave_old_configs_as_they_were(tiny_checkpoint):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"swin_depths": (1, 2)}, {"swin_depths": (0, 1, 1)}, {"swin_heads": (3, 4, 4)}, {"swin_window": 7}, {"swin_window": 34},
-     {"swin_heads": (1, 2, 4, 8)}, {"swin_heads": 4}, {"swin_depths": (1, 2, 5000)}, {"family": "heavy"}],
-)  # fmt: skip
+    [
+        {"swin_depths": (1, 2)},
+        {"swin_depths": (0, 1, 1)},
+        {"swin_heads": (3, 4, 4)},
+        {"swin_window": 7},
+        {"swin_window": 34},
+        {"swin_heads": (1, 2, 4, 8)},
+        {"swin_heads": 4},
+        {"swin_depths": (1, 2, 5000)},
+        {"family": "heavy"},
+    ],
+)
 def test_configs_that_make_no_sense(wrong):
     with pytest.raises((TypeError, ValueError)):
         ModelConfig.from_dict({**TINY.to_dict(), **wrong})
 
 
-# --- training, coding -------------------------------------------------------------------------------------------------
+# --- training, coding -----------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -234,15 +248,16 @@ def test_training_leaves_a_checkpoint_that_says_tic(trained, tmp_path):
     run("export", f"{trained}.state.pt", "-o", again)
     assert Checkpoint.load(again).fingerprint == checkpoint.fingerprint
     other = Checkpoint(ModelConfig(**SMALL), checkpoint.tensors)
-    assert (
-        other.fingerprint != checkpoint.fingerprint
-    )  # the same tensors, said to be of the other family
+    # the same tensors, said to be of the other family
+    assert other.fingerprint != checkpoint.fingerprint
     with pytest.raises(CheckpointError):
         other.build()
 
 
 def test_every_part_learns(trained):
-    """Also what starts silent, and with a class term; every parameter in every call, as DistributedDataParallel demands."""
+    """Also what starts silent, and with a class term; every parameter in every call, as
+    DistributedDataParallel demands.
+    """
     from progcodec.lab.train.loss import PRESETS
     from progcodec.lab.train.step import Step
     from progcodec.lab.train.teacher import Input, Teacher
@@ -285,7 +300,9 @@ def test_files_of_a_tic_model_are_cut_like_any_other(trained, small_photograph, 
 
 
 def test_the_start_is_a_block_transform(photograph):
-    """Silent branches, so the transforms are linear; fine latents hold the picture well before any training."""
+    """Silent branches, so the transforms are linear; fine latents hold the picture well before any
+    training.
+    """
     from progcodec.image import as_tensor
     from progcodec.lab.train.initialise_tic import initialise_tic
 
@@ -324,9 +341,8 @@ def test_the_start_is_a_block_transform(photograph):
         ].norm1.spread.max() > 10
     for layer in (*model.analysis.convolutions[:3], *model.synthesis.convolutions[1:3]):
         outputs = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
-        assert (
-            layer.weight.transpose(0, outputs).flatten(1).abs().sum(1) > 0
-        ).all()  # no channel is dead
+        # no channel is dead
+        assert (layer.weight.transpose(0, outputs).flatten(1).abs().sum(1) > 0).all()
 
 
 def test_compiled_tic_is_the_same():

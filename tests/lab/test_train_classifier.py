@@ -1,4 +1,6 @@
-"""Training of the built-in classifier: coded views, what is learnt from them, the run, calibration, the command."""
+"""Training of the built-in classifier: coded views, what is learnt from them, the run, calibration,
+the command.
+"""
 
 import os
 import signal
@@ -54,7 +56,9 @@ def small_squares():
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory):
-    """Weights as another library would have them, of a network whose answers depend on the picture."""
+    """Weights as another library would have them, of a network whose answers depend on the
+    picture.
+    """
     timm = pytest.importorskip("timm")
     torch.manual_seed(0)
     network = timm.create_model(NAME)
@@ -87,7 +91,7 @@ def settings(tmp_path, folder, start, tiny_checkpoint):
             "val": (str(folder),),
             "out": str(tmp_path / f"{name}.safetensors"),
         }
-        return ClassifierSettings(**{**paths, **given, "model": str(tiny_checkpoint), **more})  # fmt: skip
+        return ClassifierSettings(**{**paths, **given, "model": str(tiny_checkpoint), **more})
 
     return make
 

@@ -41,14 +41,17 @@ def log(out: Path) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def short(tmp_path_factory) -> Path:
-    """The checkpoint of a run of six steps; its state and log lie beside it. Tests must not change them."""
+    """The checkpoint of a run of six steps; its state and log lie beside it.
+
+    Tests must not change them.
+    """
     out = tmp_path_factory.mktemp("short") / "short.safetensors"
     last = train(settings(out, description="one photograph"))
     assert set(last) <= set(COLUMNS) and last["step"] == 6
     return out
 
 
-# --- runs -------------------------------------------------------------------------------------------------------------
+# --- runs -----------------------------------------------------------------------------------------
 
 
 def test_a_run_leaves_checkpoint_state_and_log(short, small_photograph):
@@ -74,7 +77,9 @@ def test_a_run_leaves_checkpoint_state_and_log(short, small_photograph):
 
 
 def test_a_run_leaves_the_processor_as_it_was(short):
-    """Denormal numbers are flushed in training alone: the whole process would count them as 0 from there on."""
+    """Denormal numbers are flushed in training alone: the whole process would count them as 0 from
+    there on.
+    """
     assert float(torch.tensor(1e-310, dtype=torch.float64) * 1.0) != 0.0
     with flushed_denormals():
         assert float(torch.tensor(1e-310, dtype=torch.float64) * 1.0) == 0.0
@@ -129,7 +134,9 @@ def test_the_command_resumes_its_own_run(tmp_path, monkeypatch):
 
 
 def test_a_run_that_is_finished_is_the_run_uninterrupted(tmp_path, monkeypatch):
-    """The same weights, to the bit: crops, noise, learning rates and momenta go on from the step."""
+    """The same weights, to the bit: crops, noise, learning rates and momenta go on from the
+    step.
+    """
     whole, cut = tmp_path / "whole.safetensors", tmp_path / "cut.safetensors"
     train(settings(whole, steps=8, warmup=3))
     calls = []
@@ -154,9 +161,8 @@ def test_a_run_that_is_finished_is_the_run_uninterrupted(tmp_path, monkeypatch):
         and len(one["recipe"]) == 1
     )
     assert Checkpoint.load(whole).fingerprint == Checkpoint.load(cut).fingerprint
-    train(
-        settings(cut, steps=2, warmup=3, resume=f"{cut}.state.pt")
-    )  # without finish: a stage of its own
+    # without finish: a stage of its own
+    train(settings(cut, steps=2, warmup=3, resume=f"{cut}.state.pt"))
     assert [entry.split(",")[0] for entry in read_state(cut)["recipe"]] == ["8 steps", "2 steps"]
     with pytest.raises(ValueError, match="resumed"):
         settings(cut, finish=True)
@@ -178,7 +184,9 @@ def test_a_log_of_an_earlier_version_goes_on(tmp_path):
 
 
 def test_compiled_networks_train_the_same(tmp_path, monkeypatch):
-    """Traced as the compiler would see them, without the wait for a compiler; names in the state stay the same."""
+    """Traced as the compiler would see them, without the wait for a compiler; names in the state
+    stay the same.
+    """
     monkeypatch.setattr(step, "COMPILER", "aot_eager")
     plain, compiled = tmp_path / "plain.safetensors", tmp_path / "compiled.safetensors"
     train(settings(plain, steps=3))
@@ -190,7 +198,9 @@ def test_compiled_networks_train_the_same(tmp_path, monkeypatch):
 
 
 def test_init_from_a_checkpoint_fits_the_densities(tiny_checkpoint, tmp_path):
-    """A checkpoint keeps no densities: fitted ones start cheaper than a bottleneck's own, far too wide, and say so."""
+    """A checkpoint keeps no densities: fitted ones start cheaper than a bottleneck's own, far too
+    wide, and say so.
+    """
     out = tmp_path / "m.safetensors"
     trainer = Trainer(settings(out, init=str(tiny_checkpoint)), torch.device("cpu"))
     crops = torch.from_numpy(
@@ -310,9 +320,8 @@ def test_synthesis_alone_keeps_streams(short, small_photograph, tmp_path):
     codecs = [Codec.load(path, "cpu") for path in (short, out)]
     streams = [codec.encode(small_photograph) for codec in codecs]
     start = info(streams[0]).header_bytes
-    assert (
-        streams[0][start:] == streams[1][start:] and streams[0] != streams[1]
-    )  # the model's name differs
+    # the model's name differs
+    assert streams[0][start:] == streams[1][start:] and streams[0] != streams[1]
     pictures = [np.asarray(codec.decode(data)) for codec, data in zip(codecs, streams, strict=True)]
     assert not np.array_equal(*pictures)
     assert "g_s alone" in Checkpoint.load(out).metadata["recipe"]
@@ -423,7 +432,9 @@ def test_a_state_that_is_none(short, tmp_path):
 
 
 def test_init_from_a_checkpoint(tiny_checkpoint, tmp_path):
-    """Weights come back from half precision and integers; freezing them again gives nearly the same integers."""
+    """Weights come back from half precision and integers; freezing them again gives nearly the same
+    integers.
+    """
     from progcodec.network.checkpoint import Checkpoint, freeze
 
     checkpoint = Checkpoint.load(tiny_checkpoint)

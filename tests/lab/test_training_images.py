@@ -22,7 +22,9 @@ from tests.support.tiny_training import CROP, PHOTOGRAPH, settings
 
 @pytest.fixture
 def shards(tmp_path) -> Path:
-    """A folder of five readable pictures, one of them in a folder below, and a .tar.gz and a .tar of the same."""
+    """A folder of five readable pictures, one of them in a folder below, and a .tar.gz and a .tar
+    of the same.
+    """
     (tmp_path / "photos" / "deep").mkdir(parents=True)
     names = ["a.png", "b.jpg", "grey.png", "deep/c.WEBP", "small.png"]
     for number, name in enumerate(names):
@@ -81,9 +83,8 @@ def test_a_damaged_shard(shards, name):
     ):
         (shards / name).write_bytes(content)
         try:
-            assert (
-                1 <= len(load_images([str(shards / name)], 64)) <= 4
-            )  # what lies before the damage may be used
+            # what lies before the damage may be used
+            assert 1 <= len(load_images([str(shards / name)], 64)) <= 4
         except TrainingError as error:
             assert "\n" not in str(error)
 

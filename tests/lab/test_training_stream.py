@@ -1,4 +1,6 @@
-"""Sets larger than memory: every picture once an epoch, each process its share, and on from where a run stood."""
+"""Sets larger than memory: every picture once an epoch, each process its share, and on from where a
+run stood.
+"""
 
 import io
 import tarfile
@@ -14,7 +16,12 @@ from progcodec.errors import TrainingError
 from progcodec.lab.train.dataset import load_pictures, records
 from progcodec.lab.train.stream import Share, Stream
 from progcodec.lab.train.trainer import train
-from tests.support.tiny_training import PHOTOGRAPH, few_start_crops, read_state, settings  # noqa: F401
+from tests.support.tiny_training import (  # noqa: F401
+    PHOTOGRAPH,
+    few_start_crops,
+    read_state,
+    settings,
+)
 
 RANDOM = np.random.default_rng(0)
 
@@ -99,15 +106,26 @@ def test_a_stream_goes_on_from_its_position(data, taken):
 
 
 def test_labels_of_webdataset_and_of_folders(tmp_path):
-    write_tar(tmp_path / "web.tar", {
-        "0001.cls": b"17", "0001.jpg": picture(1), "0002.jpg": picture(2), "0002.cls": b" 3\n", "0003.json": b"{}",
-        "0003.png": picture(3), "n7/0001.png": picture(4), "0004.cls": b"bird", "0004.png": picture(5),
-    })  # fmt: skip
+    write_tar(
+        tmp_path / "web.tar",
+        {
+            "0001.cls": b"17",
+            "0001.jpg": picture(1),
+            "0002.jpg": picture(2),
+            "0002.cls": b" 3\n",
+            "0003.json": b"{}",
+            "0003.png": picture(3),
+            "n7/0001.png": picture(4),
+            "0004.cls": b"bird",
+            "0004.png": picture(5),
+        },
+    )
     found = {
         record.name: record.label
         for record in records(tmp_path / "web.tar", lambda name: 7 if "n7/" in name else None)
     }
-    assert found == {"web.tar/0001.jpg": 17, "web.tar/0002.jpg": 3, "web.tar/0003.png": None, "web.tar/n7/0001.png": 7,
+    assert found == {"web.tar/0001.jpg": 17, "web.tar/0002.jpg": 3, "web.tar/0003.png": None,
+        "web.tar/n7/0001.png": 7,
                      "web.tar/0004.png": None}  # fmt: skip
     assert {record.label for record in records(tmp_path / "web.tar")} == {None}
 
@@ -136,8 +154,7 @@ def test_a_run_streams_what_exceeds_its_memory(data, tmp_path):
     train(settings(out, steps=4, **given))
     ((crops, pictures),) = read_state(out)["positions"]
     assert pictures is None
-    assert (
-        crops[0] == 0 and 48 <= crops[1] <= 56
-    )  # 40 to start from, 4 steps of 2, and useless ones between
+    # 40 to start from, 4 steps of 2, and useless ones between
+    assert crops[0] == 0 and 48 <= crops[1] <= 56
     train(settings(out, steps=3, resume=f"{out}.state.pt", **given))
     assert read_state(out)["positions"] == read_state(whole)["positions"]

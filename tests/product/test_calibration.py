@@ -26,7 +26,9 @@ def sums(p, level):
 
 @pytest.fixture(scope="module")
 def overconfident():
-    """Logits that are too large by a factor that depends on bits and level, with labels drawn from the true distribution."""
+    """Logits that are too large by a factor that depends on bits and level, with labels drawn from
+    the true distribution.
+    """
     rng = np.random.default_rng(1)
     n = 6000
     coarse, middle, fine = (rng.normal(0, s, (n, c)) for s, c in ((1.2, 2), (1.0, 4), (0.8, 8)))

@@ -54,7 +54,7 @@ def rewritten(tiny: Checkpoint, path, **metadata: str) -> None:
     )
 
 
-# --- round trip -------------------------------------------------------------------------------------------------------
+# --- round trip -----------------------------------------------------------------------------------
 
 
 def test_round_trip(tiny, tmp_path):
@@ -110,7 +110,7 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tiny, tmp_path, monk
     assert os.listdir(tmp_path) == [path.name] and path.read_bytes() == b"old"
 
 
-# --- fingerprint ------------------------------------------------------------------------------------------------------
+# --- fingerprint ----------------------------------------------------------------------------------
 
 
 def test_the_fingerprint_depends_on_every_tensor(tiny):
@@ -143,12 +143,11 @@ def test_the_fingerprint_depends_on_names_shapes_types_and_config_alone(tiny):
         key: value.mT.contiguous().mT if value.ndim == 2 else value
         for key, value in tiny.tensors.items()
     }
-    assert (
-        replace(tiny, tensors=strided).fingerprint == tiny.fingerprint
-    )  # layout in memory is no content
+    # layout in memory is no content
+    assert replace(tiny, tensors=strided).fingerprint == tiny.fingerprint
 
 
-# --- refusals ---------------------------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -262,7 +261,9 @@ def test_an_order_that_is_no_permutation(tiny, tmp_path):
 
 
 def test_a_scale_path_over_the_accumulator_limit(tiny, tmp_path):
-    """Beyond 2^24, sums are no longer exact in every arithmetic, and streams would depend on the machine."""
+    """Beyond 2^24, sums are no longer exact in every arithmetic, and streams would depend on the
+    machine.
+    """
     path = tmp_path / "m.safetensors"
     weight = tiny.tensors["scale_path.body.weight"]
     room = 2**24 - 1 - int(weight[0].long().abs().sum() * 255)
@@ -282,7 +283,7 @@ def test_a_scale_path_over_the_accumulator_limit(tiny, tmp_path):
         assert "multiplier" in refusal(path)
 
 
-# --- finding ----------------------------------------------------------------------------------------------------------
+# --- finding --------------------------------------------------------------------------------------
 
 
 def test_find():
@@ -291,9 +292,8 @@ def test_find():
     with pytest.raises(WrongModelError, match="00000000"):
         find(None, bytes(4))
     assert str(find("some/where")) == "some/where" and str(find("a.safetensors")) == "a.safetensors"
-    assert (
-        str(find("a.safetensors", bytes(4))) == "a.safetensors"
-    )  # a name that is given wins over the fingerprint
+    # a name that is given wins over the fingerprint
+    assert str(find("a.safetensors", bytes(4))) == "a.safetensors"
 
 
 def test_find_by_name_and_fingerprint_among_several(tiny, tmp_path, monkeypatch):
@@ -328,7 +328,7 @@ def test_what_a_file_is_is_known_from_its_head(tiny, tiny_checkpoint, tmp_path):
         check(tmp_path / "missing.safetensors")
 
 
-# --- what the package ships -------------------------------------------------------------------------------------------
+# --- what the package ships -----------------------------------------------------------------------
 
 
 def test_shipped_checkpoints_are_there_and_small():

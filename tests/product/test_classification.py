@@ -31,7 +31,7 @@ def one(*probabilities: float, **options):
     return answer
 
 
-# --- answers ----------------------------------------------------------------------------------------------------------
+# --- answers --------------------------------------------------------------------------------------
 
 
 @st.composite
@@ -118,7 +118,8 @@ def test_levels_of_other_hierarchies_and_shared_names():
     (answer,) = answers(np.array([[0.45, 0.3, 0.25]]), tree)
     assert str(answer) == "all 1.00 (class unsure)"
     assert answer.top_text() == "crane (n1) 0.45, crane (1) 0.30, jay 0.25"
-    deep = Hierarchy(((Cluster("all", None),), (Cluster("a", 0), Cluster("b", 0)), (Cluster("c", 0), Cluster("d", 1))),
+    deep = Hierarchy(((Cluster("all", None),), (Cluster("a", 0), Cluster("b", 0)), (Cluster("c", 0),
+        Cluster("d", 1))),
                      (Leaf("x", None, 0), Leaf("y", None, 1)))  # fmt: skip
     assert (
         str(answers(np.array([[0.5, 0.5]]), deep, confidence=0.6)[0]) == "all 1.00 (level 2 unsure)"
@@ -143,7 +144,7 @@ def test_what_is_no_probability_is_refused():
     assert answers(np.empty((0, 6)), TREE) == []
 
 
-# --- scores and labels ------------------------------------------------------------------------------------------------
+# --- scores and labels ----------------------------------------------------------------------------
 
 
 def test_scores():
@@ -192,9 +193,14 @@ def test_labels_from_a_csv(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "text, reason",
-    [("a.shc,dodo\n", "line 1: no class is called 'dodo'"), ("file,label\na.shc\n", "line 2: not a file"),
-     ("a.shc,6\n", "no class"), ("file,label\n", "holds no labels"), ("\xff", "line 1: not a file")],
-)  # fmt: skip
+    [
+        ("a.shc,dodo\n", "line 1: no class is called 'dodo'"),
+        ("file,label\na.shc\n", "line 2: not a file"),
+        ("a.shc,6\n", "no class"),
+        ("file,label\n", "holds no labels"),
+        ("\xff", "line 1: not a file"),
+    ],
+)
 def test_bad_label_files(tmp_path, text, reason):
     path = tmp_path / "labels.csv"
     path.write_bytes(text.encode("latin-1"))
@@ -231,7 +237,7 @@ def test_labels_from_folders_and_shared_names():
         class_index(tree, "crane")
 
 
-# --- names of classifiers ---------------------------------------------------------------------------------------------
+# --- names of classifiers -------------------------------------------------------------------------
 
 
 def test_specifications():
@@ -260,7 +266,7 @@ def test_specifications():
             parse(text)
 
 
-# --- classifiers of pictures ------------------------------------------------------------------------------------------
+# --- classifiers of pictures ----------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -344,7 +350,10 @@ def test_preprocessing_can_be_replaced(tmp_path, small, library, name, options, 
     monkeypatch.setattr(
         libraries, "_build", lambda *arguments: _six() if library == "timm" else None
     )
-    text = f"{library}:{name}?{options}mean=0.5&std=0.5&input_size=48&crop_pct=0.75&interpolation=bilinear"
+    text = (
+        f"{library}:{name}?{options}mean=0.5&std=0.5&input_size=48&crop_pct=0.75"
+        "&interpolation=bilinear"
+    )
     prepare = libraries.load(Specification.parse(text)).preprocess
     halves = Image.new("RGB", (90, 90), "white")
     halves.paste("black", (0, 0, 45, 90))
@@ -459,7 +468,7 @@ def test_outputs_that_are_no_numbers_or_no_classes(tiny_codec, stream):
         PixelClassifier("dict", Constant({"out": 1}), prepare, "cpu")
 
 
-# --- the built-in classifier --------------------------------------------------------------------------------------------
+# --- the built-in classifier ----------------------------------------------------------------------
 
 
 def test_the_built_in_classifier_sees_a_pagoda(photograph):
@@ -545,7 +554,7 @@ def _file_of(picture: Image.Image) -> bytes:
     return file.getvalue()
 
 
-# --- progcodec.classify -----------------------------------------------------------------------------------------------
+# --- progcodec.classify ---------------------------------------------------------------------------
 
 
 def test_classify(stream, small, tiny_codec, tiny_checkpoint):
@@ -605,7 +614,9 @@ def test_classify_loads_once_and_takes_an_object(
 
 
 def test_a_real_classifier(photograph):
-    """MobileNetV2 sees in the decoded picture what it sees in the picture itself, given the input that it wants."""
+    """MobileNetV2 sees in the decoded picture what it sees in the picture itself, given the input
+    that it wants.
+    """
     file = os.environ.get("PROGCODEC_TEACHER")
     if not file:
         pytest.skip("name the weights of a mobilenetv2_100 with pad_type=same in PROGCODEC_TEACHER")

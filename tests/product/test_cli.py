@@ -1,4 +1,7 @@
-"""The command line: what it writes, what it prints, what it refuses, and its exit codes. No model needed."""
+"""The command line: what it writes, what it prints, what it refuses, and its exit codes.
+
+No model needed.
+"""
 
 import csv
 import io
@@ -24,7 +27,7 @@ def here(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-# --- help and usage ---------------------------------------------------------------------------------------------------
+# --- help and usage -------------------------------------------------------------------------------
 
 
 def test_every_command_explains_itself_with_an_example():
@@ -53,22 +56,29 @@ def test_every_command_explains_itself_with_an_example():
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["frobnicate"], ["encode"], ["truncate", "a.shc"], ["truncate", "a.shc", "--bytes", "9", "--level", "fine"],
-        ["truncate", "a.shc", "--bpp", "nan"], ["truncate", "a.shc", "--bpp", "0"],
+        ["frobnicate"],
+        ["encode"],
+        ["truncate", "a.shc"],
+        ["truncate", "a.shc", "--bytes", "9", "--level", "fine"],
+        ["truncate", "a.shc", "--bpp", "nan"],
+        ["truncate", "a.shc", "--bpp", "0"],
         ["truncate", "a.shc", "--bytes", "-1"],
-        ["decode", "a.shc", "--level", "best"], ["decode", "a.shc", "--bytes", "9", "--level", "fine"],
-        ["decode", "a.shc", "-o", "picture.doc"], ["info", "a.shc", "--format", "xml"],
+        ["decode", "a.shc", "--level", "best"],
+        ["decode", "a.shc", "--bytes", "9", "--level", "fine"],
+        ["decode", "a.shc", "-o", "picture.doc"],
+        ["info", "a.shc", "--format", "xml"],
         ["decode", "a.shc", "--device", "tpu"],
-        ["train", "--out", "x"], ["train", "--data", "x", "--out", "x"],
+        ["train", "--out", "x"],
+        ["train", "--data", "x", "--out", "x"],
         ["train", "--data", ".", "--out", "x", "--set", "k"],
     ],
-)  # fmt: skip
+)
 def test_wrong_usage_exits_with_2(here, arguments):
     run(*arguments, code=2)
     assert sorted(os.listdir()) == ["a.shc"]
 
 
-# --- truncate ---------------------------------------------------------------------------------------------------------
+# --- truncate -------------------------------------------------------------------------------------
 
 
 def test_truncate_keeps_a_pure_prefix_and_names_it_after_the_cut(here):
@@ -129,7 +139,7 @@ def test_a_link_is_followed_and_permissions_stay(here):
     assert Path("target.shc").stat().st_mode & 0o777 == 0o640
 
 
-# --- inputs and outputs -----------------------------------------------------------------------------------------------
+# --- inputs and outputs ---------------------------------------------------------------------------
 
 
 def test_one_failing_file_never_stops_the_rest(here):
@@ -254,7 +264,7 @@ def test_ctrl_c_exits_with_130(here):
         assert program.stderr.read() == "progcodec: interrupted\n"
 
 
-# --- info -------------------------------------------------------------------------------------------------------------
+# --- info -----------------------------------------------------------------------------------------
 
 
 def test_info_says_how_far_a_file_goes(here):
@@ -315,7 +325,7 @@ def test_info_reaches_into_folders_and_lists(here):
     assert "name at least one input" in run("info", code=2).stderr
 
 
-# --- the library's truncate -------------------------------------------------------------------------------------------
+# --- the library's truncate -----------------------------------------------------------------------
 
 
 def test_truncate_takes_exactly_one_limit():
@@ -327,7 +337,7 @@ def test_truncate_takes_exactly_one_limit():
     assert progcodec.truncate(STREAM, bpp=0.1) == STREAM[:38]
 
 
-# --- manners ----------------------------------------------------------------------------------------------------------
+# --- manners --------------------------------------------------------------------------------------
 
 
 def test_a_narrow_terminal_gets_a_block_a_file(here, monkeypatch):

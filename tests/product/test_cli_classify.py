@@ -43,7 +43,9 @@ def streams(tiny_codec, small_photograph) -> list[bytes]:
 
 @pytest.fixture
 def here(tmp_path, monkeypatch, streams) -> Path:
-    """A working folder with x.shc, y.shc and z.shc, the same in folders of classes, and the hierarchy."""
+    """A working folder with x.shc, y.shc and z.shc, the same in folders of classes, and the
+    hierarchy.
+    """
     monkeypatch.chdir(tmp_path)
     Path("tree.json").write_text(TREE.to_json(), encoding="utf-8")
     for name, data in zip("xyz", streams, strict=True):
@@ -78,7 +80,9 @@ def records(result) -> list[dict]:
 
 
 def alike(one: dict, other: dict) -> bool:
-    """The same file and path; a batch of another size may move the last digits, and a pixel by one in 255."""
+    """The same file and path; a batch of another size may move the last digits, and a pixel by one
+    in 255.
+    """
     paths = [(guess, same) for guess, same in zip(one["path"], other["path"], strict=True)]
     close = all(
         guess["probability"] == pytest.approx(same["probability"], abs=5e-3)
@@ -130,8 +134,12 @@ def test_the_table(classify, monkeypatch):
         "x.shc", "y.shc", "--bytes", "60,all", "--top", 2, "--level", "coarse"
     ).stdout.splitlines()
     assert lines[0] == "file       bytes  answer" and len(lines) == 1 + 2 * 4
-    assert [line[:16] for line in lines[1::2]] == ["x.shc         60", f"{Path('x.shc').stat().st_size:>16,}",
-                                                   "y.shc         60", f"{Path('y.shc').stat().st_size:>16,}"]  # fmt: skip
+    assert [line[:16] for line in lines[1::2]] == [
+        "x.shc         60",
+        f"{Path('x.shc').stat().st_size:>16,}",
+        "y.shc         60",
+        f"{Path('y.shc').stat().st_size:>16,}",
+    ]
     assert all(
         line[18:].startswith(("bird 0.", "bird 1.", "instrument 0.", "instrument 1."))
         for line in lines[1::2]
@@ -184,7 +192,7 @@ def test_levels_and_confidence(classify):
     assert line == "progcodec: there is no level 'finest'; there are coarse, intermediate, fine"
 
 
-# --- what goes wrong --------------------------------------------------------------------------------------------------
+# --- what goes wrong ------------------------------------------------------------------------------
 
 
 def test_a_budget_below_the_header(classify):
@@ -270,7 +278,7 @@ def test_output_files_are_written_whole_and_not_overwritten(classify):
     assert Path("out.csv").read_text(encoding="utf-8").startswith("file ")
 
 
-# --- labels and folders -----------------------------------------------------------------------------------------------
+# --- labels and folders ---------------------------------------------------------------------------
 
 
 def expected_scores(tiny_codec, spec, files: dict[str, int], size: int | None) -> list[float]:

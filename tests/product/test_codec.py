@@ -1,4 +1,6 @@
-"""The walk, end to end: any cut gives exactly the encoder's symbols, and floats never decide a bit."""
+"""The walk, end to end: any cut gives exactly the encoder's symbols, and floats never
+decide a bit.
+"""
 
 import numpy as np
 import pytest
@@ -63,7 +65,9 @@ class Truth:
         self.stream = container.parse(self.data)
 
     def check(self, length: int) -> Latent:
-        """The prefix of that length holds exactly the first symbols, and leaves at most 8 payload bytes unused."""
+        """The prefix of that length holds exactly the first symbols, and leaves at most 8 payload
+        bytes unused.
+        """
         data = self.data[:length]
         got = self.codec.decode_latent(data)
         parsed = container.parse(data)
@@ -93,9 +97,8 @@ def test_symbols_are_those_of_the_encoder(golden_codec, small_photograph):
     truth = Truth(golden_codec, small_photograph)
     for mine, (_, symbols, _) in zip(written, truth.segments, strict=True):
         assert np.array_equal(mine, symbols)
-    assert (
-        sum(len(np.unique(s)) > 1 for s in written) >= 3
-    )  # a test of all-zero blocks would prove little
+    # a test of all-zero blocks would prove little
+    assert sum(len(np.unique(s)) > 1 for s in written) >= 3
 
 
 @pytest.mark.parametrize("checksums", [True, False])
@@ -146,7 +149,9 @@ def test_levels_and_budgets_are_prefixes(golden_codec, small_photograph):
 
 @pytest.fixture
 def noisy_mean_path(golden_codec):
-    """Adds relative noise of 1e-3 to the output of every module of the mean path, and counts how often it did."""
+    """Adds relative noise of 1e-3 to the output of every module of the mean path, and counts how
+    often it did.
+    """
     generator = torch.Generator().manual_seed(3)
     hits = []
 
@@ -212,9 +217,8 @@ def test_threads_batches_and_memory_format_change_no_symbol(
             assert np.array_equal(first.q, latent.q) and np.array_equal(first.z, latent.z)
     for data, latent in zip(golden_codec.encode_batch(images), latents, strict=True):
         again = golden_codec.decode_latent(data)
-        assert (
-            again.q != latent.q
-        ).mean() < 0.01  # the encoder may round a tie elsewhere; its own stream decodes
+        # the encoder may round a tie elsewhere; its own stream decodes
+        assert (again.q != latent.q).mean() < 0.01
 
 
 def test_a_batch_of_streams_cut_differently(golden_codec, photograph):

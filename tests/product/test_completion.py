@@ -1,4 +1,6 @@
-"""Tab completion in bash, zsh and fish: the script for each shell, and the answers that it asks the program for."""
+"""Tab completion in bash, zsh and fish: the script for each shell, and the answers that it asks the
+program for.
+"""
 
 import os
 import shutil
@@ -107,7 +109,8 @@ def test_completion_loads_nothing_heavy():
     code = """
 import os
 from progcodec.cli import main
-os.environ.update(_PROGCODEC_COMPLETE="bash_complete", COMP_WORDS="progcodec decode --model l", COMP_CWORD="3")
+os.environ.update(_PROGCODEC_COMPLETE="bash_complete")
+os.environ.update(COMP_WORDS="progcodec decode --model l", COMP_CWORD="3")
 try:
     main([], prog_name="progcodec")
 except SystemExit as end:

@@ -1,4 +1,6 @@
-"""The container: round trips, one test per named error, every cut and every flip of a small file."""
+"""The container: round trips, one test per named error, every cut and every flip of a small
+file.
+"""
 
 import random
 import subprocess
@@ -257,7 +259,10 @@ def test_random_bytes_raise_only_named_errors():
 
 
 def test_container_needs_neither_numpy_nor_the_coder():
-    code = "import sys, progcodec.bitstream.container; print({'numpy', 'constriction', 'torch'} & set(sys.modules))"
+    code = (
+        "import sys, progcodec.bitstream.container; print({'numpy', 'constriction', 'torch'} & "
+        "set(sys.modules))"
+    )
     assert (
         subprocess.run(
             [sys.executable, "-c", code], check=True, capture_output=True, text=True

@@ -1,4 +1,6 @@
-"""Depthwise convolution whose weight gradient is computed our way: values and gradients are those of nn.Conv2d."""
+"""Depthwise convolution whose weight gradient is computed our way: values and gradients are those
+of nn.Conv2d.
+"""
 
 import pytest
 import torch

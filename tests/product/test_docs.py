@@ -31,7 +31,8 @@ COLUMNS_MAX = 100
 PARSED = re.compile(
     r"progcodec (train|train-classifier|export|ablate|evaluate|bench|hierarchy build|.* --engine)\b"
 )
-"""Commands that need hours, other machines, or what such a command leaves: their options are checked."""
+"""Commands that need hours, other machines, or what such a command leaves: their options are
+checked."""
 
 
 def name_of(path: Path) -> str:
@@ -106,9 +107,10 @@ def test_commands_run_one_after_the_other(desk, document):
 
 
 @pytest.mark.parametrize(
-    ("document", "number"), [(path, number) for path in GUIDES for number in range(len(blocks(path, "python")))],
+    ("document", "number"),
+    [(path, number) for path in GUIDES for number in range(len(blocks(path, "python")))],
     ids=lambda value: name_of(value) if isinstance(value, Path) else value,
-)  # fmt: skip
+)
 def test_code_runs_by_itself(desk, document, number):
     """Each block alone, as it will be copied."""
     code = blocks(document, "python")[number]
@@ -138,7 +140,9 @@ def test_there_are_examples():
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_examples_run(desk, path, monkeypatch, capsys):
-    """By convention an example takes a picture as its first argument, and writes into the folder where it runs."""
+    """By convention an example takes a picture as its first argument, and writes into the folder
+    where it runs.
+    """
     monkeypatch.setattr(sys, "argv", [str(path), "photo.jpg"])
     before = sorted(path.parent.iterdir())
     runpy.run_path(str(path), run_name="__main__")
@@ -147,7 +151,9 @@ def test_examples_run(desk, path, monkeypatch, capsys):
 
 
 def help_examples() -> list[str]:
-    """Every command line in a help text: from the program's name to the end, without what explains it."""
+    """Every command line in a help text: from the program's name to the end, without what explains
+    it.
+    """
     texts = [main.help or "", *(command.help or "" for command in commands_of().values())]
     lines = [line.strip() for text in texts for line in text.splitlines()]
     found = [match[0] for line in lines if (match := re.search(r"(^|(?<=\| ))progcodec .*", line))]

@@ -1,4 +1,7 @@
-"""Many files: whole ones, the journal, and how the commands use them. No model and no torch needed."""
+"""Many files: whole ones, the journal, and how the commands use them.
+
+No model and no torch needed.
+"""
 
 import json
 import os
@@ -23,7 +26,7 @@ OTHER = write(Header(64, 48, b"abcd"), [bytes(range(n))[::-1] for n in (20, 40, 
 """Another stream of the same size."""
 
 
-# --- whole files ------------------------------------------------------------------------------------------------------
+# --- whole files ----------------------------------------------------------------------------------
 
 
 def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
@@ -65,7 +68,7 @@ def test_what_ends_the_writing_leaves_nothing(tmp_path):
     assert os.listdir(tmp_path) == ["a"] and (tmp_path / "a").read_bytes() == b"before"
 
 
-# --- the journal ------------------------------------------------------------------------------------------------------
+# --- the journal ----------------------------------------------------------------------------------
 
 
 def test_the_journal_proves_by_content_alone(tmp_path):
@@ -84,9 +87,8 @@ def test_the_journal_proves_by_content_alone(tmp_path):
     )
     journal = Journal(str(tmp_path))
     journal.note(output, source, b"output")
-    assert not journal.finished(output, source) and not journal.wrote(
-        output
-    )  # killed before the rename
+    # killed before the rename
+    assert not journal.finished(output, source) and not journal.wrote(output)
     Path(output).write_bytes(b"output")
     for known in (journal, Journal(str(tmp_path))):
         assert known.finished(output, source) and known.wrote(output)
@@ -111,7 +113,7 @@ def test_a_torn_or_damaged_journal_loses_no_more_than_its_damaged_lines(tmp_path
     assert journal.finished(first, "1") and journal.finished(second, "2")
 
 
-# --- the commands -----------------------------------------------------------------------------------------------------
+# --- the commands ---------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -218,9 +220,8 @@ def test_resume_goes_by_content(here):
         os.utime(f"out/{name}", (0, 0))
         Path("in/a.shc").touch()
     assert told() == ["finished before: 3 of 3"]
-    Path("in/sub/a.shc").write_bytes(
-        OTHER
-    )  # a changed input of the same size: its output may be replaced
+    # a changed input of the same size: its output may be replaced
+    Path("in/sub/a.shc").write_bytes(OTHER)
     assert told() == ["in/sub/a.shc", "finished before: 2 of 3"]
     Path("out/a.60B.shc").unlink()
     assert told() == ["in/a.shc", "finished before: 2 of 3"]
@@ -232,9 +233,8 @@ def test_resume_goes_by_content(here):
     assert Path("out/a.60B.shc").read_bytes() == b"mine"
     truncate(*arguments, "--force")
     assert told() == ["finished before: 3 of 3"]
-    changed = run(
-        "truncate", *arguments, "--level", "coarse"
-    )  # another cut has other names, and is other work
+    # another cut has other names, and is other work
+    changed = run("truncate", *arguments, "--level", "coarse")
     assert len(changed.stdout.splitlines()) == 3
 
 
@@ -243,7 +243,9 @@ KILLED_AT = (0.02, 0.05, 0.1, 0.2)
 
 
 def test_a_kill_at_any_moment_leaves_whole_files_and_resume_ends_the_work(here):
-    """SIGKILL in the middle of a batch: every output is whole or absent; the last run does what is missing and cleans up."""
+    """SIGKILL in the middle of a batch: every output is whole or absent; the last run does what is
+    missing and cleans up.
+    """
     count = 400
     for place in range(count):
         Path(f"many/{place:03d}.shc").parent.mkdir(exist_ok=True)

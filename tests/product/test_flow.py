@@ -1,4 +1,6 @@
-"""The flow of many inputs through three stages: an outcome for each in order, whatever happens, and no thread left behind."""
+"""The flow of many inputs through three stages: an outcome for each in order, whatever happens, and
+no thread left behind.
+"""
 
 import contextlib
 import os
@@ -29,7 +31,10 @@ def own_threads() -> list[threading.Thread]:
 
 
 class Numbers:
-    """Doubles numbers; those of one parity share a batch. Negative ones cannot be read, 13 fails, and takes its batch along."""
+    """Doubles numbers; those of one parity share a batch.
+
+    Negative ones cannot be read, 13 fails, and takes its batch along.
+    """
 
     def __init__(self, pixels: int = 1) -> None:
         self.pixels = pixels
@@ -136,7 +141,7 @@ def test_reading_waits_for_writing_too():
     assert held <= 7 + 2 * flow_module.READERS and len(outcomes) == 39
 
 
-# --- whatever happens -------------------------------------------------------------------------------------------------
+# --- whatever happens -----------------------------------------------------------------------------
 
 
 def soon(call: Callable[[], list[Outcome[int]]], seconds: float = 60) -> list[Outcome[int]]:
@@ -150,7 +155,9 @@ def soon(call: Callable[[], list[Outcome[int]]], seconds: float = 60) -> list[Ou
 
 
 class Rough:
-    """Sizes, times and failures by chance, the same for one job every time; inputs of one group weigh differently."""
+    """Sizes, times and failures by chance, the same for one job every time; inputs of one group
+    weigh differently.
+    """
 
     def __init__(self, seed: int) -> None:
         self.seed = seed

@@ -17,7 +17,9 @@ def text(name: str) -> str:
 
 
 def test_one_command_runs_the_tests():
-    """`.ci/run` reads it out of README; CONTRIBUTING repeats it, and the workflow runs `.ci/run`."""
+    """`.ci/run` reads it out of README; CONTRIBUTING repeats it, and the workflow runs
+    `.ci/run`.
+    """
     reads = re.search(r"^command=\$\((.*)\)$", text(".ci/run"), re.MULTILINE)[1]
     read = subprocess.run(
         ["bash", "-c", reads], cwd=ROOT, check=True, capture_output=True, text=True

@@ -128,9 +128,8 @@ def test_the_shipped_facts_are_wordnets_and_the_similarity_nltks(
     # Debian leaves this list out; the similarity does not look at it.
     (folder / "lexnames").write_text("".join(f"{i:02d}\tgroup{i}\t1\n" for i in range(45)))
     (folder / "index.sense").touch()  # left out as well
-    monkeypatch.setattr(
-        nltk.data, "path", [*nltk.data.path, str(tmp_path)]
-    )  # nltk reads only below its data folders
+    # nltk reads only below its data folders
+    monkeypatch.setattr(nltk.data, "path", [*nltk.data.path, str(tmp_path)])
     reader = WordNetCorpusReader(str(folder), None)
     similarity = shipped.wu_palmer(facts)
     synsets = [reader.synset_from_pos_and_offset("n", int(wnid[1:])) for wnid in wnids]
@@ -155,9 +154,8 @@ def test_show_prints_the_tree_a_group_and_a_path(shipped, tmp_path):
     assert (
         run("hierarchy", "show", "n01616318").stdout == run("hierarchy", "show", "vulture").stdout
     )
-    assert (
-        len(run("hierarchy", "show", "sunglasses").stdout.splitlines()) >= 2
-    )  # two classes have this name
+    # two classes have this name
+    assert len(run("hierarchy", "show", "sunglasses").stdout.splitlines()) >= 2
     first = shipped.levels[0][0].name
     assert "tench" in run("hierarchy", "show", first).stdout
     record = json.loads(run("hierarchy", "show", "vulture", "--format", "json").stdout)["nodes"][0]
@@ -212,10 +210,14 @@ def test_no_line_of_the_tree_goes_through_a_name():
 # --- files ----------------------------------------------------------------------------------------
 
 SOUND = {
-    "format": "progcodec class hierarchy", "version": 1,
+    "format": "progcodec class hierarchy",
+    "version": 1,
     "levels": [[{"name": "animal", "parent": None}, {"name": "thing", "parent": None}]],
-    "classes": [{"name": "cat", "wnid": None, "parent": 0}, {"name": "cup", "wnid": None, "parent": 1}],
-}  # fmt: skip
+    "classes": [
+        {"name": "cat", "wnid": None, "parent": 0},
+        {"name": "cup", "wnid": None, "parent": 1},
+    ],
+}
 
 
 @pytest.mark.parametrize(

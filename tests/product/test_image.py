@@ -222,11 +222,23 @@ def test_as_tensor_takes_pictures_arrays_and_tensors():
 @pytest.mark.parametrize(
     "image",
     [
-        "photo.png", None, 3, RAMP.astype(np.float32), RAMP[None], RAMP[..., :2], RAMP[:0], RAMP[0, 0],
-        torch.from_numpy(RAMP), torch.zeros(1, 4, 4), torch.zeros(2, 3, 4, 4), torch.zeros(3, 0, 4),
-        torch.full((3, 4, 4), 1.5), torch.full((3, 4, 4), float("nan")), torch.zeros(3, 4, 4, dtype=torch.uint8),
+        "photo.png",
+        None,
+        3,
+        RAMP.astype(np.float32),
+        RAMP[None],
+        RAMP[..., :2],
+        RAMP[:0],
+        RAMP[0, 0],
+        torch.from_numpy(RAMP),
+        torch.zeros(1, 4, 4),
+        torch.zeros(2, 3, 4, 4),
+        torch.zeros(3, 0, 4),
+        torch.full((3, 4, 4), 1.5),
+        torch.full((3, 4, 4), float("nan")),
+        torch.zeros(3, 4, 4, dtype=torch.uint8),
     ],
-)  # fmt: skip
+)
 def test_as_tensor_refuses_the_rest(image):
     with pytest.raises(ImageError):
         as_tensor(image)

@@ -1,4 +1,6 @@
-"""The layout: imports go down only, the product knows nothing of the laboratory, and light commands start light."""
+"""The layout: imports go down only, the product knows nothing of the laboratory, and light commands
+start light.
+"""
 
 import ast
 import shutil
@@ -37,7 +39,9 @@ def room(path: Path) -> str:
 
 
 def imports(path: Path) -> set[str]:
-    """Every module that a file imports, wherever in it, as dotted names; `from a import b` gives a and a.b."""
+    """Every module that a file imports, wherever in it, as dotted names; `from a import b` gives a
+    and a.b.
+    """
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -152,11 +156,17 @@ HEAVY = ("torch", "numpy", "PIL", "constriction", "safetensors", "compressai", "
     "code",
     [
         "import progcodec",
-        "import progcodec; progcodec.truncate; progcodec.info; progcodec.CorruptError; dir(progcodec)",
+        (
+            "import progcodec; progcodec.truncate; progcodec.info; progcodec.CorruptError; "
+            "dir(progcodec)"
+        ),
         "from progcodec.cli import main; main(['--help'], standalone_mode=False)",
         "from progcodec.cli import main; main(['encode', '--help'], standalone_mode=False)",
         "from progcodec.cli import main; main(['train', '--help'], standalone_mode=False)",
-        "from progcodec.cli import main; main(['hierarchy', 'build', '--help'], standalone_mode=False)",
+        (
+            "from progcodec.cli import main; main(['hierarchy', 'build', '--help'], "
+            "standalone_mode=False)"
+        ),
     ],
 )
 def test_starts_without_anything_heavy(code):
@@ -164,7 +174,10 @@ def test_starts_without_anything_heavy(code):
 
 
 def test_commands_that_need_numpy_only():
-    code = "from progcodec.cli import main; main(['hierarchy', 'show', 'vulture'], standalone_mode=False)"
+    code = (
+        "from progcodec.cli import main; main(['hierarchy', 'show', 'vulture'], "
+        "standalone_mode=False)"
+    )
     assert loaded_by(code, *HEAVY, "sklearn", "open_clip", "nltk", "matplotlib") <= {"numpy"}
 
 

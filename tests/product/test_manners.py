@@ -1,4 +1,6 @@
-"""A guest in another program: nothing of the process is changed, and nothing that the process has set changes a byte."""
+"""A guest in another program: nothing of the process is changed, and nothing that the process has
+set changes a byte.
+"""
 
 import contextlib
 import copy
@@ -160,7 +162,9 @@ def test_workers_of_every_kind_take_a_codec(tiny_codec, wanted, method):
 
 @pytest.fixture
 def slow_picture(monkeypatch):
-    """A file that Pillow takes long to read, an event that says that it reads, and one that ends it."""
+    """A file that Pillow takes long to read, an event that says that it reads, and one that ends
+    it.
+    """
     reads, end = threading.Event(), threading.Event()
 
     def plugin(file, name):

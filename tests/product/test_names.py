@@ -1,4 +1,6 @@
-"""Names of every kind: in folders, behind links, in lists, in records, on a terminal; and outputs that are inputs."""
+"""Names of every kind: in folders, behind links, in lists, in records, on a terminal; and outputs
+that are inputs.
+"""
 
 import csv
 import io
@@ -14,11 +16,22 @@ from progcodec.files import PICTURE_SUFFIXES
 from tests.support.command import STREAM, errors, run
 
 NAMES = [
-    "Screenshot 1.00\N{NARROW NO-BREAK SPACE}PM", "写真\N{IDEOGRAPHIC SPACE}旅行", "no\N{NO-BREAK SPACE}break",
-    "family \N{MAN}\N{ZERO WIDTH JOINER}\N{WOMAN}", "two\nlines", "a,b\"c';d", "-dash", "tab\t",
-    "line\N{LINE SEPARATOR}end", "next\x85line", "\N{RIGHT-TO-LEFT OVERRIDE}gnp", "\x1b[31mred", "é", "é",
+    "Screenshot 1.00\N{NARROW NO-BREAK SPACE}PM",
+    "写真\N{IDEOGRAPHIC SPACE}旅行",
+    "no\N{NO-BREAK SPACE}break",
+    "family \N{MAN}\N{ZERO WIDTH JOINER}\N{WOMAN}",
+    "two\nlines",
+    "a,b\"c';d",
+    "-dash",
+    "tab\t",
+    "line\N{LINE SEPARATOR}end",
+    "next\x85line",
+    "\N{RIGHT-TO-LEFT OVERRIDE}gnp",
+    "\x1b[31mred",
+    "é",
+    "é",
     os.fsdecode(b"no text \xff\xfe"),
-]  # fmt: skip
+]
 
 
 @pytest.fixture

@@ -1,4 +1,6 @@
-"""Coding order: permutations that sort, runs that fit them, prefixes that land where they belong."""
+"""Coding order: permutations that sort, runs that fit them, prefixes that land where they
+belong.
+"""
 
 import numpy as np
 import pytest

@@ -72,18 +72,27 @@ class Counting(io.BytesIO):
         return data
 
 
-# --- registration ---------------------------------------------------------------------------------------------------------
+# --- registration ---------------------------------------------------------------------------------
 
 
 def test_only_importing_the_module_registers():
-    code = "from PIL import Image; import progcodec; progcodec.info; Image.init(); assert 'SHC' not in Image.OPEN"
+    code = (
+        "from PIL import Image; import progcodec; progcodec.info; Image.init(); "
+        "assert 'SHC' not in Image.OPEN"
+    )
     assert loaded_by(code, "progcodec.pillow") == set()
-    code = "from PIL import Image; import progcodec.pillow; Image.init(); assert 'SHC' in Image.OPEN and 'SHC' in Image.SAVE"
+    code = (
+        "from PIL import Image; import progcodec.pillow; Image.init(); "
+        "assert 'SHC' in Image.OPEN and 'SHC' in Image.SAVE"
+    )
     loaded_by(code)
 
 
 def test_opening_needs_neither_torch_nor_numpy(file):
-    code = f"from PIL import Image; import progcodec.pillow; im = Image.open({str(file)!r}); im.info; im.draft(None, (9, 9))"
+    code = (
+        "from PIL import Image; import progcodec.pillow; "
+        f"im = Image.open({str(file)!r}); im.info; im.draft(None, (9, 9))"
+    )
     assert (
         loaded_by(
             f"{code}; Image.open({str(file)!r}).verify()",
@@ -113,7 +122,7 @@ def test_registering_twice_adds_nothing():
     assert before[0] == 1
 
 
-# --- opening --------------------------------------------------------------------------------------------------------------
+# --- opening --------------------------------------------------------------------------------------
 
 
 def test_open_tells_what_the_header_and_the_lengths_tell(file):
@@ -230,7 +239,7 @@ def test_the_file_is_closed_once_the_pixels_are_there(file):
         unread.load()
 
 
-# --- choosing a part ------------------------------------------------------------------------------------------------------
+# --- choosing a part ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("level", ["coarse", "intermediate", "fine"])
@@ -328,7 +337,7 @@ def test_draft_never_takes_more_than_was_chosen():
     assert opened(WHOLE).draft("RGB", None) is None
 
 
-# --- what else people do with a picture -----------------------------------------------------------------------------------
+# --- what else people do with a picture -----------------------------------------------------------
 
 
 def test_thumbnail(decoded):
@@ -405,7 +414,7 @@ def test_the_library_reads_it_as_any_picture(file, decoded):
     assert np.array_equal(np.asarray(open_image(file)), decoded(WHOLE))
 
 
-# --- damage, models, limits -----------------------------------------------------------------------------------------------
+# --- damage, models, limits -----------------------------------------------------------------------
 
 
 def test_verify(file):
@@ -480,9 +489,8 @@ def test_models(file, tiny_checkpoint, decoded):
         image.load()
     assert isinstance(caught.value.__cause__, WrongModelError)
     progcodec.pillow.register(model=tiny_checkpoint, device="cpu")
-    assert np.array_equal(
-        np.asarray(image), decoded(WHOLE)
-    )  # The same picture, once the model is known.
+    # The same picture, once the model is known.
+    assert np.array_equal(np.asarray(image), decoded(WHOLE))
     progcodec.pillow.register(model="no/such.safetensors")
     with pytest.raises(OSError) as caught:
         Image.open(file).load()
@@ -518,7 +526,7 @@ def test_limits(monkeypatch, tiny_checkpoint):
         saved(Image.new("RGB", (10, 10)))
 
 
-# --- saving ---------------------------------------------------------------------------------------------------------------
+# --- saving ---------------------------------------------------------------------------------------
 
 
 def test_save(tmp_path, small_photograph, tiny_codec):
@@ -621,7 +629,7 @@ def test_the_model_of_one_file(small_photograph, tiny_checkpoint, tiny_codec):
     )
 
 
-# --- the example ----------------------------------------------------------------------------------------------------------
+# --- the example ----------------------------------------------------------------------------------
 
 
 def shc_folder(folder, **options):
@@ -674,7 +682,7 @@ def test_the_example_explains_itself(monkeypatch, capsys):
     assert "--bytes" in capsys.readouterr().out
 
 
-# --- settings of other formats ----------------------------------------------------------------------------------------
+# --- settings of other formats --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

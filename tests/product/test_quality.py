@@ -1,4 +1,7 @@
-"""Quality: another quantisation step on the same weights. Exact tables, exact symbols at any cut, nothing changed at 0."""
+"""Quality: another quantisation step on the same weights.
+
+Exact tables, exact symbols at any cut, nothing changed at 0.
+"""
 
 from fractions import Fraction
 
@@ -50,7 +53,7 @@ STEPS = (
 CODEC = Codec.load(GOLDEN / "tiny.safetensors", device="cpu")
 
 
-# --- tables -------------------------------------------------------------------------------------------------------------
+# --- tables ---------------------------------------------------------------------------------------
 
 
 def test_steps_are_frozen_and_what_is_said():
@@ -89,9 +92,8 @@ def test_index_maps_are_what_their_generator_makes():
             and 0 <= row[0]
             and row[-1] < SCALE_COUNT
         )
-        assert list(row[24:]) == [
-            min(index + 2 * quality, 63) for index in range(24, 64)
-        ]  # a shift but for small σ
+        # a shift but for small σ
+        assert list(row[24:]) == [min(index + 2 * quality, 63) for index in range(24, 64)]
 
 
 @pytest.mark.parametrize("quality", [-8, 8, 1.0, True, "3", None])
@@ -100,7 +102,7 @@ def test_no_such_quality(quality):
         CODEC.encode(noise_image(16, 16), quality=quality)
 
 
-# --- streams ------------------------------------------------------------------------------------------------------------
+# --- streams --------------------------------------------------------------------------------------
 
 
 def test_every_quality_has_its_header():
@@ -202,7 +204,7 @@ def test_a_batch_may_mix_qualities(golden_codec, small_photograph):
         torch.testing.assert_close(again, alone.y, rtol=1e-4, atol=1e-4)
 
 
-# --- where users meet it ------------------------------------------------------------------------------------------------
+# --- where users meet it --------------------------------------------------------------------------
 
 
 def test_in_the_library(small_photograph, tiny_checkpoint):

@@ -13,7 +13,9 @@ GAUSSIAN = Tables(gaussian_frequencies())
 
 
 def integer_table(favourite: int, steep: int) -> np.ndarray:
-    """A table made of integers alone: counts fall by ``steep`` with the distance from the favourite symbol."""
+    """A table made of integers alone: counts fall by ``steep`` with the distance from the favourite
+    symbol.
+    """
     counts = np.array(
         [max(1, TOTAL // 4 // steep ** min(20, abs(s - favourite - 127))) for s in range(255)]
     )
@@ -33,7 +35,8 @@ def lcg(count: int, span: int) -> np.ndarray:
     return np.array(out, dtype=np.int32)
 
 
-# Steep ones code their favourite in next to no bits: at the alphabet's ends this makes empty payloads and long carries.
+# Steep ones code their favourite in next to no bits: at the alphabet's ends this makes empty
+# payloads and long carries.
 UNIFORM = np.full(255, TOTAL // 255) + (np.arange(255) < TOTAL % 255)
 STEEP = integer_table(-127, 4000), integer_table(127, 4000)
 MIXED = Tables(np.stack([integer_table(0, 2), *STEEP, integer_table(3, 5), UNIFORM]))
@@ -103,8 +106,8 @@ def test_payloads_decode_and_no_shorter_string_does():
         assert decoded.complete and decoded.symbols.dtype == np.int32
         lengths.add(len(payload))
         if payload:
-            # The numbers that decode rightly are an interval around the payload's: of all shorter strings only its
-            # two neighbours could lie in it.
+            # The numbers that decode rightly are an interval around the payload's: of all shorter
+            # strings only its two neighbours could lie in it.
             below = int.from_bytes(payload[:-1], "big")
             for neighbour in (below, below + 1):
                 if neighbour < 256 ** (len(payload) - 1):
@@ -143,7 +146,9 @@ def test_carries_run_through_settled_words():
 
 
 def test_numbers_with_long_tails_of_zeros():
-    """The interval closes in on a round number from both sides: the payload stays that number, whatever carries."""
+    """The interval closes in on a round number from both sides: the payload stays that number,
+    whatever carries.
+    """
     reached = 0
     for first in range(1, 256):
         number = bytes([first])
@@ -231,9 +236,8 @@ def test_a_damaged_length_does_not_pass_for_a_cut():
     for _ in range(300):
         symbols, runs = random_case(rng, 40)
         payload = encode_segment(symbols, runs, MIXED)
-        junk = rng.bytes(
-            rng.integers(9, 30)
-        )  # what stands behind a segment when its length points too far
+        # what stands behind a segment when its length points too far
+        junk = rng.bytes(rng.integers(9, 30))
         with pytest.raises(CorruptError):
             decode_segment(
                 payload + junk, len(payload) + len(junk) + int(rng.integers(1, 50)), runs, MIXED

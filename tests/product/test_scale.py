@@ -1,4 +1,6 @@
-"""The integer scale path: exact against plain int64, the same in training and after export, within its bounds."""
+"""The integer scale path: exact against plain int64, the same in training and after export, within
+its bounds.
+"""
 
 from itertools import pairwise
 
@@ -20,7 +22,8 @@ from progcodec.network.scale import (
     magnitude,
 )
 
-CONFIG = ModelConfig(width=16, depth=1, inner_width=24, inner_depth=1, blocks=(12, 8, 8), hyper_channels=8,
+CONFIG = ModelConfig(width=16, depth=1, inner_width=24, inner_depth=1, blocks=(12, 8, 8),
+    hyper_channels=8,
                      mean_width=16, scale_width=16)  # fmt: skip
 
 

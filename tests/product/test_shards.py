@@ -1,4 +1,6 @@
-"""Tar files to tar files: here, and over a real Ray cluster of two machines of which one is lost."""
+"""Tar files to tar files: here, and over a real Ray cluster of two machines of which one is
+lost.
+"""
 
 import importlib
 import io
@@ -204,7 +206,7 @@ def test_without_ray_it_says_so(here, monkeypatch):
     assert line == 'progcodec: Ray is not installed; pip install "progcodec[ray]" brings it'
 
 
-# --- a cluster --------------------------------------------------------------------------------------------------------
+# --- a cluster ------------------------------------------------------------------------------------
 
 
 class Slow(Truncate):
@@ -254,16 +256,17 @@ def test_a_machine_lost_midway_loses_and_doubles_nothing(here, cluster):
 
     assert sorted(outcome.job for outcome in found) == shards  # each told of once
     assert all(outcome.error is None and outcome.result.made == INPUTS for outcome in found)
-    assert sorted(os.listdir("out")) == [
-        f"{place:02d}.tar" for place in range(SHARDS)
-    ]  # and no half files
+    # and no half files
+    assert sorted(os.listdir("out")) == [f"{place:02d}.tar" for place in range(SHARDS)]
     made = [data for shard in shards for data in members_of(shard.target).values()]
     assert made == streams
 
 
 @pytest.mark.slow
 def test_the_lines_about_it(here, cluster):
-    """As the commands print them; with an operation that needs no model, so that the workers start at once."""
+    """As the commands print them; with an operation that needs no model, so that the workers start
+    at once.
+    """
     Path("damaged.tar").write_bytes(b"no tar file" * 100)
     Path("whole.tar").write_bytes(tar_of(("a.shc", STREAM), ("b.shc", b"GIF89a")))
 
@@ -276,9 +279,8 @@ def test_the_lines_about_it(here, cluster):
         result = CliRunner().invoke(command)
         size = Path("out/whole.tar").stat().st_size
         assert result.exit_code == 1
-        (line,) = [
-            line for line in result.stdout.splitlines() if " -> " in line
-        ]  # Ray itself may tell of the lost machine there
+        # Ray itself may tell of the lost machine there
+        (line,) = [line for line in result.stdout.splitlines() if " -> " in line]
         assert line == f"{here}/whole.tar -> {here}/out/whole.tar  1 of 2  {size:,} bytes{before}"
         first, second = sorted(errors(result))
         assert first.startswith(f"progcodec: {here}/damaged.tar: not a sound tar file")

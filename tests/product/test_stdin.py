@@ -1,4 +1,6 @@
-"""Standard input while it arrives: answers and pictures before the pipe is closed, and at its end what the whole file gives."""
+"""Standard input while it arrives: answers and pictures before the pipe is closed, and at its end
+what the whole file gives.
+"""
 
 import json
 import os
@@ -135,7 +137,7 @@ def test_what_is_no_stream_is_refused_at_once(listen, stream):
         listen(cut_up(stream + b"!", 10))
 
 
-# --- pictures ---------------------------------------------------------------------------------------------------------
+# --- pictures -------------------------------------------------------------------------------------
 
 
 def test_pictures_while_they_arrive(tiny_codec, stream):
@@ -188,7 +190,7 @@ def test_no_more_is_read_than_is_wanted(tiny_codec, stream, size):
         arriving.picture(iter(cut_up(stream, size)), StreamDecoder(codec=tiny_codec), max_bytes=3)
 
 
-# --- the commands -----------------------------------------------------------------------------------------------------
+# --- the commands ---------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -290,7 +292,9 @@ def test_reads_do_not_wait_for_a_full_buffer(monkeypatch):
 
 
 def test_a_real_pipe_that_stays_open(photograph):
-    """The shipped model and classifier: the first answer is there while the pipe is open; --until ends without its end."""
+    """The shipped model and classifier: the first answer is there while the pipe is open; --until
+    ends without its end.
+    """
     data = progcodec.encode(photograph.resize((192, 128)), device="cpu")
     command = [
         sys.executable,

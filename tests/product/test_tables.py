@@ -23,7 +23,8 @@ def test_gaussian_tables_have_the_right_spread():
     q = np.arange(-127, 128)
     deviation = np.sqrt((GAUSSIAN * q**2.0).sum(axis=1) / TOTAL)
     sigma = 0.11 * (64 / 0.11) ** (np.arange(64) / 63)
-    # Rounding adds 1/12 to the variance; below, the floor of one count shows, beyond, the folded tails do.
+    # Rounding adds 1/12 to the variance; below, the floor of one count shows, beyond, the folded
+    # tails do.
     wide = (sigma > 5) & (sigma < 35)
     np.testing.assert_allclose(deviation[wide], np.sqrt(sigma[wide] ** 2 + 1 / 12), rtol=2e-3)
 

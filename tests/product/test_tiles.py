@@ -1,4 +1,6 @@
-"""Large pictures: tiles give what the whole gives, exactly so in the integer path, and a region is its part of the picture."""
+"""Large pictures: tiles give what the whole gives, exactly so in the integer path, and a region is
+its part of the picture.
+"""
 
 from dataclasses import replace
 from itertools import chain, pairwise
@@ -45,7 +47,7 @@ def cut_codec(golden_checkpoint):
     return Codec.load(golden_checkpoint, device="cpu", tiling=CUT)
 
 
-# --- geometry ---------------------------------------------------------------------------------------------------------
+# --- geometry -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("unit", [1, 2, 3, 4])
@@ -85,7 +87,7 @@ def test_pictures_are_cut_from_some_size_on():
     assert len(Tiling().mean(542, 722)) == 3 * 3 and len(Tiling().mean(362, 362)) == 1
 
 
-# --- networks: the declared reach is enough, and no guess ---------------------------------------------------------------
+# --- networks: the declared reach is enough, and no guess -----------------------------------------
 
 
 def in_tiles(
@@ -131,9 +133,8 @@ def test_transforms_in_tiles(monkeypatch, config, network):
         )
 
     assert worst(None) < 1e-9
-    if (
-        config.family == "lite"
-    ):  # in tic, the bound is one of the windows' geometry, not met by every position
+    # in tic, the bound is one of the windows' geometry, not met by every position
+    if config.family == "lite":
         assert worst(reach - 1) > 1e-9
 
 
@@ -187,7 +188,7 @@ def test_the_other_reaches_are_met_too(monkeypatch, part):
     assert worst()[-1] > 1e-9
 
 
-# --- the integer path -------------------------------------------------------------------------------------------------
+# --- the integer path -----------------------------------------------------------------------------
 
 
 def random_scale_path(config: ModelConfig):
@@ -247,7 +248,7 @@ def test_coding_order_does_not_depend_on_the_chunks(monkeypatch):
     assert np.array_equal(np.argsort(63 - indexes.reshape(-1), kind="stable"), order)
 
 
-# --- the codec --------------------------------------------------------------------------------------------------------
+# --- the codec ------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -310,7 +311,7 @@ def test_every_kind_of_image_is_read_in_tiles(cut_codec, picture):
     )
 
 
-# --- regions ----------------------------------------------------------------------------------------------------------
+# --- regions --------------------------------------------------------------------------------------
 
 REGIONS = [
     (0, 0, 347, 259),
@@ -351,7 +352,9 @@ def test_regions_of_small_pictures_and_of_levels(golden_codec, cut_codec, pictur
 
 
 def test_a_region_of_a_long_picture_needs_only_its_surroundings(golden_codec, photograph):
-    """The float networks see a window alone, and it comes out right far from every edge of the picture."""
+    """The float networks see a window alone, and it comes out right far from every edge of the
+    picture.
+    """
     strip = np.tile(np.asarray(photograph)[:96], (1, 4, 1))
     data = golden_codec.encode(strip)
     width = strip.shape[1]

@@ -1,4 +1,6 @@
-"""What is wrong with a command, and can be known without the network, is told before torch is loaded."""
+"""What is wrong with a command, and can be known without the network, is told before torch is
+loaded.
+"""
 
 import json
 import subprocess

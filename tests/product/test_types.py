@@ -11,7 +11,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def check(*command: str) -> None:
-    """Fails with what the tool says, unless it finds nothing. Its settings are those of pyproject.toml."""
+    """Fails with what the tool says, unless it finds nothing.
+
+    Its settings are those of pyproject.toml.
+    """
     if find_spec(command[0]) is None:
         pytest.skip(f"{command[0]} is not installed")
     done = subprocess.run(

@@ -1,4 +1,6 @@
-"""The viewer: the cuts it shows, a page that needs nothing but itself, and what a slider does to it in a browser."""
+"""The viewer: the cuts it shows, a page that needs nothing but itself, and what a slider does to it
+in a browser.
+"""
 
 import base64
 import io
@@ -80,7 +82,7 @@ def opened(uri: str) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
 
 
-# --- cuts and frames --------------------------------------------------------------------------------------------------
+# --- cuts and frames ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [None, 14, 15, 20, 36, 60, 105, 150, 246])
@@ -139,7 +141,7 @@ def test_pictures_are_of_moderate_size(tiny_codec, stream, picture):
         seen(tiny_codec, stream, original=picture.resize((90, 60)))
 
 
-# --- the page ---------------------------------------------------------------------------------------------------------
+# --- the page -------------------------------------------------------------------------------------
 
 
 def test_the_page_needs_nothing_but_itself(shown):
@@ -181,7 +183,7 @@ def test_a_cut_file_has_a_page_too(tiny_codec, stream, size):
     assert data["segments"][-1]["whole"] is False
 
 
-# --- the command ------------------------------------------------------------------------------------------------------
+# --- the command ----------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -276,11 +278,14 @@ def test_the_server_serves_one_page_to_this_machine():
             PageServer("", server.server_port)
 
 
-# --- as a person sees it ----------------------------------------------------------------------------------------------
+# --- as a person sees it --------------------------------------------------------------------------
 
 LOOK = """({
-  picture: document.getElementById('picture').src, bytes: document.getElementById('bytes').textContent,
-  reached: document.getElementById('reached').textContent, status: document.getElementById('status').textContent, said: document.getElementById('slider').getAttribute('aria-valuetext'),
+  picture: document.getElementById('picture').src,
+  bytes: document.getElementById('bytes').textContent,
+  reached: document.getElementById('reached').textContent,
+  status: document.getElementById('status').textContent,
+  said: document.getElementById('slider').getAttribute('aria-valuetext'),
   answers: [...document.querySelectorAll('.levels .what')].map(each => each.textContent),
   percents: [...document.querySelectorAll('.levels .percent')].map(each => each.textContent),
   arrived: [...document.querySelectorAll('#parts td:last-child')].map(each => each.textContent),
@@ -406,9 +411,15 @@ def test_it_fits_the_screen(shown, tmp_path, width, height, scheme):
     with Chromium(tmp_path / "profile") as browser:
         browser.open(path, width, height, scheme)
         assert browser.value("document.documentElement.scrollWidth") == width
-        wide = "[...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1)"
+        wide = (
+            "[...document.querySelectorAll('main *')]"
+            ".filter(e => e.getBoundingClientRect().right > innerWidth + 1)"
+        )
         assert browser.value(f"{wide}.map(e => e.outerHTML.slice(0, 90))") == []
-        small = "[...document.querySelectorAll('button:not([hidden]), input')].filter(e => e.getBoundingClientRect().height < 44)"
+        small = (
+            "[...document.querySelectorAll('button:not([hidden]), input')]"
+            ".filter(e => e.getBoundingClientRect().height < 44)"
+        )
         assert browser.value(f"{small}.length") == 0, "fingers need 44 pixels"
         for name in ("picture", "slider", "levels")[: 2 if width < 390 else 3]:  # without scrolling
             assert (
@@ -436,7 +447,8 @@ def test_a_cut_file_in_a_browser(tiny_codec, stream, tmp_path, size):
         assert browser.value("document.getElementById('absent').hidden") is False
         assert (
             browser.value(
-                "document.getElementById('answers').hidden && document.getElementById('chart').hidden"
+                "document.getElementById('answers').hidden"
+                " && document.getElementById('chart').hidden"
             )
             is True
         )

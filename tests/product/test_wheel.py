@@ -44,14 +44,18 @@ from importlib.machinery import PathFinder
 class Visible(PathFinder):
     @classmethod
     def find_spec(cls, name, path=None, target=None):
-        return None if name.partition(".")[0] in {names!r} else super().find_spec(name, path, target)
+        if name.partition(".")[0] in {names!r}:
+            return None
+        return super().find_spec(name, path, target)
 
 sys.meta_path[sys.meta_path.index(PathFinder)] = Visible
 """
 
 
 def runtime(requirements: list[str], found: set[str]) -> set[str]:
-    """Adds to `found` the installed distributions that these requirements bring, and those that these bring; no extras."""
+    """Adds to `found` the installed distributions that these requirements bring, and those that
+    these bring; no extras.
+    """
     for requirement in requirements:
         name = re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", requirement)[0]).lower()
         if name not in found and "extra ==" not in requirement:
@@ -66,7 +70,9 @@ def runtime(requirements: list[str], found: set[str]) -> set[str]:
 
 @pytest.fixture(scope="module")
 def python(unpacked, tmp_path_factory):
-    """Runs Python as after a plain `pip install` of the wheel: no checkout around, and no module but those of its requirements."""
+    """Runs Python as after a plain `pip install` of the wheel: no checkout around, and no module
+    but those of its requirements.
+    """
     folder = tmp_path_factory.mktemp("elsewhere")
     metadata = next(unpacked.glob("progcodec-*.dist-info/METADATA")).read_text()
     kept = runtime(re.findall(r"^Requires-Dist: (.+)$", metadata, re.MULTILINE), set())
@@ -124,9 +130,8 @@ def test_the_wheel_says_how_to_start_and_what_it_depends_on(unpacked):
     metadata = (info / "METADATA").read_text()
     for name in ("torch", "numpy", "pillow", "click", "tqdm", "constriction", "safetensors"):
         assert f"Requires-Dist: {name}" in metadata
-    assert (
-        "Requires-Dist: constriction<0.6,>=0.5" in metadata
-    )  # its output may change in the next minor version
+    # its output may change in the next minor version
+    assert "Requires-Dist: constriction<0.6,>=0.5" in metadata
 
 
 def test_it_runs_from_the_wheel(python, unpacked):
@@ -136,14 +141,20 @@ def test_it_runs_from_the_wheel(python, unpacked):
     with Image.open(unpacked / "progcodec" / "assets" / "china.jpg") as image:
         image.resize((160, 107)).save(python.folder / "photo.jpg")
     lines = [
-        "encode photo.jpg", "truncate photo.shc --bytes 200", "info photo.200B.shc", "decode photo.shc photo.200B.shc",
-        "decode photo.shc --region 20,30,50,40 -o part.png", "classify photo.shc --bytes 200,all", "view photo.shc --original photo.jpg",
+        "encode photo.jpg",
+        "truncate photo.shc --bytes 200",
+        "info photo.200B.shc",
+        "decode photo.shc photo.200B.shc",
+        "decode photo.shc --region 20,30,50,40 -o part.png",
+        "classify photo.shc --bytes 200,all",
+        "view photo.shc --original photo.jpg",
         "hierarchy show vulture",
-    ]  # fmt: skip
+    ]
     # One process for all of them: most of a command's time is that of importing torch.
     said = python(
         "-c",
-        f"from progcodec.cli import main\nfor line in {lines!r}: main(line.split(), standalone_mode=False)",
+        "from progcodec.cli import main\n"
+        f"for line in {lines!r}: main(line.split(), standalone_mode=False)",
     )
     for name, size in (
         ("photo.png", (160, 107)),

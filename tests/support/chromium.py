@@ -1,4 +1,6 @@
-"""Chromium, headless, over its DevTools pipe: JSON messages, each ended by a zero byte. Standard library only.
+"""Chromium, headless, over its DevTools pipe: JSON messages, each ended by a zero byte.
+
+Standard library only.
 
 Debian: ``apt-get install chromium``. Tests that need it are skipped where there is none.
 """
@@ -15,14 +17,25 @@ BROWSER = (
     shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 )
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars",
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--hide-scrollbars",
     "--remote-debugging-pipe",
-)  # fmt: skip
+)
 
 
 class Chromium:
-    """One browser with one page. ``events``: what the page has reported since the last :meth:`open`."""
+    """One browser with one page.
+
+    ``events``: what the page has reported since the last :meth:`open`.
+    """
 
     def __init__(self, folder: Path) -> None:
         to_read, self._to = os.pipe()
@@ -57,7 +70,9 @@ class Chromium:
         os.close(self._from)
 
     def _receive(self) -> dict:
-        """Raises RuntimeError when the browser ends, TimeoutError when it says nothing for a minute."""
+        """Raises RuntimeError when the browser ends, TimeoutError when it says nothing for a
+        minute.
+        """
         while b"\0" not in self._buffer:
             if not select.select([self._from], [], [], 60)[0]:
                 raise TimeoutError("the browser does not answer")
@@ -115,7 +130,9 @@ class Chromium:
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
 
     def complaints(self) -> list[str]:
-        """Console messages, log entries and exceptions of the page, and requests for anything but the page and its data."""
+        """Console messages, log entries and exceptions of the page, and requests for anything but
+        the page and its data.
+        """
         found = []
         for event in self.events:
             method, parameters = event.get("method", ""), event.get("params", {})

@@ -1,4 +1,6 @@
-"""A small class hierarchy, and a small classifier of its classes, for the tests of classification."""
+"""A small class hierarchy, and a small classifier of its classes, for the tests of
+classification.
+"""
 
 from pathlib import Path
 
@@ -23,7 +25,10 @@ MODEL = "lcnet_035"
 
 
 def write_weights(path: Path) -> str:
-    """Random weights of the model for the six classes, yet answers that depend on the picture. Returns the specification."""
+    """Random weights of the model for the six classes, yet answers that depend on the picture.
+
+    Returns the specification.
+    """
     import timm
     import torch
     from safetensors.torch import save_file
@@ -32,7 +37,8 @@ def write_weights(path: Path) -> str:
     model = timm.create_model(MODEL, num_classes=len(TREE.classes))
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = None  # a plain mean: without these statistics every picture would give the same answer
+            # a plain mean: without these statistics every picture would give the same answer
+            module.momentum = None
     blobs = torch.nn.functional.interpolate(
         torch.randn(32, 3, 5, 5), size=(64, 64), mode="bilinear"
     )

@@ -1,8 +1,12 @@
-"""Run as a script, under limits of its own: every hostile file must be refused with a named error before it costs anything.
+"""Run as a script, under limits of its own: every hostile file must be refused with a named error
+before it costs anything.
 
-    python -m tests.support.hostile FOLDER HEADROOM_MB      prints a line of JSON: what each case raised, in how many seconds
+    python -m tests.support.hostile FOLDER HEADROOM_MB
 
-Address space is limited to what the process has once everything is loaded, plus the headroom; torch alone maps some GB.
+prints a line of JSON: what each case raised, in how many seconds.
+
+Address space is limited to what the process has once everything is loaded, plus the headroom; torch
+alone maps some GB.
 """
 
 import json
@@ -139,22 +143,28 @@ def cases(folder: Path, codec: Codec) -> dict[str, tuple[str, Callable[[], objec
 
     trees = {
         "nested for ever": "[" * 1_000_000,
-        "nested in a name": tree([[{"name": "@", "parent": None}]], []).replace('"@"', "[" * 900 + "]" * 900),
-        "of 20,000 levels": tree([[{"name": f"g{n}", "parent": 0 if n else None}] for n in range(20_000)],
-                                 [{"name": "c", "wnid": None, "parent": 0}] * 20_000),
-        "with a parent of a million digits": tree([[{"name": "g", "parent": None}]], []).replace("[]}", f'[{{"name": "c", '
-                                                  f'"wnid": null, "parent": {"9" * 1_000_000}}}]}}'),
-    }  # fmt: skip
+        "nested in a name": tree([[{"name": "@", "parent": None}]], []).replace(
+            '"@"', "[" * 900 + "]" * 900
+        ),
+        "of 20,000 levels": tree(
+            [[{"name": f"g{n}", "parent": 0 if n else None}] for n in range(20_000)],
+            [{"name": "c", "wnid": None, "parent": 0}] * 20_000,
+        ),
+        "with a parent of a million digits": tree([[{"name": "g", "parent": None}]], []).replace(
+            "[]}", '[{"name": "c", "wnid": null, "parent": ' + "9" * 1_000_000 + "}]}"
+        ),
+    }
     for name, text in trees.items():
         path = file(f"tree-{name}.json", text)
         found[f"a hierarchy {name}"] = (
             "HierarchyError",
             lambda path=path: Hierarchy.load(path).assignments,
         )
+    # cost nothing
     assert (
         truncate(vast + bytes(2), max_bytes=len(vast)) == vast
         and info(vast).width == container.MAX_SIDE
-    )  # cost nothing
+    )
     return found
 
 
@@ -167,14 +177,18 @@ def _calibration():
 
 
 def bare_header(codec: Codec, side: int) -> tuple[float, float]:
-    """Peak memory in bytes a pixel, and CPU seconds, that a header of a few bytes takes when the limits allow its picture."""
+    """Peak memory in bytes a pixel, and CPU seconds, that a header of a few bytes takes when the
+    limits allow its picture.
+    """
     before, start = peak_bytes(), time.process_time()
     codec.decode(container.Header(side, side, codec.fingerprint).to_bytes())
     return (peak_bytes() - before) / side**2, time.process_time() - start
 
 
 def starved(folder: Path, codec: Codec) -> tuple[int, str]:
-    """Exit code and stderr of the command line when a picture that the limits allow does not fit the memory there is."""
+    """Exit code and stderr of the command line when a picture that the limits allow does not fit
+    the memory there is.
+    """
     (folder / "bare.shc").write_bytes(
         container.Header(STARVED_SIDE, STARVED_SIDE, codec.fingerprint).to_bytes()
     )
@@ -196,9 +210,8 @@ def peak_bytes() -> int:
 def main() -> None:
     folder, headroom = Path(sys.argv[1]), int(sys.argv[2]) << 20
     codec = Codec.load(TINY, "cpu")
-    codec.decode(
-        container.Header(64, 64, codec.fingerprint).to_bytes()
-    )  # so that what is built once is there
+    # so that what is built once is there
+    codec.decode(container.Header(64, 64, codec.fingerprint).to_bytes())
     bare = bare_header(codec, nightly(2000, 6300))
     prepared = cases(folder, codec)
     allow(headroom)
@@ -213,8 +226,9 @@ def main() -> None:
             told = type(error).__name__
             assert len(str(error)) < 1000 and "\n" not in str(error), name
         results[name] = told, time.process_time() - start
-    # What the cases have left behind is not the command's fault. So little that the first large array does not fit: with more,
-    # memory may end anywhere, and where it ends in a library written in Rust, that aborts the process.
+    # What the cases have left behind is not the command's fault. So little that the first large
+    # array does not fit: with more, memory may end anywhere, and where it ends in a library written
+    # in Rust, that aborts the process.
     allow(STARVED_BYTES)
     told = starved(folder, codec)
     wanted = {name: error for name, (error, _) in prepared.items()}

@@ -1,8 +1,10 @@
-"""kill -9 in the middle of batches: ``python -m tests.support.killing FOLDER COUNT``, one line of JSON about each command.
+"""kill -9 in the middle of batches: ``python -m tests.support.killing FOLDER COUNT``, one line of
+JSON about each command.
 
-The commands run in forks of this process, which has torch loaded: so a kill hits the work and not the start of Python. Each fork
-is a process group of its own and is killed with all it has started, at a random moment of the time that the work takes. Then
-every file that is visible must be whole: a killed run may leave hidden siblings, and nothing else that an earlier run had not.
+The commands run in forks of this process, which has torch loaded: so a kill hits the work and not
+the start of Python. Each fork is a process group of its own and is killed with all it has started,
+at a random moment of the time that the work takes. Then every file that is visible must be whole: a
+killed run may leave hidden siblings, and nothing else that an earlier run had not.
 """
 
 import io
@@ -35,7 +37,9 @@ PATIENCE = 120.0
 
 
 class Killed(NamedTuple):
-    """What became of the runs: ``amid`` left some outputs and not all, ``torn`` left a half-written sibling behind."""
+    """What became of the runs: ``amid`` left some outputs and not all, ``torn`` left a half-written
+    sibling behind.
+    """
 
     command: str
     kills: int
@@ -82,7 +86,9 @@ def main() -> None:
 def harass(
     command: str, arguments: tuple, out: Path, sound: Callable[[Path], bool], count: int
 ) -> Killed:
-    """Runs a command ``count`` times and kills it: over nothing, resuming that, and over what is there; at last undisturbed."""
+    """Runs a command ``count`` times and kills it: over nothing, resuming that, and over what is
+    there; at last undisturbed.
+    """
     rng = random.Random(command)
     run(arguments, out, None)
     start = time.perf_counter()
@@ -112,7 +118,10 @@ def harass(
 
 
 def run(arguments: tuple, out: Path, kill_after: float | None) -> bool:
-    """Runs the command line in a fork. Whether it ended by itself; without a kill it must have succeeded."""
+    """Runs the command line in a fork.
+
+    Whether it ended by itself; without a kill it must have succeeded.
+    """
     child = os.fork()
     if child == 0:
         os.setsid()

@@ -1,4 +1,6 @@
-"""How much the tests of endurance do: a little in every run, all of it where PROGCODEC_NIGHTLY is set (see fuzz/README.md)."""
+"""How much the tests of endurance do: a little in every run, all of it where PROGCODEC_NIGHTLY is
+set (see fuzz/README.md).
+"""
 
 import os
 

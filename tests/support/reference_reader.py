@@ -226,9 +226,8 @@ def features(model: Model, z: np.ndarray, height: int, width: int) -> np.ndarray
     for name in ("up.0", "up.1"):
         x = model.layer(name, z, 3, 0, 255)
         count, h, w = x.shape
-        split = x.reshape(
-            count // 4, 2, 2, h, w
-        )  # channel 4·c + 2·i + j to row 2·y + i, column 2·x + j
+        # channel 4·c + 2·i + j to row 2·y + i, column 2·x + j
+        split = x.reshape(count // 4, 2, 2, h, w)
         z = split.transpose(0, 3, 1, 4, 2).reshape(count // 4, 2 * h, 2 * w)
     return model.layer("body", z[:, :height, :width], 3, 0, 255)
 
@@ -349,7 +348,10 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Part:
-    """z or a block: symbols whose tables are known together. Their positions in coding order, and a table for each."""
+    """z or a block: symbols whose tables are known together.
+
+    Their positions in coding order, and a table for each.
+    """
 
     values: np.ndarray
     arrived: np.ndarray

@@ -1,4 +1,6 @@
-"""How the tests train: a model of a few thousand parameters, on the photograph that the package brings."""
+"""How the tests train: a model of a few thousand parameters, on the photograph that the package
+brings.
+"""
 
 from pathlib import Path
 
@@ -53,7 +55,10 @@ def read_state(out: Path) -> dict:
 
 @pytest.fixture(scope="module", autouse=True)
 def few_start_crops():
-    """Components of a tenth of the crops do for a model this small. Holds in every module that imports it."""
+    """Components of a tenth of the crops do for a model this small.
+
+    Holds in every module that imports it.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainer, "START_CROPS", 40)
         yield
