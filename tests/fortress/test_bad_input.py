@@ -81,6 +81,7 @@ def right_before(codec, one: Latent, other: Latent, segment: int) -> bool:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["v1-96x64", "v1-1x1"])
 def test_every_value_of_every_byte(tiny_codec, name):
     """With checksums: an error or the right integers, for all 255 wrong values of each byte, the
@@ -134,6 +135,7 @@ def test_every_flip_without_checksums(tiny_codec):
     assert outcomes["latent"] and outcomes["CorruptError"]
 
 
+@pytest.mark.slow
 def test_random_bytes(tiny_codec):
     """Mostly without a valid magic; some thousand are a right header, or a wholly sound container,
     around noise.

@@ -135,6 +135,7 @@ def test_a_soak_notices_what_is_kept(tiny_codec, monkeypatch):
     assert soak(tiny_codec, 20, side=16).growth > 24
 
 
+@pytest.mark.slow
 @linux
 def test_a_killed_batch_leaves_whole_files_or_none(tmp_path):
     """truncate, encode and decode over folders, each killed many times at random moments."""

@@ -64,6 +64,7 @@ def python(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_hostile_files_are_refused_within_a_little_memory_and_time(tmp_path):
     """Headers of vast pictures, tensors of terabytes, models of thousands of layers, endless
     nesting: 256 MB are plenty.

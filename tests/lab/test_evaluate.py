@@ -190,6 +190,7 @@ def test_first_bytes(tmp_path, evaluate):
     assert Image.open(tmp_path / "first-bytes-500.png").size == (2 * 2 * 34, 24 + 16)
 
 
+@pytest.mark.slow
 def test_unusual(tmp_path, tiny_checkpoint):
     line = ["--unusual", "--model", tiny_checkpoint, "--jobs", 1, "-o", tmp_path]
     told = command("evaluate", *line).stdout

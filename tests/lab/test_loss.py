@@ -69,6 +69,7 @@ def mean_loss(path: Path, crops: torch.Tensor, which: str = "weights") -> float:
         )
 
 
+@pytest.mark.slow
 def test_the_loss_falls(trained, crops, tmp_path):
     start = tmp_path / "start.safetensors"
     train(settings(start, steps=1, warmup=10**6))  # the start, and one step that is none

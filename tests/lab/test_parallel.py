@@ -68,6 +68,7 @@ def losses(out: Path) -> np.ndarray:
     return np.genfromtxt(f"{out}.csv", delimiter=",", names=True)["loss"]
 
 
+@pytest.mark.slow
 def test_two_processes_are_one_with_two_passes(two, tmp_path):
     """The same crops and noise: equal but for the order in which gradients are summed."""
     one = tmp_path / "one.safetensors"

@@ -345,6 +345,7 @@ def test_the_start_is_a_block_transform(photograph):
         assert (layer.weight.transpose(0, outputs).flatten(1).abs().sum(1) > 0).all()
 
 
+@pytest.mark.slow
 def test_compiled_tic_is_the_same():
     """Traced as the compiler would see it, without the wait for a compiler."""
     plain = TicAnalysis(

@@ -139,6 +139,7 @@ def test_the_loss_falls_to_nothing_where_the_student_says_what_the_teacher_says(
     assert all(p.grad is not None for p in step.student.parameters())
 
 
+@pytest.mark.slow
 def test_a_run_learns_calibrates_and_leaves_a_classifier(settings, folder, hierarchy):
     chosen = settings(steps=30, lr=0.004, warmup=5)
     rows = train_classifier(chosen)
@@ -158,6 +159,7 @@ def test_a_run_learns_calibrates_and_leaves_a_classifier(settings, folder, hiera
     assert again.origin == file.metadata["origin"] and again.name == NAME
 
 
+@pytest.mark.slow
 def test_a_run_that_is_finished_is_the_run_uninterrupted(settings, monkeypatch):
     whole, cut = settings("whole"), settings("cut")
     train_classifier(whole)

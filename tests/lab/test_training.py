@@ -133,6 +133,7 @@ def test_the_command_resumes_its_own_run(tmp_path, monkeypatch):
     assert read_state(Path("m.safetensors"))["step"] == 5
 
 
+@pytest.mark.slow
 def test_a_run_that_is_finished_is_the_run_uninterrupted(tmp_path, monkeypatch):
     """The same weights, to the bit: crops, noise, learning rates and momenta go on from the
     step.

@@ -281,6 +281,7 @@ def stream(tiny_codec, small_photograph) -> bytes:
     return tiny_codec.encode(small_photograph)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet50", "convnext_tiny", "mobilenet_v3_large"])
 def test_torchvision(tmp_path, name, tiny_codec, stream):
     models = pytest.importorskip("torchvision").models

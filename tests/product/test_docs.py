@@ -91,6 +91,7 @@ def test_lines_fit_and_commands_stand_in_blocks(document):
     assert not re.search(r"^ {4,}(\$ )?progcodec ", text, re.MULTILINE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("document", GUIDES, ids=name_of)
 def test_commands_run_one_after_the_other(desk, document):
     """In a folder of their own, so that each document can be followed by itself."""

@@ -173,6 +173,7 @@ def test_show_prints_the_tree_a_group_and_a_path(shipped, tmp_path):
         assert line == f"progcodec: no class or group is called {text!r}; near: {near}"
 
 
+@pytest.mark.slow
 def test_the_tree_is_drawn(tmp_path):
     pytest.importorskip("matplotlib")
     from PIL import Image

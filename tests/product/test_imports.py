@@ -197,6 +197,7 @@ def test_the_codec_needs_no_extra():
     assert loaded_by("import progcodec.codec.codec", *extras) == set()
 
 
+@pytest.mark.slow
 def test_classifying_loads_no_compiler(small_photograph, tmp_path):
     picture, stream = tmp_path / "a.png", tmp_path / "a.shc"
     small_photograph.save(picture)

@@ -647,6 +647,7 @@ def test_the_dataset_reads_at_a_byte_budget(tmp_path, tiny_checkpoint, decoded):
         )
 
 
+@pytest.mark.slow
 def test_the_example_runs_on_a_folder_with_workers(tmp_path, tiny_checkpoint):
     for name in ("a.shc", "b.shc", "c.shc"):
         (tmp_path / name).write_bytes(WHOLE)

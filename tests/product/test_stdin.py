@@ -291,6 +291,7 @@ def test_reads_do_not_wait_for_a_full_buffer(monkeypatch):
         next(arriving.pieces())
 
 
+@pytest.mark.slow
 def test_a_real_pipe_that_stays_open(photograph):
     """The shipped model and classifier: the first answer is there while the pipe is open; --until
     ends without its end.

@@ -134,6 +134,7 @@ def test_the_wheel_says_how_to_start_and_what_it_depends_on(unpacked):
     assert "Requires-Dist: constriction<0.6,>=0.5" in metadata
 
 
+@pytest.mark.slow
 def test_it_runs_from_the_wheel(python, unpacked):
     assert Path(python("-c", "import progcodec; print(progcodec.__file__)").strip()).is_relative_to(
         unpacked
@@ -165,6 +166,7 @@ def test_it_runs_from_the_wheel(python, unpacked):
     assert "photo.html" in said and "vulture" in said and "200  " in said
 
 
+@pytest.mark.slow
 def test_what_needs_an_extra_says_which(python):
     for line, extra in (
         ("classify photo.shc --classifier timm:resnet18", "progcodec[classify]"),
@@ -174,6 +176,7 @@ def test_what_needs_an_extra_says_which(python):
         assert extra in said and "Traceback" not in said and len(said.splitlines()) == 1, said
 
 
+@pytest.mark.slow
 def test_the_demo_runs_from_the_wheel(python):
     assert "wrote contact-sheet.png" in python("-m", "progcodec", "demo")
     assert Image.open(python.folder / "contact-sheet.png").width > 1000
