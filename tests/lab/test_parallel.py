@@ -109,6 +109,7 @@ def test_two_processes_are_one_with_two_passes(two, tmp_path):
     assert "2 processes" in both["recipe"][-1] and "2 passes" in alone["recipe"][-1]
 
 
+@pytest.mark.slow
 def test_two_processes_are_as_good_as_one_with_twice_the_batch(two, tmp_path):
     """Other crops and noise, so equal only within what seeds make of it."""
     finals = []
@@ -121,6 +122,7 @@ def test_two_processes_are_as_good_as_one_with_twice_the_batch(two, tmp_path):
     assert (np.abs(losses(two) - curves.mean(0)) < 4 * spread).all()
 
 
+@pytest.mark.slow
 def test_two_processes_resume_and_tell_errors_in_one_line(two, tmp_path):
     out = tmp_path / "more.safetensors"
     options = ["--crop", CROP, "--batch", 2, "--device", "cpu", "--data", PHOTOGRAPH, "--out", out]
