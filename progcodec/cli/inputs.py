@@ -207,8 +207,10 @@ def _expanded(
 def _inside(
     folder: str, suffixes: tuple[str, ...], recursive: bool, left_out: Counter[str]
 ) -> Iterator[str]:
-    """Each folder once, at its own place rather than where a link leads to it. What cannot be read, a
-    folder or a link to nothing, comes too, and fails when it is."""
+    """Each folder once, at its own place rather than where a link leads to it.
+
+    What cannot be read, a folder or a link to nothing, comes too, and fails when it is read.
+    """
     places, seen = [folder], set()
     unread: list[OSError] = []
     while places:

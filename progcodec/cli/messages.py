@@ -61,7 +61,7 @@ def complain(name: str | None, why: str) -> None:
         else ("standard input: " if name == STANDARD_STREAM else f"{show(name)}: ")
     )
     with _bar_hidden(), contextlib.suppress(OSError, ValueError):
-        click.echo(f"progcodec: {subject}{why}", err=True)
+        click.echo(f"progcodec: {subject}{show(why)}", err=True)
 
 
 def reason(error: BaseException, subject: str | None = None) -> str:

@@ -1,9 +1,10 @@
 """Tar files of many inputs to tar files of as many outputs, member by member.
 
 The inputs of a shard are the members whose suffix the operation takes; each becomes one member, of
-the same name but for its suffix, in the same place. All other members are copied (a data set's
-labels, say). A first member, ``__progcodec__``, tells what the shard was made of, how many inputs
-there were and which of them failed; WebDataset's readers pass over such names.
+the same name but for its suffix, in the same place. All other files are copied (a data set's
+labels, say); ``archive.py`` says which those are. A first member, ``__progcodec__``, tells what the
+shard was made of, how many inputs there were and which of them failed; WebDataset's readers pass
+over such names.
 
 An output is written whole or not at all and always under one name, so a shard that is done twice,
 since the machine that did it was thought lost, is there once. A shard is *finished* if its first
@@ -16,22 +17,24 @@ A shard and its output are held in memory: a gigabyte a shard is the usual bound
 import hashlib
 import io
 import json
-import lzma
 import os
+import posixpath
 import tarfile
-import zlib
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from progcodec.errors import (
     CheckpointError,
     ClassifierError,
+    ColourWarning,
     HierarchyError,
     ProgcodecError,
     ShardError,
     in_one_line,
 )
 from progcodec.fleet import storage
+from progcodec.fleet.archive import BROKEN, File, files_in
 from progcodec.fleet.flow import Loaded, Outcome, Settled, Threads, flow
 from progcodec.fleet.journal import made_of
 from progcodec.fleet.operation import Operation
@@ -70,9 +73,18 @@ class Converted(NamedTuple):
 
 
 class Member(NamedTuple):
-    header: tarfile.TarInfo
-    data: bytes
+    file: File
     is_input: bool
+
+
+class Record(NamedTuple):
+    """What the first member of an output tells, as JSON."""
+
+    made_of: str
+    sha256: str
+    inputs: int
+    made: int
+    failed: Sequence[tuple[str, str]]
 
 
 def target_name(source: str) -> str:
@@ -98,6 +110,8 @@ def convert(
             read or written.
         What is in NO_FAULT_OF_AN_INPUT; whatever else an input raises is its failure.
     """
+    if storage.same(shard.source, shard.target):
+        raise ShardError(f"{shard.target} would replace its own input")
     there = storage.read_if_there(shard.target) if resume or not force else None
     if there is not None and not resume:
         raise ShardError(f"{shard.target} exists; --force overwrites it")
@@ -109,11 +123,9 @@ def convert(
             raise ShardError(
                 f"{shard.target} exists, and is no output of this program; --force overwrites it"
             )
-        if record is not None and record["made_of"] == source and _is_unchanged(there, record):
-            failures = tuple((name, why) for name, why in record["failed"])
-            return Converted(
-                record["inputs"], record["made"], len(there), failures, finished_before=True
-            )
+        if record is not None and record.made_of == source and _is_unchanged(there, record):
+            failures = tuple((name, why) for name, why in record.failed)
+            return Converted(record.inputs, record.made, len(there), failures, finished_before=True)
     outcomes = list(
         flow(_members(data, operation.suffixes), _MemberStages(operation), operation.limits(batch))
     )
@@ -129,7 +141,15 @@ class _MemberStages:
         self._operation = operation
 
     def load(self, job: Member) -> Loaded | Settled:
-        return self._operation.load(job.data) if job.is_input else Settled(job.data)
+        if job.file.fault:
+            raise ShardError(job.file.fault)
+        if not job.is_input:
+            return Settled(job.file.data)
+        loaded = self._operation.load(job.file.data)
+        if loaded.warning:
+            told = f"{job.file.header.name}: {loaded.warning}"
+            warnings.warn(told, ColourWarning, stacklevel=2)
+        return loaded
 
     def run(self, contents: Sequence[Any], threads: Threads) -> Sequence[Any]:
         return self._operation.run(contents, threads)
@@ -148,39 +168,25 @@ def _assembled(
     inputs = made = 0
     for member, result, error in outcomes:
         inputs += member.is_input
-        name = member.header.name
+        name = member.file.header.name
         if error is not None:
             if isinstance(error, NO_FAULT_OF_AN_INPUT):
                 raise error
-            kind = (
-                "" if isinstance(error, (ProgcodecError, OSError)) else f"{type(error).__name__}: "
-            )
+            told = isinstance(error, (ProgcodecError, OSError))
+            kind = "" if told else f"{type(error).__name__}: "
             failures.append((name, kind + in_one_line(error)))
             continue
         output = os.path.splitext(name)[0] + operation.suffix if member.is_input else name
-        if output in taken:
-            failures.append((name, f"would be named {output}, as {taken[output]} is"))
+        place = posixpath.normpath(output)
+        if place in taken:
+            failures.append((name, f"would be named {output}, as {taken[place]} is"))
             continue
-        taken[output] = name
+        taken[place] = name
         made += member.is_input
-        header = tarfile.TarInfo(output)
-        header.mtime, header.mode, header.size = (
-            member.header.mtime,
-            member.header.mode,
-            len(result),
-        )
-        kept.append((header, result))
-    digest = _digest(Member(header, data, False) for header, data in kept)
-    record = {
-        "made_of": source,
-        "sha256": digest,
-        "inputs": inputs,
-        "made": made,
-        "failed": failures,
-    }
-    text = json.dumps(record).encode()
-    first = tarfile.TarInfo(RECORD)
-    first.size = len(text)
+        kept.append((_header(output, len(result), member.file.header), result))
+    record = Record(source, _digest(kept), inputs, made, failures)
+    text = json.dumps(record._asdict()).encode()
+    first = _header(RECORD, len(text))
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for header, data in [(first, text), *kept]:
@@ -188,54 +194,56 @@ def _assembled(
     return file.getvalue(), Converted(inputs, made, file.tell(), tuple(failures))
 
 
+def _header(name: str, size: int, like: tarfile.TarInfo | None = None) -> tarfile.TarInfo:
+    """Of a plain file, with the time and the permissions of another where they make sense."""
+    header = tarfile.TarInfo(name)
+    header.size = size
+    if like is not None:
+        header.mode = like.mode & 0o777
+        header.mtime = like.mtime if 0 <= like.mtime < 8**11 else 0  # a file may say anything: NaN
+    return header
+
+
 def _members(data: bytes, suffixes: tuple[str, ...]) -> Iterator[Member]:
-    """A tar file's files in order, but for the record.
-
-    Raises ShardError where it is damaged or cut.
-    """
-    try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:*") as tar:
-            for header in tar:
-                if header.isfile() and header.name != RECORD:
-                    content = tar.extractfile(header).read()  # type: ignore[union-attr]
-                    hidden = os.path.basename(header.name).startswith(".")
-                    yield Member(
-                        header, content, header.name.lower().endswith(suffixes) and not hidden
-                    )
-            # tarfile takes a cut or damaged header for the end; only a block of zeros is one.
-            tar.fileobj.seek(tar.offset)
-            if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-                raise ShardError("not a sound tar file: its end is missing")
-            while tar.fileobj.read(1 << 20):  # a compressed file tells of damage at its end
-                pass
-    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
-        raise ShardError(f"not a sound tar file: {error}") from error
+    """A tar file's files in order, but for the record. Raises ShardError."""
+    for file in files_in(data):
+        name = file.header.name
+        if name != RECORD:
+            hidden = os.path.basename(name).startswith(".")
+            yield Member(file, name.lower().endswith(suffixes) and not hidden)
 
 
-def _record_of(output: bytes) -> dict[str, Any] | None:
-    """The record of an output of this program."""
+def _record_of(output: bytes) -> Record | None:
+    """The record of an output of this program; None of what is none."""
     try:
         with tarfile.open(fileobj=io.BytesIO(output), mode="r:") as tar:
             first = tar.next()
-            if first is None or first.name != RECORD:
+            if first is None or first.name != RECORD or first.size > len(output):
                 return None
-            member = tar.extractfile(first)
-            record: dict[str, Any] = json.loads(member.read())  # type: ignore[union-attr]
-            return record
-    except (tarfile.TarError, ValueError, AttributeError):
+            content = tar.extractfile(first)
+            found = Record(**json.loads(content.read() if content else b""))
+        texts = [found.made_of, found.sha256, *(text for pair in found.failed for text in pair)]
+        sound = (
+            all(type(text) is str for text in texts)
+            and all(len(pair) == 2 for pair in found.failed)
+            and type(found.inputs) is type(found.made) is int
+        )
+        return found if sound else None
+    except BROKEN:
         return None
 
 
-def _is_unchanged(output: bytes, record: dict[str, Any]) -> bool:
+def _is_unchanged(output: bytes, record: Record) -> bool:
     try:
-        return bool(record["sha256"] == _digest(_members(output, ())))
+        found = _digest((file.header, file.data) for file, _ in _members(output, ()))
+        return record.sha256 == found
     except ShardError:
         return False
 
 
-def _digest(members: Iterable[Member]) -> str:
+def _digest(files: Iterable[tuple[tarfile.TarInfo, bytes]]) -> str:
     """SHA-256 over names, lengths and contents."""
     digest = hashlib.sha256()
-    for header, data, _ in members:
+    for header, data in files:
         digest.update(f"{header.name}\0{len(data)}\0".encode(errors="surrogateescape") + data)
     return digest.hexdigest()

@@ -32,6 +32,13 @@ def everywhere(name: str) -> str:
     return name if "://" in name else os.path.abspath(name)
 
 
+def same(one: str, other: str) -> bool:
+    """Whether two names are of one file."""
+    if "://" in one or "://" in other:
+        return one == other
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
 def read(name: str) -> bytes:
     """All of a file. Raises OSError, ShardError."""
     store, path = _store(name)

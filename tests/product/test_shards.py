@@ -2,8 +2,12 @@
 lost.
 """
 
+import bz2
+import gzip
 import importlib
 import io
+import json
+import lzma
 import os
 import sys
 import tarfile
@@ -22,6 +26,7 @@ from progcodec.cli.options import Many
 from progcodec.cut import Cut
 from progcodec.errors import CheckpointError, ClusterError, ShardError
 from progcodec.fleet import storage
+from progcodec.fleet.archive import ROOM
 from progcodec.fleet.cluster import Terms, convert_on_cluster
 from progcodec.fleet.operation import Decode, Encode, Truncate
 from progcodec.fleet.shards import RECORD, Shard, convert, target_name
@@ -124,6 +129,152 @@ def test_damaged_and_missing_shards(here):
     with pytest.raises(ShardError, match="nostore"):
         convert(Shard("nostore://bucket/a.tar", "out.tar"), COARSE)
     assert not Path("out.tar").exists()
+
+
+# --- what a hostile or an odd tar file holds ---------------------------------------------------
+
+
+def odd_tar(*members: tuple[str, object], **fields: object) -> bytes:
+    """Members are bytes, or (type, link's name); fields are of the first one's header."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, content in members:
+            header = tarfile.TarInfo(name)
+            if isinstance(content, bytes):
+                header.size = len(content)
+                tar.addfile(header_with(header, fields), io.BytesIO(content))
+            else:
+                header.type, header.linkname = content
+                tar.addfile(header_with(header, fields))
+            fields = {}
+    return file.getvalue()
+
+
+def header_with(header: tarfile.TarInfo, fields: dict[str, object]) -> tarfile.TarInfo:
+    for name, value in fields.items():
+        setattr(header, name, value)
+    return header
+
+
+def sparse(size: int) -> bytes:
+    """A file of so many zeros, in two blocks of GNU tar."""
+    number = b"\x80" + size.to_bytes(11, "big")
+    header = tarfile.TarInfo("s.shc")
+    block = bytearray(header.tobuf(tarfile.GNU_FORMAT))
+    block[156:157], block[386:398], block[398:410], block[483:495] = b"S", number, bytes(12), number
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block[:512])
+    return bytes(block) + bytes(1024)
+
+
+def test_links_are_the_files_that_they_lead_to(here):
+    link, hard = tarfile.SYMTYPE, tarfile.LNKTYPE
+    Path("links.tar").write_bytes(
+        odd_tar(
+            ("./d/a.shc", STREAM), ("d/a.cls", b"7"),
+            ("hard.shc", (hard, "d/a.shc")), ("d/soft.shc", (link, "a.shc")),
+            ("e/up.shc", (link, "../d/a.shc")), ("e/again.shc", (link, "up.shc")),
+            ("soft.cls", (link, "d/a.cls")), ("later.cls", (link, "./last.cls")),
+            ("last.cls", b"8"),
+        )
+    )  # fmt: skip
+    converted = convert(Shard("links.tar", "out.tar"), COARSE)
+    assert (converted.inputs, converted.made, converted.failures) == (5, 5, ())
+    found = members_of("out.tar")
+    names = ["./d/a.shc", "hard.shc", "d/soft.shc", "e/up.shc", "e/again.shc"]
+    assert [found[name] for name in names] == [STREAM[:COARSE_END]] * 5
+    assert (found["soft.cls"], found["later.cls"]) == (b"7", b"8")
+
+
+def test_what_is_no_file_of_the_shard_is_told(here):
+    link, hard = tarfile.SYMTYPE, tarfile.LNKTYPE
+    bad = [
+        ("out.shc", (link, "/etc/passwd")), ("up.shc", (link, "../../a.shc")),
+        ("gone.shc", (hard, "nowhere.shc")), ("self.shc", (link, "self.shc")),
+        ("one.shc", (link, "two.shc")), ("two.shc", (link, "one.shc")), ("far.shc", (link, "d")),
+        ("null.shc", (tarfile.CHRTYPE, "")), ("pipe.shc", (tarfile.FIFOTYPE, "")),
+        ("label.txt", (link, "nowhere")), ("../leads/out.shc", STREAM),
+    ]  # fmt: skip
+    good = [("d", (tarfile.DIRTYPE, "")), ("/abs/a.shc", STREAM), ("a.shc", STREAM)]
+    Path("odd.tar").write_bytes(odd_tar(*bad, *good))
+    converted = convert(Shard("odd.tar", "out.tar"), COARSE)
+    assert [name for name, _ in converted.failures] == [name for name, _ in bad]
+    assert (converted.inputs, converted.made) == (len(bad) + 1, 2)
+    assert list(members_of("out.tar")) == ["abs/a.shc", "a.shc"]
+
+
+@pytest.mark.parametrize("packed", [bytes, gzip.compress, bz2.compress, lzma.compress])
+def test_several_tar_files_one_after_the_other_are_read_as_one(here, packed):
+    first, second = tar_of(("a.shc", STREAM)), tar_of(("b.shc", STREAM), ("b.cls", b"1"))
+    link = odd_tar(("c.shc", (tarfile.SYMTYPE, "a.shc")))
+    Path("all.tar").write_bytes(packed(first + second + link))
+    assert convert(Shard("all.tar", "out.tar"), COARSE).made == 3
+    assert list(members_of("out.tar")) == ["a.shc", "b.shc", "b.cls", "c.shc"]
+    Path("all.tar").write_bytes(packed(first + b"what is this? " * 100))
+    with pytest.raises(ShardError, match="not a sound tar file"):
+        convert(Shard("all.tar", "out2.tar"), COARSE)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e300", "-5", "9" * 20, "12.5"])
+def test_times_and_permissions_are_taken_where_they_make_sense(here, value):
+    data = odd_tar(("a.shc", STREAM), pax_headers={"mtime": value}, mode=0o6751)
+    Path("odd.tar").write_bytes(data)
+    convert(Shard("odd.tar", "out.tar"), COARSE)
+    with tarfile.open("out.tar") as tar:
+        (header,) = [header for header in tar if header.name == "a.shc"]
+    assert header.mode == 0o751 and header.mtime == (12.5 if value == "12.5" else 0)
+
+
+def test_sizes_are_checked_before_they_are_held(here):
+    zeros = tarfile.TarInfo("z.bin")
+    zeros.size = ROOM + 512
+    bomb = gzip.compress(zeros.tobuf() + bytes(zeros.size + 1024))
+    whole = tar_of(("a.shc", STREAM), ("big", bytes(ROOM // 64)))[: -tarfile.RECORDSIZE]
+    link = odd_tar(*((f"{n}", (tarfile.LNKTYPE, "big")) for n in range(500)))
+    lie = tarfile.TarInfo("x.shc")
+    lie.size = 1 << 40
+    for data in (
+        sparse(1 << 30),
+        sparse(1 << 40),
+        bomb,
+        gzip.compress(whole) + gzip.compress(link),
+    ):
+        Path("trap.tar").write_bytes(data)
+        with pytest.raises(ShardError, match="far beyond its own size"):
+            convert(Shard("trap.tar", "out.tar"), COARSE)
+    for size in (1 << 40, -(1 << 40)):
+        lie.size = size
+        Path("trap.tar").write_bytes(lie.tobuf(tarfile.GNU_FORMAT) + STREAM + bytes(1536))
+        with pytest.raises(ShardError, match="not a sound tar file"):
+            convert(Shard("trap.tar", "out.tar"), COARSE)
+    assert not Path("out.tar").exists()
+
+
+def test_a_foreign_output_is_never_taken_for_one_of_ours(here):
+    made = convert(Shard("in.tar.gz", "out.tar"), COARSE)
+    with tarfile.open("out.tar") as tar:
+        record = json.loads(tar.extractfile(RECORD).read())
+    texts = [
+        "{}", "[]", "null", "5", '"x"', "", "[" * 100_000, "1" * 100_000, '{"made_of": 1}',
+    ]  # fmt: skip
+    for key in record:
+        texts.append(json.dumps({other: record[other] for other in record if other != key}))
+        texts += [json.dumps({**record, key: wrong}) for wrong in (None, 1.5, [["a"]], [5])]
+    for text in texts:
+        Path("foreign.tar").write_bytes(tar_of((RECORD, text.encode()), ("x.png", b"")))
+        with pytest.raises(ShardError, match="no output of this program"):
+            convert(Shard("in.tar.gz", "foreign.tar"), COARSE, resume=True)
+    assert convert(Shard("in.tar.gz", "out.tar"), COARSE, resume=True) == made._replace(
+        finished_before=True
+    )
+
+
+def test_a_shard_never_replaces_itself(here):
+    Path("in.tar").write_bytes(tar_of(*MIXED))
+    Path("link.tar").symlink_to("in.tar")
+    with pytest.raises(ShardError, match="its own input"):
+        convert(Shard("in.tar", "link.tar"), COARSE, force=True)
+    assert Path("in.tar").read_bytes() == tar_of(*MIXED)
 
 
 def test_object_stores(here):
