@@ -43,6 +43,11 @@ def _grid(side: int) -> tuple[Array, Array]:
     return y, x
 
 
+def _cell(random: Random, most: int) -> int:
+    """Pixels a side of a cell: 1 as often as not, since nothing is harder to learn."""
+    return 1 if random.random() < 0.5 else int(random.integers(2, most + 1))
+
+
 def flat(random: Random, side: int) -> Pixels:
     return np.broadcast_to(np.array(_colour(random), np.uint8), (side, side, 3)).copy()
 
@@ -90,18 +95,18 @@ def dither(random: Random, side: int) -> Pixels:
 
 def code(random: Random, side: int) -> Pixels:
     """Cells of two colours at random, one pixel wide or more."""
-    cell = int(random.integers(1, 9))
+    cell = _cell(random, 8)
     cells = random.integers(0, 2, (-(-side // cell),) * 2)
     return _mixed(random, np.kron(cells, np.ones((cell, cell)))[:side, :side])
 
 
 def chessboard(random: Random, side: int) -> Pixels:
-    (y, x), cell = _grid(side), int(random.integers(1, 17))
+    (y, x), cell = _grid(side), _cell(random, 16)
     return _mixed(random, ((y // cell + x // cell) % 2).astype(float))
 
 
 def stripes(random: Random, side: int) -> Pixels:
-    grid, width = _grid(side), int(random.integers(1, 9))
+    grid, width = _grid(side), _cell(random, 8)
     return _mixed(random, (grid[random.integers(2)] // width % 2).astype(float))
 
 
