@@ -258,7 +258,7 @@ def test_ctrl_c_exits_with_130(here):
         time.sleep(0.2)
         program.send_signal(signal.SIGINT)
         try:
-            assert program.wait(60) == 130
+            assert program.wait(600) == 130
         finally:
             program.kill()
         assert program.stderr.read() == "progcodec: interrupted\n"

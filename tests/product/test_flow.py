@@ -17,10 +17,14 @@ from progcodec.fleet import flow as flow_module
 from progcodec.fleet.flow import Limits, Loaded, Outcome, Settled, flow
 
 
+PATIENCE = 120
+"""Seconds in which even a busy machine does what takes no time."""
+
+
 @pytest.fixture(autouse=True)
 def no_thread_stays() -> Iterator[None]:
     yield
-    end = time.monotonic() + 2
+    end = time.monotonic() + PATIENCE
     while (left := own_threads()) and time.monotonic() < end:
         time.sleep(0.005)
     assert not left
@@ -119,8 +123,6 @@ def test_reading_never_runs_far_ahead():
         next(outcomes)
     outcomes.close()
     assert taken < 30 + 4 * 4 + 1
-    time.sleep(0.05)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("progcodec-")]
 
 
 def test_reading_waits_for_writing_too():
@@ -144,7 +146,7 @@ def test_reading_waits_for_writing_too():
 # --- whatever happens -----------------------------------------------------------------------------
 
 
-def soon(call: Callable[[], list[Outcome[int]]], seconds: float = 60) -> list[Outcome[int]]:
+def soon(call: Callable[[], list[Outcome[int]]], seconds: float = PATIENCE) -> list[Outcome[int]]:
     """What a call returns; fails where it hangs."""
     found: list[list[Outcome[int]]] = []
     thread = threading.Thread(target=lambda: found.append(call()), daemon=True)

@@ -32,7 +32,7 @@ PAYLOAD = 150_000
 """Bytes of a stream's last segment: enough to be caught while it is written."""
 
 
-PATIENCE = 120.0
+PATIENCE = 600.0
 """Seconds after which a run that nobody disturbs has hung."""
 
 
