@@ -16,7 +16,6 @@ from progcodec.errors import ProgcodecError
 from progcodec.fleet import flow as flow_module
 from progcodec.fleet.flow import Limits, Loaded, Outcome, Settled, flow
 
-
 PATIENCE = 120
 """Seconds in which even a busy machine does what takes no time."""
 
