@@ -64,7 +64,7 @@ class HierarchyError(ProgcodecError):
 
 
 class ClassifierError(ProgcodecError):
-    """A classifier is unknown, not to be had, damaged, or does not fit."""
+    """A classifier is unknown, missing, damaged, or does not fit."""
 
 
 class EvaluationError(ProgcodecError):

@@ -168,7 +168,7 @@ def answers(
     if not 0 <= confidence <= 1:
         raise ValueError(f"a confidence is a probability, not {confidence}")
     if top < 0:
-        raise ValueError(f"{top} top classes cannot be had")
+        raise ValueError(f"{top} top classes make no sense")
     asked = None if level is None else hierarchy.level(level)
     rows = np.asarray(probabilities, dtype=np.float64)
     if rows.ndim != 2:

@@ -54,7 +54,7 @@ def classify(
     data = as_bytes(data)
     tree = _tree(hierarchy)
     if level is not None:
-        tree.level(level)  # what is wrong is told before the work
+        tree.level(level)  # errors before the work
     if not starts_stream(data):
         judge = _judge(classifier, tree, device)
         probabilities = judge.predict([clean_picture(data, max_pixels)])

@@ -89,7 +89,7 @@ class Specification(NamedTuple):
 def load_classifier(spec: str | None, device: "str | torch.device" = "auto") -> Classifier:
     """The classifier of a name (see the top of this file); None is the built-in one.
 
-    Raises ClassifierError: unknown, not to be had, or damaged.
+    Raises ClassifierError: unknown, missing, or damaged.
     """
     from progcodec.classification.pixel import PixelClassifier
 

@@ -237,7 +237,7 @@ def _build(
             if spec.file:
                 raise ClassifierError(f"{spec.name} cannot be built ({short(error)})") from error
             raise ClassifierError(
-                f"{spec.name}: its weights cannot be had from {spec.library}; "
+                f"{spec.name}: {spec.library} cannot give its weights; "
                 f"name a file of weights, {spec.name}@FILE ({short(error)})"
             ) from error
     if state is not None:

@@ -17,8 +17,8 @@ from progcodec.errors import ShardError
 
 ROOM, RATIO = 1 << 28, 100
 """Bytes that the files of any shard may have in all, and how many for each byte of a large one:
-pictures hardly pack, labels some tenfold. What claims more (packed or sparse zeros, many links to one
-file) is a trap."""
+pictures hardly pack, labels some tenfold. What claims more (packed or sparse zeros, many links to
+one file) is a trap."""
 PACKED: dict[bytes, Callable[[io.BytesIO], Any]] = {
     b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
     b"BZh": bz2.BZ2File,
@@ -39,7 +39,7 @@ class File(NamedTuple):
     Attributes:
         header: its name never begins with "/".
         data: b"" where there is a fault.
-        fault: why it cannot be had; "" if it can.
+        fault: why it cannot be read; "" if it can.
     """
 
     header: tarfile.TarInfo

@@ -5,9 +5,11 @@ const last = frames.length - 1;
 const find = id => document.getElementById(id);
 const slider = find("slider"), picture = find("picture");
 const number = value => value.toLocaleString("en-US");
-const percent = value => value >= 0.9995 ? "100 %" : `${(100 * value).toFixed(value < 0.0995 ? 1 : 0)} %`;
+const percent = value => value >= 0.9995 ? "100 %" :
+    `${(100 * value).toFixed(value < 0.0995 ? 1 : 0)} %`;
 const colour = name => `var(--${name})`;
-const levelColours = ["coarse", "intermediate", "fine"];  // by place: another hierarchy may call its levels otherwise
+// by place: another hierarchy may call its levels otherwise
+const levelColours = ["coarse", "intermediate", "fine"];
 const made = (tag, properties = {}, ...children) => {
   const element = document.createElement(tag);
   Object.assign(element, properties);
@@ -15,7 +17,7 @@ const made = (tag, properties = {}, ...children) => {
   return element;
 };
 
-// --- what stays as it is -------------------------------------------------------------------------------------------------
+// --- what stays as it is -------------------------------------------------------------------------
 
 // x(i) in the track, whose thumb keeps half its width from both edges.
 const share = index => last ? index / last : 0;
@@ -44,7 +46,8 @@ const mark = made("i", { className: "mark" });
 for (const segment of segments) {
   if (segment.start === null || (segment.end === null && segment.start >= data.bytes)) continue;
   const end = segment.end ?? data.bytes, got = Math.min(end, data.bytes);
-  for (const [from, to, absent] of [[segment.start, got, false], [Math.max(got, segment.start), end, true]]) {
+  for (const [from, to, absent] of [[segment.start, got, false], [Math.max(got, segment.start),
+      end, true]]) {
     if (to <= from) continue;
     const piece = made("i", { className: absent ? "absent" : "", title: segment.name });
     if (!absent) piece.style.background = colour(segment.name);
@@ -61,9 +64,11 @@ const arrived = segments.map(segment => {
   const dot = made("span", { className: "dot" });
   dot.style.setProperty("--colour", colour(segment.name));
   const cell = made("td");
-  const extent = from === null ? "not in this file" : to === null ? `${number(from)}–?` : `${number(from)}–${number(to)}`;
+  const extent = from === null ? "not in this file" : to === null ? `${number(from)}–?` :
+      `${number(from)}–${number(to)}`;
   const part = to === null || from === null ? "" : percent((to - from) / known);
-  find("parts").append(made("tr", {}, made("th", { scope: "row" }, dot, segment.name), made("td", {}, extent), made("td", {}, part), cell));
+  find("parts").append(made("tr", {}, made("th", { scope: "row" }, dot, segment.name), made("td",
+      {}, extent), made("td", {}, part), cell));
   return { segment, cell };
 });
 
@@ -72,7 +77,8 @@ const rows = levels.map((level, index) => {
   const fill = made("i"), tick = made("u");
   tick.style.left = `calc(${100 * data.confidence}% - 1px)`;
   const dot = made("span", { className: "dot" });
-  const row = made("li", {}, made("span", { className: "level" }, dot, level), what, value, made("span", { className: "meter" }, fill, tick));
+  const row = made("li", {}, made("span", { className: "level" }, dot, level), what, value,
+      made("span", { className: "meter" }, fill, tick));
   row.style.setProperty("--colour", colour(levelColours[index] ?? "hyperlatent"));
   find("levels").append(row);
   return { row, what, value, fill };
@@ -90,9 +96,11 @@ if (levels.length && last) {
   const x = index => (1000 * share(index)).toFixed(1), y = value => (100 - 100 * value).toFixed(2);
   const chart = svg("svg", { viewBox: "0 0 1000 100", preserveAspectRatio: "none", role: "img",
     "aria-label": "How sure each level is at each cut, from 0 at the bottom to 100 % at the top" });
-  chart.append(svg("line", { class: "threshold", x1: 0, x2: 1000, y1: y(data.confidence), y2: y(data.confidence) }));
+  chart.append(svg("line", { class: "threshold", x1: 0, x2: 1000, y1: y(data.confidence),
+      y2: y(data.confidence) }));
   levels.forEach((_, level) => {
-    const path = svg("path", { d: "M" + frames.map((frame, index) => `${x(index)} ${y(frame.answer.path[level][1])}`).join("L") });
+    const path = svg("path", { d: "M" + frames.map((frame, index) =>
+        `${x(index)} ${y(frame.answer.path[level][1])}`).join("L") });
     path.style.stroke = colour(levelColours[level] ?? "hyperlatent");
     chart.append(path);
   });
@@ -108,10 +116,11 @@ if (levels.length && last) {
     show(Math.round(last * Math.min(1, Math.max(0, (event.clientX - box.left) / box.width))));
   };
   chart.parentElement.addEventListener("pointerdown", toPointer);
-  chart.parentElement.addEventListener("pointermove", event => { if (event.buttons) toPointer(event); });
+  chart.parentElement.addEventListener("pointermove", event =>
+      { if (event.buttons) toPointer(event); });
 }
 
-// --- what moves ----------------------------------------------------------------------------------------------------------
+// --- what moves ----------------------------------------------------------------------------------
 
 const original = find("original");
 original.hidden = !data.original;
@@ -119,17 +128,21 @@ let at = last, timer = null;
 
 function show(index) {
   index = Math.min(last, Math.max(0, index));
-  if (index !== at) original.setAttribute("aria-pressed", "false");  // whoever moves wants to see what changes
+  // whoever moves wants to see what changes
+  if (index !== at) original.setAttribute("aria-pressed", "false");
   at = index;
   const frame = frames[at], compare = original.getAttribute("aria-pressed") === "true";
   slider.value = at;
   picture.src = compare ? data.original : frame.picture;
-  picture.alt = compare ? `${data.name}, the original` : `${data.name}, decoded from its first ${number(frame.bytes)} bytes`;
+  picture.alt = compare ? `${data.name}, the original` :
+      `${data.name}, decoded from its first ${number(frame.bytes)} bytes`;
   find("bytes").textContent = `${number(frame.bytes)} bytes`;
   find("reached").textContent = frame.reached.replace(/^hyperlatent \+ /, "").replace(/%/g, " %");
-  const parts = [`${percent(frame.bytes / data.bytes)} of the file`, `${(8 * frame.bytes / data.pixels).toFixed(3)} bpp`];
+  const parts = [`${percent(frame.bytes / data.bytes)} of the file`,
+      `${(8 * frame.bytes / data.pixels).toFixed(3)} bpp`];
   if (frame.psnr) parts.push(frame.psnr === "exact" ? "exact" : `PSNR ${frame.psnr}`);
-  find("status").replaceChildren(...parts.flatMap((part, n) => [n ? " · " : "", made("span", { className: "together" }, part)]));
+  find("status").replaceChildren(...parts.flatMap((part, n) => [n ? " · " : "", made("span",
+      { className: "together" }, part)]));
   const said = [`${number(frame.bytes)} bytes`, frame.reached];
   if (frame.answer) said.push(frame.answer.text);
   slider.setAttribute("aria-valuetext", said.join(", "));
@@ -137,8 +150,10 @@ function show(index) {
   mark.style.left = `${100 * frame.bytes / known}%`;
   for (const { segment, cell } of arrived) {
     const size = segment.end === null ? null : segment.end - segment.start;
-    const got = segment.start === null ? 0 : Math.max(0, Math.min(frame.bytes, segment.end ?? frame.bytes) - segment.start);
-    cell.textContent = !got ? "–" : size === null ? number(got) : got === size ? "all" : `${Math.floor(100 * got / size)} %`;
+    const got = segment.start === null ? 0 : Math.max(0, Math.min(frame.bytes,
+        segment.end ?? frame.bytes) - segment.start);
+    cell.textContent = !got ? "–" : size === null ? number(got) : got === size ? "all" :
+        `${Math.floor(100 * got / size)} %`;
     cell.parentElement.classList.toggle("whole", got > 0 && got === size);
   }
   rows.forEach(({ row, what, value, fill }, level) => {
@@ -149,8 +164,10 @@ function show(index) {
     value.textContent = percent(probability);
     fill.style.width = `${100 * probability}%`;
   });
-  if (cursor) { cursor.setAttribute("x1", 1000 * share(at)); cursor.setAttribute("x2", 1000 * share(at)); }
-  for (const button of find("jumps").children) button.setAttribute("aria-pressed", String(Number(button.dataset.index) === at));
+  if (cursor) { cursor.setAttribute("x1", 1000 * share(at)); cursor.setAttribute("x2",
+      1000 * share(at)); }
+  for (const button of find("jumps").children) button.setAttribute("aria-pressed",
+      String(Number(button.dataset.index) === at));
 }
 
 function pause() {
@@ -172,7 +189,8 @@ for (const segment of segments.slice(2)) {
   if (!segment.whole || segment.end > data.bytes) continue;
   const dot = made("span", { className: "dot" });
   dot.style.setProperty("--colour", colour(segment.name));
-  const button = made("button", { type: "button", title: `the end of the ${segment.name} level` }, dot, segment.name);
+  const button = made("button", { type: "button", title: `the end of the ${segment.name} level` },
+      dot, segment.name);
   button.dataset.index = place(segment.end);
   button.addEventListener("click", () => { pause(); show(Number(button.dataset.index)); });
   find("jumps").append(button);

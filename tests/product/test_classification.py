@@ -431,7 +431,7 @@ def test_a_failed_download_asks_for_a_file(spec, tiny_codec, monkeypatch, capfd)
     with pytest.raises(ClassifierError) as caught:
         load_classifier(spec, "cpu")
     library = spec.partition(":")[0]
-    hint = f"its weights cannot be had from {library}; name a file of weights, {spec}@FILE"
+    hint = f"{library} cannot give its weights; name a file of weights, {spec}@FILE"
     assert str(caught.value) == f"{spec}: {hint} (Name or service not known)"
     assert capfd.readouterr() == ("", "")
 

@@ -136,7 +136,8 @@ def test_streams_larger_than_their_sources_get_one_note(here, tiny_checkpoint):
 def test_threads(here, tiny_checkpoint):
     script = (
         "import torch; from progcodec.cli import main\n"
-        "main(['encode', 'p.png', '--model', sys.argv[1], '--threads', '1'], standalone_mode=False)\n"
+        "line = ['encode', 'p.png', '--model', sys.argv[1], '--threads', '1']\n"
+        "main(line, standalone_mode=False)\n"
         "print(torch.get_num_threads())"
     )
     Image.new("RGB", (16, 16)).save("p.png")

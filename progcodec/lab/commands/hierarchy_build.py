@@ -120,7 +120,7 @@ def build_command(
     if wnids:
         taxonomy = Taxonomy.from_dictionary(wordnet, wnids) if wordnet else Taxonomy.load()
         for wnid in wnids:
-            taxonomy.above(wnid)  # what is missing is told before the work
+            taxonomy.above(wnid)  # errors before the work
     if given["embeddings"] is not None:
         embeddings = sources.read_embeddings(given["embeddings"], len(classes))
         source = given["source"] or "a file of embeddings"

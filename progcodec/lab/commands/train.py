@@ -107,7 +107,7 @@ def train_command(
     Examples:
       progcodec train --data "photos/*.tar" --minutes 60 --out mine.safetensors
       progcodec train --data imagenet/ --minutes 600 --teacher timm:resnet50 --out mine.safetensors
-      torchrun --nproc-per-node 8 -m progcodec train --data shards/ --steps 90000 --out m.safetensors
+      torchrun --nproc-per-node 8 -m progcodec train --data shards --steps 9000 --out m.safetensors
       progcodec train --data photos/ --steps 500 --resume m.state.pt --out m2.safetensors
       progcodec train --data photos/ --minutes 600 --family tic --out tic.safetensors
       progcodec train --data photos/ --steps 20 --set config.width=32 --out tiny.safetensors

@@ -96,8 +96,8 @@ def train_classifier_command(
     \b
     Examples:
       progcodec train-classifier --data train/ --val val/ --minutes 90 --out classifier.safetensors
-      progcodec train-classifier --data d/ --val v/ --start lite0.pth --steps 900 --out c.safetensors
-      progcodec train-classifier --data d/ --val v/ --start timm:resnet50 --steps 900 --out c.safetensors
+      progcodec train-classifier --data d --val v --start lite0.pth --steps 900 --out c.safetensors
+      progcodec train-classifier --data d --val v --start timm:vgg16 --steps 900 --out c.safetensors
       progcodec classify photo.shc --classifier builtin@classifier.safetensors
     """
     if given["minutes"] is None and given["steps"] is None:
