@@ -94,8 +94,8 @@ class Codec:
         """The whole ``.shc`` stream of one image.
 
         Args:
-            image: PIL image, uint8 array (H, W, 3) or (H, W), or float tensor (3, H, W) or (1, 3,
-                H, W) in [0, 1].
+            image: PIL image (by its colour profile, as it lies), uint8 array (H, W, 3) or (H, W),
+                or float tensor (3, H, W) or (1, 3, H, W) in [0, 1].
             checksums: 4 bytes more for each of the four segments, so that damage is told from a
                 cut.
             quality: -7 to 7; each unit more makes the quantisation step 1.22 times finer than the
@@ -188,7 +188,10 @@ class Codec:
         region: Sequence[int] | None = None,
         max_pixels: int | None = DEFAULT_PIXEL_LIMIT,
     ) -> list[Image.Image]:
-        """As :meth:`decode`, for streams of images of one size; they share every network pass."""
+        """As :meth:`decode`, for streams of images of one size; they share every network pass.
+
+        Floats of a batch round otherwise than those of one image: a pixel may differ by a level.
+        """
         if not streams:
             return []
         parsed = self._parse(streams, cut, max_pixels)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from progcodec.api import StreamDecoder
+from progcodec.bitstream import container
 from progcodec.codec.codec import Codec
 from progcodec.codec.incremental import HeaderKnown, LevelComplete, SymbolsArrived
 from progcodec.cut import truncate
@@ -42,6 +43,46 @@ def same(latent, other) -> None:
     np.testing.assert_array_equal(latent.z, other.z)
     np.testing.assert_array_equal(latent.q, other.q)
     torch.testing.assert_close(latent.y, other.y, rtol=1e-5, atol=1e-4)
+
+
+def outcome(read):
+    """The integers of a stream, or the name of what is wrong with it."""
+    try:
+        latent = read()
+    except CorruptError:
+        return "CorruptError"
+    return latent.received, latent.z.tobytes(), latent.q.tobytes()
+
+
+def in_pieces(codec: Codec, data: bytes, size: int):
+    decoder = StreamDecoder(codec=codec)
+    for start in range(0, len(data), size):
+        decoder.feed(data[start : start + size])
+    return decoder.latent()
+
+
+def test_damage_under_right_checksums_has_one_answer_whole_cut_and_in_pieces(golden_codec):
+    """And what is wrong with a cut is wrong with whatever continues it."""
+    random = np.random.default_rng(0)
+    sound = container.parse(golden_codec.encode(picture(0, 20, 33)))
+    found = set()
+    for _ in range(60):
+        payloads = [bytearray(segment.payload) for segment in sound.segments]
+        payload = payloads[random.integers(len(payloads))]
+        if random.random() < 0.5 and payload:
+            payload[random.integers(len(payload))] ^= 1 << random.integers(8)
+        else:
+            payload += random.bytes(random.integers(1, 6))
+        data = container.write(sound.header, payloads)
+        whole = outcome(lambda data=data: golden_codec.decode_latent(data))
+        for size in (1, 7, 64):
+            assert outcome(lambda data=data, n=size: in_pieces(golden_codec, data, n)) == whole
+        cut = data[: random.integers(sound.header_size, len(data))]
+        part = outcome(lambda cut=cut: golden_codec.decode_latent(cut))
+        assert outcome(lambda cut=cut: in_pieces(golden_codec, cut, 5)) == part
+        assert whole == "CorruptError" or part != "CorruptError"
+        found.add(whole if isinstance(whole, str) else "sound")
+    assert "CorruptError" in found
 
 
 @settings(max_examples=15, deadline=None)
