@@ -52,7 +52,7 @@ def runs(indexes: Ints) -> Runs:
     ]
 
 
-def channel_order(frequencies: Ints) -> Ints:
+def channel_order(frequencies: Ints, first: int = 0) -> Ints:
     """Hyperlatent channels by falling entropy of their tables; ties by channel.
 
     Floats decide here, so this runs once, when a checkpoint is made; the checkpoint stores the
@@ -60,6 +60,7 @@ def channel_order(frequencies: Ints) -> Ints:
 
     Args:
         frequencies: integers (C, 255), one table per channel.
+        first: so many channels, the first ones, come before all others.
 
     Returns:
         int64 (C,), a permutation of the channels.
@@ -67,7 +68,8 @@ def channel_order(frequencies: Ints) -> Ints:
     p = np.asarray(frequencies, dtype=np.float64)
     p = p / p.sum(axis=1, keepdims=True)
     entropy = -(p * np.log2(p)).sum(axis=1)
-    return np.argsort(-entropy, kind="stable").astype(np.int64, copy=False)
+    last = np.arange(len(p)) >= first
+    return np.lexsort((-entropy, last)).astype(np.int64, copy=False)
 
 
 def hyper_coding_order(channels: Ints, height: int, width: int) -> Ints:

@@ -19,11 +19,15 @@ from progcodec.network.transform import Block, Down, Pointwise, Up
 
 
 class Precise(Pointwise):
-    """In its weights' precision under autocast too: what a symbol refines must not be rounded."""
+    """In its weights' precision: what a symbol refines must not be rounded.
+
+    So autocast is off, and a matrix product does it: GPUs round a convolution's factors to TF32.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
-            return super().forward(x.to(self.weight.dtype))
+            y = self.weight @ x.to(self.weight.dtype).flatten(2) + self.bias[:, None]
+        return y.unflatten(2, x.shape[2:])
 
 
 class HyperAnalysis(nn.Module):

@@ -19,6 +19,7 @@ straight-through gradients.
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -58,7 +59,12 @@ def magnitude(q: Tensor, quality: int = 0) -> Tensor:
     Any dtype in, float of the same device out.
     """
     dtype = q.dtype if q.is_floating_point() else torch.float64
-    return torch.tensor(magnitude_table(quality), device=q.device, dtype=dtype)[q.abs().long()]
+    return _magnitudes(quality, q.device, dtype)[q.abs().long()]
+
+
+@cache
+def _magnitudes(quality: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    return torch.tensor(magnitude_table(quality), device=device, dtype=dtype)
 
 
 class _Straight(torch.autograd.Function):
@@ -75,6 +81,20 @@ class _Straight(torch.autograd.Function):
 
 def straight_through(soft: Tensor, hard: Tensor) -> Tensor:
     return _Straight.apply(soft, hard)
+
+
+def _unfold(x: Tensor, kernel: int) -> Tensor:
+    """``F.unfold`` with zero padding of half the kernel, (N, C·kernel², H·W), several times faster:
+    that one copies number by number on CPUs, and picture by picture on GPUs.
+    """
+    n, channels, height, width = x.shape
+    padded = F.pad(x, (kernel // 2,) * 4)
+    shifted = [
+        padded[:, :, top : top + height, left : left + width]
+        for top in range(kernel)
+        for left in range(kernel)
+    ]
+    return torch.stack(shifted, 2).reshape(n, channels * kernel**2, height * width)
 
 
 def integer_layer(
@@ -98,9 +118,7 @@ def integer_layer(
         raise TypeError(
             f"the scale path runs in one of float32 and float64, not {x.dtype} and {weight.dtype}"
         )
-    columns = (
-        F.unfold(x, kernel, padding=kernel // 2) if kernel > 1 else x.reshape(n, x.shape[1], -1)
-    )
+    columns = _unfold(x, kernel) if kernel > 1 else x.reshape(n, x.shape[1], -1)
     with torch.autocast(x.device.type, enabled=False):
         accumulator = weight @ columns + bias[:, None]
     hard = torch.floor(

@@ -143,7 +143,7 @@ def test_one_level_is_rate_and_distortion_alone(trainer, crops):
     expected = bits + weights.distortion[-1] * 255**2 * (out.fine - crops).square().mean()
     assert torch.allclose(value, expected.mean())
     with pytest.raises(ValueError, match="without a class term"):
-        TrainSettings(data=(), out="", steps=1, progressive=False, teacher="timm:resnet10t")
+        TrainSettings(data=(), out="", steps=1, progressive=False, teachers=("timm:resnet10t",))
 
 
 def test_one_level_starts_without_refinement(tmp_path):

@@ -74,7 +74,7 @@ def term(
     smoothing: float = 0.0,
     weights: LossWeights = PRESETS["paper"],
 ) -> ClassTerm:
-    return ClassTerm(teacher, HIERARCHY, weights, soft, smoothing)
+    return ClassTerm([teacher], HIERARCHY, weights, soft, smoothing)
 
 
 def decoded(
@@ -187,13 +187,13 @@ def test_clusters_sum_probabilities():
 
 def test_targets_are_label_prediction_or_both(teacher):
     clean, labels = pictures(3), (4, None, 0)
-    hard, known = term(teacher).targets(clean, labels)
+    hard, known = term(teacher).targets(teacher, clean, labels)
     assert known.tolist() == [True, False, True]
     for level, target in enumerate(hard):
         own = HIERARCHY.aggregate(np.eye(SIX), level)
         np.testing.assert_array_equal(target, [own[4], np.zeros(len(own[0])), own[0]])
-    soft, known = term(teacher, soft=1.0).targets(clean, labels)
-    mixed, _ = term(teacher, soft=0.7).targets(clean, labels)
+    soft, known = term(teacher, soft=1.0).targets(teacher, clean, labels)
+    mixed, _ = term(teacher, soft=0.7).targets(teacher, clean, labels)
     assert known.all()
     predicted = torch.softmax(teacher(clean), 1)
     for level, (target, both, one) in enumerate(zip(soft, mixed, hard, strict=True)):
@@ -249,7 +249,7 @@ def test_pictures_without_a_target_count_nothing(teacher):
 
 def test_a_hierarchy_that_does_not_fit(teacher):
     with pytest.raises(TrainingError, match="6 classes"):
-        ClassTerm(teacher, Hierarchy.load(), PRESETS["paper"], 0.5, 0.1)
+        ClassTerm([teacher], Hierarchy.load(), PRESETS["paper"], 0.5, 0.1)
 
 
 def test_presets_and_their_parts():
@@ -383,7 +383,7 @@ def test_a_run_with_a_class_term(labelled, tmp_path, monkeypatch, teacher, memor
     monkeypatch.setattr(trainer.Teacher, "load", lambda spec, device: teacher)
     out = tmp_path / "m.safetensors"
     given = {
-        "teacher": "timm:linear@secret/path",
+        "teachers": ("timm:linear@secret/path",),
         "hierarchy": str(tmp_path / "six.json"),
         "class_from": 0.5,
         "memory_gb": memory,
@@ -425,7 +425,7 @@ def test_images_too_small_for_the_class_term(tmp_path, monkeypatch, teacher):
     (tmp_path / "six.json").write_text(HIERARCHY.to_json())
     monkeypatch.setattr(trainer.Teacher, "load", lambda spec, device: teacher)
     given = {
-        "teacher": "timm:linear",
+        "teachers": ("timm:linear",),
         "hierarchy": str(tmp_path / "six.json"),
         "data": (str(tmp_path / "small.png"),),
     }
@@ -437,7 +437,7 @@ def test_groups_can_be_left_out(tmp_path, monkeypatch, teacher):
     """Then every level's clusters are the classes themselves."""
     (tmp_path / "six.json").write_text(HIERARCHY.to_json())
     monkeypatch.setattr(trainer.Teacher, "load", lambda spec, device: teacher)
-    given = {"teacher": "timm:linear", "hierarchy": str(tmp_path / "six.json")}
+    given = {"teachers": ("timm:linear",), "hierarchy": str(tmp_path / "six.json")}
     for grouped, counts in ((True, [2, 3, SIX]), (False, [SIX, SIX, SIX])):
         chosen = settings(tmp_path / "m", grouped=grouped, **given)
         class_term = trainer._class_term(chosen, torch.device("cpu"))

@@ -53,6 +53,7 @@ def test_gather_and_scatter_are_inverse_on_every_prefix():
 def test_channel_order_is_by_falling_entropy_and_stable():
     table = gaussian_frequencies()
     assert ordering.channel_order(table[[3, 40, 3, 20]]).tolist() == [1, 3, 0, 2]
+    assert ordering.channel_order(table[[3, 40, 3, 20, 41]], first=3).tolist() == [1, 0, 2, 4, 3]
 
 
 def test_hyperlatent_order():

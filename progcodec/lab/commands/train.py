@@ -72,8 +72,10 @@ def parse_settings(
 )
 @click.option(
     "--teacher",
+    "teachers",
+    multiple=True,
     metavar="SPEC",
-    help="Classifier of the class term: timm:NAME, or timm:NAME?OPTION=VALUE@FILE.",
+    help="Classifier of the class term: timm:NAME, or timm:NAME?OPTION=VALUE@FILE; repeatable.",
 )
 @click.option(
     "--family",
@@ -142,7 +144,7 @@ def train_command(
 
     if family:
         settings = {"config.family": family, **settings}
-    chosen = {name: value for name, value in given.items() if value not in (None, False)}
+    chosen = {name: value for name, value in given.items() if value not in (None, False, ())}
     try:
         run = TrainSettings(data=data, **chosen, **typed(settings, TrainSettings))
     except (TypeError, ValueError) as error:

@@ -26,7 +26,7 @@ from progcodec.arrays import Ints
 from progcodec.config import LEVELS
 from progcodec.errors import TrainingError
 from progcodec.hierarchy.hierarchy import Hierarchy
-from progcodec.lab.train.loss import Forward, LossWeights, cut_place, of_kind
+from progcodec.lab.train.loss import Forward, LossWeights, constants, cut_place, of_kind
 from progcodec.lab.train.teacher import Teacher
 
 REFERENCE_PIXELS = 256**2
@@ -114,14 +114,14 @@ class Judged(NamedTuple):
 
 
 class ClassTerm:
-    """The teacher, its hierarchy and their weights.
+    """The teachers, their hierarchy and their weights. Each call asks one teacher, at random.
 
     Holds no trainable thing and is no module, so that no wrapper copies it.
     """
 
     def __init__(
         self,
-        teacher: Teacher,
+        teachers: Sequence[Teacher],
         hierarchy: Hierarchy,
         weights: LossWeights,
         soft: float,
@@ -130,28 +130,31 @@ class ClassTerm:
     ) -> None:
         """``groups``: integers (levels, classes) in place of the hierarchy's own.
 
-        Raises TrainingError unless the hierarchy groups the teacher's classes, twice.
+        Raises TrainingError unless the hierarchy groups the teachers' classes, twice.
         """
-        if teacher.classes != len(hierarchy.classes):
-            raise TrainingError(
-                f"{teacher.name} has {teacher.classes} classes, the hierarchy "
-                f"{len(hierarchy.classes)}"
-            )
+        for teacher in teachers:
+            if teacher.classes != len(hierarchy.classes):
+                raise TrainingError(
+                    f"{teacher.name} has {teacher.classes} classes, the hierarchy "
+                    f"{len(hierarchy.classes)}"
+                )
         if len(hierarchy.levels) != len(LEVELS) - 1:
             raise TrainingError(
                 f"the class term needs {len(LEVELS) - 1} levels of groups, not "
                 f"{len(hierarchy.levels)}"
             )
-        self.teacher, self.weights, self.soft, self.smoothing = teacher, weights, soft, smoothing
-        device = teacher.mean.device
+        self.teachers, self.weights, self.soft, self.smoothing = teachers, weights, soft, smoothing
+        device = teachers[0].mean.device
         assignments = [
             *(hierarchy.assignments if groups is None else groups).tolist(),
-            list(range(teacher.classes)),
+            list(range(len(hierarchy.classes))),
         ]
         self.levels = [Clusters(assignment, device) for assignment in assignments]
 
     @torch.no_grad()
-    def targets(self, clean: Tensor, labels: Sequence[int | None]) -> tuple[list[Tensor], Tensor]:
+    def targets(
+        self, teacher: Teacher, clean: Tensor, labels: Sequence[int | None]
+    ) -> tuple[list[Tensor], Tensor]:
         """Distributions (N, clusters) for each level, zero where there is neither label nor
         prediction; and where not, (N,).
         """
@@ -159,7 +162,7 @@ class ClassTerm:
         labelled = torch.tensor([label is not None for label in labels], device=device)
         indices = torch.tensor([label or 0 for label in labels], device=device)
         own = torch.where(labelled, self.soft, 1.0 if self.soft else 0.0)[:, None]
-        classes = self._log_classes(clean) if self.soft else None
+        classes = _log_classes(teacher, clean) if self.soft else None
         targets = []
         for level in self.levels:
             target = (1 - own) * labelled[:, None] * level.smoothed(indices, self.smoothing)
@@ -178,12 +181,13 @@ class ClassTerm:
                 long at each decoded picture, (N, 2): at the fine level, at the second decoding.
                 None: as long as it is.
         """
-        targets, known = self.targets(clean, labels)
+        teacher = self.teachers[int(torch.randint(len(self.teachers), ()))]
+        targets, known = self.targets(teacher, clean, labels)
         n = len(clean)
         decoded = torch.cat((out.fine, out.second))
         if caps is not None:
             decoded = _Capped.apply(decoded, caps.T.reshape(-1))
-        classes = self._log_classes(decoded)
+        classes = _log_classes(teacher, decoded)
         fine = self.levels[-1].log_probabilities(classes[:n])
         seconds = [level.log_probabilities(classes[n:]) for level in self.levels]
         fine_loss = -(targets[-1] * fine).sum(1)
@@ -191,7 +195,7 @@ class ClassTerm:
             [-(t * s).sum(1) for t, s in zip(targets, seconds, strict=True)], 1
         )
 
-        gamma = torch.tensor(self.weights.gamma, device=clean.device)
+        gamma = constants(self.weights.gamma, clean.device)
         shares, shortfall = cut_place(out)
         weighted = second_losses * gamma
         at_cut = self.weights.cut * shortfall.exp() * (weighted * shares).sum(1)
@@ -212,8 +216,9 @@ class ClassTerm:
         )
         return Judged(loss, losses.detach(), right, known)
 
-    def _log_classes(self, pictures: Tensor) -> Tensor:
-        exact = torch.autocast(pictures.device.type, enabled=False)
-        logits = self.teacher(pictures)
-        with exact:
-            return torch.log_softmax(logits.float(), 1)
+
+def _log_classes(teacher: Teacher, pictures: Tensor) -> Tensor:
+    exact = torch.autocast(pictures.device.type, enabled=False)
+    logits = teacher(pictures)
+    with exact:
+        return torch.log_softmax(logits.float(), 1)

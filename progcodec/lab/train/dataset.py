@@ -9,10 +9,12 @@ import contextlib
 import glob
 import gzip
 import io
+import itertools
 import os
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -29,6 +31,8 @@ CLASS_SUFFIX = "cls"
 
 CROP = 128
 """Pixels a side of a crop, if nothing else is said."""
+CHUNK = 256
+"""Pictures that are decoded beside each other."""
 GROWTH_MIN = 3
 """Decoded bytes per stored byte, at least: what is certain to exceed the memory need not be tried.
 JPEGs grow about tenfold."""
@@ -201,20 +205,19 @@ def load_pictures(
     ):
         return None
     for path in paths:
-        for record in tqdm(
+        stored = tqdm(
             records(path, labels),
             desc=f"reading {path.name}",
             unit="img",
             disable=quiet,
             leave=False,
-        ):
-            try:
-                picture = decode(record, min_side)
-            except UNREADABLE:
-                broken += 1
-                continue
+        )
+        for picture in _decoded(stored, min_side):
             if picture is None:
                 small += 1
+                continue
+            if isinstance(picture, Exception):
+                broken += 1
                 continue
             pictures.append(picture)
             size += picture.pixels.nbytes
@@ -225,6 +228,21 @@ def load_pictures(
     if not pictures:
         raise nothing_usable(min_side, small, broken)
     return pictures
+
+
+def _decoded(stored: Iterable[Record], min_side: int) -> Iterator[Picture | Exception | None]:
+    """What :func:`decode` makes of each, in order, by as many threads as there are cores."""
+
+    def attempt(record: Record) -> Picture | Exception | None:
+        try:
+            return decode(record, min_side)
+        except UNREADABLE as error:
+            return error
+
+    source = iter(stored)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        while chunk := list(itertools.islice(source, CHUNK)):
+            yield from pool.map(attempt, chunk)
 
 
 def _stored_bytes(paths: Sequence[Path], enough: float) -> int:

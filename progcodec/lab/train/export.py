@@ -43,7 +43,9 @@ def export(model: Model, bottleneck: Any, metadata: dict[str, str]) -> Checkpoin
     tensors = freeze(model)
     tensors["tables.gaussian"] = torch.from_numpy(gaussian_frequencies().copy())
     tensors["tables.hyper"] = torch.from_numpy(hyper.copy())
-    tensors["tables.hyper_order"] = torch.from_numpy(channel_order(hyper).astype("int32"))
+    tensors["tables.hyper_order"] = torch.from_numpy(
+        channel_order(hyper, model.config.hyper_linear).astype("int32")
+    )
     tensors["tables.hyper_medians"] = bottleneck.quantiles[:, 0, 1].detach().float().cpu().clone()
     return Checkpoint(model.config, tensors, metadata)
 

@@ -1,6 +1,8 @@
 """What a run is fed: crops, and whole pictures for its class term, from memory or from streams."""
 
+import itertools
 import os
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from torch import Tensor
@@ -10,7 +12,7 @@ from progcodec.errors import TrainingError
 from progcodec.hierarchy.hierarchy import Hierarchy
 from progcodec.lab.train.dataset import InMemory, Labels, Picture, Source, load_pictures, short_side
 from progcodec.lab.train.parallel import Parallel
-from progcodec.lab.train.sampling import Ahead, Batch, CropSampler, WholeSampler
+from progcodec.lab.train.sampling import Ahead, Batch, CropSampler, Key, WholeSampler
 from progcodec.lab.train.settings import TrainSettings
 from progcodec.lab.train.stream import Position, Share, Stream
 
@@ -45,11 +47,12 @@ class Feed:
     ) -> None:
         """Raises TrainingError: no usable images."""
         s = self._settings = settings
+        on_gpu = parallel.device.type == "cuda"
         workers = s.workers
         if workers is None:
-            workers = min(WORKERS_MAX, os.cpu_count() or 1) if parallel.device.type == "cuda" else 0
-        labels = load_labels(FOLDERS, Hierarchy.load(s.hierarchy)) if s.teacher else None
-        least = min(s.crop, CLASS_MIN_SIDE) if s.teacher else s.crop
+            workers = min(WORKERS_MAX, os.cpu_count() or 1) if on_gpu else 0
+        labels = load_labels(FOLDERS, Hierarchy.load(s.hierarchy)) if s.teachers else None
+        least = min(s.crop, CLASS_MIN_SIDE) if s.teachers else s.crop
         # A limit bounds the memory by itself.
         memory = None if s.limit is not None else s.memory_gb * 1e9
         loaded = load_pictures(s.data, least, s.limit, quiet, labels, memory)
@@ -62,23 +65,23 @@ class Feed:
         # The passes of all processes count through: what they see together does not depend on who
         # runs which.
         self._first_pass = parallel.rank * s.accumulate
-        self._crops = CropSampler(crops, s.crop, s.batch, s.seed, workers)
+        self._crops = CropSampler(crops, s.crop, s.batch, s.seed)
         self._crops.drawn, self._crops.tiny = s.drawn, s.tiny
-        self._whole = whole and WholeSampler(
-            whole, s.class_side, s.class_batch, s.seed + 1, workers
-        )
-        threaded = workers > 0
-        self._crops_ahead = Ahead(self._crops.at, threaded)
-        self._whole_ahead = Ahead(self._whole.at, threaded) if self._whole else None
+        cutters = workers if loaded is not None else 0  # a stream reads ahead by itself
+        self._crops_ahead = Ahead(self._crops.at, cutters, on_gpu)
+        self._whole_ahead = None
+        if whole:
+            sampler = WholeSampler(whole, s.class_side, s.class_batch, s.seed + 1)
+            self._whole_ahead = Ahead(sampler.at, cutters, on_gpu)
         self.positions: Positions = (None, None)
 
     def _in_memory(self, pictures: list[Picture]) -> tuple[Source, Source | None]:
         large = (
             [picture for picture in pictures if short_side(picture) >= CLASS_MIN_SIDE]
-            if self._settings.teacher
+            if self._settings.teachers
             else []
         )
-        if self._settings.teacher and not large:
+        if self._settings.teachers and not large:
             raise TrainingError(
                 f"the class term needs images of at least {CLASS_MIN_SIDE} pixels a side"
             )
@@ -103,7 +106,7 @@ class Feed:
             Stream(s.data, side, s.seed + seed, share, buffer, workers, labels, start)
             for side, seed, start in zip(least, STREAM_SEEDS, starts, strict=True)
         ]
-        return made[0], made[1] if s.teacher else None
+        return made[0], made[1] if s.teachers else None
 
     def starting_crops(self, count: int) -> Tensor:
         """uint8 (about count, 3, crop, crop): what a model or its densities start from."""
@@ -116,15 +119,15 @@ class Feed:
         """The batches of pass ``number`` of this process in a step; another attempt gives
         others.
         """
-        s = self._settings
         key = (step, self._first_pass + number, attempt)
-        last = number + 1 == s.accumulate
-        following = (step + 1, self._first_pass, 0) if last else (step, key[1] + 1, attempt)
-        crops = self._crops_ahead.get(key, following)
+        crops = self._crops_ahead.get(key, self._onwards(step, 1))
         seen: Batch | None = None
         if whole and self._whole_ahead is not None:
-            seen = self._whole_ahead.get(
-                key, (step + s.class_every, self._first_pass, 0) if last else following
-            )
+            seen = self._whole_ahead.get(key, self._onwards(step, self._settings.class_every))
         self.positions = crops.position, seen.position if seen else self.positions[1]
         return Food(crops.pixels, seen.pixels if seen else None, seen.labels if seen else ())
+
+    def _onwards(self, step: int, every: int) -> Iterator[Key]:
+        for later in itertools.count(step, every):
+            for number in range(self._settings.accumulate):
+                yield later, self._first_pass + number, 0

@@ -101,11 +101,13 @@ class Learner(ABC):
 
     def update_average(self) -> None:
         decay = min(self.settings.ema, (1 + self.step) / (10 + self.step))
-        for name, value in self.weights.state_dict().items():
-            if value.is_floating_point():
-                self.average[name].lerp_(value, 1 - decay)
-            else:
-                self.average[name].copy_(value)
+        now = self.weights.state_dict()
+        floats = [name for name, value in now.items() if value.is_floating_point()]
+        torch._foreach_lerp_(
+            [self.average[name] for name in floats], [now[name] for name in floats], 1 - decay
+        )
+        for name in now.keys() - set(floats):
+            self.average[name].copy_(now[name])
 
     def save(self, minutes: float, parallel: Parallel) -> None:
         """Writes, in the first process, the state and the averaged weights, each whole or not at

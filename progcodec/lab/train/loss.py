@@ -10,7 +10,9 @@ one of {coarse, intermediate, random cut}, drawn per image and reweighted by its
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -102,6 +104,16 @@ class Prefixes(NamedTuple):
 AS_SENT = Prefixes()
 
 
+@cache
+def _row(values: tuple[float, ...], device: torch.device) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32, device=device)
+
+
+def constants(values: Sequence[float], device: torch.device) -> Tensor:
+    """float32, (count,), made once: each copy to a GPU would wait for all that it has to do."""
+    return _row(tuple(values), device)
+
+
 class Forward(NamedTuple):
     """What one pass of the codec gives, per image (N,) unless said otherwise."""
 
@@ -137,12 +149,14 @@ def _budget(
     return low * (high / low) ** torch.rand(len(kind), device=kind.device)
 
 
-def _hyper_received(coded: "Coded", kind: Tensor, budget: Tensor) -> Tensor:
+def _hyper_received(coded: "Coded", linear: int, kind: Tensor, budget: Tensor) -> Tensor:
     """Mask (N, C, hz, wz) of the symbols of ẑ in the drawn prefix: channels come in falling
-    entropy.
+    entropy, those that show a picture before those that only tell σ.
     """
     n = len(coded.z_bits)
-    order = coded.z_bits.sum((0, 2, 3)).argsort(descending=True)
+    bits = coded.z_bits.sum((0, 2, 3))
+    bits[:linear] += bits.sum()
+    order = bits.argsort(descending=True)
     cumulative = coded.z_bits[:, order].reshape(n, -1).cumsum(1)
     there = torch.empty_like(coded.z_bits, dtype=torch.bool)
     there[:, order] = (cumulative <= budget[:, None]).reshape(there.shape)
@@ -155,9 +169,8 @@ def _received(
     """Mask (N, C, h, w) of the symbols in the drawn prefix, in the order of the bitstream."""
     indexes = coded.indexes
     n, channels = indexes.shape[:2]
-    block = torch.zeros(channels, device=indexes.device)
-    for start in config.offsets[1:-1]:
-        block[start:] += 1
+    counts = enumerate(config.blocks)
+    block = constants([k for k, count in counts for _ in range(count)], indexes.device)
     place = torch.zeros_like(indexes) if raster else 63 - indexes
     key = (block[:, None, None] * 64 + place).reshape(n, -1)
     order = key.argsort(dim=1, stable=True)
@@ -165,7 +178,7 @@ def _received(
     in_cut = torch.empty_like(key, dtype=torch.bool).scatter_(
         1, order, cumulative <= budget[:, None]
     )
-    ends = torch.tensor([*config.level_offsets[1:], 0], device=indexes.device)[kind]
+    ends = constants([*config.level_offsets[1:], 0], indexes.device)[kind]
     in_level = torch.arange(channels, device=indexes.device) < ends[:, None]
     in_cut = in_cut.reshape(indexes.shape)
     return torch.where((kind == 2)[:, None, None, None], in_cut, in_level[:, :, None, None])
@@ -255,13 +268,11 @@ def forward(
         kind = torch.full((n,), NONE, device=x.device)
         return Forward(coded.hyper_bits, rates, fine, fine.detach(), kind, whole.detach(), whole)
 
-    kind = torch.multinomial(
-        torch.tensor(second_pass, dtype=torch.float32, device=x.device), n, replacement=True
-    )
+    kind = torch.multinomial(constants(second_pass, x.device), n, replacement=True)
     with torch.no_grad():
         budget = _budget(coded, kind, x.shape[2] * x.shape[3], prefixes.cut_range)
         received = _received(coded, model.config, kind, budget, prefixes.raster)
-        there = _hyper_received(coded, kind, budget)
+        there = _hyper_received(coded, model.config.hyper_linear, kind, budget)
     cut_rate = (coded.z_bits * there).sum((1, 2, 3)) + (coded.bits * received).sum((1, 2, 3))
     hat = _decoded(model, coded, received, there, prefixes.zero_missing)
     second = model.synthesis(hat).float()
@@ -309,9 +320,7 @@ def _cut_lambda(weights: LossWeights, out: Forward) -> Tensor:
     them below the coarse end.
     """
     shares, shortfall = cut_place(out)
-    log_lambda = torch.tensor(
-        [math.log(value) for value in weights.distortion], device=shares.device
-    )
+    log_lambda = constants([math.log(value) for value in weights.distortion], shares.device)
     return (shares @ log_lambda + weights.relief * shortfall).exp()
 
 
@@ -321,7 +330,7 @@ def of_kind(
     """For each image, the value (N,) of what its second decoding is, over the probability that it
     is that.
     """
-    share = torch.tensor(second_pass, dtype=torch.float32, device=out.kind.device).clamp_min(1e-9)
+    share = constants(second_pass, out.kind.device).clamp_min(1e-9)
     return (torch.stack(values, 1) / share).gather(1, out.kind[:, None])[:, 0]
 
 

@@ -26,18 +26,20 @@ BOTTLENECK_SHARE = 4.0
 """The bottleneck's densities start far too wide."""
 
 
-def orthogonalise(matrix: Tensor, bfloat16: bool = False) -> Tensor:
-    """About the nearest semi-orthogonal matrix: singular values between 0.7 and 1.2."""
+def orthogonalise(matrices: Tensor, bfloat16: bool = False) -> Tensor:
+    """About the nearest semi-orthogonal matrices, (..., rows, columns): singular values between
+    0.7 and 1.2.
+    """
     a, b, c = NEWTON_SCHULZ
-    x = matrix.bfloat16() if bfloat16 else matrix
-    transposed = x.shape[0] > x.shape[1]
+    x = matrices.bfloat16() if bfloat16 else matrices
+    transposed = x.shape[-2] > x.shape[-1]
     if transposed:
-        x = x.T
-    x = x / (x.norm() + 1e-7)
+        x = x.mT
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(ITERATIONS):
-        gram = x @ x.T
+        gram = x @ x.mT
         x = a * x + (b * gram + c * (gram @ gram)) @ x
-    nearest: Tensor = (x.T if transposed else x).to(matrix.dtype)
+    nearest: Tensor = (x.mT if transposed else x).to(matrices.dtype)
     return nearest
 
 
@@ -60,17 +62,23 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
         for group in self.param_groups:
+            # Many small matrices: all of a shape at once.
+            alike: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}
             for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                state = self.state[parameter]
-                if "momentum" not in state:
-                    state["momentum"] = torch.zeros_like(parameter)
-                momentum = state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
-                direction = orthogonalise(
-                    torch.lerp(parameter.grad, momentum, group["momentum"]), self.bfloat16
-                )
-                parameter.add_(direction, alpha=-0.2 * group["lr"] * max(parameter.shape) ** 0.5)
+                if parameter.grad is not None:
+                    pair = parameter, parameter.grad
+                    alike.setdefault(parameter.shape, []).append(pair)
+            for shape, pairs in alike.items():
+                parameters, gradients = zip(*pairs, strict=True)
+                momenta = [
+                    self.state[parameter].setdefault("momentum", torch.zeros_like(parameter))
+                    for parameter in parameters
+                ]
+                torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
+                ahead = torch._foreach_lerp(gradients, momenta, group["momentum"])
+                directions = orthogonalise(torch.stack(ahead), self.bfloat16).unbind()
+                size = -0.2 * group["lr"] * max(shape) ** 0.5
+                torch._foreach_add_(parameters, directions, alpha=size)
 
 
 def build_optimizers(

@@ -4,14 +4,15 @@ What a batch is follows from the seed and a key (step, pass, …) alone, and fro
 stands, so a run that is resumed sees what it would have seen.
 """
 
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple, TypeAlias
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from progcodec.arrays import Pixels
 from progcodec.lab.train.dataset import Picture, Source
@@ -63,12 +64,10 @@ class Sampler:
 
     Args:
         side: pixels, a multiple of 16.
-        workers: threads that cut them.
     """
 
-    def __init__(self, source: Source, side: int, batch: int, seed: int, workers: int = 0) -> None:
+    def __init__(self, source: Source, side: int, batch: int, seed: int) -> None:
         self.source, self.side, self.batch, self.seed = source, side, batch, seed
-        self._pool = ThreadPoolExecutor(workers) if workers else None
 
     def _picture(self, random: np.random.Generator) -> Picture:
         return self.source.draw(random)
@@ -80,8 +79,7 @@ class Sampler:
         """The batch of a key."""
         random = np.random.default_rng([self.seed, *key])
         cuts = [self._cut(self._picture(random), random) for _ in range(self.batch)]
-        each = self._pool.map if self._pool else map
-        pixels = np.stack(list(each(lambda cut: cut.pixels(self.side), cuts)))
+        pixels = np.stack([cut.pixels(self.side) for cut in cuts])
         position = self.source.position if isinstance(self.source, Stream) else None
         return Batch(
             torch.from_numpy(pixels).permute(0, 3, 1, 2),
@@ -152,22 +150,54 @@ def _place(picture: Picture, side: int, random: np.random.Generator, play: float
     return Cut(picture, offset(height), offset(width), side, bool(random.random() < 0.5))
 
 
-class Ahead:
-    """Makes the batch that will most likely be asked for next in a thread of its own."""
-
-    def __init__(self, make: Callable[[Key], Batch], threaded: bool) -> None:
+class _ByKey(Dataset[Batch]):
+    def __init__(self, make: Callable[[Key], Batch]) -> None:
         self._make = make
-        self._pool = ThreadPoolExecutor(1) if threaded else None
-        self._waiting: tuple[Key, Future[Batch]] | None = None
 
-    def get(self, key: Key, following: Key) -> Batch:
-        """The batch of `key`, while that of `following` is begun."""
-        if self._pool is None:
+    def __getitem__(self, key: Key) -> Batch:
+        return self._make(key)
+
+
+class Ahead:
+    """Has other processes make the batches that will most likely be asked for next.
+
+    Args:
+        make: gives the batch of a key, and nothing but the key counts.
+        workers: processes; 0: batches are made when they are asked for.
+        pinned: batches come in memory that a GPU copies from fast.
+    """
+
+    def __init__(self, make: Callable[[Key], Batch], workers: int, pinned: bool) -> None:
+        self._make, self._workers, self._pinned = make, workers, pinned
+        self._expected: Iterator[Key] = iter(())
+        self._made: Iterator[Batch] | None = None
+
+    def get(self, key: Key, onwards: Iterator[Key]) -> Batch:
+        """The batch of `key`. ``onwards``, which the first call looks at: what will be asked for,
+        from this key on.
+        """
+        if self._workers == 0:
             return self._make(key)
-        if self._waiting is not None and self._waiting[0] == key:
-            batch = self._waiting[1].result()
-        else:
-            # after the wrong one: a source serves one at a time
-            batch = self._pool.submit(self._make, key).result()
-        self._waiting = following, self._pool.submit(self._make, following)
-        return batch
+        if self._made is None:
+            self._expected, keys = itertools.tee(onwards)
+            self._next = next(self._expected)
+            loader = DataLoader(
+                _ByKey(self._make),
+                sampler=keys,
+                batch_size=None,
+                num_workers=self._workers,
+                collate_fn=_as_it_is,
+                pin_memory=self._pinned,
+                multiprocessing_context="fork",  # the pictures are there already
+                prefetch_factor=4,
+                generator=torch.Generator(),
+            )
+            self._made = iter(loader)
+        if key != self._next:  # another attempt at a step
+            return self._make(key)
+        self._next = next(self._expected)
+        return next(self._made)
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch

@@ -88,8 +88,8 @@ class TrainSettings(RunSettings):
         drawn: share of the crops that are no photographs but drawn: text, icons, dithers, noise…
         tiny: share of the passes whose crops are 16, 32 or 48 pixels a side.
         compile: let torch.compile fuse the float networks.
-        workers: threads that read ahead and cut crops; None: as many as the machine has, up to 8,
-            on CUDA, else none.
+        workers: processes that cut crops ahead, or threads that read a stream ahead; None: as many
+            as the machine has cores, up to 8, on CUDA, else none.
         memory_gb: pictures beyond so many gigabytes, in each process, are not kept in memory but
             streamed in every epoch.
         buffer: pictures that a stream is shuffled among.
@@ -97,7 +97,9 @@ class TrainSettings(RunSettings):
         preset: weights of the objective by name; distortion, gamma, cut, relief, cut_rate and
             second, where given, take the place of the preset's. cut_range: random cuts lie between
             so many bits per pixel, two numbers.
-        teacher: classifier of the class term, ``timm:NAME?OPTION=VALUE@FILE``; None: no class term.
+        teachers: classifiers of the class term, ``timm:NAME?OPTION=VALUE@FILE`` each; none: no
+            class term. A pass asks one of them, at random, so that no one network's weakness is
+            learned.
         hierarchy: class hierarchy, a JSON file; None: the shipped one.
         groups: .npy file of group numbers, integers (levels, classes), that take the place of the
             hierarchy's in the class term; they need not nest. grouped: False: each class is its own
@@ -137,7 +139,7 @@ class TrainSettings(RunSettings):
     cut_rate: bool | None = None
     second: tuple[float, float, float] | None = None
     cut_range: tuple[float, float] | None = None
-    teacher: str | None = None
+    teachers: tuple[str, ...] = ()
     hierarchy: str | None = None
     groups: str | None = None
     grouped: bool = True
@@ -170,7 +172,7 @@ class TrainSettings(RunSettings):
             raise ValueError("class_push must be above 0")
         if self.preset not in PRESETS:
             raise ValueError(f"unknown preset {self.preset!r}; there are: {', '.join(PRESETS)}")
-        if self.teacher and not self.progressive:
+        if self.teachers and not self.progressive:
             raise ValueError("an ordinary codec is trained without a class term")
         if self.groups and not self.grouped:
             raise ValueError("groups of a file and no groups cannot both be had")
@@ -202,9 +204,9 @@ class TrainSettings(RunSettings):
         text += ", raster order" if self.raster else ""
         text += ", cuts from {:g} to {:g} bpp".format(*self.cut_range) if self.cut_range else ""
         text += ", g_s alone" if self.synthesis_only else ""
-        if self.teacher is None:
+        if not self.teachers:
             return f"{text}, no class term"
-        name = self.teacher.partition("@")[0]
+        name = " and ".join(teacher.partition("@")[0] for teacher in self.teachers)
         capped = "uncapped" if self.class_push is None else f"push up to {self.class_push:g}"
         text += ", groups of a file" if self.groups else "" if self.grouped else ", ungrouped"
         text = (

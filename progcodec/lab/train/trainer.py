@@ -193,7 +193,7 @@ class Trainer(Learner):
         ]
         parts += [f"{s.drawn:g} of the crops drawn"] if s.drawn else []
         parts += [f"{s.tiny:g} of the passes tiny"] if s.tiny else []
-        if s.teacher:
+        if s.teachers:
             parts.append(
                 f"{s.class_batch} whole pictures of {s.class_side} px every {s.class_every} steps"
             )
@@ -245,12 +245,13 @@ def export_state(state: str, out: str, description: str = "") -> None:
 
 
 def _class_term(settings: TrainSettings, device: torch.device) -> ClassTerm | None:
-    if settings.teacher is None:
+    if not settings.teachers:
         return None
-    teacher, hierarchy = Teacher.load(settings.teacher, device), Hierarchy.load(settings.hierarchy)
+    teachers = [Teacher.load(teacher, device) for teacher in settings.teachers]
+    hierarchy = Hierarchy.load(settings.hierarchy)
     groups = load_groups(settings.groups, hierarchy) if settings.groups else None
     if not settings.grouped:
         groups = np.tile(np.arange(len(hierarchy.classes)), (len(hierarchy.levels), 1))
     return ClassTerm(
-        teacher, hierarchy, settings.weights(), settings.soft, settings.smoothing, groups
+        teachers, hierarchy, settings.weights(), settings.soft, settings.smoothing, groups
     )

@@ -192,7 +192,7 @@ def _settings(
 ) -> TrainSettings:
     given = {**settings.train, **variant.train}
     if variant.teacher:
-        given["teacher"] = settings.teacher
+        given["teachers"] = (settings.teacher,)
     if variant.groups:
         given["groups"] = groups
     try:
