@@ -55,10 +55,8 @@ def outcome(codec, data: bytes) -> Latent | str:
         return type(error).__name__
     header = container.parse_header(data)
     h, w = -(-header.height // 16), -(-header.width // 16)
-    assert (
-        latent.q.shape == (codec.config.latent_channels, h, w)
-        and latent.y.shape[1:] == latent.q.shape
-    )
+    assert latent.q.shape == (codec.config.latent_channels, h, w)
+    assert latent.y.shape[1:] == latent.q.shape
     assert latent.q.dtype == latent.z.dtype == np.int32
     assert max(np.abs(latent.q).max(), np.abs(latent.z).max()) <= Q_MAX
     assert all(0 <= got <= total for got, total in zip(latent.received, latent.total, strict=True))

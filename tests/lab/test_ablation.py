@@ -76,9 +76,8 @@ def crops() -> torch.Tensor:
 def test_a_config_with_delta_is_stored_as_ever():
     assert "delta" not in ModelConfig().to_dict()
     without = ModelConfig(delta=False)
-    assert (
-        without.to_dict()["delta"] is False and ModelConfig.from_dict(without.to_dict()) == without
-    )
+    assert without.to_dict()["delta"] is False
+    assert ModelConfig.from_dict(without.to_dict()) == without
     with pytest.raises(ValueError, match="delta"):
         ModelConfig(delta=0)
 
@@ -109,11 +108,9 @@ def test_zero_missing_drops_the_means_too(trainer, crops):
         loss.forward(model, trainer.bottleneck, crops, (1.0, 0.0, 0.0), prefixes)
     first = TINY.level_offsets[1]
     means, zeros = seen[1], seen[3]
-    assert (
-        torch.equal(means[:, :first], zeros[:, :first])
-        and bool(means[:, first:].any())
-        and not zeros[:, first:].any()
-    )
+    assert torch.equal(means[:, :first], zeros[:, :first])
+    assert bool(means[:, first:].any())
+    assert not zeros[:, first:].any()
 
 
 def test_raster_cuts_come_in_raster_order():
@@ -149,10 +146,8 @@ def test_one_level_is_rate_and_distortion_alone(trainer, crops):
 def test_one_level_starts_without_refinement(tmp_path):
     out = tmp_path / "one.safetensors"
     train(settings(out, steps=1, progressive=False))
-    assert (
-        Codec.load(out, "cpu").config == TINY
-        and "fine level alone" in Codec.load(out, "cpu").metadata["objective"]
-    )
+    assert Codec.load(out, "cpu").config == TINY
+    assert "fine level alone" in Codec.load(out, "cpu").metadata["objective"]
     skip = (
         Trainer(settings(out, resume=f"{out}.state.pt"), torch.device("cpu"))
         .model.mean_path.delta[0]
@@ -189,9 +184,8 @@ def test_every_variant_is_a_valid_run():
 
 def test_what_is_chosen_comes_with_what_it_is_compared_with():
     names, left_out = chosen((), False, False)
-    assert set(left_out) == {"class-term", "flat-groups"} and set(names) == set(VARIANTS) - set(
-        left_out
-    )
+    assert set(left_out) == {"class-term", "flat-groups"}
+    assert set(names) == set(VARIANTS) - set(left_out)
     assert list(chosen(("flat-groups",), True, True)[0]) == [BASE, "class-term", "flat-groups"]
     for only, teacher, message in (
         (("nonsense",), True, "nonsense"),
@@ -307,10 +301,8 @@ def test_differences_are_paired_by_seed_and_told_from_noise(tmp_path):
     with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
         rows = {(row["variant"], row["measure"]): row for row in csv.DictReader(file)}
     assert len(rows) == len(found) and rows["no-cut", BD]["mean difference"] == "+11.0000"
-    assert (
-        rows["no-cut", BD]["within noise"] == "no"
-        and rows["raster", "PSNR at the fine end"]["within noise"] == "yes"
-    )
+    assert rows["no-cut", BD]["within noise"] == "no"
+    assert rows["raster", "PSNR at the fine end"]["within noise"] == "yes"
 
 
 def test_measurements_survive_their_file(tmp_path):

@@ -265,11 +265,9 @@ def test_presets_and_their_parts():
         0.0,
     )
     low = settings(Path("m"), relief=0.5, second=(0.2, 0, 0.8), cut_range=(0.05, 0.2))
-    assert (
-        low.weights().relief == 0.5
-        and low.weights().second_pass == (0.2, 0, 0.8)
-        and "from 0.05 to 0.2" in low.objective()
-    )
+    assert low.weights().relief == 0.5
+    assert low.weights().second_pass == (0.2, 0, 0.8)
+    assert "from 0.05 to 0.2" in low.objective()
     wrong_draws = ({"relief": -1}, {"second": (0.5, 0.5, 0.5)}, {"second": (1, 0)}, {"second": (0,
         0, 1), "cut": 0},
                    {"cut_range": (0.2, 0.1)}, {"cut_range": (0.1,)})  # fmt: skip
@@ -402,17 +400,13 @@ def test_a_run_with_a_class_term(labelled, tmp_path, monkeypatch, teacher, memor
         True,
         True,
     ]
-    assert (
-        0 <= last["acc_fine"] <= 1
-        and last["class_fine"] > 0
-        and last["bpp_coarse"] < last["bpp_inter"] < last["total"]
-    )
+    assert 0 <= last["acc_fine"] <= 1
+    assert last["class_fine"] > 0
+    assert last["bpp_coarse"] < last["bpp_inter"] < last["total"]
     recipe = Checkpoint.load(out).metadata["recipe"]
-    assert (
-        "timm:linear" in recipe
-        and "secret" not in recipe
-        and "3 whole pictures of 208 px" in recipe
-    )
+    assert "timm:linear" in recipe
+    assert "secret" not in recipe
+    assert "3 whole pictures of 208 px" in recipe
     (position,) = read_state(out)["positions"]
     if memory > 1:
         assert position == [None, None]

@@ -413,9 +413,8 @@ def test_what_holds_no_pictures(desk):
 def test_budgets_and_qualities():
     found = parse_budgets("300, 100,0.5bpp,300")
     assert list(map(str, found)) == ["100", "300", "0.5bpp"]
-    assert [budget.of(1000) for budget in found] == [100, 300, 62] and found[0] == Budget(
-        100, False
-    )
+    assert [budget.of(1000) for budget in found] == [100, 300, 62]
+    assert found[0] == Budget(100, False)
     for text in ("", "0", "-5", "1.5", "bpp", "1e3"):
         with pytest.raises(EvaluationError, match="no budget"):
             parse_budgets(text)

@@ -179,10 +179,8 @@ def test_new_fields_leave_old_configs_as_they_were(tiny_checkpoint):
         "scale_width",
     }
     assert set(Checkpoint.load(tiny_checkpoint).config.to_dict()) == stored
-    assert (
-        TINY.to_dict()["swin_heads"] == [2, 2, 4]
-        and "swin_heads" not in ModelConfig(family="tic", width=128).to_dict()
-    )
+    assert TINY.to_dict()["swin_heads"] == [2, 2, 4]
+    assert "swin_heads" not in ModelConfig(family="tic", width=128).to_dict()
     for config in (TINY, ModelConfig(), ModelConfig(family="tic", width=128)):
         assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
@@ -284,10 +282,8 @@ def test_every_part_learns(trained):
 def test_files_of_a_tic_model_are_cut_like_any_other(trained, small_photograph, tiny_checkpoint):
     codec = Codec.load(trained, "cpu")
     data = codec.encode(small_photograph)
-    assert (
-        data == codec.encode(small_photograph)
-        and data[:4] == Codec.load(tiny_checkpoint, "cpu").encode(small_photograph)[:4]
-    )
+    assert data == codec.encode(small_photograph)
+    assert data[:4] == Codec.load(tiny_checkpoint, "cpu").encode(small_photograph)[:4]
     whole = codec.decode_latent(data)
     assert whole.received == whole.total
     for size in (len(data) // 4, len(data) // 2, 3 * len(data) // 4):
@@ -336,9 +332,8 @@ def test_the_start_is_a_block_transform(photograph):
         )
     assert 24 < rounded < exact
     for stage in (*model.analysis.stages, *model.synthesis.stages):
-        assert (stage.blocks[0].norm1.spread >= 0.5).all() and stage.blocks[
-            0
-        ].norm1.spread.max() > 10
+        assert (stage.blocks[0].norm1.spread >= 0.5).all()
+        assert stage.blocks[0].norm1.spread.max() > 10
     for layer in (*model.analysis.convolutions[:3], *model.synthesis.convolutions[1:3]):
         outputs = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
         # no channel is dead

@@ -148,9 +148,8 @@ def test_a_run_learns_calibrates_and_leaves_a_classifier(settings, folder, hiera
     assert log["loss"][-3:].mean() < 0.8 * log["loss"][:3].mean()
     file = ClassifierFile.load(chosen.out)
     assert file.network == NAME and "Apache License 2.0" in file.metadata["origin"]
-    assert (
-        "non-commercial" in file.metadata["licence"] and "30 steps of 4" in file.metadata["recipe"]
-    )
+    assert "non-commercial" in file.metadata["licence"]
+    assert "30 steps of 4" in file.metadata["recipe"]
     assert np.abs(file.calibration.log_temperature).max() > 0, "it is calibrated"
     found = load_classifier(f"builtin@{chosen.out}", "cpu").predict([Image.new("RGB", (40, 30))])
     assert found.shape == (1, 1000) and found.sum() == pytest.approx(1)

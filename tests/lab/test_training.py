@@ -61,15 +61,11 @@ def test_a_run_leaves_checkpoint_state_and_log(short, small_photograph):
         f"{short.name}.state.pt",
     ]
     checkpoint = Checkpoint.load(short)
-    assert (
-        checkpoint.config == TINY
-        and checkpoint.metadata["steps"] == "6"
-        and checkpoint.metadata["images"] == "12"
-    )
-    assert (
-        checkpoint.metadata["data"] == "one photograph"
-        and "ImageNet" in checkpoint.metadata["licence"]
-    )
+    assert checkpoint.config == TINY
+    assert checkpoint.metadata["steps"] == "6"
+    assert checkpoint.metadata["images"] == "12"
+    assert checkpoint.metadata["data"] == "one photograph"
+    assert "ImageNet" in checkpoint.metadata["licence"]
     codec = Codec.load(short, "cpu")
     data = codec.encode(small_photograph)
     assert codec.decode(data).size == small_photograph.size
@@ -101,11 +97,9 @@ def test_a_run_goes_on_from_its_state(short, tmp_path):
     out = tmp_path / "more.safetensors"
     train(settings(out, steps=4, resume=f"{short}.state.pt", config=ModelConfig()))
     state = read_state(out)
-    assert (
-        state["step"] == 10
-        and state["images"] == 20
-        and state["minutes"] > read_state(short)["minutes"]
-    )
+    assert state["step"] == 10
+    assert state["images"] == 20
+    assert state["minutes"] > read_state(short)["minutes"]
     assert state["config"] == TINY.to_dict()  # the state's model wins over the settings'
     assert [int(row["step"]) for row in log(out)] == [8, 10]
     assert Checkpoint.load(out).metadata["steps"] == "10"
@@ -156,11 +150,9 @@ def test_a_run_that_is_finished_is_the_run_uninterrupted(tmp_path, monkeypatch):
     one, other = read_state(whole), read_state(cut)
     for part in ("weights", "average"):
         assert all(torch.equal(one[part][name], other[part][name]) for name in one[part])
-    assert (
-        one["step"] == other["step"] == 8
-        and one["recipe"] == other["recipe"]
-        and len(one["recipe"]) == 1
-    )
+    assert one["step"] == other["step"] == 8
+    assert one["recipe"] == other["recipe"]
+    assert len(one["recipe"]) == 1
     assert Checkpoint.load(whole).fingerprint == Checkpoint.load(cut).fingerprint
     # without finish: a stage of its own
     train(settings(cut, steps=2, warmup=3, resume=f"{cut}.state.pt"))
@@ -227,10 +219,8 @@ def test_init_from_a_checkpoint_fits_the_densities(tiny_checkpoint, tmp_path):
     )
     train(settings(out, init=str(tiny_checkpoint), steps=2))
     recipe = Checkpoint.load(out).metadata["recipe"]
-    assert (
-        recipe.startswith(f"from {Checkpoint.load(tiny_checkpoint).fingerprint.hex()} (")
-        and "; then 2 steps" in recipe
-    )
+    assert recipe.startswith(f"from {Checkpoint.load(tiny_checkpoint).fingerprint.hex()} (")
+    assert "; then 2 steps" in recipe
 
 
 def test_a_compiler_that_fails_is_one_line(tmp_path, monkeypatch):
@@ -306,9 +296,8 @@ def test_init_takes_the_averaged_weights_alone(short, tmp_path):
     assert fresh.step == fresh.images_seen == 0 and fresh.minutes_before == 0 and not fresh.fresh
     assert not any(optimizer.state for optimizer in fresh.optimizers)
     for name, value in fresh.weights.state_dict().items():
-        assert torch.equal(value, state["average"][name]) and torch.equal(
-            value, fresh.average[name]
-        )
+        assert torch.equal(value, state["average"][name])
+        assert torch.equal(value, fresh.average[name])
     out = tmp_path / "init.safetensors"
     train(settings(out, init=f"{short}.state.pt", steps=2))
     assert read_state(out)["step"] == 2 and read_state(out)["config"] == TINY.to_dict()
@@ -361,9 +350,8 @@ def test_a_signal_stops_the_run_and_saves_it(tmp_path, monkeypatch, number):
 
     monkeypatch.setattr(step, "objective", interrupted)
     train(settings(out, steps=1000))
-    assert (
-        read_state(out)["step"] == len(calls) == 3 and Checkpoint.load(out).metadata["steps"] == "3"
-    )
+    assert read_state(out)["step"] == len(calls) == 3
+    assert Checkpoint.load(out).metadata["steps"] == "3"
     assert signal.getsignal(number) is before
 
 

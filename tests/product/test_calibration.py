@@ -122,9 +122,8 @@ def test_calibration_makes_overconfident_logits_honest(overconfident):
     after = errors(fitted.probabilities(logits[~half], bits[~half]), labels[~half])
     assert max(after) < 0.04
     low, high = fitted.temperature(np.array([512.0, np.inf]))
-    assert np.allclose(low, (3.0, 1.5, 2.0), rtol=0.2) and np.allclose(
-        high, (2.0, 0.5, 1.0), rtol=0.2
-    )
+    assert np.allclose(low, (3.0, 1.5, 2.0), rtol=0.2)
+    assert np.allclose(high, (2.0, 0.5, 1.0), rtol=0.2)
 
 
 def test_bad_tables_are_told():

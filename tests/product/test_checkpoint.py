@@ -76,9 +76,8 @@ def test_build_is_the_file_in_float32_and_takes_no_gradient(tiny):
     for name, tensor in state.items():
         assert torch.equal(tensor, tiny.tensors[name].to(tensor.dtype))
         assert tensor.dtype == torch.float32 or name.startswith("scale_path.")
-    assert not model.training and not any(
-        parameter.requires_grad for parameter in model.parameters()
-    )
+    assert not model.training
+    assert not any(parameter.requires_grad for parameter in model.parameters())
 
 
 def test_the_same_picture_is_the_same_stream(tiny, tiny_codec, tmp_path, small_photograph):
@@ -302,10 +301,8 @@ def test_find_by_name_and_fingerprint_among_several(tiny, tmp_path, monkeypatch)
     other.save(tmp_path / "second.safetensors")
     monkeypatch.setattr(assets, "CHECKPOINTS", tmp_path)
     assert find("second") == tmp_path / "second.safetensors"
-    assert (
-        find(None, tiny.fingerprint).stem == "first"
-        and find(None, other.fingerprint).stem == "second"
-    )
+    assert find(None, tiny.fingerprint).stem == "first"
+    assert find(None, other.fingerprint).stem == "second"
     with pytest.raises(CheckpointError, match="first, second"):
         find()  # the default is not among them
 

@@ -96,10 +96,8 @@ def test_what_answers_say():
     assert str(one(0.2, 0.2, 0.2, 0.3, 0.1, 0, confidence=0.7)) == "unsure, perhaps bird 0.60"
     assert str(one(0.4, 0.31, 0.26, 0.01, 0.01, 0.01, level="coarse")) == "bird 0.97"
     asked = one(0.4, 0.31, 0.26, 0.01, 0.01, 0.01, level="fine")
-    assert (
-        str(asked) == "bird 0.97 › bird of prey 0.71 › kite 0.40 (unsure)"
-        and asked.guess.wnid == "n01608432"
-    )
+    assert str(asked) == "bird 0.97 › bird of prey 0.71 › kite 0.40 (unsure)"
+    assert asked.guess.wnid == "n01608432"
     assert one(0.4, 0.31, 0.26, 0.01, 0.01, 0.01, top=2).top_text() == "kite 0.40, vulture 0.31"
 
 
@@ -161,9 +159,8 @@ def test_scores():
     found = score(predictions(rows, TREE), labels, TREE, similarity)
     assert found.pictures == 4 and found.accuracy == (0.75, 0.5, 0.25)
     expected = [1.0, similarity[1, 2], similarity[4, 3], similarity[3, 1]]
-    assert (
-        found.wu_palmer == pytest.approx(np.mean(expected)) and similarity[4, 3] > similarity[3, 1]
-    )
+    assert found.wu_palmer == pytest.approx(np.mean(expected))
+    assert similarity[4, 3] > similarity[3, 1]
     assert score(predictions(rows, TREE), labels, TREE, None).wu_palmer is None
     right = score(predictions(np.eye(6), TREE), np.arange(6), TREE, similarity)
     assert right == (6, (1.0, 1.0, 1.0), 1.0)
@@ -242,10 +239,8 @@ def test_labels_from_folders_and_shared_names():
 
 def test_specifications():
     parse = Specification.parse
-    assert (
-        parse("builtin") == ("builtin", "", {}, {}, None)
-        and parse("builtin@h.safetensors").file == "h.safetensors"
-    )
+    assert parse("builtin") == ("builtin", "", {}, {}, None)
+    assert parse("builtin@h.safetensors").file == "h.safetensors"
     assert parse("timm:resnet50.a1_in1k@a@b?c") == ("timm", "resnet50.a1_in1k", {}, {}, "a@b?c")
     full = parse("timm:m?pad_type=same&mean=0.5&std=0.1,0.2,0.3&num_classes=10")
     assert full.options == {"pad_type": "same", "num_classes": 10} and full.name == "timm:m"
@@ -302,9 +297,8 @@ def test_torchvision(tmp_path, name, tiny_codec, stream):
     x = torch.stack([prepare(tiny_codec.decode(data)) for data in (stream, stream[:60])])
     with torch.inference_mode():
         expected = model(x).softmax(1).numpy()
-    assert np.allclose(probabilities, expected, atol=1e-5) and np.allclose(
-        probabilities.sum(axis=1), 1
-    )
+    assert np.allclose(probabilities, expected, atol=1e-5)
+    assert np.allclose(probabilities.sum(axis=1), 1)
 
 
 def test_timm_and_its_batches(small, tiny_codec, stream, monkeypatch):
@@ -337,9 +331,8 @@ def test_weights_of_training_programs(tmp_path, small, wrap):
     plain = libraries.read_weights(small.partition("@")[2])
     torch.save(wrap(plain), tmp_path / "w.pt")
     back = libraries.read_weights(str(tmp_path / "w.pt"))
-    assert back.keys() == plain.keys() and all(
-        torch.equal(back[name], plain[name]) for name in plain
-    )
+    assert back.keys() == plain.keys()
+    assert all(torch.equal(back[name], plain[name]) for name in plain)
 
 
 @pytest.mark.parametrize(
@@ -361,9 +354,8 @@ def test_preprocessing_can_be_replaced(tmp_path, small, library, name, options, 
     x = prepare(halves)
     assert x.shape == (3, 48, 48) and (float(x.min()), float(x.max())) == (-1.0, 1.0)
     plain = libraries.load(Specification.parse(f"{library}:{name}")).preprocess(halves)
-    assert plain.shape[1:] == (224, 224) and float(plain[0].max()) == pytest.approx(
-        (1 - 0.485) / 0.229, abs=1e-3
-    )
+    assert plain.shape[1:] == (224, 224)
+    assert float(plain[0].max()) == pytest.approx((1 - 0.485) / 0.229, abs=1e-3)
     for wrong in (
         "mean=x",
         "std=0",
@@ -485,9 +477,8 @@ def test_the_square_that_it_looks_at(photograph):
     wide = Image.new("RGB", (96, 40), (127, 255, 0))
     wide.paste("black", (0, 0, 20, 40))  # left of the central square
     x = prepare(wide)
-    assert x.shape == (3, 32, 32) and [float(c.mean()) for c in x] == pytest.approx(
-        [0, 1, -127 / 128]
-    )
+    assert x.shape == (3, 32, 32)
+    assert [float(c.mean()) for c in x] == pytest.approx([0, 1, -127 / 128])
 
 
 def test_a_classifiers_file(tmp_path, tiny_codec, stream, photograph):
@@ -609,9 +600,8 @@ def test_classify_loads_once_and_takes_an_object(
     answer = progcodec.classify(
         stream, model=tiny_checkpoint, device="cpu", classifier=Fixed(), hierarchy=file, top=1
     )
-    assert (
-        str(answer) == "bird 0.97 › bird of prey 0.90 › vulture 0.80" and answer.top[0].index == 1
-    )
+    assert str(answer) == "bird 0.97 › bird of prey 0.90 › vulture 0.80"
+    assert answer.top[0].index == 1
 
 
 def test_a_real_classifier(photograph):

@@ -298,11 +298,9 @@ def test_info_formats(here):
         == ["a.shc", "b.shc"]
     )
     assert list(rows[0]) == list(records[0])
-    assert (
-        records[0]["width"] == 64
-        and records[0]["height"] == 48
-        and records[0]["model"] == b"abcd".hex()
-    )
+    assert records[0]["width"] == 64
+    assert records[0]["height"] == 48
+    assert records[0]["model"] == b"abcd".hex()
     assert records[0]["fine_end"] == len(STREAM) and records[0]["fine_verified"] is True
     assert records[1]["fine_end"] is None and records[1]["fine_received"] == 0
 

@@ -101,11 +101,9 @@ def test_the_answers_are_those_of_the_library(classify, streams, spec, tiny_chec
         answer = progcodec.classify(
             data, model=tiny_checkpoint, device="cpu", classifier=spec, hierarchy=TREE, top=2
         )
-        assert (
-            record["file"] == f"{name}.shc"
-            and record["bytes"] == len(data)
-            and record["budget"] is None
-        )
+        assert record["file"] == f"{name}.shc"
+        assert record["bytes"] == len(data)
+        assert record["budget"] is None
         assert alike(
             record, {"file": f"{name}.shc", "path": [guess._asdict() for guess in answer.path]}
         )
@@ -307,10 +305,8 @@ def test_scores_from_folders_for_each_budget(classify, spec, tiny_codec):
         for name, label in FOLDERS.items()
     )
     heading, *rows, note = result.stdout.split("\n\n")[1].splitlines()
-    assert (
-        heading.split() == ["bytes", "pictures", "coarse", "intermediate", "fine", "Wu-Palmer"]
-        and "by itself" in note
-    )
+    assert heading.split() == ["bytes", "pictures", "coarse", "intermediate", "fine", "Wu-Palmer"]
+    assert "by itself" in note
     labelled = {name: label for name, label in FOLDERS.items() if label is not None}
     for row, (name, size) in zip(rows, (("60", 60), ("all", None)), strict=True):
         cells = row.replace("%", "").split()

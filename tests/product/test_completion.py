@@ -136,6 +136,5 @@ echo "${COMPREPLY[@]}"
         check=True,
         timeout=1200,
     )
-    assert "-F _progcodec_completion progcodec" in done.stdout and done.stdout.endswith(
-        "\nintermediate\n"
-    )
+    assert "-F _progcodec_completion progcodec" in done.stdout
+    assert done.stdout.endswith("\nintermediate\n")

@@ -92,9 +92,8 @@ def test_the_journal_proves_by_content_alone(tmp_path):
     Path(output).write_bytes(b"output")
     for known in (journal, Journal(str(tmp_path))):
         assert known.finished(output, source) and known.wrote(output)
-        assert not known.finished(output, "another") and not known.finished(
-            str(tmp_path / "b.shc"), source
-        )
+        assert not known.finished(output, "another")
+        assert not known.finished(str(tmp_path / "b.shc"), source)
     os.utime(output, (0, 0))
     assert journal.finished(output, source)
     Path(output).write_bytes(b"outpu")
@@ -281,9 +280,8 @@ def test_a_kill_at_any_moment_leaves_whole_files_and_resume_ends_the_work(here):
         assert {path.read_bytes() for path in outputs} == {STREAM}
     assert midway
     result = run("truncate", "many", "--level", "fine", "-o", "out", "--resume")
-    assert len(
-        result.stdout.splitlines()
-    ) + seen == count and f"finished before: {seen} of {count}" in errors(result)
+    assert len(result.stdout.splitlines()) + seen == count
+    assert f"finished before: {seen} of {count}" in errors(result)
     assert [path.name for path in Path("out").iterdir() if path.suffix == ".tmp"] == []
     assert len(list(Path("out").glob("*.shc"))) == count
     lines = [json.loads(line) for line in Path("out", NAME).read_text().splitlines() if line]

@@ -99,11 +99,9 @@ def test_nothing_to_do():
 def test_large_pictures_run_alone_with_all_threads_and_small_ones_share():
     large, small = Numbers(pixels=10_000_000), Numbers()
     list(flow(range(1, 9), large, Limits(4, 4, 8)))
-    assert (
-        large.most_at_once == 1
-        and all(len(together) == 1 for together in large.batches)
-        and set(large.shares) == {8}
-    )
+    assert large.most_at_once == 1
+    assert all(len(together) == 1 for together in large.batches)
+    assert set(large.shares) == {8}
     list(flow(range(1, 60), small, Limits(4, 4, 8)))
     assert 2 in small.shares
 

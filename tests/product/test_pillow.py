@@ -165,10 +165,8 @@ def test_info_agrees_with_the_library_at_every_cut(end):
 def test_info_without_checksums():
     data = (GOLDEN / "v1-50x33-no-checksums.shc").read_bytes()
     image = opened(data)
-    assert (
-        image.info["levels"] == ("coarse", "intermediate", "fine")
-        and image.info["checksums"] is False
-    )
+    assert image.info["levels"] == ("coarse", "intermediate", "fine")
+    assert image.info["checksums"] is False
     assert opened(data[:-1]).info["levels"] == ("coarse", "intermediate")
 
 

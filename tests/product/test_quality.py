@@ -86,12 +86,10 @@ def test_index_maps_are_what_their_generator_makes():
     assert index_map(0) == tuple(range(SCALE_COUNT))
     for quality in QUALITIES:
         row = index_map(quality)
-        assert (
-            len(row) == SCALE_COUNT
-            and list(row) == sorted(row)
-            and 0 <= row[0]
-            and row[-1] < SCALE_COUNT
-        )
+        assert len(row) == SCALE_COUNT
+        assert list(row) == sorted(row)
+        assert 0 <= row[0]
+        assert row[-1] < SCALE_COUNT
         # a shift but for small σ
         assert list(row[24:]) == [min(index + 2 * quality, 63) for index in range(24, 64)]
 
@@ -124,11 +122,9 @@ def test_noise_in_the_mean_path_changes_no_symbol(
         golden_codec.walker.mean_path, "mean", lambda *inputs: noise(mean(*inputs)), raising=False
     )
     noisy = golden_codec.decode_latent(data)
-    assert (
-        not torch.equal(clean.y, noisy.y)
-        and np.array_equal(clean.q, noisy.q)
-        and clean.quality == quality
-    )
+    assert not torch.equal(clean.y, noisy.y)
+    assert np.array_equal(clean.q, noisy.q)
+    assert clean.quality == quality
 
 
 PICTURES = st.builds(
@@ -163,9 +159,8 @@ def test_any_cut_of_any_quality_holds_the_first_symbols(
     decoder = StreamDecoder(codec=golden_codec)
     for at in range(0, len(part), 61):
         decoder.feed(part[at : at + 61])
-    assert np.array_equal(decoder.latent().q, latent.q) and torch.equal(
-        decoder.latent().y, latent.y
-    )
+    assert np.array_equal(decoder.latent().q, latent.q)
+    assert torch.equal(decoder.latent().y, latent.y)
     assert golden_codec.decode(part).size == picture.shape[1::-1]
 
 
@@ -188,9 +183,8 @@ def test_real_size_is_the_estimate(photograph):
     picture = photograph.resize((256, 171))
     for quality in (-5, 6):
         size = len(CODEC.encode(picture, checksums=False, quality=quality))
-        assert 0.9 * size < CODEC.estimate_bits(picture, quality=quality) / 8 + 32 and size <= (
-            1.005 * CODEC.estimate_bits(picture, quality=quality) / 8 + 32
-        )
+        assert 0.9 * size < CODEC.estimate_bits(picture, quality=quality) / 8 + 32
+        assert size <= (1.005 * CODEC.estimate_bits(picture, quality=quality) / 8 + 32)
 
 
 def test_a_batch_may_mix_qualities(golden_codec, small_photograph):

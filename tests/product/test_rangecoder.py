@@ -174,10 +174,8 @@ def test_numbers_with_long_tails_of_zeros():
 def test_lowest_symbols_do_not_make_a_payload_vanish():
     symbols, runs = np.full(1000, -127), [(0, 1000)]
     payload = encode_segment(symbols, runs, MIXED)
-    assert (
-        payload == bytes(len(payload))
-        and abs(len(payload) - coded_bits(symbols, runs, MIXED) / 8) < 9
-    )
+    assert payload == bytes(len(payload))
+    assert abs(len(payload) - coded_bits(symbols, runs, MIXED) / 8) < 9
     assert decodes_to(payload, symbols, runs)
     with pytest.raises(CorruptError):
         decode_segment(b"", 0, runs, MIXED)

@@ -281,9 +281,8 @@ def test_object_stores(here):
     storage.write("memory://bucket/a.tar", tar_of(*MIXED))
     storage.write("memory://bucket/b.tgz", tar_of(*MIXED, mode="w:gz"))
     found = storage.matching("memory://bucket/*")
-    assert [name.rsplit("/", 1)[-1] for name in found] == ["a.tar", "b.tgz"] and found[
-        0
-    ].startswith("memory://")
+    assert [name.rsplit("/", 1)[-1] for name in found] == ["a.tar", "b.tgz"]
+    assert found[0].startswith("memory://")
     for name in found:
         assert (
             convert(Shard(name, storage.below("memory://out/", target_name(name))), COARSE).made

@@ -93,10 +93,8 @@ def test_bytes_that_wait_come_before_answers(listen, stream):
 def test_until_hangs_up(listen, stream):
     source = iter(cut_up(stream, 10))
     found, decoder = listen(source, until=lambda answer: answer.path[0].name == "instrument")
-    assert (
-        found[-1].answer.path[0].name == "instrument"
-        and decoder.size == found[-1].bytes < len(stream) - 20
-    )
+    assert found[-1].answer.path[0].name == "instrument"
+    assert decoder.size == found[-1].bytes < len(stream) - 20
     assert len(list(source)) == -(-(len(stream) - decoder.size) // 10)
 
 
@@ -248,9 +246,8 @@ def test_classify_answers_as_bytes_arrive(arrives, stream, tiny_checkpoint, tmp_
 
     arrives(size=20)
     found = records("-")
-    assert len(found) > 1 and [row["bytes"] for row in found] == sorted(
-        {row["bytes"] for row in found}
-    )
+    assert len(found) > 1
+    assert [row["bytes"] for row in found] == sorted({row["bytes"] for row in found})
     assert found[-1] == {**records("whole.shc")[0], "file": "-"}
     table = run("classify", *fixed, "-").stdout.splitlines()
     assert table[0].startswith("file ") and table[1].startswith("-  ") and not table[-2][0].strip()

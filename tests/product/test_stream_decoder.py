@@ -35,11 +35,9 @@ def stream(golden_codec) -> bytes:
 
 
 def same(latent, other) -> None:
-    assert (
-        latent.received == other.received
-        and latent.total == other.total
-        and latent.bits == other.bits
-    )
+    assert latent.received == other.received
+    assert latent.total == other.total
+    assert latent.bits == other.bits
     np.testing.assert_array_equal(latent.z, other.z)
     np.testing.assert_array_equal(latent.q, other.q)
     torch.testing.assert_close(latent.y, other.y, rtol=1e-5, atol=1e-4)

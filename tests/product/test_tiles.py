@@ -429,10 +429,8 @@ def test_the_command(tmp_path, tiny_checkpoint, tiny_codec, picture):
     outside = run(
         "decode", path, *model, "--region", "340,60,64,48", "-o", tmp_path / "no.png", code=1
     )
-    assert (
-        len(errors(outside)) == 1
-        and "the region 340,60,64,48 is not inside the picture" in outside.stderr
-    )
+    assert len(errors(outside)) == 1
+    assert "the region 340,60,64,48 is not inside the picture" in outside.stderr
     assert not (tmp_path / "no.png").exists()
     for wrong in ("1,2,3", "a,b,c,d", ""):
         assert "four whole numbers" in run("decode", path, *model, "--region", wrong, code=2).stderr

@@ -91,11 +91,9 @@ def test_cuts_have_the_ends_of_all_parts_and_rise_evenly(size, count):
     data = STREAM[:size]
     described = info(data)
     found = cuts(described, count)
-    assert (
-        found == sorted(set(found))
-        and found[0] == described.header_bytes
-        and found[-1] == len(data)
-    )
+    assert found == sorted(set(found))
+    assert found[0] == described.header_bytes
+    assert found[-1] == len(data)
     assert {
         segment.end
         for segment in described.segments
@@ -120,9 +118,8 @@ def test_every_frame_is_what_its_cut_gives(shown, stream, tiny_codec, tiny_check
     for frame in shown.frames[::4] + shown.frames[-1:]:
         cut = stream[: frame.bytes]
         decoded = tiny_codec.decode(cut)
-        assert frame.picture == embedded(decoded, 960) and frame.psnr == psnr(
-            np.asarray(picture), np.asarray(decoded)
-        )
+        assert frame.picture == embedded(decoded, 960)
+        assert frame.psnr == psnr(np.asarray(picture), np.asarray(decoded))
         answer = progcodec.classify(
             cut, model=tiny_checkpoint, device="cpu", classifier=Judge(), hierarchy=TREE, top=0
         )
@@ -155,11 +152,9 @@ def test_the_page_needs_nothing_but_itself(shown):
     )
     assert "default-src 'none'" in html and "{{" not in html
     assert html.count("</script>") == 2 and "<b>a&b" not in html.replace(data["name"], "")
-    assert (
-        data["name"] == NAME
-        and "&lt;/script&gt;&lt;b&gt;a&amp;b &quot;q&quot;" in html
-        and "judge &lt;b&gt;" in html
-    )
+    assert data["name"] == NAME
+    assert "&lt;/script&gt;&lt;b&gt;a&amp;b &quot;q&quot;" in html
+    assert "judge &lt;b&gt;" in html
     assert len(html) < 400_000
     for frame, made in zip(data["frames"], shown.frames, strict=True):
         assert base64.b64decode(frame["picture"].partition(",")[2]) == made.picture
@@ -233,11 +228,9 @@ def test_serving_and_opening(here, tiny_checkpoint, monkeypatch):
     model = ["--model", tiny_checkpoint, "--device", "cpu", "--cuts", 2]
     result = run("view", "a.shc", *model, "--serve")
     address = result.stdout.split()[0]
-    assert (
-        re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
-        and opened_at == []
-        and not Path("a.html").exists()
-    )
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
+    assert opened_at == []
+    assert not Path("a.html").exists()
     # Until the page is there, another says so, and asks again by itself.
     assert "being loaded" in served[0] and "refresh" in served[0] and "1 of" in served[2]
     assert facts(served[-1])["name"] == "a.shc"

@@ -161,10 +161,8 @@ def cases(folder: Path, codec: Codec) -> dict[str, tuple[str, Callable[[], objec
             lambda path=path: Hierarchy.load(path).assignments,
         )
     # cost nothing
-    assert (
-        truncate(vast + bytes(2), max_bytes=len(vast)) == vast
-        and info(vast).width == container.MAX_SIDE
-    )
+    assert truncate(vast + bytes(2), max_bytes=len(vast)) == vast
+    assert info(vast).width == container.MAX_SIDE
     return found
 
 
