@@ -25,6 +25,7 @@ from progcodec.network.tiles import Tiling, spans, transform_field
 from tests.lab.test_tic import TINY as TIC
 from tests.lab.test_tic import stirred
 from tests.support.command import errors, run
+from tests.support.rounding import assert_same_picture
 
 SMALL = {
     "width": 8,
@@ -257,18 +258,11 @@ def picture(photograph) -> Image.Image:
     return photograph.resize((347, 259), Image.Resampling.LANCZOS)
 
 
-def assert_close(a: Image.Image, b: Image.Image) -> None:
-    """At most one grey level apart, and that in less than one value of a thousand."""
-    assert a.size == b.size
-    difference = np.abs(np.asarray(a).astype(np.int16) - np.asarray(b))
-    assert difference.max() <= 1 and (difference > 0).mean() < 1e-3
-
-
 def test_decoding_in_tiles_leaves_no_seam(golden_codec, cut_codec, picture):
     data = golden_codec.encode(picture)
     assert len(cut_codec.walker.tiling.transform(cut_codec.config, 17, 22)) == 30
     for length in (len(data), len(data) // 2, 80):
-        assert_close(cut_codec.decode(data[:length]), golden_codec.decode(data[:length]))
+        assert_same_picture(cut_codec.decode(data[:length]), golden_codec.decode(data[:length]))
     one, many = (codec.decode_latent(data) for codec in (golden_codec, cut_codec))
     assert np.array_equal(one.q, many.q) and one.q.dtype == many.q.dtype == np.int32
     assert torch.allclose(one.y, many.y, atol=1e-4)
@@ -280,7 +274,7 @@ def test_encoding_in_tiles_gives_the_same_symbols(golden_codec, cut_codec, pictu
     one, many = (codec.coded_segments([picture, other]) for codec in (golden_codec, cut_codec))
     for a, b in zip(chain(*one), chain(*many), strict=True):
         assert np.mean(a.symbols != b.symbols) < 1e-3
-    assert_close(
+    assert_same_picture(
         golden_codec.decode(cut_codec.encode(picture)),
         golden_codec.decode(golden_codec.encode(picture)),
     )
@@ -330,7 +324,7 @@ def test_a_region_is_its_part_of_the_picture(golden_codec, cut_codec, picture, r
     for stream in (data, data[: len(data) // 3]):
         whole = golden_codec.decode(stream).crop((x, y, x + w, y + h))
         for codec in (golden_codec, cut_codec):
-            assert_close(codec.decode(stream, region=region), whole)
+            assert_same_picture(codec.decode(stream, region=region), whole)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (33, 1), (16, 16), (90, 70)])
@@ -345,7 +339,7 @@ def test_regions_of_small_pictures_and_of_levels(golden_codec, cut_codec, pictur
         (width // 2, 0, width - width // 2, height),
     ):
         for codec in (golden_codec, cut_codec):
-            assert_close(
+            assert_same_picture(
                 codec.decode(data, level=level, region=(x, y, w, h)),
                 whole.crop((x, y, x + w, y + h)),
             )
@@ -374,7 +368,7 @@ def test_a_region_of_a_long_picture_needs_only_its_surroundings(golden_codec, ph
     for hook in hooks:
         hook.remove()
     assert 0 < seen["synthesis"] < seen["mean"] < width // 16 - 40
-    assert_close(part, golden_codec.decode(data).crop((width // 2, 8, width // 2 + 40, 72)))
+    assert_same_picture(part, golden_codec.decode(data).crop((width // 2, 8, width // 2 + 40, 72)))
     assert latent_box(golden_codec.config, Box(8, 0, 72, 40), width, 96)[:3] == (0, 0, 6)
 
 
@@ -386,7 +380,7 @@ def test_regions_of_a_batch(golden_codec, picture):
     for stream, part in zip(
         streams, golden_codec.decode_batch(streams, region=(20, 30, 50, 40)), strict=True
     ):
-        assert_close(part, golden_codec.decode(stream).crop((20, 30, 70, 70)))
+        assert_same_picture(part, golden_codec.decode(stream).crop((20, 30, 70, 70)))
 
 
 @pytest.mark.parametrize(
@@ -422,7 +416,7 @@ def test_the_command(tmp_path, tiny_checkpoint, tiny_codec, picture):
     model = ["--model", str(tiny_checkpoint)]
     run("decode", path, *model, "--region", "100,60,64,48", "-o", tmp_path / "part.png")
     with Image.open(tmp_path / "part.png") as part:
-        assert_close(
+        assert_same_picture(
             part,
             progcodec.decode(path.read_bytes(), model=tiny_checkpoint).crop((100, 60, 164, 108)),
         )
