@@ -18,7 +18,6 @@ from progcodec.codec import passes
 from progcodec.codec.decode import decode_streams
 from progcodec.codec.encode import code_images, coded_segment, common_size, payload
 from progcodec.codec.latent import CodedSegment, Latent
-from progcodec.codec.region import latent_box
 from progcodec.codec.timing import stage
 from progcodec.codec.walk import Reply, Step, Walker
 from progcodec.config import DEFAULT_PIXEL_LIMIT, LATENT_STRIDE
@@ -28,7 +27,7 @@ from progcodec.geometry import Box, region_box
 from progcodec.network.checkpoint import Checkpoint
 from progcodec.network.device import pick_device, steadily
 from progcodec.network.quality import check_quality
-from progcodec.network.tiles import Tiling
+from progcodec.network.tiles import Tiling, latent_box
 
 Part = TypeVar("Part")
 

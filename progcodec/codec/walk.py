@@ -14,6 +14,7 @@ pixels. The step is 1 unless a stream's quality says otherwise (``network/qualit
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
@@ -125,7 +126,7 @@ class Walker:
 
         Args:
             box: where μ and ŷ are wanted; edges are multiples of HYPER_STRIDE, or the latent's.
-                There alone the mean path runs, and near the box's edges (``tiles.region_halo``) its
+                There alone the mean path runs, and near the box's edges (``tiles.latent_box``) its
                 results are not those of the whole latent.
         """
         box = box or Box(0, 0, height, width)
@@ -151,16 +152,13 @@ class Walker:
             y_hat = torch.empty(
                 size, dtype=prior.dtype, device=prior.device, memory_format=torch.channels_last
             )
+        means = self.mean_path.steps(prior, self.tiling)
         earlier: Ints | None = None
-        level = 0
         for k, channels in enumerate(self.config.blocks):
             start, end = self.config.offsets[k : k + 2]
+            level = bisect_right(self.config.level_offsets, start)
             with stage("mean path"):
-                known = y_hat[:, :start] if k else None
-                if start == self.config.level_offsets[level]:
-                    shared = passes.shared(self.mean_path, prior, known, self.tiling)
-                    level += 1
-                mean = passes.mean(self.mean_path, k, shared, prior, known, self.tiling)
+                mean = means.send(y_hat[:, :start]) if k else next(means)
             with stage("scale path"):
                 indexes = None
                 if whole:

@@ -3,6 +3,7 @@ its part of the picture.
 """
 
 from dataclasses import replace
+from functools import partial
 from itertools import chain, pairwise
 
 import numpy as np
@@ -14,14 +15,13 @@ import progcodec
 from progcodec.bitstream import ordering
 from progcodec.codec import passes
 from progcodec.codec.codec import Codec
-from progcodec.codec.region import latent_box
 from progcodec.config import LATENT_STRIDE, ModelConfig
 from progcodec.errors import ImageError, LimitError, RegionError
 from progcodec.geometry import Box, region_box
 from progcodec.network import tiles
 from progcodec.network.hyperprior import HyperAnalysis, MeanPath
 from progcodec.network.model import TRANSFORMS
-from progcodec.network.tiles import Tiling, spans, transform_field
+from progcodec.network.tiles import Tiling, latent_box, over, spans, transform_field
 from tests.lab.test_tic import TINY as TIC
 from tests.lab.test_tic import stirred
 from tests.support.command import errors, run
@@ -163,12 +163,13 @@ def test_the_other_reaches_are_met_too(monkeypatch, part):
             return [passes.hyper_analyse(h_a, y, tiling), prior, features.double()]
         prefix = y[:, : config.offsets[2]]
         if part == "shared":
-            return [passes.shared(mean_path, prior, p, tiling) for p in (None, prefix)]
+            cut = tiling.shared(*size)
+            return [over(cut, mean_path.features, prior, p) for p in (None, prefix)]
         if part == "mean":
-            shared = passes.shared(mean_path, prior, prefix, Tiling(64, 64))
+            cut, shared = tiling.mean(*size), mean_path.features(prior, prefix)
             return [
-                passes.mean(mean_path, 0, shared, prior, None, tiling),
-                passes.mean(mean_path, 2, shared, prior, prefix, tiling),
+                over(cut, partial(mean_path.mean, 0), shared, prior, None),
+                over(cut, partial(mean_path.mean, 2), shared, prior, prefix),
             ]
         return [torch.from_numpy(passes.index(codec, 2, features, q, [0], tiling)).double()]
 
