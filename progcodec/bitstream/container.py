@@ -29,10 +29,9 @@ Then each segment, in order::
     4      checksum      CRC-32 over length and payload, if checksums are on; mismatch: CorruptError
 
 A file may end anywhere after its header: it is then *cut*, which is no error. A torn length means
-that the segment is absent. A torn or missing checksum after a whole payload means a whole but
-unverified segment (the checksum bytes that are there must agree all the same). Nothing may follow
-the last segment. The CRC-32 is that of zlib and PNG. ``docs/format.md`` says what the payloads
-hold, and in which order errors are found.
+that the segment is absent, a torn checksum that a whole payload is unverified (the bytes that are
+there must agree all the same). Nothing may follow the last segment. ``docs/format.md`` says what
+the payloads hold, and in which order errors are found.
 """
 
 from collections.abc import Sequence
@@ -104,13 +103,8 @@ class Header:
 
     def to_bytes(self) -> bytes:
         flags = self.checksums | self.segments << 1 | (self.quality & 0xF) << 4
-        data = (
-            MAGIC
-            + bytes([VERSION, flags])
-            + self.fingerprint
-            + varint(self.width)
-            + varint(self.height)
-        )
+        data = MAGIC + bytes([VERSION, flags]) + self.fingerprint
+        data += varint(self.width) + varint(self.height)
         return data + _crc(data)[:CHECK_SIZE]
 
 
@@ -141,9 +135,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Stream:
-    """A parsed file: ``segments`` holds those whose length has arrived; ``size`` counts all bytes
-    given.
-    """
+    """A parsed file of ``size`` bytes; ``segments`` holds those whose length has arrived."""
 
     header: Header
     header_size: int
@@ -201,24 +193,24 @@ def parse_header(data: bytes, max_pixels: int | None = DEFAULT_PIXEL_LIMIT) -> H
     # Flags are judged after the check, so that damage to them is called damage and not an unknown
     # feature.
     quality = (flags >> 4 ^ 8) - 8
-    if flags >> 1 & 7 != len(SEGMENT_NAMES):
-        raise UnsupportedVersionError(
-            f"flags {flags:#04x} ask for a feature that this reader does not know"
-        )
-    if abs(quality) > QUALITY_MAX:
-        raise UnsupportedVersionError(
-            f"flags {flags:#04x} ask for a feature that this reader does not know: quality "
-            f"{quality}"
-        )
+    if flags >> 1 & 7 != len(SEGMENT_NAMES) or abs(quality) > QUALITY_MAX:
+        raise UnsupportedVersionError(f"flags {flags:#04x} ask for a feature that is not known")
     if max_pixels is not None and coded_pixels(height, width) > max_pixels:
         raise LimitError(f"{width} x {height} pixels are more than the limit of {max_pixels:,}")
-    return Header(
-        width,
-        height,
-        data[fixed - FINGERPRINT_SIZE : fixed],
-        bool(flags & 1),
-        quality=quality,
-    )
+    fingerprint = data[fixed - FINGERPRINT_SIZE : fixed]
+    return Header(width, height, fingerprint, bool(flags & 1), quality=quality)
+
+
+def parse_arriving_header(
+    data: bytes, max_pixels: int | None = DEFAULT_PIXEL_LIMIT
+) -> Header | None:
+    """As :func:`parse_header`, where more data may come: None while these may begin a header."""
+    try:
+        return parse_header(data[:HEADER_ROOM], max_pixels)
+    except NotShcError:
+        if len(data) >= HEADER_ROOM or not starts_stream(data):
+            raise
+        return None
 
 
 def parse(data: bytes, max_pixels: int | None = DEFAULT_PIXEL_LIMIT) -> Stream:

@@ -4,8 +4,8 @@ What it codes, step by step, is the walk in ``walk.py``.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from PIL import Image
@@ -28,8 +28,6 @@ from progcodec.network.checkpoint import Checkpoint
 from progcodec.network.device import pick_device, steadily
 from progcodec.network.quality import check_quality
 from progcodec.network.tiles import Tiling, latent_box
-
-Part = TypeVar("Part")
 
 
 class Codec:
@@ -80,6 +78,12 @@ class Codec:
     def __repr__(self) -> str:
         return f"Codec({self.name or 'unnamed'!r}, model {self.fingerprint.hex()}, {self.device})"
 
+    def check_model(self, header: container.Header) -> None:
+        """Raises WrongModelError unless a stream was written with this model."""
+        own, found = self.fingerprint.hex(), header.fingerprint.hex()
+        if found != own:
+            raise WrongModelError(f"the stream was written with model {found}, not {own}")
+
     # --- encoding ---------------------------------------------------------------------------------
 
     def encode(
@@ -128,15 +132,6 @@ class Codec:
         with stage("container"):
             header = container.Header(width, height, self.fingerprint, checksums, quality=quality)
             return [container.write(header, segments) for segments in payloads]
-
-    def estimate_bits(
-        self, image: object, *, quality: int = 0, max_pixels: int | None = DEFAULT_PIXEL_LIMIT
-    ) -> float:
-        """−Σ log2 of the tables' probabilities of all symbols of one image: the size that a perfect
-        coder would reach.
-        """
-        (segments,) = self.coded_segments([image], quality=quality, max_pixels=max_pixels)
-        return sum(float(segment.bits.sum()) for segment in segments)
 
     @steadily
     def coded_segments(
@@ -260,12 +255,7 @@ class Codec:
             # The model before the segments, as where the header finds it or a stream arrives in
             # pieces.
             for data in streams:
-                found = container.parse_header(data, max_pixels).fingerprint
-                if found != self.fingerprint:
-                    raise WrongModelError(
-                        f"the stream was written with model {found.hex()}, not "
-                        f"{self.fingerprint.hex()}"
-                    )
+                self.check_model(container.parse_header(data, max_pixels))
             parsed = [container.parse(cut.apply(data), max_pixels) for data in streams]
         if len({(stream.header.width, stream.header.height) for stream in parsed}) > 1:
             raise ImageError("the streams of a batch must hold images of one size")
@@ -277,3 +267,31 @@ class Codec:
                 self.walker.synthesis, y, box, self.walker.tiling, self.config
             )
             return [Image.fromarray(picture) for picture in pixels]
+
+
+def codec_for(
+    data: bytes,
+    *,
+    model: str | Path | None = None,
+    device: str = "auto",
+    max_pixels: int | None = DEFAULT_PIXEL_LIMIT,
+) -> Codec:
+    """The codec that a stream needs, by the fingerprint in its header unless one is named; it stays
+    loaded.
+
+    Raises NotShcError, UnsupportedVersionError, LimitError, WrongModelError, CheckpointError.
+    """
+    return _loaded(find(model, container.parse_header(data, max_pixels).fingerprint), device)
+
+
+def codec_named(model: str | Path | None, device: str = "auto") -> Codec:
+    """The codec of a shipped checkpoint's name (None: the default) or of a file; it stays loaded.
+
+    Raises CheckpointError.
+    """
+    return _loaded(find(model), device)
+
+
+@lru_cache(maxsize=4)
+def _loaded(path: Path, device: str) -> Codec:
+    return Codec.load(path, device)

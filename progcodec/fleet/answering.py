@@ -177,7 +177,7 @@ class Answer:
 
     def find(self, data: bytes) -> "tuple[Codec | None, Classifier]":
         """What reads a stream; of a picture, the classifier alone."""
-        from progcodec.codec.loaded import codec_for
+        from progcodec.codec.codec import codec_for
 
         with _LOADING:
             if not starts_stream(data):

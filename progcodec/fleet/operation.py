@@ -188,7 +188,7 @@ class Decode:
         return Loaded((header.fingerprint, header.width, header.height), header.pixels, data)
 
     def run(self, contents: Sequence[Any], threads: Threads) -> "list[Image]":
-        from progcodec.codec.loaded import codec_for
+        from progcodec.codec.codec import codec_for
 
         with _LOADING:
             codec = codec_for(

@@ -202,7 +202,7 @@ class ShcImageFile(ImageFile.ImageFile):
 
     def _codec(self, data: bytes) -> "Codec":
         """The named model where it wrote the file, else the shipped one that did."""
-        from progcodec.codec.loaded import codec_for
+        from progcodec.codec.codec import codec_for
 
         model, device = (
             self._own_model or settings.current().model,

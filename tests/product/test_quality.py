@@ -29,6 +29,7 @@ from progcodec.network.quality import (
 from progcodec.network.quality_maps import index_map
 from progcodec.network.scale import ACTIVATION_MAX, ACTIVATION_STEPS
 from tests.conftest import GOLDEN, noise_image
+from tests.product.test_codec import ideal_bytes
 from tests.support.command import run
 
 QUALITIES = range(-QUALITY_MAX, QUALITY_MAX + 1)
@@ -183,8 +184,8 @@ def test_real_size_is_the_estimate(photograph):
     picture = photograph.resize((256, 171))
     for quality in (-5, 6):
         size = len(CODEC.encode(picture, checksums=False, quality=quality))
-        assert 0.9 * size < CODEC.estimate_bits(picture, quality=quality) / 8 + 32
-        assert size <= (1.005 * CODEC.estimate_bits(picture, quality=quality) / 8 + 32)
+        ideal = ideal_bytes(CODEC, picture, quality)
+        assert 0.9 * size < ideal + 32 and size <= 1.005 * ideal + 32
 
 
 def test_a_batch_may_mix_qualities(golden_codec, small_photograph):
