@@ -26,8 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from progcodec.config import SCALE_COUNT, SCALE_MAX, SCALE_MIN, ModelConfig
-from progcodec.network.quality import magnitude_table
-from progcodec.network.quality_maps import index_map
+from progcodec.network.quality import index_map, magnitude_table
 
 ACTIVATION_MAX = 255
 ACTIVATION_STEPS = 16

@@ -18,19 +18,20 @@ from progcodec.bitstream import container, ordering
 from progcodec.codec.codec import Codec
 from progcodec.config import Q_MAX, QUALITY_MAX, SCALE_COUNT, SCALE_MAX, SCALE_MIN
 from progcodec.metrics import psnr
-from progcodec.network import quality_maps
 from progcodec.network.quality import (
+    HEADS,
     MAGNITUDE_STEPS,
     SCALE_RATIO,
+    index_map,
     magnitude_table,
     step_numerator,
     step_size,
 )
-from progcodec.network.quality_maps import index_map
 from progcodec.network.scale import ACTIVATION_MAX, ACTIVATION_STEPS
 from tests.conftest import GOLDEN, noise_image
 from tests.product.test_codec import ideal_bytes
 from tests.support.command import run
+from tests.support.quality_maps import generate_heads
 
 QUALITIES = range(-QUALITY_MAX, QUALITY_MAX + 1)
 STEPS = (
@@ -83,7 +84,7 @@ def test_magnitudes_are_exact_and_eight_bit():
 
 
 def test_index_maps_are_what_their_generator_makes():
-    assert quality_maps.generate_heads() == quality_maps.HEADS
+    assert generate_heads() == HEADS
     assert index_map(0) == tuple(range(SCALE_COUNT))
     for quality in QUALITIES:
         row = index_map(quality)
