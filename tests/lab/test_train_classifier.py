@@ -77,21 +77,10 @@ def start(tmp_path_factory):
 @pytest.fixture
 def settings(tmp_path, folder, start, tiny_checkpoint):
     def make(name: str = "c", **more: object) -> ClassifierSettings:
-        given = {
-            "steps": 4,
-            "batch": 4,
-            "side": 32,
-            "views": 12,
-            "log_steps": 2,
-            "device": "cpu",
-            "start": start,
-        }
-        paths = {
-            "data": (str(folder),),
-            "val": (str(folder),),
-            "out": str(tmp_path / f"{name}.safetensors"),
-        }
-        return ClassifierSettings(**{**paths, **given, "model": str(tiny_checkpoint), **more})
+        given = {"steps": 4, "batch": 4, "side": 32, "views": 12, "log_steps": 2, "device": "cpu",
+                 "start": start, "model": str(tiny_checkpoint)}  # fmt: skip
+        out, pictures = str(tmp_path / f"{name}.safetensors"), (str(folder),)
+        return ClassifierSettings(data=pictures, val=pictures, out=out, **{**given, **more})
 
     return make
 
@@ -202,6 +191,7 @@ def _lcnet(folder) -> str:
     return f"timm:lcnet_035?num_classes=1000@{folder / 'lcnet.pth'}"
 
 
+@pytest.mark.slow
 def test_any_network_of_timm_can_be_taught(settings, tmp_path):
     chosen = settings(start=_lcnet(tmp_path), steps=2)
     train_classifier(chosen)
