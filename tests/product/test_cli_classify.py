@@ -80,12 +80,12 @@ def records(result) -> list[dict]:
 
 
 def alike(one: dict, other: dict) -> bool:
-    """The same file and path; a batch of another size may move the last digits, and a pixel by one
-    in 255.
+    """The same file and path. A batch of another size may move pixels by a grey level, to which
+    the untrained classifier answers strongly.
     """
     paths = [(guess, same) for guess, same in zip(one["path"], other["path"], strict=True)]
     close = all(
-        guess["probability"] == pytest.approx(same["probability"], abs=5e-3)
+        guess["probability"] == pytest.approx(same["probability"], abs=0.02)
         for guess, same in paths
     )
     return (
