@@ -13,14 +13,13 @@ from progcodec.cli.engine import Work, convert
 from progcodec.cli.files import STANDARD_STREAM, Job, read_picture, show
 from progcodec.cli.inputs import gather, plan, stem, stream_name
 from progcodec.cli.messages import tell
-from progcodec.cli.options import Many, Network
-from progcodec.cut import Cut
+from progcodec.cli.options import Many
 from progcodec.files import STREAM_SUFFIX
 from progcodec.fleet.operation import Encode, Product
 
 
 @click.command("encode", short_help="Pictures to .shc files.")
-@click.argument("inputs", metavar="IMAGE...", nargs=-1, shell_complete=options.file_names)
+@options.inputs("IMAGE...")
 @options.recursive
 @options.from_list
 @options.output('Output file (.shc), or folder; "-" is standard output.')
@@ -28,7 +27,11 @@ from progcodec.fleet.operation import Encode, Product
 @options.quality
 @options.psnr
 @click.option(
-    "--no-checksums", is_flag=True, help="Save 16 bytes; damage may then pass for picture."
+    "--no-checksums",
+    "checksums",
+    is_flag=True,
+    callback=lambda context, parameter, given: not given,
+    help="Save 16 bytes; damage may then pass for picture.",
 )
 @options.resume
 @options.batch
@@ -36,15 +39,8 @@ from progcodec.fleet.operation import Encode, Product
 @options.network
 @options.force
 @options.quiet
-@options.grouped(many=Many, network=Network)
-def encode_command(
-    many: Many,
-    network: Network,
-    cut: Cut,
-    quality: int | None,
-    psnr: float | None,
-    no_checksums: bool,
-) -> None:
+@options.grouped(many=Many, operation=Encode)
+def encode_command(many: Many, operation: Encode) -> None:
     """Encode pictures: photo.jpg becomes photo.shc, beside it.
 
     Reads every format that Pillow reads: the first frame of an animation, upright by its EXIF
@@ -65,21 +61,13 @@ def encode_command(
       progcodec encode photo.jpg --psnr 36
       progcodec encode - -o - < photo.png > photo.shc
     """
-    if psnr is not None and (cut or quality is not None or not math.isfinite(psnr)):
+    psnr = operation.psnr
+    if psnr is not None and (operation.cut or operation.quality or not math.isfinite(psnr)):
         raise click.UsageError(
             "--psnr, a number of dB, is of the whole file and chooses its quality:"
             " without --quality, --bytes, --bpp and --level."
         )
-    operation = Encode(
-        network.model,
-        network.device,
-        not no_checksums,
-        cut,
-        network.max_pixels,
-        quality or 0,
-        psnr,
-    )
-    lines = _Lines(told_quality=psnr is not None, whole=not cut)
+    lines = _Lines(told_quality=psnr is not None, whole=not operation.cut)
 
     def jobs() -> list[Job]:
         found = gather(many.inputs, Encode.suffixes, recursive=many.recursive, listed=many.listed)
@@ -87,7 +75,7 @@ def encode_command(
         return plan(found, many.output, lambda name: stem(name) + STREAM_SUFFIX, stream_name)
 
     def read(source: str) -> bytes:
-        return read_picture(source, network.max_pixels)
+        return read_picture(source, operation.max_pixels)
 
     with lines:
         convert(Work(operation, "encoding", jobs, read, lines.line), many)

@@ -185,7 +185,7 @@ def _on_cluster(
 ) -> tuple[Sequence[Any], Generator[Outcome[Any], None, None]]:
     """The shards that the inputs name, and their outcomes. Raises click.UsageError."""
     from progcodec.fleet import storage
-    from progcodec.fleet.cluster import Terms, convert_on_cluster
+    from progcodec.fleet.cluster import convert_on_cluster
     from progcodec.fleet.shards import Shard, target_name
 
     if many.output is None:
@@ -200,9 +200,10 @@ def _on_cluster(
         raise click.UsageError("two shards would have one output; their file names must differ.")
     if {shard.target for shard in shards} & set(sources):
         raise click.UsageError("an output would replace a shard that is an input; give another -o.")
-    terms = Terms(many.batch, many.resume, many.force)
     address = {"ray": None, "ray://auto": "auto"}.get(many.engine, many.engine)
-    return shards, convert_on_cluster(shards, operation, terms, address)
+    return shards, convert_on_cluster(
+        shards, operation, address, batch=many.batch, resume=many.resume, force=many.force
+    )
 
 
 def _shard_done(report: Report[Any], shard: Any, result: Any) -> None:

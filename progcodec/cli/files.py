@@ -85,7 +85,7 @@ def read_stream_or_picture(source: str, max_pixels: int | None) -> bytes:
         return start + file.read()
 
 
-def open_picture(source: str, max_pixels: int) -> "Image":
+def open_picture(source: str, max_pixels: int | None) -> "Image":
     """The picture of a file, or of standard input.
 
     Errors name it. Raises ImageError, LimitError, OSError.

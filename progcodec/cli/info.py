@@ -18,17 +18,10 @@ from progcodec.files import STREAM_SUFFIX
 
 
 @click.command("info", short_help="Say how far .shc files go.")
-@click.argument("inputs", metavar="FILE...", nargs=-1, shell_complete=options.file_names)
+@options.inputs("FILE...")
 @options.reaching
 @options.from_list
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "csv", "jsonl"]),
-    default="table",
-    show_default=True,
-    help="A table to read, comma-separated values, or one JSON object a line.",
-)
+@options.form
 @options.grouped(many=Many)
 def info_command(many: Many, form: str) -> None:
     """Say how far .shc files go: size, rate, level reached, checks, model.

@@ -38,15 +38,6 @@ class Many:
     force: bool = False
 
 
-@dataclass(frozen=True)
-class Network:
-    """The model, where it runs, and how large its pictures may be."""
-
-    model: str | None
-    device: str
-    max_pixels: int
-
-
 def grouped(**kinds: type) -> Decorator:
     """Values of options reach the command as few arguments: each of ``kinds``, a dataclass, takes
     those that its fields name.
@@ -83,6 +74,16 @@ def file_names(
     a type that checks them.
     """
     return [CompletionItem(incomplete, type="file")]
+
+
+def named_file(*names: str, metavar: str = "FILE", help: str, **more: Any) -> Decorator:
+    """An option that names a file."""
+    return click.option(*names, metavar=metavar, shell_complete=file_names, help=help, **more)
+
+
+def inputs(metavar: str) -> Decorator:
+    """The argument of a command that takes many inputs."""
+    return click.argument("inputs", metavar=metavar, nargs=-1, shell_complete=file_names)
 
 
 def _checkpoints(
@@ -128,7 +129,8 @@ quality = click.option(
     "--quality",
     type=click.IntRange(-QUALITY_MAX, QUALITY_MAX),
     metavar="N",
-    show_default="0",
+    default=0,
+    show_default=True,
     help=f"{-QUALITY_MAX} to {QUALITY_MAX}: each unit more makes the quantisation step 1.22 "
     "times finer; 0 is the model's own.",
 )
@@ -157,11 +159,12 @@ reaching = click.option(
 recursive = click.option(
     "--recursive", is_flag=True, help="Reach into the folders inside of folders, and keep the tree."
 )
-from_list = click.option(
-    "--from-list", "listed", metavar="FILE", shell_complete=file_names,
-    help='Also take the inputs that this file names, one a line or '
-    'NUL-separated; "-" is standard input.',
-)  # fmt: skip
+from_list = named_file(
+    "--from-list",
+    "listed",
+    help="Also take the inputs that this file names, one a line or NUL-separated; "
+    '"-" is standard input.',
+)
 resume = click.option(
     "--resume",
     is_flag=True,
@@ -205,7 +208,32 @@ quiet = click.option(
     help="Print nothing but errors.",
 )
 network = all_of(model, device, threads, max_pixels)
-"""The command gets it, by :func:`grouped`, as a :class:`Network`."""
+"""The model, where it runs, and how large its pictures may be."""
+judge = all_of(
+    click.option(
+        "--confidence",
+        type=click.FloatRange(0, 1),
+        metavar="P",
+        default=0.5,
+        show_default=True,
+        help="The probability from which a level counts as sure.",
+    ),
+    click.option(
+        "--classifier",
+        metavar="C",
+        help="builtin (the default), timm:NAME or torchvision:NAME: see `classify --help`.",
+    ),
+    named_file("--hierarchy", help="The classifier's classes in groups of your own."),
+)
+"""What answers, and from when on it is sure."""
+form = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "jsonl"]),
+    default="table",
+    show_default=True,
+    help="A table to read, comma-separated values, or one JSON object a line.",
+)
 
 
 def _engine(context: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -221,8 +249,8 @@ engine = click.option(
 )  # fmt: skip
 
 
-def output(text: str) -> Decorator:
-    return click.option("-o", "--output", metavar="OUT", shell_complete=file_names, help=text)
+def output(text: str, **more: Any) -> Decorator:
+    return named_file("-o", "--output", metavar="OUT", help=text, **more)
 
 
 def cut(*, bpp: bool = True, required: bool = False) -> Decorator:
@@ -230,13 +258,10 @@ def cut(*, bpp: bool = True, required: bool = False) -> Decorator:
 
     The command gets them as its argument `cut`.
     """
+    at_least_0 = click.IntRange(min=0)
     options = {
         "max_bytes": click.option(
-            "--bytes",
-            "max_bytes",
-            type=click.IntRange(min=0),
-            metavar="N",
-            help="Keep the first N bytes.",
+            "--bytes", "max_bytes", type=at_least_0, metavar="N", help="Keep the first N bytes."
         ),
         "bpp": click.option(
             "--bpp",

@@ -20,11 +20,11 @@ from progcodec.cli.messages import complain, line_bytes, say
 from progcodec.cli.options import Many
 from progcodec.cli.report import Report
 from progcodec.errors import CheckpointError, HierarchyError, ProgcodecError
-from progcodec.fleet.answering import Answer, Classified
+from progcodec.fleet.classify import Classify, Prefix
 
 if TYPE_CHECKING:
     from progcodec.arrays import Floats, Ints
-    from progcodec.classification.answer import Answer as ClassAnswer
+    from progcodec.classification.answer import Answer
     from progcodec.classification.labels import Labels
     from progcodec.hierarchy.hierarchy import Hierarchy
 
@@ -35,7 +35,7 @@ class Sheet:
     """
 
     def __init__(
-        self, operation: Answer, sources: Sequence[str], form: str, labels: str | None, many: Many
+        self, operation: Classify, sources: Sequence[str], form: str, labels: str | None, many: Many
     ) -> None:
         tree = operation.tree
         self._operation, self._form, self._force = operation, form, many.force
@@ -58,24 +58,25 @@ class Sheet:
         """Whether answers may be shown before the last byte is there."""
         return self._truth is None and self._file is None
 
-    def take(self, report: Report[Any], job: Job, found: list[Classified]) -> None:
+    def take(self, report: Report[Any], job: Job, found: list[Prefix]) -> None:
         """What was found for a file. Raises what is not the file's fault."""
         label = self._truth(job.source) if self._truth is not None else None
-        for budget, size, outcome in found:
+        for budget, data, outcome in found:
             if isinstance(outcome, (CheckpointError, HierarchyError)):
                 raise outcome
             if isinstance(outcome, Exception):
                 report.fail(job.source, outcome, "" if budget is None else f"at {budget:,} bytes: ")
                 continue
+            assert outcome is not None, "each was answered"
             self._tally.add(job.source, budget, outcome, label)
-            self.show(job.source, budget, size, self._operation.answer(outcome), label)
+            self.show(job.source, budget, len(data), self._operation.answer(outcome), label)
 
     def show(
         self,
         source: str,
         budget: int | None,
         size: int,
-        answer: "ClassAnswer",
+        answer: "Answer",
         label: int | None = None,
     ) -> None:
         self._emit(self._heading)

@@ -9,6 +9,7 @@ import io
 import json
 import lzma
 import os
+import re
 import sys
 import tarfile
 import time
@@ -26,7 +27,7 @@ from progcodec.cut import Cut
 from progcodec.errors import CheckpointError, ClusterError, ShardError
 from progcodec.fleet import storage
 from progcodec.fleet.archive import ROOM
-from progcodec.fleet.cluster import Terms, convert_on_cluster
+from progcodec.fleet.cluster import convert_on_cluster
 from progcodec.fleet.operation import Decode, Encode, Truncate
 from progcodec.fleet.shards import RECORD, Shard, convert, target_name
 from tests.support.command import COARSE_END, ENVIRONMENT, STREAM, errors, run
@@ -343,7 +344,7 @@ def test_a_machine_lost_midway_loses_and_doubles_nothing(here, cluster):
         shards.append(Shard(str(source), str(here / "out" / source.name)))
         streams += part
 
-    outcomes = convert_on_cluster(shards, Slow(Cut("fine")), Terms(batch=1))
+    outcomes = convert_on_cluster(shards, Slow(Cut("fine")), batch=1)
     found = [next(outcomes), next(outcomes)]
     machines.remove_node(second, allow_graceful=False)
     found += outcomes
@@ -384,10 +385,10 @@ def test_the_lines_about_it(here, cluster):
 @pytest.mark.slow
 def test_a_storage_that_fails_again_and_again_is_told_and_a_missing_model_too(here, cluster):
     shard = Shard(str(here / "missing.tar"), str(here / "out.tar"))
-    (outcome,) = convert_on_cluster([shard], COARSE, Terms())
+    (outcome,) = convert_on_cluster([shard], COARSE)
     assert isinstance(outcome.error, ClusterError) and "failed 4 times" in str(outcome.error)
     with pytest.raises(CheckpointError, match="missing.safetensors"):
-        list(convert_on_cluster([shard], Decode("./missing.safetensors"), Terms()))
+        list(convert_on_cluster([shard], Decode("./missing.safetensors")))
 
 
 @dataclass(frozen=True)
@@ -399,7 +400,8 @@ class Nowhere(Truncate):
 
 
 @pytest.mark.slow
-def test_workers_that_cannot_start_end_it(here, cluster, monkeypatch):
+def test_machines_without_the_package_are_told(here, cluster, monkeypatch):
     monkeypatch.setattr("progcodec.fleet.cluster.ATTEMPTS", 2)
-    with pytest.raises(ClusterError, match="no worker starts: .*not_installed_there"):
-        list(convert_on_cluster([Shard("a.tar", "b.tar")], Nowhere(COARSE.cut), Terms()))
+    (outcome,) = convert_on_cluster([Shard("a.tar", "b.tar")], Nowhere(COARSE.cut))
+    assert isinstance(outcome.error, ClusterError)
+    assert re.match("failed 2 times, at last: .*not_installed_there", str(outcome.error))
