@@ -5,8 +5,6 @@ import asyncio
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from progcodec.api import StreamDecoder
 from progcodec.bitstream import container
@@ -81,20 +79,6 @@ def test_damage_under_right_checksums_has_one_answer_whole_cut_and_in_pieces(gol
         assert whole == "CorruptError" or part != "CorruptError"
         found.add(whole if isinstance(whole, str) else "sound")
     assert "CorruptError" in found
-
-
-@settings(max_examples=15, deadline=None)
-@given(sizes=st.lists(st.integers(1, len(STREAM) // 2), min_size=1, max_size=12))
-def test_after_every_chunk_it_holds_what_a_cut_there_holds(golden_codec, stream, sizes):
-    decoder, at = StreamDecoder(codec=golden_codec), 0
-    for size in sizes:
-        decoder.feed(stream[at : at + size])
-        at = min(at + size, len(stream))
-        if decoder.header is None:
-            with pytest.raises(NotShcError, match="cut inside its header"):
-                decoder.latent()
-        else:
-            same(decoder.latent(), golden_codec.decode_latent(stream[:at]))
 
 
 @pytest.mark.parametrize("checksums", [True, False])
