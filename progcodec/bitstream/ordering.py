@@ -7,7 +7,7 @@ with the same table.
 
 import numpy as np
 
-from progcodec.arrays import Flags, Ints
+from progcodec.arrays import Ints
 from progcodec.config import SCALE_COUNT
 
 Runs = list[tuple[int, int]]
@@ -90,21 +90,10 @@ def gather(values: Ints, order: Ints) -> Ints:
     return np.asarray(values).reshape(-1)[order].astype(np.int32, copy=False)
 
 
-def scatter(symbols: Ints, order: Ints, shape: tuple[int, int, int]) -> tuple[Ints, Flags]:
-    """Put the first ``len(symbols)`` symbols of a coding order back in place.
-
-    Returns:
-        int32 of ``shape``, zero where no symbol arrived, and bool of ``shape``: where one did.
-    """
-    values, received = np.zeros(len(order), dtype=np.int32), np.zeros(len(order), dtype=bool)
-    there = order[: len(symbols)]
-    values[there] = symbols
-    received[there] = True
-    return values.reshape(shape), received.reshape(shape)
-
-
 def place(symbols: Ints, order: Ints, values: Ints) -> None:
-    """As :func:`scatter`, into a contiguous array that is at hand, of any integer type."""
+    """Inverse of :func:`gather`: puts the first symbols of a coding order where they belong in a
+    contiguous array (C, H, W) of any integer type.
+    """
     values.reshape(-1)[order[: len(symbols)]] = symbols
 
 

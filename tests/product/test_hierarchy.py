@@ -109,10 +109,12 @@ def test_wu_palmer_by_hand():
 def test_the_shipped_facts_are_wordnets_and_the_similarity_nltks(
     shipped, facts, tmp_path, monkeypatch
 ):
+    from progcodec.lab.hierarchy_build.dictionary import read_dictionary
+
     wnids = [leaf.wnid for leaf in shipped.classes]
-    assert Taxonomy.from_dictionary(DICTIONARY, wnids).synsets == facts.synsets
+    assert read_dictionary(DICTIONARY, wnids).synsets == facts.synsets
     with pytest.raises(HierarchyError, match="n00000000 is no noun"):
-        Taxonomy.from_dictionary(DICTIONARY, ["n00000000"])
+        read_dictionary(DICTIONARY, ["n00000000"])
 
     nltk = pytest.importorskip("nltk")
     from nltk.corpus.reader.wordnet import WordNetCorpusReader

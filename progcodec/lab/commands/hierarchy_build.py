@@ -112,13 +112,14 @@ def build_command(
     from progcodec.lab.hierarchy_build import sources
     from progcodec.lab.hierarchy_build.build import build
     from progcodec.lab.hierarchy_build.clustering import check_sizes
+    from progcodec.lab.hierarchy_build.dictionary import read_dictionary
 
     classes = sources.read_classes(class_file)
     check_sizes(sizes, len(classes))
     wnids = [leaf.wnid for leaf in classes if leaf.wnid]
     taxonomy = None
     if wnids:
-        taxonomy = Taxonomy.from_dictionary(wordnet, wnids) if wordnet else Taxonomy.load()
+        taxonomy = read_dictionary(wordnet, wnids) if wordnet else Taxonomy.load()
         for wnid in wnids:
             taxonomy.above(wnid)  # errors before the work
     if given["embeddings"] is not None:
