@@ -6,11 +6,11 @@ Each command parses, calls the library, prints; one line and an exit code for ev
     files.py     what goes in and what comes out: standard streams, safe writing
     options.py   options that several commands share
     engine.py    one operation on many inputs: files here, or shards over a Ray cluster
-    report.py    failures at the end; messages.py: lines that are printed, a bar
+    report.py    outcomes of many inputs, failures at the end; messages.py: lines, a bar
     stdin.py     standard input while it arrives
     encode.py, decode.py, truncate.py, info.py, view.py, demo.py, hierarchy.py
     classify.py  what it finds is printed by sheet.py, in the forms of answers.py
-    lazy.py      imports a command when it is asked for; laboratory.py knows those of ``lab/``
+    laboratory.py  imports a command when it is asked for, and knows those of ``lab/``
 
 Nothing here imports torch, numpy or Pillow before a command that needs them runs, and torch only
 once an input is ready.
@@ -23,8 +23,7 @@ from typing import Any
 import click
 
 from progcodec import __version__
-from progcodec.cli.laboratory import commands
-from progcodec.cli.lazy import LazyGroup
+from progcodec.cli.laboratory import LazyGroup, commands
 from progcodec.cli.messages import complain, expected, reason
 from progcodec.errors import ColourWarning
 

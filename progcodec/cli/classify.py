@@ -11,10 +11,11 @@ import click
 
 from progcodec.cli import options
 from progcodec.cli import stdin as arriving
-from progcodec.cli.engine import convert_shards, one_by_one, see_through
+from progcodec.cli.engine import convert_shards
 from progcodec.cli.files import STANDARD_STREAM, Job, read_stream_or_picture
 from progcodec.cli.inputs import gather
 from progcodec.cli.options import LOCAL, Many
+from progcodec.cli.report import one_by_one, see_through
 from progcodec.cli.sheet import Sheet
 from progcodec.files import PICTURE_SUFFIXES, STREAM_SUFFIX
 from progcodec.fleet.classify import Classify, Prefix

@@ -3,18 +3,18 @@
 import os
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from progcodec.cli import options
 from progcodec.cli import stdin as arriving
-from progcodec.cli.engine import Work, convert, one_by_one, see_through
+from progcodec.cli.engine import Work, convert
 from progcodec.cli.files import STANDARD_STREAM, Job, check_writable, read_stream, show, write_bytes
 from progcodec.cli.inputs import gather, plan, stem
 from progcodec.cli.messages import tell
 from progcodec.cli.options import LOCAL, Many
-from progcodec.cli.report import Report
+from progcodec.cli.report import Report, one_by_one, see_through
 from progcodec.fleet.operation import Decode, Product
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _arriving(operation: Decode, every: float | None, force: bool, job: Job) -> 
     return image
 
 
-def _done(report: Report[Any], job: Job, image: "Image") -> None:
+def _done(report: Report, job: Job, image: "Image") -> None:
     tell(_line(job, image), to_stderr=job.target == STANDARD_STREAM)
 
 

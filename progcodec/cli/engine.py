@@ -5,9 +5,9 @@ What fails never stops the rest.
 
 import os
 import threading
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import click
 
@@ -15,17 +15,12 @@ from progcodec.cli.files import STANDARD_STREAM, Job, check_writable, is_device,
 from progcodec.cli.inputs import names_in
 from progcodec.cli.messages import complain, tell
 from progcodec.cli.options import LOCAL, Many
-from progcodec.cli.report import Report
+from progcodec.cli.report import FINISHED, Report, see_through
 from progcodec.errors import ProgcodecError
 from progcodec.files import remove_leftovers
 from progcodec.fleet.flow import Loaded, Outcome, Settled, Threads, flow
 from progcodec.fleet.journal import Journal, made_of
 from progcodec.fleet.operation import Operation, Product
-
-T = TypeVar("T")
-
-FINISHED = object()
-"""The result of a job whose output was there."""
 
 
 class FileStages:
@@ -136,47 +131,7 @@ def convert_shards(operation: Operation, many: Many, verb: str) -> None:
     see_through(shards, outcomes, verb, _shard_done)
 
 
-def see_through(
-    jobs: Sequence[Any],
-    outcomes: Generator[Outcome[Any], None, None],
-    verb: str,
-    done: Callable[[Report[Any], Any, Any], None],
-    last: Callable[[Report[Any]], None] | None = None,
-) -> None:
-    """Take the outcome of each job; `done` is told of a job and its result, and prints; `last`
-    comes after all.
-    """
-    finished = 0
-    report: Report[Any] = Report(len(jobs), verb)
-    with report:
-        for job, result, error in report.over(outcomes):
-            if error is not None:
-                report.fail(job.source, error)
-            elif result is FINISHED:
-                finished += 1
-            else:
-                report.attempt(partial(done, report, job, result))
-        if finished:
-            line = f"finished before: {finished} of {len(jobs)}"
-            report.attempt(lambda: tell(line, to_stderr=True))
-        if last is not None:
-            last(report)
-
-
-def one_by_one(
-    jobs: Iterable[Job], work: Callable[[Job], T]
-) -> Generator[Outcome[Job], None, None]:
-    """The outcome of light work on each job, one after the other."""
-    for job in jobs:
-        try:
-            result = work(job)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the outcome of its job
-            yield Outcome(job, error=error)
-        else:
-            yield Outcome(job, result)
-
-
-def _file_done(work: Work, report: Report[Any], job: Job, product: Product) -> None:
+def _file_done(work: Work, report: Report, job: Job, product: Product) -> None:
     tell(work.line(job, product), to_stderr=job.target == STANDARD_STREAM)
 
 
@@ -206,7 +161,7 @@ def _on_cluster(
     )
 
 
-def _shard_done(report: Report[Any], shard: Any, result: Any) -> None:
+def _shard_done(report: Report, shard: Any, result: Any) -> None:
     for name, why in result.failures:
         report.fail(f"{shard.source}: {name}", ProgcodecError(why))
     before = "  finished before" if result.finished_before else ""

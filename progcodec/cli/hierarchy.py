@@ -7,8 +7,7 @@ import click
 
 from progcodec.cli import options
 from progcodec.cli.files import check_writable, show, write_bytes
-from progcodec.cli.laboratory import commands
-from progcodec.cli.lazy import LazyGroup
+from progcodec.cli.laboratory import LazyGroup, commands
 from progcodec.cli.messages import say
 from progcodec.errors import HierarchyError
 

@@ -1,19 +1,18 @@
 """``info``: how far .shc files go. Needs only the bytes: starts without torch and numpy."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import click
 
 from progcodec.bitstream.description import SegmentInfo, StreamInfo, info
 from progcodec.cli import options
 from progcodec.cli.answers import csv_line, json_line
-from progcodec.cli.engine import one_by_one, see_through
 from progcodec.cli.files import STANDARD_STREAM, Job, read_stream, show
 from progcodec.cli.inputs import gather
 from progcodec.cli.messages import say, terminal_width
 from progcodec.cli.options import Many
-from progcodec.cli.report import Report
+from progcodec.cli.report import Report, one_by_one, see_through
 from progcodec.files import STREAM_SUFFIX
 
 
@@ -43,7 +42,7 @@ def info_command(many: Many, form: str) -> None:
     kinds = {"table": _line if _fits(found.paths) else _block, "csv": _csv, "jsonl": _json}
     first = True
 
-    def done(report: Report[Any], job: Job, description: StreamInfo) -> None:
+    def done(report: Report, job: Job, description: StreamInfo) -> None:
         nonlocal first
         say(kinds[form](_Row(job.source, description, first)))
         first = False
