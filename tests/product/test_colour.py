@@ -12,16 +12,11 @@ from PIL import Image, ImageCms
 from progcodec.errors import ColourWarning, ImageError
 from progcodec.image import open_image
 from tests.support import profiles
+from tests.support.samples import file_of
 
 COLOUR = (200, 90, 60)
 TOLERANCE = 2
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-
-
-def file_of(image: Image.Image, form: str = "PNG", **options) -> bytes:
-    file = io.BytesIO()
-    image.save(file, form, **options)
-    return file.getvalue()
 
 
 def first(data: bytes) -> np.ndarray:
@@ -59,15 +54,16 @@ def test_inks_look_as_printed(form, place):
     assert np.abs(found - profiles.lab_as_srgb(profiles.INK_LAB[place])).max() <= 4
 
 
-def test_grey_by_a_profile_of_grey_and_by_one_of_colours():
-    data = file_of(Image.new("L", (4, 4), 100), icc_profile=profiles.grey())
-    assert near(first(data), np.full(3, profiles.grey_as_srgb(100)))
-    deep = file_of(
-        Image.fromarray(np.full((4, 4), 100 * 257, np.uint16)), icc_profile=profiles.grey()
-    )
-    assert near(first(deep), np.full(3, profiles.grey_as_srgb(100)))
-    data = file_of(Image.new("L", (4, 4), 100), icc_profile=profiles.wide_rgb())
-    assert near(first(data), profiles.wide_as_srgb((100, 100, 100)))
+def test_grey_by_a_profile_of_grey_and_by_one_of_colours_and_palettes():
+    plain, grey = Image.new("L", (4, 4), 100), np.full(3, profiles.grey_as_srgb(100))
+    deep = Image.fromarray(np.full((4, 4), 100 * 257, np.uint16))
+    for picture in (plain, deep):
+        assert near(first(file_of(picture, icc_profile=profiles.grey())), grey)
+    wide = {"icc_profile": profiles.wide_rgb()}
+    assert near(first(file_of(plain, **wide)), profiles.wide_as_srgb((100, 100, 100)))
+    palette = Image.new("P", (4, 4), 1)
+    palette.putpalette([0, 0, 0, *COLOUR])
+    assert near(first(file_of(palette, **wide)), profiles.wide_as_srgb(COLOUR))
 
 
 def test_what_is_transparent_keeps_its_share():
@@ -76,13 +72,6 @@ def test_what_is_transparent_keeps_its_share():
     assert near(found, (128 * profiles.wide_as_srgb(COLOUR) + 127 * 255) / 255)
     found = first(file_of(Image.new("LA", (4, 4), (100, 0)), icc_profile=profiles.grey()))
     assert near(found, np.full(3, 255))
-
-
-def test_a_palette_too():
-    picture = Image.new("P", (4, 4), 1)
-    picture.putpalette([0, 0, 0, *COLOUR])
-    found = first(file_of(picture, icc_profile=profiles.wide_rgb()))
-    assert near(found, profiles.wide_as_srgb(COLOUR))
 
 
 @pytest.mark.parametrize("profile", [b"no profile", SRGB[:300], profiles.inks(), profiles.grey()])
