@@ -25,7 +25,7 @@ import click
 from progcodec import __version__
 from progcodec.cli.laboratory import LazyGroup, commands
 from progcodec.cli.messages import complain, expected, reason
-from progcodec.errors import ColourWarning
+from progcodec.errors import PictureWarning
 
 OWN = ("encode", "decode", "truncate", "info", "classify", "view", "demo", "hierarchy")
 """The product's commands, in the order of use; each in a file of its name."""
@@ -55,7 +55,7 @@ class Program(LazyGroup):
             with warnings.catch_warnings():
                 if not sys.warnoptions:  # Libraries tell of odd files in lines without their names.
                     warnings.simplefilter("ignore")
-                    warnings.simplefilter("always", ColourWarning)
+                    warnings.simplefilter("always", PictureWarning)
                     warnings.showwarning = lambda text, *place: complain(None, str(text))
                 return super().main(*args, **kwargs)
         except OSError as error:  # Help and usage messages are printed outside of invoke().

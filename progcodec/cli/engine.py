@@ -74,6 +74,8 @@ class FileStages:
                 journal.note(job.target, source, product.data)
 
         write_bytes(job.target, product.data, self._force or job in self._ours, note)
+        if product.warning:
+            complain(job.source, product.warning)
         return product
 
     def _journal(self, target: str) -> Journal | None:

@@ -16,7 +16,7 @@ from progcodec.assets import find
 from progcodec.bitstream import container
 from progcodec.codec import passes
 from progcodec.codec.decode import decode_streams
-from progcodec.codec.encode import code_images, coded_segment, common_size, payload
+from progcodec.codec.encode import Encoded, code_images, coded_segment, common_size, payload
 from progcodec.codec.latent import CodedSegment, Latent
 from progcodec.codec.timing import stage
 from progcodec.codec.walk import Reply, Step, Walker
@@ -107,12 +107,13 @@ class Codec:
             ImageError: not such an image. LimitError: more than ``max_pixels`` pixels. ValueError:
                 no such quality.
             CheckpointError: the model's numbers overflow.
+        Warns:
+            DetailWarning: the model cannot carry the picture as it is; it was softened.
         """
         return self.encode_batch(
             [image], checksums=checksums, quality=quality, max_pixels=max_pixels
         )[0]
 
-    @steadily
     def encode_batch(
         self,
         images: Sequence[object],
@@ -125,13 +126,31 @@ class Codec:
 
         Raises ImageError if sizes differ.
         """
+        made = self.encode_told(images, checksums=checksums, quality=quality, max_pixels=max_pixels)
+        return [one.told() for one in made]
+
+    @steadily
+    def encode_told(
+        self,
+        images: Sequence[object],
+        *,
+        checksums: bool = True,
+        quality: int = 0,
+        max_pixels: int | None = DEFAULT_PIXEL_LIMIT,
+    ) -> list[Encoded]:
+        """As :meth:`encode_batch`; what that would warn of comes back."""
         if not images:
             return []
         quality, (height, width) = check_quality(quality), common_size(images, max_pixels)
-        payloads = code_images(self.walker, images, quality, payload)
-        with stage("container"):
-            header = container.Header(width, height, self.fingerprint, checksums, quality=quality)
-            return [container.write(header, segments) for segments in payloads]
+        found = []
+        for coded in code_images(self.walker, images, quality, payload):
+            with stage("container"):
+                header = container.Header(
+                    width, height, self.fingerprint, checksums, quality=coded.quality
+                )
+                data = container.write(header, coded.parts)
+            found.append(Encoded(data, coded.warning(quality)))
+        return found
 
     @steadily
     def coded_segments(
@@ -145,7 +164,8 @@ class Codec:
         image.
         """
         common_size(images, max_pixels)
-        return code_images(self.walker, images, check_quality(quality), coded_segment)
+        made = code_images(self.walker, images, check_quality(quality), coded_segment)
+        return [coded.parts for coded in made]
 
     # --- decoding ---------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from progcodec.codec.codec import Codec
+    from progcodec.codec.encode import Encoded
 
 WORKERS_MAX = 8
 """More batches beside each other than that only wait for Python's lock."""
@@ -32,11 +33,12 @@ LOADING = threading.Lock()
 
 
 class Product(NamedTuple):
-    """An output file and the size of its picture."""
+    """An output file, the size of its picture, and what a person should know of it."""
 
     data: bytes
     width: int
     height: int
+    warning: str = ""
 
 
 @dataclass(frozen=True)
@@ -127,18 +129,18 @@ class Encode(Operation):
         self.cut.apply(Header(*picture.size, bytes(FINGERPRINT_SIZE)).to_bytes())  # room for it?
         return Loaded(picture.size, picture.width * picture.height, picture, warning)
 
-    def run(self, contents: Sequence[Any], threads: Threads) -> list[bytes]:
+    def run(self, contents: Sequence[Any], threads: Threads) -> "list[Encoded]":
         codec = self.codec
         with computing_with(threads):
             common: dict[str, Any] = {"checksums": self.checksums, "max_pixels": self.max_pixels}
             if self.psnr is None:
-                return codec.encode_batch(contents, quality=self.quality, **common)
+                return codec.encode_told(contents, quality=self.quality, **common)
             from progcodec.codec.target import encode_to_psnr
 
             return [encode_to_psnr(codec, content, self.psnr, **common) for content in contents]
 
-    def finish(self, made: bytes) -> Product:
-        return super().finish(self.cut.apply(made))
+    def finish(self, made: "Encoded") -> Product:
+        return super().finish(self.cut.apply(made.data))._replace(warning=made.warning)
 
 
 @dataclass(frozen=True)

@@ -271,7 +271,7 @@ def test_torchvision(tmp_path, name, tiny_codec, stream):
     cuts = [stream, stream[:60]]
     probabilities = found.probabilities(tiny_codec, tiny_codec.decode_latents(cuts))
     prepare = models.get_model_weights(name).DEFAULT.transforms()
-    expected = answer_of(model, prepare, *map(tiny_codec.decode, cuts))
+    expected = answer_of(model, prepare, *tiny_codec.decode_batch(cuts))
     assert probabilities.dtype == np.float64 and np.allclose(probabilities, expected, atol=1e-5)
     assert np.allclose(probabilities.sum(axis=1), 1)
 
