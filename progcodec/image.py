@@ -266,12 +266,7 @@ def _identified(file: BinaryIO, max_pixels: int | None) -> ImageFile.ImageFile:
                 file.seek(0)
                 return make(file, "")
             # not of this format after all
-            except (
-                SyntaxError,
-                IndexError,
-                TypeError,
-                struct.error,
-            ):
+            except (SyntaxError, IndexError, TypeError, struct.error):
                 continue
     raise ImageError("not a picture of a known format")
 

@@ -285,10 +285,7 @@ def _quiet() -> Iterator[None]:
     try:
         target = sys.stderr if terminal else io.StringIO()
         # torch tells stdout
-        with (
-            contextlib.redirect_stderr(target),
-            contextlib.redirect_stdout(target),
-        ):
+        with contextlib.redirect_stderr(target), contextlib.redirect_stdout(target):
             yield
     finally:
         logger.setLevel(before)

@@ -66,7 +66,11 @@ class Program(LazyGroup):
 @click.group(
     cls=Program,
     places={name: f"{__name__}.{name}:{name}_command" for name in OWN} | commands(),
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 110,
+        "show_default": True,
+    },
 )
 @click.version_option(__version__, prog_name="progcodec")
 def main() -> None:

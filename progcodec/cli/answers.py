@@ -39,10 +39,7 @@ class Table:
     """Lines for a terminal: the file once, then a line for each budget."""
 
     def __init__(
-        self,
-        sources: Iterable[str],
-        tree: "Hierarchy | None" = None,
-        labels: str | None = None,
+        self, sources: Iterable[str], tree: "Hierarchy | None" = None, labels: str | None = None
     ) -> None:
         """`tree` and `labels` (``--labels``) are given where the truth is to stand below a file's
         first answer."""
@@ -98,11 +95,7 @@ class Records:
         return [csv_line(columns + (["label", "label_index"] if self._labelled else []))]
 
     def lines(self, row: Row) -> list[str]:
-        record: dict[str, object] = {
-            "file": row.source,
-            "budget": row.budget,
-            "bytes": row.bytes,
-        }
+        record: dict[str, object] = {"file": row.source, "budget": row.budget, "bytes": row.bytes}
         record |= row.answer.to_dict()
         name = None if row.label is None else self._tree.classes[row.label].name
         if self._json:

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     type=click.FloatRange(min=0),
     metavar="SECONDS",
     default=1.0,
-    show_default=True,
     help="The least time between two pictures of --follow.",
 )
 @options.resume

@@ -12,11 +12,7 @@ from progcodec.cli.messages import steps, tell
 
 @click.command("demo", short_help="One photograph at eight cuts, in one picture.")
 @click.argument("image", metavar="[IMAGE]", required=False, shell_complete=options.file_names)
-@options.output(
-    "The sheet's file; its suffix tells the format.",
-    default="contact-sheet.png",
-    show_default=True,
-)
+@options.output("The sheet's file; its suffix tells the format.", default="contact-sheet.png")
 @options.network
 @options.force
 @options.quiet

@@ -39,9 +39,7 @@ def hierarchy_command() -> None:
     shell_complete=options.file_names,
     help="A hierarchy of your own, instead of the shipped one.",
 )
-@click.option(
-    "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True
-)
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
 @click.option(
     "--plot",
     metavar="FILE.png",

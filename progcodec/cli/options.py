@@ -116,7 +116,6 @@ device = click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
     default="auto",
-    show_default=True,
     help="Where the network runs. A file decodes on any of them.",
 )
 model = click.option(
@@ -130,7 +129,6 @@ quality = click.option(
     type=click.IntRange(-QUALITY_MAX, QUALITY_MAX),
     metavar="N",
     default=0,
-    show_default=True,
     help=f"{-QUALITY_MAX} to {QUALITY_MAX}: each unit more makes the quantisation step 1.22 "
     "times finer; 0 is the model's own.",
 )
@@ -139,7 +137,6 @@ max_pixels = click.option(
     type=click.IntRange(min=1),
     metavar="N",
     default=DEFAULT_PIXEL_LIMIT,
-    show_default=True,
     help="Refuse larger pictures before anything is allocated for them.",
 )
 psnr = click.option(
@@ -175,7 +172,6 @@ batch = click.option(
     type=click.IntRange(min=1),
     metavar="N",
     default=16,
-    show_default=True,
     help="Pictures of one size that go through the networks together.",
 )
 
@@ -215,7 +211,6 @@ judge = all_of(
         type=click.FloatRange(0, 1),
         metavar="P",
         default=0.5,
-        show_default=True,
         help="The probability from which a level counts as sure.",
     ),
     click.option(
@@ -231,7 +226,6 @@ form = click.option(
     "form",
     type=click.Choice(["table", "csv", "jsonl"]),
     default="table",
-    show_default=True,
     help="A table to read, comma-separated values, or one JSON object a line.",
 )
 
@@ -243,7 +237,7 @@ def _engine(context: click.Context, parameter: click.Parameter, value: str) -> s
 
 
 engine = click.option(
-    "--engine", metavar="local|ray[://ADDRESS]", default=LOCAL, show_default=True, callback=_engine,
+    "--engine", metavar="local|ray[://ADDRESS]", default=LOCAL, callback=_engine,
     help="Where: on this machine, or shards over a Ray cluster: tar files, "
     "paths or URIs, in and out.",
 )  # fmt: skip

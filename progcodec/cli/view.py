@@ -73,7 +73,6 @@ class To:
     type=click.IntRange(2, MOST_CUTS),
     metavar="N",
     default=24,
-    show_default=True,
     help="How many cuts to show, besides the ends of the levels.",
 )
 @click.option(
@@ -81,7 +80,6 @@ class To:
     type=click.IntRange(min=16),
     metavar="PIXELS",
     default=960,
-    show_default=True,
     help="Larger pictures are scaled down for the page.",
 )
 @options.judge

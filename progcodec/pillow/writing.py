@@ -15,16 +15,7 @@ from progcodec.pillow import settings
 
 JPEG_DEFAULT = 75
 """Pillow's quality where none is given."""
-OWN = (
-    "level",
-    "max_bytes",
-    "bpp",
-    "checksums",
-    "quality",
-    "quality_step",
-    "model",
-    "device",
-)
+OWN = ("level", "max_bytes", "bpp", "checksums", "quality", "quality_step", "model", "device")
 WITHOUT_EFFECT = (
     "append_images",  # if empty
     *("exif", "icc_profile", "xmp", "dpi", "comment"),  # metadata, which are not kept
