@@ -61,12 +61,8 @@ class Box(NamedTuple):
 
     def over(self, stride: int) -> "Box":
         """The smallest box on a grid so many times coarser that holds this one."""
-        return Box(
-            self.top // stride,
-            self.left // stride,
-            ceil_div(self.bottom, stride),
-            ceil_div(self.right, stride),
-        )
+        bottom, right = ceil_div(self.bottom, stride), ceil_div(self.right, stride)
+        return Box(self.top // stride, self.left // stride, bottom, right)
 
 
 def region_box(region: Sequence[int] | None, width: int, height: int) -> Box:

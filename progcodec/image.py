@@ -141,10 +141,8 @@ def size_of(image: object) -> tuple[int, int]:
         if image.dtype != np.uint8 or not (
             image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)
         ):
-            raise ImageError(
-                f"an array must be uint8 of shape (H, W, 3) or (H, W), not {image.dtype} of "
-                f"shape {image.shape}"
-            )
+            given = f"{image.dtype} of shape {image.shape}"
+            raise ImageError(f"an array must be uint8 of shape (H, W, 3) or (H, W), not {given}")
         height, width = image.shape[:2]
     elif isinstance(image, torch.Tensor):
         if (

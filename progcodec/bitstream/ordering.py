@@ -100,11 +100,8 @@ def place(symbols: Ints, order: Ints, values: Ints) -> None:
 def _counts(flat: Ints) -> Ints:
     """How often each of 0..63 occurs in each chunk: int64 (chunks, 64)."""
     chunks = [flat[start : start + CHUNK] for start in range(0, len(flat), CHUNK)]
-    return (
-        np.array([np.bincount(chunk, minlength=SCALE_COUNT) for chunk in chunks])
-        .reshape(-1, SCALE_COUNT)
-        .astype(np.int64)
-    )
+    counts = [np.bincount(chunk, minlength=SCALE_COUNT) for chunk in chunks]
+    return np.array(counts, np.int64).reshape(-1, SCALE_COUNT)
 
 
 def _checked(indexes: Ints) -> Ints:

@@ -167,8 +167,5 @@ def _shard_done(report: Report, shard: Any, result: Any) -> None:
     for name, why in result.failures:
         report.fail(f"{shard.source}: {name}", ProgcodecError(why))
     before = "  finished before" if result.finished_before else ""
-    line = (
-        f"{show(shard.source)} -> {show(shard.target)}  {result.made:,} of {result.inputs:,}  "
-        f"{result.bytes:,} bytes"
-    )
-    tell(line + before)
+    made = f"{result.made:,} of {result.inputs:,}  {result.bytes:,} bytes"
+    tell(f"{show(shard.source)} -> {show(shard.target)}  {made}{before}")

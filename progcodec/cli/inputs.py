@@ -110,13 +110,9 @@ def plan(
     """
     if inputs.several and output is not None:
         if output == STANDARD_STREAM:
-            raise click.UsageError(
-                "several inputs cannot go to one standard output; give -o a folder."
-            )
+            raise click.UsageError("several inputs cannot go to standard output; give a folder.")
         if not _may_be_folder(output):
-            raise click.UsageError(
-                f"several inputs need a folder to go to, and {show(output)} is none."
-            )
+            raise click.UsageError(f"several inputs need a folder, and {show(output)} is none.")
     jobs = [Job(one.path, _target(one, inputs.several, output, rename)) for one in inputs.found]
 
     taken: dict[str, str] = {}
@@ -169,13 +165,10 @@ def stream_name(target: str) -> None:
     """Raises click.UsageError unless this may be the name of a stream: a picture's name would
     mislead.
     """
-    if target != STANDARD_STREAM and not (
-        target.lower().endswith(STREAM_SUFFIX) or is_device(target)
-    ):
-        raise click.UsageError(
-            f"{show(target)}: a stream's name ends in {STREAM_SUFFIX}, that of a folder to be "
-            "made in /."
-        )
+    named = target == STANDARD_STREAM or target.lower().endswith(STREAM_SUFFIX)
+    if not named and not is_device(target):
+        rule = f"a stream's name ends in {STREAM_SUFFIX}, that of a folder to be made in /."
+        raise click.UsageError(f"{show(target)}: {rule}")
 
 
 def _expanded(
@@ -262,12 +255,10 @@ def _identity(name: str) -> str:
 def _target(one: Found, several: bool, output: str | None, rename: Callable[[str], str]) -> str:
     folder, name = os.path.split("stdin" if one.path == STANDARD_STREAM else one.below)
     name = rename(name)
+    if output is None and one.path == STANDARD_STREAM:
+        return STANDARD_STREAM
     if output is None:
-        return (
-            STANDARD_STREAM
-            if one.path == STANDARD_STREAM
-            else os.path.join(os.path.dirname(one.path), name)
-        )
+        return os.path.join(os.path.dirname(one.path), name)
     if several or os.path.isdir(output) or output.endswith(("/", os.sep)):
         return os.path.join(output, folder, name)
     return output

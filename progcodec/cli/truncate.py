@@ -44,12 +44,9 @@ def truncate_command(many: Many, operation: Truncate) -> None:
 
     def jobs() -> list[Job]:
         found = gather(many.inputs, Truncate.suffixes, recursive=many.recursive, listed=many.listed)
+        suffix = f".{operation.cut}{STREAM_SUFFIX}"
         return plan(
-            found,
-            many.output,
-            lambda name: f"{stem(name)}.{operation.cut}{STREAM_SUFFIX}",
-            stream_name,
-            in_place=True,
+            found, many.output, lambda name: stem(name) + suffix, stream_name, in_place=True
         )
 
     convert(Work(operation, "truncating", jobs, read_stream, _line), many)
@@ -58,9 +55,6 @@ def truncate_command(many: Many, operation: Truncate) -> None:
 def _line(job: Job, product: Product) -> str:
     description = info(product.data)
     line = f"{summary(job, description)}  {description.reached}"
-    same = (
-        job.source != STANDARD_STREAM
-        and os.path.isfile(job.source)
-        and os.path.getsize(job.source) == len(product.data)
-    )
+    known = job.source != STANDARD_STREAM and os.path.isfile(job.source)
+    same = known and os.path.getsize(job.source) == len(product.data)
     return f"{line}  (nothing was cut)" if same else line

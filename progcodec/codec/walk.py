@@ -139,11 +139,10 @@ class Walker:
         z, complete = yield Step(0, slice(0), 0, total, tuple(range(n)), hyper_shape, None, None)
         whole = tuple(i for i in range(n) if complete[i])
         with stage("scale path"):
-            features = (
-                passes.features(self.scale_path, z[list(whole)], height, width, self.tiling)
-                if whole
-                else None
-            )
+            features = None
+            if whole:
+                z_whole = z[list(whole)]
+                features = passes.features(self.scale_path, z_whole, height, width, self.tiling)
         with stage("mean path"):
             z_box = np.ascontiguousarray(box.over(HYPER_STRIDE).cut(z))
             z_hat = torch.from_numpy(z_box).to(self.device).float() + self.medians
@@ -165,15 +164,9 @@ class Walker:
                     # Only blocks that arrived whole come here: the integer path never sees a partly
                     # received one.
                     before = None if earlier is None else earlier[list(whole)]
+                    own = [qualities[i] for i in whole]
                     assert features is not None
-                    indexes = passes.index(
-                        self.scale_path,
-                        k,
-                        features,
-                        before,
-                        [qualities[i] for i in whole],
-                        self.tiling,
-                    )
+                    indexes = passes.index(self.scale_path, k, features, before, own, self.tiling)
             low, high = (height * width * self.config.level_offsets[i] for i in (level - 1, level))
             done, total = height * width * start - low, high - low
             shape = channels, height, width
@@ -191,13 +184,8 @@ class Walker:
             q = q.astype(np.int8, copy=False)
             earlier = q if earlier is None else np.concatenate((earlier, q), axis=1)
             with stage("mean path"):
-                rest = (
-                    torch.from_numpy(np.ascontiguousarray(box.cut(q)))
-                    .to(self.device)
-                    .float()
-                    .mul_(sizes)
-                )
-                torch.add(mean, rest, out=y_hat[:, start:end])
+                q_box = torch.from_numpy(np.ascontiguousarray(box.cut(q))).to(self.device)
+                torch.add(mean, q_box.float().mul_(sizes), out=y_hat[:, start:end])
         return y_hat
 
     def order(self, step: Step, position: int) -> tuple[Ints, Runs, Tables]:

@@ -74,10 +74,8 @@ class Taxonomy:
         def visit(wnid: str) -> tuple[int, int]:
             if wnid not in depths:
                 parents = [visit(parent) for parent in self.synsets[wnid].hypernyms] or [(0, 0)]
-                depths[wnid] = (
-                    1 + min(low for low, _ in parents),
-                    1 + max(high for _, high in parents),
-                )
+                low, high = zip(*parents, strict=True)
+                depths[wnid] = 1 + min(low), 1 + max(high)
             return depths[wnid]
 
         for wnid in self.synsets:
@@ -88,13 +86,8 @@ class Taxonomy:
         """The shortest way from the root to a synset; of equally short ones the one with the
         smallest offsets."""
         way = [wnid]
-        while self.synsets[way[-1]].hypernyms:
-            way.append(
-                min(
-                    self.synsets[way[-1]].hypernyms,
-                    key=lambda parent: (self._depths[parent][0], parent),
-                )
-            )
+        while parents := self.synsets[way[-1]].hypernyms:
+            way.append(min(parents, key=lambda parent: (self._depths[parent][0], parent)))
         return way[::-1]
 
     def wu_palmer(self, wnids: Sequence[str]) -> Floats:
