@@ -40,7 +40,7 @@ from zlib import crc32
 
 from progcodec.config import DEFAULT_PIXEL_LIMIT, LEVELS, QUALITY_MAX
 from progcodec.errors import CorruptError, LimitError, NotShcError, UnsupportedVersionError
-from progcodec.geometry import coded_pixels, latent_size
+from progcodec.geometry import check_size, latent_size
 
 MAGIC = b"\x93SHC"
 VERSION = 1
@@ -195,8 +195,7 @@ def parse_header(data: bytes, max_pixels: int | None = DEFAULT_PIXEL_LIMIT) -> H
     quality = (flags >> 4 ^ 8) - 8
     if flags >> 1 & 7 != len(SEGMENT_NAMES) or abs(quality) > QUALITY_MAX:
         raise UnsupportedVersionError(f"flags {flags:#04x} ask for a feature that is not known")
-    if max_pixels is not None and coded_pixels(height, width) > max_pixels:
-        raise LimitError(f"{width} x {height} pixels are more than the limit of {max_pixels:,}")
+    check_size(height, width, max_pixels)
     fingerprint = data[fixed - FINGERPRINT_SIZE : fixed]
     return Header(width, height, fingerprint, bool(flags & 1), quality=quality)
 

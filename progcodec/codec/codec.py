@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -20,7 +21,7 @@ from progcodec.codec.encode import Encoded, code_images, coded_segment, common_s
 from progcodec.codec.latent import CodedSegment, Latent
 from progcodec.codec.timing import stage
 from progcodec.codec.walk import Reply, Step, Walker
-from progcodec.config import DEFAULT_PIXEL_LIMIT, LATENT_STRIDE
+from progcodec.config import DEFAULT_PIXEL_LIMIT, HYPER_STRIDE, LATENT_STRIDE
 from progcodec.cut import Cut
 from progcodec.errors import ImageError, WrongModelError
 from progcodec.geometry import Box, region_box
@@ -211,15 +212,31 @@ class Codec:
         parsed = self._parse(streams, cut, max_pixels)
         size = parsed[0].header.width, parsed[0].header.height
         pixels = region_box(region, *size)
+        if not any(segment.payload for stream in parsed for segment in stream.segments):
+            return [self.blank(pixels.width, pixels.height) for _ in parsed]
         box = latent_box(self.config, pixels, *size)
-        y = decode_streams(self.walker, parsed, box).y
-        return self._pictures(y, pixels.moved(-LATENT_STRIDE * box.top, -LATENT_STRIDE * box.left))
+        decoded = decode_streams(self.walker, parsed, box)
+        part = pixels.moved(-LATENT_STRIDE * box.top, -LATENT_STRIDE * box.left)
+        return self._pictures(decoded.y, part, [sum(counts) for counts in decoded.counts])
 
     @steadily
     def synthesise(self, latents: Sequence[Latent]) -> list[Image.Image]:
         """Pictures of latents of one size."""
         y = latents[0].y if len(latents) == 1 else torch.cat([latent.y for latent in latents])
-        return self._pictures(y, region_box(None, latents[0].width, latents[0].height))
+        box = region_box(None, latents[0].width, latents[0].height)
+        return self._pictures(y, box, [sum(latent.received) for latent in latents])
+
+    @steadily
+    def blank(self, width: int, height: int) -> Image.Image:
+        """The picture of a stream that holds no symbol, at no cost but its memory: one colour, the
+        mean of what the networks draw from nothing.
+        """
+        z = np.zeros((1, self.config.hyper_channels, 1, 1), np.int8)
+        q = np.zeros((1, self.config.latent_channels, HYPER_STRIDE, HYPER_STRIDE), np.int8)
+        side = HYPER_STRIDE * LATENT_STRIDE
+        (drawn,) = self._pictures(self.assemble(z, q), Box(0, 0, side, side), [1])
+        red, green, blue = np.asarray(drawn).mean(axis=(0, 1)).round().astype(int).tolist()
+        return Image.new("RGB", (width, height), (red, green, blue))
 
     def decode_latent(
         self,
@@ -281,12 +298,16 @@ class Codec:
             raise ImageError("the streams of a batch must hold images of one size")
         return parsed
 
-    def _pictures(self, y: Tensor, box: Box) -> list[Image.Image]:
+    def _pictures(self, y: Tensor, box: Box, symbols: Sequence[int]) -> list[Image.Image]:
+        """Those of ŷ, by how many symbols arrived of each."""
         with stage("transform"):
             pixels = passes.synthesise(
                 self.walker.synthesis, y, box, self.walker.tiling, self.config
             )
-            return [Image.fromarray(picture) for picture in pixels]
+            return [
+                Image.fromarray(picture) if count else self.blank(box.width, box.height)
+                for picture, count in zip(pixels, symbols, strict=True)
+            ]
 
 
 def codec_for(

@@ -69,8 +69,8 @@ class Blocks:
         return np.stack(found)
 
     def lost(self, errors: Floats) -> Flags:
-        """Which blocks come out worse than their mean colour, bool (h, w)."""
-        found: Flags = errors > self.spread + WORSE * self.sizes
+        """Which blocks with any detail come out worse than their mean colour, bool (h, w)."""
+        found: Flags = (errors > self.spread + WORSE * self.sizes) & (self.spread > 0)
         return found
 
     def with_detail(self, kept: Floats) -> Pixels:

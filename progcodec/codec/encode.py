@@ -22,8 +22,8 @@ from progcodec.codec.walk import Reply, Step, Walker
 from progcodec.colour import plain
 from progcodec.config import LATENT_STRIDE, Q_MAX, QUALITY_MAX
 from progcodec.errors import CheckpointError, DetailWarning, ImageError
-from progcodec.geometry import Box, coded_pixels
-from progcodec.image import check_pixels, size_of
+from progcodec.geometry import Box, check_size
+from progcodec.image import size_of
 from progcodec.network.quality import step_size
 
 Part = TypeVar("Part")
@@ -116,7 +116,7 @@ def common_size(images: Sequence[object], max_pixels: int | None) -> tuple[int, 
     """The (height, width) that all images share. Raises ImageError if sizes differ, LimitError."""
     sizes = [size_of(image) for image in images]
     for size in sizes:
-        check_pixels(coded_pixels(*size), max_pixels)
+        check_size(*size, max_pixels)
     if len(set(sizes)) > 1:
         raise ImageError("the images of a batch must have one size")
     return sizes[0]

@@ -188,6 +188,8 @@ class IncrementalDecoder:
 
     def picture(self) -> Image.Image:
         """The picture of what has arrived."""
+        if self.header and self.codec and not self._payload_bytes + self._torn_payload():
+            return self.codec.blank(self.header.width, self.header.height)
         latent = self.latent()
         assert self.codec is not None
         return self.codec.synthesise([latent])[0]

@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 
 import progcodec
+from progcodec.bitstream.container import Header
 from progcodec.codec.codec import Codec
 from progcodec.errors import ImageError, LimitError
 from progcodec.image import open_image
@@ -293,6 +294,24 @@ def test_limits_are_about_the_work(tiny_codec, width, height):
     ):
         with pytest.raises(LimitError):
             refused()
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_is_far_more_padding_than_picture_is_refused(tiny_codec, turned):
+    def header(*size: int) -> bytes:
+        return Header(*size[:: -1 if turned else 1], tiny_codec.fingerprint).to_bytes()
+
+    for size in ((1, 70_000), (15, 1_048_577), (1, 1_000_000)):
+        with pytest.raises(
+            LimitError, match=r"too thin: padded to [\d,]+, they would cost \d+ times"
+        ):
+            tiny_codec.decode(header(*size))
+        with pytest.raises(LimitError, match="too thin"):
+            progcodec.StreamDecoder(codec=tiny_codec).feed(header(*size))
+    with pytest.raises(LimitError, match="too thin"):
+        tiny_codec.encode(np.zeros((1, 70_000, 3), np.uint8))
+    for size in ((1, 69_000), (15, 1_000_000), (16, 2_000_000)):
+        assert set(tiny_codec.decode(header(*size)).size) == set(size)
 
 
 def test_the_pixels_of_a_picture_inside_an_icon_count():
