@@ -3,7 +3,7 @@
 import math
 from dataclasses import asdict, dataclass
 
-from progcodec.bitstream.container import as_bytes, parse, parse_header
+from progcodec.bitstream.container import FINGERPRINT_SIZE, Header, as_bytes, parse, parse_header
 from progcodec.config import LEVELS
 from progcodec.errors import BudgetError
 
@@ -43,6 +43,10 @@ class Cut:
     def limits(self) -> dict[str, object]:
         """The limits that are set, by name."""
         return {name: limit for name, limit in asdict(self).items() if limit is not None}
+
+    def check(self, width: int, height: int) -> None:
+        """Raises BudgetError where the header of such a picture would not fit."""
+        self.apply(Header(width, height, bytes(FINGERPRINT_SIZE)).to_bytes())
 
     def apply(self, data: bytes) -> bytes:
         """The prefix; what is shorter already comes back whole.

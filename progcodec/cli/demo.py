@@ -36,13 +36,15 @@ def demo_command(
     from progcodec.viewer import demo
 
     picture = demo.photograph() if image is None else open_picture(image, max_pixels)
+    from progcodec.api import StreamDecoder
     from progcodec.codec.codec import Codec
     from progcodec.image import picture_file
+    from progcodec.viewer.frames import looks
 
     codec = Codec.load(model, device)
     data = codec.encode(picture, max_pixels=max_pixels)
     cuts = steps(demo.cuts(data), "decoding", "cut")
-    taken = list(demo.shots(codec, picture, data, cuts))
+    taken = list(looks(data, StreamDecoder(codec=codec, max_pixels=None), cuts, picture))
     sheet = demo.contact_sheet(picture, taken, "" if image else demo.CREDIT)
     write_bytes(output, picture_file(sheet, form), force)
     to_stderr = output == STANDARD_STREAM

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from progcodec import assets
-from progcodec.bitstream.container import FINGERPRINT_SIZE, Header, parse, parse_header
+from progcodec.bitstream.container import parse, parse_header
 from progcodec.config import DEFAULT_PIXEL_LIMIT
 from progcodec.cut import Cut
 from progcodec.files import PICTURE_SUFFIXES, STREAM_SUFFIX
@@ -126,7 +126,7 @@ class Encode(Operation):
         from progcodec.image import read_image
 
         picture, warning = read_image(data, self.max_pixels)
-        self.cut.apply(Header(*picture.size, bytes(FINGERPRINT_SIZE)).to_bytes())  # room for it?
+        self.cut.check(*picture.size)
         return Loaded(picture.size, picture.width * picture.height, picture, warning)
 
     def run(self, contents: Sequence[Any], threads: Threads) -> "list[Encoded]":

@@ -10,6 +10,7 @@ from PIL import Image
 
 import progcodec
 from progcodec.viewer import demo
+from progcodec.viewer.frames import looks
 from tests.conftest import noise_image
 from tests.support.command import ENVIRONMENT, errors, python, run
 
@@ -122,6 +123,7 @@ def test_demo(picture, tiny, tiny_codec):
     for size in ((1, 1), (3, 300)):
         image = Image.new("RGB", size, "olive")
         data = tiny_codec.encode(image)
-        taken = list(demo.shots(tiny_codec, image, data, demo.cuts(data)))
-        assert taken[-1].size == len(data)
+        decoder = progcodec.StreamDecoder(codec=tiny_codec, max_pixels=None)
+        taken = list(looks(data, decoder, demo.cuts(data), image))
+        assert taken[-1].stream.file_bytes == len(data)
         demo.contact_sheet(image, taken, demo.CREDIT)

@@ -23,8 +23,7 @@ from progcodec.bitstream.description import info
 from progcodec.cut import truncate
 from progcodec.errors import ImageError
 from progcodec.metrics import psnr
-from progcodec.viewer.cuts import cuts
-from progcodec.viewer.frames import embedded, view
+from progcodec.viewer.frames import cuts, embedded, view
 from progcodec.viewer.page import page
 from progcodec.viewer.server import PageServer
 from tests.support.chromium import BROWSER, Chromium
