@@ -203,23 +203,8 @@ def main() -> None:
     allow(STARVED_BYTES)
     told = starved(folder, codec)
     wanted = {name: error for name, (error, _) in prepared.items()}
-<<<<<<< Updated upstream
-    report = {"wanted": wanted, "results": results, "bare": bare, "starved": told}
+    report = {"wanted": wanted, "results": results, "bare": bare, "torn": torn, "starved": told}
     print(json.dumps(report))
-=======
-    print(
-        json.dumps(
-            {
-                "wanted": wanted,
-                "results": results,
-                "bare": bare,
-                "torn": torn,
-                "starved": told,
-                "peak_mb": peak_bytes() >> 20,
-            }
-        )
-    )
->>>>>>> Stashed changes
 
 
 if __name__ == "__main__":
