@@ -28,8 +28,8 @@ class Cut:
     def __post_init__(self) -> None:
         if self.level is not None and self.level not in LEVELS:
             raise ValueError(f"unknown level {self.level!r}; there are: {', '.join(LEVELS)}")
-        if self.bpp is not None and not (math.isfinite(self.bpp) and self.bpp >= 0):
-            raise ValueError(f"bits per pixel must be finite and not negative, not {self.bpp}")
+        if self.bpp is not None and not (math.isfinite(self.bpp) and self.bpp > 0):
+            raise ValueError(f"bits per pixel must be finite and above zero, not {self.bpp}")
 
     def __bool__(self) -> bool:
         """Whether anything limits the stream."""

@@ -4,7 +4,6 @@ Those that belong together reach a command as one argument.
 """
 
 import functools
-import math
 import os
 import sys
 from collections.abc import Callable
@@ -96,19 +95,17 @@ def _checkpoints(
     )
 
 
-class Region(click.ParamType):  # type: ignore[type-arg]  # generic in new versions only
-    """``X,Y,W,H`` to four integers. Whether they fit is for the picture to say."""
-
-    name = "X,Y,W,H"
-
-    def convert(
-        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
-    ) -> tuple[int, ...]:
-        try:
-            x, y, width, height = (int(part) for part in value.split(","))
-        except ValueError:
-            self.fail(f"{value!r} is not four whole numbers: X,Y,W,H.", parameter, context)
-        return x, y, width, height
+def _region(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[int, ...] | None:
+    """Four integers. Whether they fit is for the picture to say."""
+    if value is None:
+        return None
+    try:
+        x, y, width, height = (int(part) for part in value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not four whole numbers: X,Y,W,H.") from None
+    return x, y, width, height
 
 
 force = click.option("--force", is_flag=True, help="Overwrite existing files.")
@@ -147,7 +144,8 @@ psnr = click.option(
 )
 region = click.option(
     "--region",
-    type=Region(),
+    metavar="X,Y,W,H",
+    callback=_region,
     help="Only this part of the picture: its left and top edge, width and height, in pixels.",
 )
 reaching = click.option(
@@ -258,11 +256,7 @@ def cut(*, bpp: bool = True, required: bool = False) -> Decorator:
             "--bytes", "max_bytes", type=at_least_0, metavar="N", help="Keep the first N bytes."
         ),
         "bpp": click.option(
-            "--bpp",
-            type=float,
-            callback=_positive,
-            metavar="X",
-            help="Keep the bytes that X bits per pixel allow.",
+            "--bpp", type=float, metavar="X", help="Keep the bytes that X bits per pixel allow."
         ),
         "level": click.option("--level", type=click.Choice(LEVELS), help="End with this level."),
     }
@@ -272,7 +266,10 @@ def cut(*, bpp: bool = True, required: bool = False) -> Decorator:
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)
         def with_cut(**given: Any) -> Any:
-            chosen = Cut(**{name: given.pop(name) for name in options})
+            try:
+                chosen = Cut(**{name: given.pop(name) for name in options})
+            except ValueError as error:
+                raise click.UsageError(f"{error}.") from None
             if len(chosen.limits()) > 1 or (required and not chosen):
                 names = [f"--{'bytes' if name == 'max_bytes' else name}" for name in options]
                 listed = f"{', '.join(names[:-1])} and {names[-1]}"
@@ -283,11 +280,3 @@ def cut(*, bpp: bool = True, required: bool = False) -> Decorator:
         return all_of(*options.values())(with_cut)
 
     return decorate
-
-
-def _positive(
-    context: click.Context, parameter: click.Parameter, value: float | None
-) -> float | None:
-    if value is not None and not (math.isfinite(value) and value > 0):
-        raise click.BadParameter("must be a number above zero.")
-    return value

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Generator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -61,12 +61,6 @@ class LevelComplete(NamedTuple):
 
 
 Event: TypeAlias = HeaderKnown | SymbolsArrived | LevelComplete
-
-
-class Reader(Protocol):
-    """What :meth:`IncrementalDecoder.events` reads from, such as an ``asyncio.StreamReader``."""
-
-    async def read(self, size: int) -> bytes: ...
 
 
 class IncrementalDecoder:
@@ -162,7 +156,7 @@ class IncrementalDecoder:
             raise
         return events
 
-    async def events(self, reader: Reader) -> AsyncIterator[Event]:
+    async def events(self, reader: asyncio.StreamReader) -> AsyncIterator[Event]:
         """Reads until the end, or that of ``level``, and gives events as they come; the work runs
         in a thread: the loop stays free.
         """

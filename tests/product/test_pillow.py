@@ -424,7 +424,7 @@ def test_save(tmp_path, file, small_photograph, tiny_codec, tiny_checkpoint):
         ({"level": "rough"}, "unknown level"),
         ({"level": "coarse", "max_bytes": 90}, "at most one"),
         ({"max_bytes": 3}, "cannot hold the header"),
-        ({"bpp": -1.0}, "not negative"),
+        ({"bpp": -1.0}, "above zero"),
         ({"save_all": True}, "one picture"),
         ({"append_images": [Image.new("RGB", (2, 2))]}, "one picture"),
         ({"lossless": True}, "no setting lossless; there are: level, max_bytes"),
