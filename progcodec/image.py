@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from progcodec.arrays import Array, Pixels
-from progcodec.colour import plain, to_rgb
+from progcodec.colour import plain, to_rgb, transparent_key
 from progcodec.config import DEFAULT_PIXEL_LIMIT, LATENT_STRIDE
 from progcodec.errors import ColourWarning, ImageError, LimitError, in_one_line
 
@@ -228,6 +228,8 @@ def _read(
             check_pixels(image.width * image.height, max_pixels)
             if header_only:
                 return image, ""
+            if "transparency" in image.info:
+                image.info["transparency"] = transparent_key(image)
             image.load()
             check_pixels(image.width * image.height, max_pixels)  # of a picture inside the picture
             return upright(image)

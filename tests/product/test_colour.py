@@ -165,3 +165,39 @@ def test_a_tiff_that_lies_on_its_side_and_its_tiles_come_out_as_well(tiny_codec)
     assert tiny_codec.encode(picture) == tiny_codec.encode(open_image(upright))
     turned = file_of(Image.fromarray(np.uint16([[0, 65535]])), "TIFF", tiffinfo={274: 6})
     assert np.asarray(open_image(turned))[:, :, 0].tolist() == [[0], [255]]
+
+
+def wide(*values: int) -> bytes:
+    return struct.pack(f">{len(values)}H", *values)
+
+
+def png(bits: int, kind: int, rows: bytes, width: int, key: bytes) -> bytes:
+    """One row of a PNG of which one colour is transparent."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        check = zlib.crc32(name + data)
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", check)
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, 1, bits, kind, 0, 0, 0))
+    data = chunk(b"IDAT", zlib.compress(b"\0" + rows))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"tRNS", key) + data + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("data", "red"),
+    [
+        (png(1, 0, b"\x40", 2, b"\0\0"), [255, 255]),
+        (png(2, 0, b"\x1b", 4, b"\0\1"), [0, 255, 170, 255]),
+        (png(4, 0, b"\x03\xf1", 4, b"\0\3"), [0, 255, 255, 17]),
+        (png(8, 0, b"\3\7", 2, b"\0\3"), [255, 7]),
+        (png(16, 0, wide(0, 1000, 1001), 3, wide(1000)), [0, 255, 4]),
+        (png(8, 2, bytes([1, 2, 3, 1, 2, 4]), 2, wide(1, 2, 3)), [255, 1]),
+        (png(16, 2, wide(999, 2000, 3, 9, 9, 9), 2, wide(999, 2000, 3)), [255, 0]),
+        (png(16, 2, wide(3, 4, 5, 999, 9, 9), 2, wide(3, 4, 5)), [255, 3]),
+    ],
+)  # fmt: skip
+def test_a_transparent_colour_is_in_the_bits_of_the_file(data, red, tiny_codec):
+    with Image.open(io.BytesIO(data)) as picture:  # before Pillow has read its pixels
+        stream = tiny_codec.encode(picture)
+    assert np.asarray(open_image(data))[0, :, 0].tolist() == red
+    assert stream == tiny_codec.encode(open_image(data))
