@@ -68,7 +68,6 @@ class Header:
         width, height: pixels, 1 to ``MAX_SIDE``.
         fingerprint: 4 bytes that name the model.
         checksums: whether each segment carries a CRC-32.
-        segments: 4 in version 1.
         quality: -7 to 7; the quantisation step shrinks by a fixed ratio with each unit, 0 is the
             model's own.
     """
@@ -77,7 +76,6 @@ class Header:
     height: int
     fingerprint: bytes
     checksums: bool = True
-    segments: int = len(SEGMENT_NAMES)
     quality: int = 0
 
     def __post_init__(self) -> None:
@@ -87,10 +85,8 @@ class Header:
             raise ValueError(
                 f"a fingerprint has {FINGERPRINT_SIZE} bytes, not {len(self.fingerprint)}"
             )
-        if self.segments != len(SEGMENT_NAMES) or not -QUALITY_MAX <= self.quality <= QUALITY_MAX:
-            raise ValueError(
-                f"version 1 has four segments and a quality from {-QUALITY_MAX} to {QUALITY_MAX}"
-            )
+        if not -QUALITY_MAX <= self.quality <= QUALITY_MAX:
+            raise ValueError(f"a quality lies between {-QUALITY_MAX} and {QUALITY_MAX}")
 
     @property
     def pixels(self) -> int:
@@ -102,7 +98,7 @@ class Header:
         return len(self.to_bytes())
 
     def to_bytes(self) -> bytes:
-        flags = self.checksums | self.segments << 1 | (self.quality & 0xF) << 4
+        flags = self.checksums | len(SEGMENT_NAMES) << 1 | (self.quality & 0xF) << 4
         data = MAGIC + bytes([VERSION, flags]) + self.fingerprint
         data += varint(self.width) + varint(self.height)
         return data + _crc(data)[:CHECK_SIZE]
@@ -145,8 +141,8 @@ class Stream:
 
 def write(header: Header, payloads: Sequence[bytes]) -> bytes:
     """The whole file for one payload per segment."""
-    if len(payloads) != header.segments:
-        raise ValueError(f"{header.segments} payloads are needed, not {len(payloads)}")
+    if len(payloads) != len(SEGMENT_NAMES):
+        raise ValueError(f"{len(SEGMENT_NAMES)} payloads are needed, not {len(payloads)}")
     parts = [header.to_bytes()]
     for payload in payloads:
         segment = varint(len(payload)) + bytes(payload)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from progcodec.bitstream.container import SEGMENT_NAMES, parse
-from progcodec.config import LEVELS
 from progcodec.markup import table
 
 
@@ -46,12 +45,6 @@ class StreamInfo:
     fingerprint: str
     bits_per_pixel: float
     segments: tuple[SegmentInfo, ...]
-
-    @property
-    def last_level(self) -> str | None:
-        """The finest level that is there entirely, None before the first."""
-        complete = [segment.name for segment in self.segments if segment.complete]
-        return complete[-1] if complete and complete[-1] in LEVELS else None
 
     @property
     def reached(self) -> str:

@@ -137,9 +137,7 @@ def classify_command(
 def _on_files(
     operation: Classify, many: Many, until: str | None, labels: str | None, form: str
 ) -> None:
-    found = gather(
-        many.inputs, [STREAM_SUFFIX], PICTURE_SUFFIXES, recursive=many.recursive, listed=many.listed
-    )
+    found = gather(many, [STREAM_SUFFIX], PICTURE_SUFFIXES)
     sheet = Sheet(operation, found.paths, form, labels, many)
     arrives = found.paths == [STANDARD_STREAM] and sheet.may_arrive
     if until is not None and not (arrives and operation.budgets == (None,)):

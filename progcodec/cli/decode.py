@@ -95,7 +95,7 @@ def picture_format(target: str) -> str:
 
 
 def _jobs(many: Many) -> list[Job]:
-    found = gather(many.inputs, Decode.suffixes, recursive=many.recursive, listed=many.listed)
+    found = gather(many, Decode.suffixes)
     return plan(found, many.output, lambda name: stem(name) + Decode.suffix, picture_format)
 
 

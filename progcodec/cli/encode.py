@@ -14,6 +14,7 @@ from progcodec.cli.files import STANDARD_STREAM, Job, read_picture, show
 from progcodec.cli.inputs import gather, plan, stem, stream_name
 from progcodec.cli.messages import tell
 from progcodec.cli.options import Many
+from progcodec.cli.report import Report
 from progcodec.files import STREAM_SUFFIX
 from progcodec.fleet.operation import Encode, Product
 
@@ -70,15 +71,14 @@ def encode_command(many: Many, operation: Encode) -> None:
     lines = _Lines(told_quality=psnr is not None, whole=not operation.cut)
 
     def jobs() -> list[Job]:
-        found = gather(many.inputs, Encode.suffixes, recursive=many.recursive, listed=many.listed)
+        found = gather(many, Encode.suffixes)
         lines.left_out(found.left_out)
         return plan(found, many.output, lambda name: stem(name) + STREAM_SUFFIX, stream_name)
 
     def read(source: str) -> bytes:
         return read_picture(source, operation.max_pixels)
 
-    with lines:
-        convert(Work(operation, "encoding", jobs, read, lines.line), many)
+    convert(Work(operation, "encoding", jobs, read, lines.line, lines.larger_ones), many)
 
 
 def summary(job: Job, description: StreamInfo) -> str:
@@ -111,18 +111,12 @@ class _Lines:
             listed = ", ".join(f"{show(name)} {n:,}" for name, n in sorted(kinds.items()))
             tell(f"note: not taken for pictures, by their suffix: {listed}", to_stderr=True)
 
-    def __enter__(self) -> None:
-        """Nothing to be done."""
-
-    def __exit__(self, *exception: object) -> None:
+    def larger_ones(self, report: Report) -> None:
         if not self.larger:
             return
         job, own, source = self.larger[0]
         which = f"{show(job.target)} ({own:,} bytes) is larger than {show(job.source)} ({source:,})"
         if len(self.larger) > 1:
             which = f"{len(self.larger):,} streams are larger than their sources: {which}, for one"
-        tell(
-            f"note: {which}. Drawings, screenshots and small pictures are better kept as they are;"
-            " --quality and --bytes make streams smaller.",
-            to_stderr=True,
-        )
+        kept = "Drawings, screenshots and small pictures are better kept as they are"
+        tell(f"note: {which}. {kept}; --quality and --bytes make streams smaller.", to_stderr=True)

@@ -102,6 +102,7 @@ class Work(NamedTuple):
             instead.
         read: reads an input, "-" too.
         line: what is printed about an output.
+        last: as of :func:`see_through`.
     """
 
     operation: Operation
@@ -109,6 +110,7 @@ class Work(NamedTuple):
     jobs: Callable[[], Sequence[Job]]
     read: Callable[[str], bytes]
     line: Callable[[Job, Product], str]
+    last: Callable[[Report], None] | None = None
 
 
 def convert(work: Work, many: Many) -> None:
@@ -123,7 +125,7 @@ def convert(work: Work, many: Many) -> None:
     work.operation.check()
     stages = FileStages(work.operation, work.read, force=many.force, resume=many.resume)
     limits = partial(work.operation.limits, many.batch)
-    see_through(jobs, flow(jobs, stages, limits), work.verb, partial(_file_done, work))
+    see_through(jobs, flow(jobs, stages, limits), work.verb, partial(_file_done, work), work.last)
 
 
 def convert_shards(operation: Operation, many: Many, verb: str) -> None:

@@ -37,7 +37,7 @@ def info_command(many: Many, form: str) -> None:
       progcodec info photos/ --recursive --format csv > photos.csv
       head -c 3000 photo.shc | progcodec info -
     """
-    found = gather(many.inputs, [STREAM_SUFFIX], recursive=many.recursive, listed=many.listed)
+    found = gather(many, [STREAM_SUFFIX])
     jobs = [Job(source, STANDARD_STREAM) for source in found.paths]
     kinds = {"table": _line if _fits(found.paths) else _block, "csv": _csv, "jsonl": _json}
     first = True

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import click
 
 from progcodec.cli.files import STANDARD_STREAM, Job, is_device, show
+from progcodec.cli.options import Many
 from progcodec.files import PICTURE_SUFFIXES, STREAM_SUFFIX, text_of
 
 
@@ -40,14 +41,7 @@ class Inputs(NamedTuple):
         return [path for path, _ in self.found]
 
 
-def gather(
-    inputs: Sequence[str],
-    suffixes: Iterable[str],
-    otherwise: Iterable[str] = (),
-    *,
-    recursive: bool = False,
-    listed: str | None = None,
-) -> Inputs:
+def gather(many: Many, suffixes: Iterable[str], otherwise: Iterable[str] = ()) -> Inputs:
     """The files that arguments and a list mean.
 
     A glob stands for what it matches, a folder for the files directly inside that have one of the
@@ -57,15 +51,14 @@ def gather(
     Args:
         otherwise: suffixes of what a folder stands for if it holds nothing with one of the
             `suffixes`.
-        recursive: folders stand for the files at any depth, and the tree is kept: below the folder
-            that was named, below the part of a glob that has no magic, and as a relative name in a
-            list has it.
-        listed: a file with one name a line ("-" is standard input), taken literally; NUL may stand
-            for the line's end.
+        many: ``recursive``: folders stand for the files at any depth, and the tree is kept: below
+            the folder that was named, below the part of a glob that has no magic, and as a relative
+            name in a list has it. ``listed``: a file of names, which are taken literally.
     Raises:
         click.UsageError: no input at all, or standard input meant twice. OSError: the list cannot
         be read.
     """
+    inputs, recursive, listed = many.inputs, many.recursive, many.listed
     if not inputs and listed is None:
         raise click.UsageError("name at least one input, or a file that lists them: --from-list.")
     if listed == STANDARD_STREAM and STANDARD_STREAM in inputs:

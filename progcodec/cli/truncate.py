@@ -43,7 +43,7 @@ def truncate_command(many: Many, operation: Truncate) -> None:
     """
 
     def jobs() -> list[Job]:
-        found = gather(many.inputs, Truncate.suffixes, recursive=many.recursive, listed=many.listed)
+        found = gather(many, Truncate.suffixes)
         suffix = f".{operation.cut}{STREAM_SUFFIX}"
         return plan(
             found, many.output, lambda name: stem(name) + suffix, stream_name, in_place=True

@@ -165,7 +165,7 @@ def test_info():
 def test_header_refuses_misuse():
     with pytest.raises(errors.LimitError):
         Header(0, 5, PRINT)
-    for wrong in ({"fingerprint": b"abc"}, {"segments": 3}, {"quality": 8}, {"quality": -8}):
+    for wrong in ({"fingerprint": b"abc"}, {"quality": 8}, {"quality": -8}):
         with pytest.raises(ValueError):
             Header(**{"width": 1, "height": 1, "fingerprint": PRINT, **wrong})
     with pytest.raises(ValueError):
