@@ -15,7 +15,7 @@ from progcodec.bitstream.description import info
 from progcodec.codec.codec import Codec
 from progcodec.config import ModelConfig
 from progcodec.errors import TrainingError
-from progcodec.lab.commands.train import typed
+from progcodec.lab.commands.options import typed
 from progcodec.lab.train import log as log_module
 from progcodec.lab.train import loss, step
 from progcodec.lab.train.log import COLUMNS, SOMETIMES
