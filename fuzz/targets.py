@@ -87,7 +87,6 @@ def raw_container(data: bytes) -> None:
         description = info(data)
         received = sum(segment.received for segment in description.segments)
         assert description.reached and description.header_bytes + received == len(data)
-        assert description.last_level in (None, "coarse", "intermediate", "fine")
         for level in ("coarse", "intermediate", "fine"):
             assert data.startswith(truncate(data, level=level))
         for size in (header.size, (header.size + len(data)) // 2, max(header.size, len(data) - 1)):

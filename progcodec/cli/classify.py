@@ -5,7 +5,7 @@ for it.
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -20,6 +20,9 @@ from progcodec.cli.sheet import Sheet
 from progcodec.files import PICTURE_SUFFIXES, STREAM_SUFFIX
 from progcodec.fleet.classify import Classify, Prefix
 from progcodec.fleet.flow import Loaded, Settled, Threads, flow
+
+if TYPE_CHECKING:
+    from progcodec.classification.answer import Answer
 
 ALL = "all"
 """The budget that a file's own length is."""
@@ -183,17 +186,11 @@ def _arriving(operation: Classify, sheet: Sheet, until: int | None, job: Job) ->
         decoder = StreamDecoder(
             model=operation.model, device=operation.device, max_pixels=operation.max_pixels
         )
-        asked: dict[str, Any] = {"classifier": operation.judge, "hierarchy": operation.tree}
-        asked |= {name: getattr(operation, name) for name in ("level", "confidence", "top")}
-        found = arriving.answers(
-            source,
-            decoder,
-            lambda: decoder.classify(**asked),
-            budgets,
-            until=lambda answer: (
-                until is not None and answer.path[until].probability >= answer.confidence
-            ),
-        )
-        for budget, size, answer in found:
-            sheet.show(job.source, budget, size, answer)
+
+        def enough(answer: "Answer") -> bool:
+            return until is not None and answer.path[until].probability >= answer.confidence
+
+        ask = partial(operation.look, decoder)
+        for found in arriving.answers(source, decoder, ask, budgets, until=enough):
+            sheet.show(job.source, *found)
     return [prefix for prefix in prefixes if prefix.outcome is not None]

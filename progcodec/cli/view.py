@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -162,7 +163,7 @@ def _view(
     from progcodec.viewer.frames import view
     from progcodec.viewer.page import waiting
 
-    codec, judge = operation.find(data)
+    codec, _ = operation.find(data)
     decoder = StreamDecoder(codec=codec, max_pixels=operation.max_pixels)
 
     def cuts(sizes: Sequence[int]) -> Iterator[int]:
@@ -179,10 +180,8 @@ def _view(
         max_side=max_side,
         original=original,
         steps=cuts,
-        classifier=judge.name,
-        ask=lambda: decoder.classify(
-            classifier=judge, hierarchy=operation.tree, confidence=operation.confidence, top=0
-        ),
+        classifier=operation.judge.name,
+        ask=partial(operation.look, decoder),
     )
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from progcodec.classification.answer import Answer
     from progcodec.classification.classifier import Classifier
     from progcodec.codec.codec import Codec
+    from progcodec.codec.incremental import IncrementalDecoder
     from progcodec.hierarchy.hierarchy import Hierarchy
 
 
@@ -153,6 +154,12 @@ class Classify(Operation):
 
         rows, confidence, top = probabilities[None], self.confidence, self.top
         return answers(rows, self.tree, level=self.level, confidence=confidence, top=top)[0]
+
+    def look(self, decoder: "IncrementalDecoder") -> "Answer":
+        """What the part of a stream shows that a decoder was fed."""
+        latent = decoder.latent()
+        assert decoder.codec is not None
+        return self.answer(self.judge.probabilities(decoder.codec, [latent])[0])
 
     def find(self, data: bytes) -> "tuple[Codec | None, Classifier]":
         """What reads a stream; of a picture, the classifier alone."""
