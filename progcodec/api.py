@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from progcodec.codec.codec import codec_for, codec_named
 from progcodec.codec.incremental import IncrementalDecoder
+from progcodec.codec.loaded import codec_for, codec_named
 from progcodec.codec.target import encode_to_psnr
 from progcodec.config import DEFAULT_PIXEL_LIMIT
 from progcodec.cut import Cut

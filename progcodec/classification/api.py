@@ -8,8 +8,9 @@ from PIL import Image
 from progcodec.bitstream.container import as_bytes, starts_stream
 from progcodec.classification.answer import CONFIDENCE, Answer, answers
 from progcodec.classification.classifier import Classifier, check_fit, load_classifier
-from progcodec.codec.codec import Codec, codec_for
+from progcodec.codec.codec import Codec
 from progcodec.codec.latent import Latent
+from progcodec.codec.loaded import codec_for
 from progcodec.config import DEFAULT_PIXEL_LIMIT
 from progcodec.errors import ImageError, NotShcError
 from progcodec.hierarchy.hierarchy import Hierarchy

@@ -1,10 +1,6 @@
-"""The codec: images to streams and back, one or a batch at a time.
-
-What it codes, step by step, is the walk in ``walk.py``.
-"""
+"""The codec: images to streams and back, one or a batch at a time, by the walk in ``walk.py``."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -132,12 +128,7 @@ class Codec:
 
     @steadily
     def encode_told(
-        self,
-        images: Sequence[object],
-        *,
-        checksums: bool = True,
-        quality: int = 0,
-        max_pixels: int | None = DEFAULT_PIXEL_LIMIT,
+        self, images: Sequence[object], *, checksums: bool, quality: int, max_pixels: int | None
     ) -> list[Encoded]:
         """As :meth:`encode_batch`; what that would warn of comes back."""
         if not images:
@@ -146,10 +137,8 @@ class Codec:
         found = []
         for coded in code_images(self.walker, images, quality, payload):
             with stage("container"):
-                header = container.Header(
-                    width, height, self.fingerprint, checksums, quality=coded.quality
-                )
-                data = container.write(header, coded.parts)
+                own = width, height, self.fingerprint, checksums, coded.quality
+                data = container.write(container.Header(*own), coded.parts)
             found.append(Encoded(data, coded.warning(quality)))
         return found
 
@@ -289,8 +278,7 @@ class Codec:
         self, streams: Sequence[bytes], cut: Cut, max_pixels: int | None
     ) -> list[container.Stream]:
         with stage("container"):
-            # The model before the segments, as where the header finds it or a stream arrives in
-            # pieces.
+            # The model before the segments, as where a stream arrives in pieces.
             for data in streams:
                 self.check_model(container.parse_header(data, max_pixels))
             parsed = [container.parse(cut.apply(data), max_pixels) for data in streams]
@@ -301,38 +289,9 @@ class Codec:
     def _pictures(self, y: Tensor, box: Box, symbols: Sequence[int]) -> list[Image.Image]:
         """Those of ŷ, by how many symbols arrived of each."""
         with stage("transform"):
-            pixels = passes.synthesise(
-                self.walker.synthesis, y, box, self.walker.tiling, self.config
-            )
+            g_s, tiling = self.walker.synthesis, self.walker.tiling
+            pixels = passes.synthesise(g_s, y, box, tiling, self.config)
             return [
                 Image.fromarray(picture) if count else self.blank(box.width, box.height)
                 for picture, count in zip(pixels, symbols, strict=True)
             ]
-
-
-def codec_for(
-    data: bytes,
-    *,
-    model: str | Path | None = None,
-    device: str = "auto",
-    max_pixels: int | None = DEFAULT_PIXEL_LIMIT,
-) -> Codec:
-    """The codec that a stream needs, by the fingerprint in its header unless one is named; it stays
-    loaded.
-
-    Raises NotShcError, UnsupportedVersionError, LimitError, WrongModelError, CheckpointError.
-    """
-    return _loaded(find(model, container.parse_header(data, max_pixels).fingerprint), device)
-
-
-def codec_named(model: str | Path | None, device: str = "auto") -> Codec:
-    """The codec of a shipped checkpoint's name (None: the default) or of a file; it stays loaded.
-
-    Raises CheckpointError.
-    """
-    return _loaded(find(model), device)
-
-
-@lru_cache(maxsize=4)
-def _loaded(path: Path, device: str) -> Codec:
-    return Codec.load(path, device)

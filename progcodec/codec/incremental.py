@@ -21,8 +21,9 @@ from PIL import Image
 from progcodec.arrays import Ints
 from progcodec.bitstream import container, ordering
 from progcodec.bitstream.rangecoder import Runs, SegmentReader
-from progcodec.codec.codec import Codec, codec_for
+from progcodec.codec.codec import Codec
 from progcodec.codec.latent import Latent
+from progcodec.codec.loaded import codec_for
 from progcodec.codec.timing import stage
 from progcodec.codec.walk import Reply, Step
 from progcodec.config import DEFAULT_PIXEL_LIMIT, LEVELS

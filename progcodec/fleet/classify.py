@@ -163,7 +163,7 @@ class Classify(Operation):
 
     def find(self, data: bytes) -> "tuple[Codec | None, Classifier]":
         """What reads a stream; of a picture, the classifier alone."""
-        from progcodec.codec.codec import codec_for
+        from progcodec.codec.loaded import codec_for
 
         with LOADING:
             if not starts_stream(data):

@@ -101,7 +101,7 @@ class Encode(Operation):
 
     @property
     def codec(self) -> "Codec":
-        from progcodec.codec.codec import codec_named
+        from progcodec.codec.loaded import codec_named
 
         with LOADING:
             return codec_named(self.model, self.device)
@@ -185,7 +185,7 @@ class Decode(Operation):
         return Loaded((header.fingerprint, header.width, header.height), header.pixels, data)
 
     def run(self, contents: Sequence[Any], threads: Threads) -> "list[Image]":
-        from progcodec.codec.codec import codec_for
+        from progcodec.codec.loaded import codec_for
 
         limit = self.max_pixels
         with LOADING:

@@ -189,7 +189,7 @@ class ShcImageFile(ImageFile.ImageFile):
 
     def _codec(self, data: bytes) -> "Codec":
         """The named model where it wrote the file, else the shipped one that did."""
-        from progcodec.codec.codec import codec_for
+        from progcodec.codec.loaded import codec_for
 
         model, device = self._own_model or CURRENT.model, self._own_device or CURRENT.device
         limit = CURRENT.max_pixels

@@ -12,8 +12,8 @@ from PIL import Image
 
 from progcodec.bitstream.container import parse_header
 from progcodec.codec import encode
-from progcodec.codec.codec import codec_named
 from progcodec.codec.detail import Blocks
+from progcodec.codec.loaded import codec_named
 from progcodec.errors import DetailWarning, PictureWarning
 from progcodec.fleet.operation import Encode
 from progcodec.fleet.shards import Shard, convert

@@ -5,7 +5,8 @@ import pytest
 
 import progcodec
 from progcodec.bitstream.container import parse_header
-from progcodec.codec.codec import Codec, codec_named
+from progcodec.codec.codec import Codec
+from progcodec.codec.loaded import codec_named
 from progcodec.codec.target import QUALITIES, encode_to_psnr
 from progcodec.errors import QualityError
 from progcodec.image import to_array

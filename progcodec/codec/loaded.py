@@ -1,0 +1,37 @@
+"""Codecs by the stream that needs them, or by a checkpoint's name: loaded once and kept."""
+
+from functools import lru_cache
+from pathlib import Path
+
+from progcodec.assets import find
+from progcodec.bitstream import container
+from progcodec.codec.codec import Codec
+from progcodec.config import DEFAULT_PIXEL_LIMIT
+
+
+def codec_for(
+    data: bytes,
+    *,
+    model: str | Path | None = None,
+    device: str = "auto",
+    max_pixels: int | None = DEFAULT_PIXEL_LIMIT,
+) -> Codec:
+    """The codec that a stream needs, by the fingerprint in its header unless one is named; it stays
+    loaded.
+
+    Raises NotShcError, UnsupportedVersionError, LimitError, WrongModelError, CheckpointError.
+    """
+    return _loaded(find(model, container.parse_header(data, max_pixels).fingerprint), device)
+
+
+def codec_named(model: str | Path | None, device: str = "auto") -> Codec:
+    """The codec of a shipped checkpoint's name (None: the default) or of a file; it stays loaded.
+
+    Raises CheckpointError.
+    """
+    return _loaded(find(model), device)
+
+
+@lru_cache(maxsize=4)
+def _loaded(path: Path, device: str) -> Codec:
+    return Codec.load(path, device)
