@@ -1,10 +1,11 @@
 """Coverage-guided fuzzing of everything that reads a file of somebody else's: streams, checkpoints,
-heads, hierarchies.
+classifiers, hierarchies.
 
     pip install atheris
     python fuzz/reader.py --minutes 10         # needs Linux and atheris; exit code 0: no finding
     python fuzz/reader.py --replay FILE...     # run inputs once, without atheris
-    python fuzz/reader.py --minimise FOLDER    # fuzz/corpus anew: the smallest that reach as much
+    python fuzz/reader.py --merge FROM INTO    # the fewest inputs of FROM and of fuzz/corpus that
+                                               # reach as much as all of them
 
 New inputs are kept in ``--corpus`` (default: a temporary folder, beside the small one in
 ``fuzz/corpus``, which is only read). A finding ends the run; its input lies in ``--findings``. What
@@ -15,48 +16,52 @@ import argparse
 import hashlib
 import sys
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 HERE = Path(__file__).resolve().parent
 SEEDS = HERE / "corpus"
-PACKAGE = HERE.parent / "progcodec"
 INPUT_MAX = 2000
 TIMEOUT_SECONDS = 20
 MEMORY_MB = 2048
+FINDINGS = Path("fuzz-findings")
 
 
 def main() -> None:
+    sys.path[:0] = [str(HERE), str(HERE.parent)]
+    if "-merge_inner=1" in sys.argv:  # so libFuzzer starts this again, by its own arguments
+        fuzz(sys.argv[1:], FINDINGS)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--corpus", type=Path, help="where new inputs are kept")
-    parser.add_argument(
-        "--findings",
-        type=Path,
-        default=Path("fuzz-findings"),
-        help="where inputs that break a promise go",
-    )
+    parser.add_argument("--findings", type=Path, default=FINDINGS)
     parser.add_argument("--seed", type=int, default=0, help="0: another one each time")
     parser.add_argument("--replay", nargs="+", type=Path, metavar="FILE")
-    parser.add_argument(
-        "--minimise", type=Path, metavar="FOLDER", help="inputs from here and from fuzz/corpus"
-    )
+    parser.add_argument("--merge", nargs=2, type=Path, metavar=("FROM", "INTO"))
     options = parser.parse_args()
-    sys.path[:0] = [str(HERE), str(HERE.parent)]
     if options.replay:
         import targets
 
         for path in options.replay:
             targets.run(path.read_bytes())
-    elif options.minimise:
-        minimise(options.minimise)
-    else:
-        fuzz(options.minutes, options.corpus, options.findings, options.seed)
+        return
+    with tempfile.TemporaryDirectory(prefix="progcodec-corpus-") as temporary:
+        source, into = options.merge or (None, options.corpus or Path(temporary))
+        into.mkdir(parents=True, exist_ok=True)
+        if source:
+            arguments = ["-merge=1", str(into), str(SEEDS), str(source)]
+        else:
+            seconds = round(60 * options.minutes)
+            arguments = [
+                f"-max_total_time={seconds}",
+                f"-seed={options.seed}",
+                f"{into}",
+                f"{SEEDS}",
+            ]
+        fuzz(arguments, options.findings)
 
 
-def fuzz(minutes: float, corpus: Path | None, findings: Path, seed: int) -> None:
+def fuzz(arguments: list[str], findings: Path) -> None:
+    """Runs libFuzzer, which ends the process."""
     import atheris
     import constriction  # noqa: F401  what is imported before is not watched
     import safetensors.torch  # noqa: F401
@@ -65,92 +70,28 @@ def fuzz(minutes: float, corpus: Path | None, findings: Path, seed: int) -> None
     torch.set_num_threads(1)
     with atheris.instrument_imports(include=["progcodec"]):
         import targets
-    with tempfile.TemporaryDirectory(prefix="progcodec-corpus-") as temporary:
-        folder = corpus or Path(temporary)
-        for path in (folder, findings):
-            path.mkdir(parents=True, exist_ok=True)
-        # What is built once (tables, models) must not count as what the first input reaches.
-        for path in sorted(SEEDS.iterdir()):
-            targets.run(path.read_bytes())
+    # What is built once (tables, models) must not count as what the first input reaches.
+    for path in sorted(SEEDS.iterdir()):
+        targets.run(path.read_bytes())
 
-        def watched(data: bytes) -> None:
-            try:
-                targets.run(data)
-            # kept by ourselves: a Python exception ends the run before libFuzzer keeps anything
-            except BaseException:
-                path = findings / f"finding-{hashlib.sha256(data).hexdigest()[:12]}"
-                path.write_bytes(data)
-                print(f"the input is kept as {path}", file=sys.stderr)
-                raise
+    def watched(data: bytes) -> None:
+        try:
+            targets.run(data)
+        # kept by ourselves: a Python exception ends the run before libFuzzer keeps anything
+        except BaseException:
+            findings.mkdir(parents=True, exist_ok=True)
+            path = findings / f"finding-{hashlib.sha256(data).hexdigest()[:12]}"
+            path.write_bytes(data)
+            print(f"the input is kept as {path}", file=sys.stderr)
+            raise
 
-        arguments = [
-            f"-max_total_time={round(60 * minutes)}",
-            f"-timeout={TIMEOUT_SECONDS}",
-            f"-rss_limit_mb={MEMORY_MB}",
-            f"-max_len={INPUT_MAX}",
-            f"-artifact_prefix={findings}/",
-            f"-dict={HERE / 'reader.dict'}",
-            f"-seed={seed}",
-            "-print_final_stats=1",
-            str(folder),
-            str(SEEDS),
-        ]
-        atheris.Setup([sys.argv[0], *arguments], watched)
-        atheris.Fuzz()
-
-
-def minimise(folder: Path) -> None:
-    """Keeps, smallest first, each input that runs a line after a line as no smaller one did."""
-    import targets
-
-    inputs = {
-        path.read_bytes() for place in (folder, SEEDS) for path in place.iterdir() if path.is_file()
-    }
-    for data in inputs:  # once for what is built once
-        targets.run(data)
-    seen: set[Any] = set()
-    kept = []
-    for data in sorted(inputs, key=lambda data: (len(data), data)):
-        reached = arcs(targets.run, data) - seen
-        if reached:
-            seen |= reached
-            kept.append(data)
-    replace(SEEDS, kept)
-    print(f"{len(kept)} of {len(inputs)} inputs, {sum(map(len, kept)):,} bytes, {len(seen):,} arcs")
-
-
-def arcs(run: Any, data: bytes) -> set[tuple[str, int, int]]:
-    """Which line of the package followed which while one input ran, by target."""
-    found: set[tuple[str, int, int]] = set()
-    place = str(PACKAGE)
-
-    def trace(frame: FrameType, event: str, _: object) -> Any:
-        name = frame.f_code.co_filename
-        if not name.startswith(place):
-            return None
-        last = 0
-
-        def line(frame: FrameType, event: str, _: object) -> Any:
-            nonlocal last
-            found.add((name, last, frame.f_lineno))
-            last = frame.f_lineno
-            return line
-
-        return line
-
-    sys.settrace(trace)
-    try:
-        run(data)
-    finally:
-        sys.settrace(None)
-    return found
-
-
-def replace(folder: Path, inputs: Iterable[bytes]) -> None:
-    for path in folder.iterdir():
-        path.unlink()
-    for data in inputs:
-        (folder / hashlib.sha256(data).hexdigest()[:12]).write_bytes(data)
+    limits = [
+        f"-timeout={TIMEOUT_SECONDS}", f"-rss_limit_mb={MEMORY_MB}", f"-max_len={INPUT_MAX}",
+        f"-artifact_prefix={findings}/", f"-dict={HERE / 'reader.dict'}", "-print_final_stats=1",
+    ]  # fmt: skip
+    # the first is a command: to merge, libFuzzer starts it again
+    atheris.Setup([f"{sys.executable} {Path(__file__).resolve()}", *limits, *arguments], watched)
+    atheris.Fuzz()
 
 
 if __name__ == "__main__":

@@ -40,25 +40,11 @@ from progcodec.network.model import Model
 PIXELS_MAX = 64 * 64
 MESSAGE_MAX = 1000
 CHUNKS = (1, 2, 3, 5, 17, 64)
-DTYPES = tuple(
-    getattr(torch, name)
-    for name in (
-        "float16",
-        "float32",
-        "float64",
-        "bfloat16",
-        "int8",
-        "int16",
-        "int32",
-        "int64",
-        "uint8",
-        "uint16",
-        "uint32",
-        "bool",
-        "float8_e4m3fn",
-        "complex64",
-    )
+NAMES = (
+    "float16 float32 float64 bfloat16 int8 int16 int32 int64 uint8 uint16 uint32 bool "
+    "float8_e4m3fn complex64"
 )
+DTYPES = tuple(getattr(torch, name) for name in NAMES.split())
 
 
 class Bytes:
@@ -95,24 +81,15 @@ def raw_container(data: bytes) -> None:
         assert data.startswith(header.to_bytes())
         stream = container.parse(data, None)
         spans = [header.size, *(segment.end for segment in stream.segments)]
-        assert spans == sorted(spans) and all(
-            s.complete or s.index == len(stream.segments) - 1 for s in stream.segments
-        )
+        last = len(stream.segments) - 1
+        assert spans == sorted(spans)
+        assert all(segment.complete or segment.index == last for segment in stream.segments)
         description = info(data)
-        assert description.header_bytes + sum(
-            segment.received for segment in description.segments
-        ) == len(data)
-        assert description.reached and description.last_level in (
-            None,
-            "coarse",
-            "intermediate",
-            "fine",
-        )
+        received = sum(segment.received for segment in description.segments)
+        assert description.reached and description.header_bytes + received == len(data)
         for level in ("coarse", "intermediate", "fine"):
             assert data.startswith(truncate(data, level=level))
-        for size in {header.size, (header.size + len(data)) // 2, len(data) - 1} - set(
-            range(header.size)
-        ):
+        for size in (header.size, (header.size + len(data)) // 2, max(header.size, len(data) - 1)):
             part = container.parse(truncate(data, max_bytes=size), None)
             assert part.header == header and part.size == size
             for cut, whole in zip(part.segments, stream.segments, strict=False):

@@ -41,7 +41,8 @@ def encode(
         raise ValueError("a PSNR is of the whole stream, and chooses its quality: give psnr alone")
     codec = codec_named(model, device)
     if psnr is not None:
-        return encode_to_psnr(codec, image, psnr, checksums=checksums, max_pixels=max_pixels)
+        made = encode_to_psnr(codec, image, psnr, checksums=checksums, max_pixels=max_pixels)
+        return made.told()
     data = codec.encode(image, checksums=checksums, quality=quality, max_pixels=max_pixels)
     return cut.apply(data)
 

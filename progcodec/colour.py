@@ -19,6 +19,8 @@ MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}
 STEPS = 17
 """Levels of a channel at which the colours of a profile are compared with those of sRGB."""
 
+_KEY_SCALES = {"L;2": 255 // 3, "L;4": 255 // 15}
+"""By what Pillow multiplies the grey of PNGs of 2 and 4 bits."""
 _BITS, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 """Tags of a TIFF, and the meaning of the second where it is missing or 0."""
 
@@ -37,10 +39,27 @@ def plain(image: object) -> object:
     return converted
 
 
+def transparent_key(image: Image.Image) -> object:
+    """A PNG's transparent colour in the 8 bits of its picture, as far as Pillow still knows the
+    file's bits: it leaves the key in those. Any other transparency as it is.
+
+    Of 16 bits the upper 8 count, which is all that Pillow reads of the picture.
+    """
+    key, tiles = image.info.get("transparency"), getattr(image, "tile", None)
+    raw = str(tiles[0][3]) if tiles else ""  # none after loading
+    if isinstance(key, tuple) and (raw == "RGB;16B" or max(key) > 255):
+        return tuple(value >> 8 for value in key)
+    return key * _KEY_SCALES.get(raw, 1) if isinstance(key, int) else key
+
+
 def to_rgb(image: Image.Image) -> tuple[Image.Image, str]:
     """A new RGB picture without metadata, and what is wrong with the colour profile of the
     old one.
     """
+    key = transparent_key(image)
+    if key != image.info.get("transparency"):
+        image = image.copy()
+        image.info["transparency"] = key
     if image.mode == "F" or image.mode.startswith("I"):
         image = _deep_grey(image)
     elif image.mode == "La":

@@ -3,7 +3,7 @@
 import math
 from dataclasses import asdict, dataclass
 
-from progcodec.bitstream.container import as_bytes, parse, parse_header
+from progcodec.bitstream.container import FINGERPRINT_SIZE, Header, as_bytes, parse, parse_header
 from progcodec.config import LEVELS
 from progcodec.errors import BudgetError
 
@@ -28,8 +28,8 @@ class Cut:
     def __post_init__(self) -> None:
         if self.level is not None and self.level not in LEVELS:
             raise ValueError(f"unknown level {self.level!r}; there are: {', '.join(LEVELS)}")
-        if self.bpp is not None and not (math.isfinite(self.bpp) and self.bpp >= 0):
-            raise ValueError(f"bits per pixel must be finite and not negative, not {self.bpp}")
+        if self.bpp is not None and not (math.isfinite(self.bpp) and self.bpp > 0):
+            raise ValueError(f"bits per pixel must be finite and above zero, not {self.bpp}")
 
     def __bool__(self) -> bool:
         """Whether anything limits the stream."""
@@ -43,6 +43,10 @@ class Cut:
     def limits(self) -> dict[str, object]:
         """The limits that are set, by name."""
         return {name: limit for name, limit in asdict(self).items() if limit is not None}
+
+    def check(self, width: int, height: int) -> None:
+        """Raises BudgetError where the header of such a picture would not fit."""
+        self.apply(Header(width, height, bytes(FINGERPRINT_SIZE)).to_bytes())
 
     def apply(self, data: bytes) -> bytes:
         """The prefix; what is shorter already comes back whole.

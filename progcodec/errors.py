@@ -45,8 +45,16 @@ class ImageError(ProgcodecError):
     """A picture cannot be read, or its shape or type is not one that can be encoded."""
 
 
-class ColourWarning(UserWarning):
+class PictureWarning(UserWarning):
+    """A picture is not coded quite as its file has it."""
+
+
+class ColourWarning(PictureWarning):
     """A picture's colour profile cannot be used; its numbers are taken for sRGB."""
+
+
+class DetailWarning(PictureWarning):
+    """A picture has detail that the model cannot carry; it was smoothed there."""
 
 
 class CheckpointError(ProgcodecError):

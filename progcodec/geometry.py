@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from progcodec.config import HYPER_STRIDE, LATENT_STRIDE
-from progcodec.errors import RegionError
+from progcodec.errors import LimitError, RegionError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from progcodec.arrays import Array
+
+PADDING_LIMIT = 1 << 20
+"""Pixels that thin pictures may be padded by: a strip of one pixel may be 69,905 long."""
 
 Plane = TypeVar("Plane", "Tensor", "Array")
 
@@ -34,6 +37,22 @@ def coded_pixels(height: int, width: int) -> int:
     padding.
     """
     return max(height, LATENT_STRIDE) * max(width, LATENT_STRIDE)
+
+
+def check_size(height: int, width: int, max_pixels: int | None) -> None:
+    """Raises LimitError for a picture whose coding would cost more than ``max_pixels`` (None: no
+    limit), or far more than its own pixels.
+    """
+    pixels = coded_pixels(height, width)
+    if max_pixels is None:
+        return
+    if pixels > max_pixels:
+        raise LimitError(f"{width} x {height} pixels are more than the limit of {max_pixels:,}")
+    if pixels - height * width > PADDING_LIMIT:
+        raise LimitError(
+            f"{width} x {height} pixels are too thin: padded to {pixels:,}, they would cost "
+            f"{pixels / height / width:.0f} times as much"
+        )
 
 
 class Box(NamedTuple):
@@ -61,12 +80,8 @@ class Box(NamedTuple):
 
     def over(self, stride: int) -> "Box":
         """The smallest box on a grid so many times coarser that holds this one."""
-        return Box(
-            self.top // stride,
-            self.left // stride,
-            ceil_div(self.bottom, stride),
-            ceil_div(self.right, stride),
-        )
+        bottom, right = ceil_div(self.bottom, stride), ceil_div(self.right, stride)
+        return Box(self.top // stride, self.left // stride, bottom, right)
 
 
 def region_box(region: Sequence[int] | None, width: int, height: int) -> Box:

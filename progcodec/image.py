@@ -1,8 +1,7 @@
-"""Picture file <-> array <-> tensor (1, 3, H, W) in [0, 1]; padding to a multiple of 16 and
-cropping back.
+"""Picture file <-> array <-> tensor (1, 3, H, W) in [0, 1], padded to a multiple of 16.
 
-    file ─open_image→ PIL.Image (RGB, 8 bit) ─to_tensor→ (1, 3, H, W) ─pad_to_multiple→ network
-    PIL.Image ←from_tensor─ (1, 3, H, W) ←crop─ network
+    file ─open_image→ PIL.Image (RGB, 8 bit) ─as_tensor→ (1, 3, H, W) ─pad_to_multiple→ network
+    pixels ←to_pixels─ (1, 3, H, W) ← network
 
 torch is imported inside the functions that need it, so that reading and writing pictures does not.
 Nothing of the process changes: no lock is held (a fork would inherit it), and neither Pillow's
@@ -20,7 +19,7 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from progcodec.arrays import Array, Pixels
-from progcodec.colour import plain, to_rgb
+from progcodec.colour import plain, to_rgb, transparent_key
 from progcodec.config import DEFAULT_PIXEL_LIMIT, LATENT_STRIDE
 from progcodec.errors import ColourWarning, ImageError, LimitError, in_one_line
 
@@ -103,11 +102,6 @@ def to_array(image: Image.Image) -> Pixels:
     return np.array(plain(image), dtype=np.uint8)
 
 
-def to_tensor(image: Image.Image) -> "torch.Tensor":
-    """float32 (1, 3, H, W) in [0, 1] of a picture of any mode."""
-    return _array_to_tensor(to_array(image))
-
-
 def as_tensor(image: object) -> "torch.Tensor":
     """float32 (1, 3, H, W) in [0, 1] of whatever a caller may hold.
 
@@ -119,7 +113,7 @@ def as_tensor(image: object) -> "torch.Tensor":
 
     size_of(image)
     if isinstance(image, Image.Image):
-        return to_tensor(image)
+        return _array_to_tensor(to_array(image))
     if isinstance(image, np.ndarray):
         return _array_to_tensor(image)
     assert isinstance(image, torch.Tensor), "size_of lets nothing else through"
@@ -141,10 +135,8 @@ def size_of(image: object) -> tuple[int, int]:
         if image.dtype != np.uint8 or not (
             image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)
         ):
-            raise ImageError(
-                f"an array must be uint8 of shape (H, W, 3) or (H, W), not {image.dtype} of "
-                f"shape {image.shape}"
-            )
+            given = f"{image.dtype} of shape {image.shape}"
+            raise ImageError(f"an array must be uint8 of shape (H, W, 3) or (H, W), not {given}")
         height, width = image.shape[:2]
     elif isinstance(image, torch.Tensor):
         if (
@@ -188,11 +180,6 @@ def to_pixels(tensor: "torch.Tensor") -> Pixels:
     return pixels.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
-def from_tensor(tensor: "torch.Tensor") -> Image.Image:
-    """RGB picture of a float (1, 3, H, W) or (3, H, W); rounded, values outside [0, 1] clamped."""
-    return Image.fromarray(to_pixels(tensor.reshape(1, *tensor.shape[-3:]))[0])
-
-
 def picture_file(image: Image.Image, form: str) -> bytes:
     """The file of a picture in a format of Pillow's; lossy formats at high quality.
 
@@ -217,11 +204,6 @@ def pad_to_multiple(tensor: "torch.Tensor", multiple: int = LATENT_STRIDE) -> "t
     return F.pad(tensor, (0, -width % multiple, 0, -height % multiple), mode="replicate")
 
 
-def crop(tensor: "torch.Tensor", height: int, width: int) -> "torch.Tensor":
-    """Inverse of :func:`pad_to_multiple`."""
-    return tensor[..., :height, :width]
-
-
 def _read(
     file: BinaryIO, max_pixels: int | None, header_only: bool = False
 ) -> tuple[Image.Image, str]:
@@ -230,6 +212,8 @@ def _read(
             check_pixels(image.width * image.height, max_pixels)
             if header_only:
                 return image, ""
+            if "transparency" in image.info:
+                image.info["transparency"] = transparent_key(image)
             image.load()
             check_pixels(image.width * image.height, max_pixels)  # of a picture inside the picture
             return upright(image)
@@ -266,12 +250,7 @@ def _identified(file: BinaryIO, max_pixels: int | None) -> ImageFile.ImageFile:
                 file.seek(0)
                 return make(file, "")
             # not of this format after all
-            except (
-                SyntaxError,
-                IndexError,
-                TypeError,
-                struct.error,
-            ):
+            except (SyntaxError, IndexError, TypeError, struct.error):
                 continue
     raise ImageError("not a picture of a known format")
 

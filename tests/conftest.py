@@ -26,6 +26,12 @@ def tiny_codec(tiny_checkpoint):
     return Codec.load(tiny_checkpoint, device="cpu")
 
 
+@pytest.fixture(scope="session")
+def tiny(tiny_checkpoint) -> list[object]:
+    """Options of a command that works with it."""
+    return ["--model", tiny_checkpoint, "--device", "cpu"]
+
+
 @pytest.fixture(scope="session", params=GOLDEN_STREAMS)
 def golden_checkpoint(request) -> Path:
     """Each frozen checkpoint in turn: levels of one block; a coarse level of two refinement

@@ -31,10 +31,8 @@ class Shipped(NamedTuple):
 
 def available() -> list[Shipped]:
     """The checkpoints in the package, by name."""
-    return [
-        Shipped(path.stem, path, metadata(path).get("fingerprint", ""))
-        for path in sorted(CHECKPOINTS.glob("*.safetensors"))
-    ]
+    paths = sorted(CHECKPOINTS.glob("*.safetensors"))
+    return [Shipped(path.stem, path, metadata(path).get("fingerprint", "")) for path in paths]
 
 
 def find(name_or_path: str | Path | None = None, fingerprint: bytes | None = None) -> Path:

@@ -29,10 +29,9 @@ Then each segment, in order::
     4      checksum      CRC-32 over length and payload, if checksums are on; mismatch: CorruptError
 
 A file may end anywhere after its header: it is then *cut*, which is no error. A torn length means
-that the segment is absent. A torn or missing checksum after a whole payload means a whole but
-unverified segment (the checksum bytes that are there must agree all the same). Nothing may follow
-the last segment. The CRC-32 is that of zlib and PNG. ``docs/format.md`` says what the payloads
-hold, and in which order errors are found.
+that the segment is absent, a torn checksum that a whole payload is unverified (the bytes that are
+there must agree all the same). Nothing may follow the last segment. ``docs/format.md`` says what
+the payloads hold, and in which order errors are found.
 """
 
 from collections.abc import Sequence
@@ -41,7 +40,7 @@ from zlib import crc32
 
 from progcodec.config import DEFAULT_PIXEL_LIMIT, LEVELS, QUALITY_MAX
 from progcodec.errors import CorruptError, LimitError, NotShcError, UnsupportedVersionError
-from progcodec.geometry import coded_pixels, latent_size
+from progcodec.geometry import check_size, latent_size
 
 MAGIC = b"\x93SHC"
 VERSION = 1
@@ -69,7 +68,6 @@ class Header:
         width, height: pixels, 1 to ``MAX_SIDE``.
         fingerprint: 4 bytes that name the model.
         checksums: whether each segment carries a CRC-32.
-        segments: 4 in version 1.
         quality: -7 to 7; the quantisation step shrinks by a fixed ratio with each unit, 0 is the
             model's own.
     """
@@ -78,7 +76,6 @@ class Header:
     height: int
     fingerprint: bytes
     checksums: bool = True
-    segments: int = len(SEGMENT_NAMES)
     quality: int = 0
 
     def __post_init__(self) -> None:
@@ -88,10 +85,8 @@ class Header:
             raise ValueError(
                 f"a fingerprint has {FINGERPRINT_SIZE} bytes, not {len(self.fingerprint)}"
             )
-        if self.segments != len(SEGMENT_NAMES) or not -QUALITY_MAX <= self.quality <= QUALITY_MAX:
-            raise ValueError(
-                f"version 1 has four segments and a quality from {-QUALITY_MAX} to {QUALITY_MAX}"
-            )
+        if not -QUALITY_MAX <= self.quality <= QUALITY_MAX:
+            raise ValueError(f"a quality lies between {-QUALITY_MAX} and {QUALITY_MAX}")
 
     @property
     def pixels(self) -> int:
@@ -103,14 +98,9 @@ class Header:
         return len(self.to_bytes())
 
     def to_bytes(self) -> bytes:
-        flags = self.checksums | self.segments << 1 | (self.quality & 0xF) << 4
-        data = (
-            MAGIC
-            + bytes([VERSION, flags])
-            + self.fingerprint
-            + varint(self.width)
-            + varint(self.height)
-        )
+        flags = self.checksums | len(SEGMENT_NAMES) << 1 | (self.quality & 0xF) << 4
+        data = MAGIC + bytes([VERSION, flags]) + self.fingerprint
+        data += varint(self.width) + varint(self.height)
         return data + _crc(data)[:CHECK_SIZE]
 
 
@@ -141,9 +131,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Stream:
-    """A parsed file: ``segments`` holds those whose length has arrived; ``size`` counts all bytes
-    given.
-    """
+    """A parsed file of ``size`` bytes; ``segments`` holds those whose length has arrived."""
 
     header: Header
     header_size: int
@@ -153,8 +141,8 @@ class Stream:
 
 def write(header: Header, payloads: Sequence[bytes]) -> bytes:
     """The whole file for one payload per segment."""
-    if len(payloads) != header.segments:
-        raise ValueError(f"{header.segments} payloads are needed, not {len(payloads)}")
+    if len(payloads) != len(SEGMENT_NAMES):
+        raise ValueError(f"{len(SEGMENT_NAMES)} payloads are needed, not {len(payloads)}")
     parts = [header.to_bytes()]
     for payload in payloads:
         segment = varint(len(payload)) + bytes(payload)
@@ -201,24 +189,23 @@ def parse_header(data: bytes, max_pixels: int | None = DEFAULT_PIXEL_LIMIT) -> H
     # Flags are judged after the check, so that damage to them is called damage and not an unknown
     # feature.
     quality = (flags >> 4 ^ 8) - 8
-    if flags >> 1 & 7 != len(SEGMENT_NAMES):
-        raise UnsupportedVersionError(
-            f"flags {flags:#04x} ask for a feature that this reader does not know"
-        )
-    if abs(quality) > QUALITY_MAX:
-        raise UnsupportedVersionError(
-            f"flags {flags:#04x} ask for a feature that this reader does not know: quality "
-            f"{quality}"
-        )
-    if max_pixels is not None and coded_pixels(height, width) > max_pixels:
-        raise LimitError(f"{width} x {height} pixels are more than the limit of {max_pixels:,}")
-    return Header(
-        width,
-        height,
-        data[fixed - FINGERPRINT_SIZE : fixed],
-        bool(flags & 1),
-        quality=quality,
-    )
+    if flags >> 1 & 7 != len(SEGMENT_NAMES) or abs(quality) > QUALITY_MAX:
+        raise UnsupportedVersionError(f"flags {flags:#04x} ask for a feature that is not known")
+    check_size(height, width, max_pixels)
+    fingerprint = data[fixed - FINGERPRINT_SIZE : fixed]
+    return Header(width, height, fingerprint, bool(flags & 1), quality=quality)
+
+
+def parse_arriving_header(
+    data: bytes, max_pixels: int | None = DEFAULT_PIXEL_LIMIT
+) -> Header | None:
+    """As :func:`parse_header`, where more data may come: None while these may begin a header."""
+    try:
+        return parse_header(data[:HEADER_ROOM], max_pixels)
+    except NotShcError:
+        if len(data) >= HEADER_ROOM or not starts_stream(data):
+            raise
+        return None
 
 
 def parse(data: bytes, max_pixels: int | None = DEFAULT_PIXEL_LIMIT) -> Stream:

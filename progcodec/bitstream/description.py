@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from progcodec.bitstream.container import SEGMENT_NAMES, parse
-from progcodec.config import LEVELS
 from progcodec.markup import table
 
 
@@ -48,12 +47,6 @@ class StreamInfo:
     segments: tuple[SegmentInfo, ...]
 
     @property
-    def last_level(self) -> str | None:
-        """The finest level that is there entirely, None before the first."""
-        complete = [segment.name for segment in self.segments if segment.complete]
-        return complete[-1] if complete and complete[-1] in LEVELS else None
-
-    @property
     def reached(self) -> str:
         """How far the stream goes, in words: ``"coarse + 37% of intermediate"``; ``"header"`` when
         nothing follows it.
@@ -90,18 +83,11 @@ class StreamInfo:
         return row
 
     def _repr_html_(self) -> str:
-        size = (
-            f"{self.width} × {self.height} pixels, {self.file_bytes:,} bytes, "
-            f"{self.bits_per_pixel:.3f} bits per pixel"
-        )
-        rows = [
-            (part.name, part.start, part.end, part.received, part.state) for part in self.segments
-        ]
-        return table(
-            f"{size}, quality {self.quality:+d}, model {self.fingerprint}",
-            ("part", "from", "to", "received", ""),
-            rows,
-        )
+        size = f"{self.width} × {self.height} pixels, {self.file_bytes:,} bytes"
+        rate = f"{self.bits_per_pixel:.3f} bits per pixel, quality {self.quality:+d}"
+        rows = [(own.name, own.start, own.end, own.received, own.state) for own in self.segments]
+        caption = f"{size}, {rate}, model {self.fingerprint}"
+        return table(caption, ("part", "from", "to", "received", ""), rows)
 
 
 def info(data: bytes) -> StreamInfo:
@@ -121,11 +107,5 @@ def info(data: bytes) -> StreamInfo:
         start = end
     h = stream.header
     sizes = stream.size, stream.header_size, h.width, h.height
-    return StreamInfo(
-        *sizes,
-        h.checksums,
-        h.quality,
-        h.fingerprint.hex(),
-        8 * stream.size / h.pixels,
-        tuple(infos),
-    )
+    what = h.checksums, h.quality, h.fingerprint.hex(), 8 * stream.size / h.pixels
+    return StreamInfo(*sizes, *what, tuple(infos))

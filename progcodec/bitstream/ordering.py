@@ -7,7 +7,7 @@ with the same table.
 
 import numpy as np
 
-from progcodec.arrays import Flags, Ints
+from progcodec.arrays import Ints
 from progcodec.config import SCALE_COUNT
 
 Runs = list[tuple[int, int]]
@@ -69,7 +69,8 @@ def channel_order(frequencies: Ints, first: int = 0) -> Ints:
     p = p / p.sum(axis=1, keepdims=True)
     entropy = -(p * np.log2(p)).sum(axis=1)
     last = np.arange(len(p)) >= first
-    return np.lexsort((-entropy, last)).astype(np.int64, copy=False)
+    order: Ints = np.lexsort((-entropy, last)).astype(np.int64, copy=False)
+    return order
 
 
 def hyper_coding_order(channels: Ints, height: int, width: int) -> Ints:
@@ -92,32 +93,18 @@ def gather(values: Ints, order: Ints) -> Ints:
     return np.asarray(values).reshape(-1)[order].astype(np.int32, copy=False)
 
 
-def scatter(symbols: Ints, order: Ints, shape: tuple[int, int, int]) -> tuple[Ints, Flags]:
-    """Put the first ``len(symbols)`` symbols of a coding order back in place.
-
-    Returns:
-        int32 of ``shape``, zero where no symbol arrived, and bool of ``shape``: where one did.
-    """
-    values, received = np.zeros(len(order), dtype=np.int32), np.zeros(len(order), dtype=bool)
-    there = order[: len(symbols)]
-    values[there] = symbols
-    received[there] = True
-    return values.reshape(shape), received.reshape(shape)
-
-
 def place(symbols: Ints, order: Ints, values: Ints) -> None:
-    """As :func:`scatter`, into a contiguous array that is at hand, of any integer type."""
+    """Inverse of :func:`gather`: puts the first symbols of a coding order where they belong in a
+    contiguous array (C, H, W) of any integer type.
+    """
     values.reshape(-1)[order[: len(symbols)]] = symbols
 
 
 def _counts(flat: Ints) -> Ints:
     """How often each of 0..63 occurs in each chunk: int64 (chunks, 64)."""
     chunks = [flat[start : start + CHUNK] for start in range(0, len(flat), CHUNK)]
-    return (
-        np.array([np.bincount(chunk, minlength=SCALE_COUNT) for chunk in chunks])
-        .reshape(-1, SCALE_COUNT)
-        .astype(np.int64)
-    )
+    counts = [np.bincount(chunk, minlength=SCALE_COUNT) for chunk in chunks]
+    return np.array(counts, np.int64).reshape(-1, SCALE_COUNT)
 
 
 def _checked(indexes: Ints) -> Ints:

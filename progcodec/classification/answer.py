@@ -19,7 +19,7 @@ import numpy as np
 
 from progcodec.arrays import Floats, Ints
 from progcodec.errors import ClassifierError
-from progcodec.hierarchy.hierarchy import Hierarchy
+from progcodec.hierarchy.hierarchy import Hierarchy, Node
 from progcodec.markup import table
 
 ARROW = " › "
@@ -116,15 +116,10 @@ class Answer:
         return row | ({"top": [guess.to_dict() for guess in self.top]} if self.top else {})
 
     def _repr_html_(self) -> str:
-        rows = [
-            (
-                guess.level,
-                guess.name,
-                f"{guess.probability:.1%}",
-                "sure" if guess.probability >= self.confidence else "unsure",
-            )
-            for guess in self.path
-        ]
+        rows = []
+        for guess in self.path:
+            sure = "sure" if guess.probability >= self.confidence else "unsure"
+            rows.append((guess.level, guess.name, f"{guess.probability:.1%}", sure))
         return table(str(self), ("level", "answer", "probability", ""), rows)
 
     def top_text(self) -> str:
@@ -224,13 +219,6 @@ def _top(probabilities: Floats, hierarchy: Hierarchy, count: int) -> tuple[Guess
 
 
 def _guess(hierarchy: Hierarchy, number: int, index: int, probability: float) -> Guess:
-    if number == len(hierarchy.levels):
-        leaf = hierarchy.classes[index]
-        return Guess(hierarchy.level_names[number], index, leaf.name, leaf.wnid, probability)
-    return Guess(
-        hierarchy.level_names[number],
-        index,
-        hierarchy.levels[number][index].name,
-        None,
-        probability,
-    )
+    wnid = hierarchy.classes[index].wnid if number == len(hierarchy.levels) else None
+    name = hierarchy.name(Node(number, index))
+    return Guess(hierarchy.level_names[number], index, name, wnid, probability)

@@ -61,15 +61,9 @@ def classify(
         return answers(probabilities, tree, level=level, confidence=confidence, top=top)[0]
     codec = codec_for(data, model=model, device=device, max_pixels=max_pixels)
     latent = codec.decode_latent(data, max_bytes=max_bytes, max_pixels=max_pixels)
-    return classify_latent(
-        latent,
-        codec,
-        classifier=classifier,
-        hierarchy=tree,
-        level=level,
-        confidence=confidence,
-        top=top,
-    )
+    judge = _judge(classifier, tree, str(codec.device))
+    probabilities = judge.probabilities(codec, [latent])
+    return answers(probabilities, tree, level=level, confidence=confidence, top=top)[0]
 
 
 def classify_latent(
@@ -115,11 +109,9 @@ def _judge(classifier: str | Classifier | None, tree: Hierarchy, device: str) ->
 
 
 def _tree(hierarchy: str | Path | Hierarchy | None) -> Hierarchy:
-    return (
-        hierarchy
-        if isinstance(hierarchy, Hierarchy)
-        else _hierarchy(None if hierarchy is None else str(hierarchy))
-    )
+    if isinstance(hierarchy, Hierarchy):
+        return hierarchy
+    return _hierarchy(None if hierarchy is None else str(hierarchy))
 
 
 @lru_cache(maxsize=4)

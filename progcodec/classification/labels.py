@@ -24,26 +24,17 @@ def class_index(hierarchy: Hierarchy, text: str, places: bool = True) -> int:
 
     Raises HierarchyError on none, with the names that are near, or on several.
     """
-    wanted = " ".join(text.casefold().split())
-    found = [index for index, leaf in enumerate(hierarchy.classes) if leaf.wnid == wanted]
-    found = found or [
-        index for index, leaf in enumerate(hierarchy.classes) if leaf.name.casefold() == wanted
-    ]
-    if (
-        places
-        and not found
-        and wanted.isascii()
-        and wanted.isdigit()
-        and int(wanted) < len(hierarchy.classes)
-    ):
+    wanted, classes = " ".join(text.casefold().split()), hierarchy.classes
+    found = [index for index, leaf in enumerate(classes) if leaf.wnid == wanted]
+    found = found or [i for i, leaf in enumerate(classes) if leaf.name.casefold() == wanted]
+    if places and not found and wanted.isdecimal() and int(wanted) < len(classes):
         found = [int(wanted)]
     if not found:
-        near = near_names(text, (leaf.name for leaf in hierarchy.classes))
+        near = near_names(text, (leaf.name for leaf in classes))
         raise HierarchyError(f"no class is called {text!r}{near}")
     if len(found) > 1:
-        raise HierarchyError(
-            f"{len(found)} classes are called {text!r}; give a WordNet id or an index"
-        )
+        several = f"{len(found)} classes are called {text!r}"
+        raise HierarchyError(f"{several}; give a WordNet id or an index")
     return found[0]
 
 
@@ -89,9 +80,8 @@ def _from_csv(source: str, hierarchy: Hierarchy, tell: Tell | None) -> Labels:
     try:
         text = text_of(Path(source).read_bytes())
         for number, row in enumerate(csv.reader(io.StringIO(text, newline="")), 1):
-            if not row or (
-                number == 1 and [cell.strip().casefold() for cell in row[:2]] == ["file", "label"]
-            ):
+            heading = [cell.strip().casefold() for cell in row[:2]] == ["file", "label"]
+            if not row or (number == 1 and heading):
                 continue
             if len(row) < 2:
                 raise HierarchyError(f"{source}, line {number}: not a file and its label")

@@ -14,6 +14,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -141,12 +142,7 @@ def _load_timm(spec: Specification, state: dict[str, Tensor] | None = None) -> L
     timm = _library(spec)
     if not timm.is_model(spec.model):
         raise _unknown(spec, timm.list_models())
-    model = _build(
-        spec,
-        lambda **options: timm.create_model(spec.model, **options),
-        {"pretrained": True},
-        state,
-    )
+    model = _build(spec, partial(timm.create_model, spec.model), {"pretrained": True}, state)
     # In timm's own terms: what was overridden here comes before what the weights were trained with.
     overrides = _overrides(spec)
     if "input_size" in overrides:
@@ -163,7 +159,7 @@ def _load_torchvision(spec: Specification) -> Loaded:
     weights = models.get_model_weights(spec.model).DEFAULT
     on_terminal = sys.stderr is not None and sys.stderr.isatty()
     download = {"weights": weights, "progress": on_terminal}
-    model = _build(spec, lambda **options: models.get_model(spec.model, **options), download)
+    model = _build(spec, partial(models.get_model, spec.model), download)
     return Loaded(model, _torchvision_transform(spec, weights.transforms))
 
 
@@ -200,11 +196,8 @@ def _overrides(spec: Specification) -> dict[str, Any]:
             good = all(
                 type(number) in (int, float) and 0 <= number < float("inf") for number in numbers
             )
-            good = (
-                good
-                and len(numbers) == (1 if name == "crop_pct" else 3)
-                and (name == "mean" or min(numbers) > 0)
-            )
+            good = good and len(numbers) == (1 if name == "crop_pct" else 3)
+            good = good and (name == "mean" or min(numbers) > 0)
         if not good:
             raise ClassifierError(f"{spec.name}: {name}={value} makes no sense")
         checked[name] = value
@@ -253,18 +246,11 @@ def _build(
 
 def _library(spec: Specification) -> ModuleType:
     try:
-        for part in (
-            ("timm.data", "timm")
-            if spec.library == "timm"
-            else ("torchvision.models", "torchvision")
-        ):
-            module = import_module(part)
+        import_module("timm.data" if spec.library == "timm" else "torchvision.models")
+        return import_module(spec.library)
     except ImportError as error:
-        reason = (
-            f"{spec.name} needs {spec.library}: pip install 'progcodec[classify]' ({short(error)})"
-        )
-        raise ClassifierError(reason) from error
-    return module
+        how = f"needs {spec.library}: pip install 'progcodec[classify]' ({short(error)})"
+        raise ClassifierError(f"{spec.name} {how}") from error
 
 
 def _unknown(spec: Specification, known: list[str]) -> ClassifierError:
@@ -285,10 +271,7 @@ def _quiet() -> Iterator[None]:
     try:
         target = sys.stderr if terminal else io.StringIO()
         # torch tells stdout
-        with (
-            contextlib.redirect_stderr(target),
-            contextlib.redirect_stdout(target),
-        ):
+        with contextlib.redirect_stderr(target), contextlib.redirect_stdout(target):
             yield
     finally:
         logger.setLevel(before)

@@ -6,11 +6,11 @@ Each command parses, calls the library, prints; one line and an exit code for ev
     files.py     what goes in and what comes out: standard streams, safe writing
     options.py   options that several commands share
     engine.py    one operation on many inputs: files here, or shards over a Ray cluster
-    report.py    failures at the end; messages.py: lines that are printed, a bar
+    report.py    outcomes of many inputs, failures at the end; messages.py: lines, a bar
     stdin.py     standard input while it arrives
     encode.py, decode.py, truncate.py, info.py, view.py, demo.py, hierarchy.py
     classify.py  what it finds is printed by sheet.py, in the forms of answers.py
-    lazy.py      imports a command when it is asked for; laboratory.py knows those of ``lab/``
+    laboratory.py  imports a command when it is asked for, and knows those of ``lab/``
 
 Nothing here imports torch, numpy or Pillow before a command that needs them runs, and torch only
 once an input is ready.
@@ -23,10 +23,9 @@ from typing import Any
 import click
 
 from progcodec import __version__
-from progcodec.cli.laboratory import commands
-from progcodec.cli.lazy import LazyGroup
+from progcodec.cli.laboratory import LazyGroup, commands
 from progcodec.cli.messages import complain, expected, reason
-from progcodec.errors import ColourWarning
+from progcodec.errors import PictureWarning
 
 OWN = ("encode", "decode", "truncate", "info", "classify", "view", "demo", "hierarchy")
 """The product's commands, in the order of use; each in a file of its name."""
@@ -56,7 +55,7 @@ class Program(LazyGroup):
             with warnings.catch_warnings():
                 if not sys.warnoptions:  # Libraries tell of odd files in lines without their names.
                     warnings.simplefilter("ignore")
-                    warnings.simplefilter("always", ColourWarning)
+                    warnings.simplefilter("always", PictureWarning)
                     warnings.showwarning = lambda text, *place: complain(None, str(text))
                 return super().main(*args, **kwargs)
         except OSError as error:  # Help and usage messages are printed outside of invoke().
@@ -67,7 +66,11 @@ class Program(LazyGroup):
 @click.group(
     cls=Program,
     places={name: f"{__name__}.{name}:{name}_command" for name in OWN} | commands(),
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 110,
+        "show_default": True,
+    },
 )
 @click.version_option(__version__, prog_name="progcodec")
 def main() -> None:

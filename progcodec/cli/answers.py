@@ -39,10 +39,7 @@ class Table:
     """Lines for a terminal: the file once, then a line for each budget."""
 
     def __init__(
-        self,
-        sources: Iterable[str],
-        tree: "Hierarchy | None" = None,
-        labels: str | None = None,
+        self, sources: Iterable[str], tree: "Hierarchy | None" = None, labels: str | None = None
     ) -> None:
         """`tree` and `labels` (``--labels``) are given where the truth is to stand below a file's
         first answer."""
@@ -72,10 +69,9 @@ class Table:
     def _truth(self, row: Row, tree: "Hierarchy") -> str:
         from progcodec.classification.labels import FOLDERS, folder_of
 
-        truth = f"truth: {tree.classes[row.label].name if row.label is not None else 'unknown'}"
-        return (
-            f"{truth} (folder {show(folder_of(row.source))})" if self._labels == FOLDERS else truth
-        )
+        truth = "unknown" if row.label is None else tree.classes[row.label].name
+        folder = f" (folder {show(folder_of(row.source))})" if self._labels == FOLDERS else ""
+        return f"truth: {truth}{folder}"
 
 
 class Records:
@@ -98,11 +94,7 @@ class Records:
         return [csv_line(columns + (["label", "label_index"] if self._labelled else []))]
 
     def lines(self, row: Row) -> list[str]:
-        record: dict[str, object] = {
-            "file": row.source,
-            "budget": row.budget,
-            "bytes": row.bytes,
-        }
+        record: dict[str, object] = {"file": row.source, "budget": row.budget, "bytes": row.bytes}
         record |= row.answer.to_dict()
         name = None if row.label is None else self._tree.classes[row.label].name
         if self._json:
@@ -123,17 +115,10 @@ def score_lines(scores: Sequence[tuple[int | None, "Score"]], tree: "Hierarchy")
     for budget, score in scores:
         shares = "".join(f"  {f'{100 * share:.1f} %':>12}" for share in score.accuracy)
         near = "-" if score.wu_palmer is None else f"{score.wu_palmer:.3f}"
-        lines.append(
-            f"{'all' if budget is None else f'{budget:,}':>9}  {score.pictures:>8,}{shares}  "
-            f"{near:>9}"
-        )
-    return [
-        *lines,
-        (
-            "(accuracy of each level's likeliest group or class by itself; similarity of the "
-            "likeliest class)"
-        ),
-    ]
+        size = "all" if budget is None else f"{budget:,}"
+        lines.append(f"{size:>9}  {score.pictures:>8,}{shares}  {near:>9}")
+    accuracy = "(accuracy of each level's likeliest group or class by itself"
+    return [*lines, f"{accuracy}; similarity of the likeliest class)"]
 
 
 def json_line(record: dict[str, object]) -> str:

@@ -3,47 +3,34 @@ for it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
-from itertools import chain
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from progcodec.cli import options
 from progcodec.cli import stdin as arriving
-from progcodec.cli.engine import convert_shards, one_by_one, see_through
-from progcodec.cli.files import (
-    STANDARD_STREAM,
-    Job,
-    read_stream_or_picture,
-)
+from progcodec.cli.engine import convert_shards
+from progcodec.cli.files import STANDARD_STREAM, Job, read_stream_or_picture
 from progcodec.cli.inputs import gather
-from progcodec.cli.options import LOCAL, Many, Network
+from progcodec.cli.options import LOCAL, Many
+from progcodec.cli.report import one_by_one, see_through
 from progcodec.cli.sheet import Sheet
 from progcodec.files import PICTURE_SUFFIXES, STREAM_SUFFIX
-from progcodec.fleet.answering import Answer, Classified, Prefix
+from progcodec.fleet.classify import Classify, Prefix
 from progcodec.fleet.flow import Loaded, Settled, Threads, flow
+
+if TYPE_CHECKING:
+    from progcodec.classification.answer import Answer
 
 ALL = "all"
 """The budget that a file's own length is."""
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What is asked about each file."""
-
-    budgets: list[int | None]
-    level: str | None
-    confidence: float
-    top: int
-    classifier: str | None
-    hierarchy: str | None
-
-
 def _budgets(
     context: click.Context, parameter: click.Parameter, value: str | None
-) -> list[int | None]:
+) -> tuple[int | None, ...]:
     found: dict[int | None, None] = {}
     for part in (ALL if value is None else value).split(","):
         text = part.strip()
@@ -52,11 +39,11 @@ def _budgets(
                 'must be numbers of bytes with commas between them, as 200,400 or 200,"all".'
             )
         found[None if text == ALL else int(text)] = None
-    return list(found)
+    return tuple(found)
 
 
 @click.command("classify", short_help="Say what files, whole or cut, or pictures show.")
-@click.argument("inputs", metavar="FILE...", nargs=-1, shell_complete=options.file_names)
+@options.inputs("FILE...")
 @click.option(
     "--bytes",
     "budgets",
@@ -76,31 +63,13 @@ def _budgets(
     help="Answer at this level, sure or not: coarse, intermediate or fine.",
 )
 @click.option(
-    "--confidence",
-    type=click.FloatRange(0, 1),
-    metavar="P",
-    default=0.5,
-    show_default=True,
-    help="The probability from which a level counts as sure.",
-)
-@click.option(
     "--top",
     type=click.IntRange(min=0),
     metavar="K",
     default=0,
     help="Also give the K likeliest classes.",
 )
-@click.option(
-    "--classifier",
-    metavar="C",
-    help="builtin (the default), timm:NAME or torchvision:NAME; see above.",
-)
-@click.option(
-    "--hierarchy",
-    metavar="FILE",
-    shell_complete=options.file_names,
-    help="The classifier's classes in groups of your own.",
-)
+@options.judge
 @click.option(
     "--labels",
     metavar="CSV|folders",
@@ -109,27 +78,15 @@ def _budgets(
 )
 @options.reaching
 @options.from_list
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "csv", "jsonl"]),
-    default="table",
-    show_default=True,
-    help="A table to read, comma-separated values, or one JSON object a line.",
-)
+@options.form
 @options.output("Write to this file instead of to standard output.")
 @options.batch
 @options.engine
 @options.network
 @options.force
-@options.grouped(many=Many, network=Network, asked=Asked)
+@options.grouped(many=Many, operation=Classify)
 def classify_command(
-    many: Many,
-    network: Network,
-    asked: Asked,
-    until: str | None,
-    labels: str | None,
-    form: str,
+    many: Many, operation: Classify, until: str | None, labels: str | None, form: str
 ) -> None:
     """Say what .shc files, whole or cut, and pictures show: as fine as the bytes make sure.
 
@@ -170,25 +127,20 @@ def classify_command(
       head -c 300 photo.shc | progcodec classify -
       curl -s https://example.org/photo.shc | progcodec classify - --until coarse --confidence 0.8
     """
-    operation = _operation(network, asked)
     if many.engine != LOCAL:
         if labels is not None or until is not None:
             raise click.UsageError("--labels and --until are not for --engine ray.")
+        if operation.hierarchy is not None:  # other machines have no such file
+            operation = replace(operation, hierarchy=operation.tree)
         return convert_shards(operation, many, "classifying")
     operation.check()
-    _classify(operation, many, until, labels, form)
+    _on_files(operation, many, until, labels, form)
 
 
-def _classify(
-    operation: Answer, many: Many, until: str | None, labels: str | None, form: str
+def _on_files(
+    operation: Classify, many: Many, until: str | None, labels: str | None, form: str
 ) -> None:
-    found = gather(
-        many.inputs,
-        [STREAM_SUFFIX],
-        PICTURE_SUFFIXES,
-        recursive=many.recursive,
-        listed=many.listed,
-    )
+    found = gather(many, [STREAM_SUFFIX], PICTURE_SUFFIXES)
     sheet = Sheet(operation, found.paths, form, labels, many)
     arrives = found.paths == [STANDARD_STREAM] and sheet.may_arrive
     if until is not None and not (arrives and operation.budgets == (None,)):
@@ -196,87 +148,49 @@ def _classify(
     jobs = [Job(path, STANDARD_STREAM) for path in found.paths]
     if arrives:
         enough = None if until is None else operation.tree.level(until)
-        listen = partial(_arriving, operation, sheet, enough)
-        outcomes = one_by_one(jobs, listen)
+        outcomes = one_by_one(jobs, partial(_arriving, operation, sheet, enough))
     else:
-        stages = _Stages(operation)
-        outcomes = flow(jobs, stages, partial(operation.limits, many.batch))
+        outcomes = flow(jobs, _Stages(operation), partial(operation.limits, many.batch))
     see_through(jobs, outcomes, "classifying", sheet.take, sheet.close)
-
-
-def _operation(network: Network, asked: Asked) -> Answer:
-    from progcodec.hierarchy.hierarchy import Hierarchy
-
-    return Answer(
-        network.model,
-        network.device,
-        asked.classifier,
-        None if asked.hierarchy is None else Hierarchy.load(asked.hierarchy),
-        tuple(asked.budgets),
-        asked.level,
-        asked.confidence,
-        asked.top,
-        network.max_pixels,
-    )
 
 
 class _Stages(NamedTuple):
     """An operation on files, whose results are not written but told."""
 
-    operation: Answer
+    operation: Classify
 
     def load(self, job: Job) -> Loaded | Settled:
         loaded = self.operation.load(read_stream_or_picture(job.source, self.operation.max_pixels))
-        return _refused(loaded) or loaded
+        content: Any = loaded.content
+        return loaded if any(prefix.outcome is None for prefix in content) else Settled(content)
 
-    def run(self, contents: Sequence[list[Prefix]], threads: Threads) -> list[list[Classified]]:
+    def run(self, contents: Sequence[list[Prefix]], threads: Threads) -> list[list[Prefix]]:
         return self.operation.run(contents, threads)
 
-    def finish(self, job: Job, made: list[Classified]) -> list[Classified]:
+    def finish(self, job: Job, made: list[Prefix]) -> list[Prefix]:
         return made
 
 
-def _refused(loaded: Loaded) -> Settled | None:
-    """What there is to tell of a file that can be answered at no size."""
-    prefixes: Any = loaded.content
-    if not all(prefix.error for prefix in prefixes):
-        return None
-    return Settled([Classified(prefix.budget, 0, prefix.error) for prefix in prefixes])
-
-
-def _arriving(operation: Answer, sheet: Sheet, until: int | None, job: Job) -> list[Classified]:
+def _arriving(operation: Classify, sheet: Sheet, until: int | None, job: Job) -> list[Prefix]:
     """Answers of standard input while it arrives, until it ends, or until a level (`until`, its
     number) is sure.
 
     Returns what cannot be answered.
     """
-    source = arriving.opening(arriving.pieces())
-    first = next(source)
-    if refused := _refused(operation.load(first.data)):
-        return refused.result  # type: ignore[return-value]
-    from progcodec.api import StreamDecoder
+    start, source = arriving.begin(arriving.pieces())
+    prefixes = operation.prefixes(start)
+    budgets = [prefix.budget for prefix in prefixes if prefix.outcome is None]
+    if budgets:
+        from progcodec.api import StreamDecoder
 
-    decoder = StreamDecoder(
-        model=operation.model, device=operation.device, max_pixels=operation.max_pixels
-    )
-    options: dict[str, Any] = {
-        "classifier": operation.judge,
-        "hierarchy": operation.tree,
-        "level": operation.level,
-        "confidence": operation.confidence,
-        "top": operation.top,
-    }
-    failed: list[Classified] = []
-    found = arriving.answers(
-        chain([first], source),
-        decoder,
-        lambda: decoder.classify(**options),
-        operation.budgets,
-        until=lambda answer: (
-            until is not None and answer.path[until].probability >= answer.confidence
-        ),
-        refuse=lambda budget, error: failed.append(Classified(budget, 0, error)),
-    )
-    for budget, size, answer in found:
-        sheet.show(job.source, budget, size, answer)
-    return failed
+        decoder = StreamDecoder(
+            model=operation.model, device=operation.device, max_pixels=operation.max_pixels
+        )
+
+        def enough(answer: "Answer") -> bool:
+            return until is not None and answer.path[until].probability >= answer.confidence
+
+        ask = partial(operation.look, decoder)
+        for found in arriving.answers(source, decoder, ask, budgets, until=enough):
+            sheet.show(job.source, *found)
+    return [prefix for prefix in prefixes if prefix.outcome is not None]

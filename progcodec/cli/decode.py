@@ -1,43 +1,28 @@
 """``decode``: .shc files to pictures, and standard input while it arrives."""
 
 import os
-from collections.abc import Iterator
-from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
 from progcodec.cli import options
 from progcodec.cli import stdin as arriving
-from progcodec.cli.engine import Work, convert, one_by_one, see_through
-from progcodec.cli.files import (
-    STANDARD_STREAM,
-    Job,
-    check_writable,
-    read_stream,
-    show,
-    write_bytes,
-)
+from progcodec.cli.engine import Work, convert
+from progcodec.cli.files import STANDARD_STREAM, Job, check_writable, read_stream, show, write_bytes
 from progcodec.cli.inputs import gather, plan, stem
 from progcodec.cli.messages import tell
-from progcodec.cli.options import LOCAL, Many, Network
-from progcodec.cli.report import Report
-from progcodec.cut import Cut
+from progcodec.cli.options import LOCAL, Many
+from progcodec.cli.report import Report, one_by_one, see_through
 from progcodec.fleet.operation import Decode, Product
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-class Following(NamedTuple):
-    """Whether pictures are written while bytes arrive, and the least seconds between two."""
-
-    follow: bool
-    every: float
-
-
 @click.command("decode", short_help="Files, whole or cut, to pictures.")
-@click.argument("inputs", metavar="FILE...", nargs=-1, shell_complete=options.file_names)
+@options.inputs("FILE...")
 @options.recursive
 @options.from_list
 @options.output('Output picture (its suffix tells the format), or folder; "-" is standard output.')
@@ -53,7 +38,6 @@ class Following(NamedTuple):
     type=click.FloatRange(min=0),
     metavar="SECONDS",
     default=1.0,
-    show_default=True,
     help="The least time between two pictures of --follow.",
 )
 @options.resume
@@ -62,15 +46,8 @@ class Following(NamedTuple):
 @options.network
 @options.force
 @options.quiet
-@options.grouped(many=Many, network=Network)
-def decode_command(
-    many: Many,
-    network: Network,
-    cut: Cut,
-    region: tuple[int, int, int, int] | None,
-    follow: bool,
-    every: float,
-) -> None:
+@options.grouped(many=Many, operation=Decode)
+def decode_command(many: Many, operation: Decode, follow: bool, every: float) -> None:
     """Decode .shc files, whole or cut: photo.shc becomes photo.png, beside it.
 
     With --level or --bytes only a prefix is decoded, with --region only a part is drawn. The
@@ -90,17 +67,16 @@ def decode_command(
       ssh camera cat photo.shc | progcodec decode - --follow -o preview.png
     """
     jobs = [] if many.engine != LOCAL else _jobs(many)
-    form = picture_format(jobs[0].target) if jobs else "PNG"
-    operation = Decode(network.model, network.device, cut, form, network.max_pixels, region)
-    if follow and [(job.source, job.target == STANDARD_STREAM) for job in jobs] != [
-        (STANDARD_STREAM, False)
-    ]:
+    alone = [job.source for job in jobs] == [STANDARD_STREAM]
+    if follow and (not alone or jobs[0].target == STANDARD_STREAM):
         raise click.UsageError("--follow is for - alone, with -o FILE.")
-    if follow and region:
+    if follow and operation.region:
         raise click.UsageError("--follow shows whole pictures, without --region.")
-    if [job.source for job in jobs] == [STANDARD_STREAM] and not region:
-        arrives = _Arriving(operation, Following(follow, every), many.force)
-        see_through(jobs, one_by_one(jobs, arrives.decode), "decoding", _done)
+    if jobs:
+        operation = replace(operation, form=picture_format(jobs[0].target))
+    if alone and not operation.region:
+        arrives = partial(_arriving, operation, every if follow else None, many.force)
+        see_through(jobs, one_by_one(jobs, arrives), "decoding", _done)
     else:
         convert(Work(operation, "decoding", lambda: jobs, read_stream, _line), many)
 
@@ -119,50 +95,39 @@ def picture_format(target: str) -> str:
 
 
 def _jobs(many: Many) -> list[Job]:
-    found = gather(many.inputs, Decode.suffixes, recursive=many.recursive, listed=many.listed)
+    found = gather(many, Decode.suffixes)
     return plan(found, many.output, lambda name: stem(name) + Decode.suffix, picture_format)
 
 
-class _Arriving(NamedTuple):
-    """Standard input while it arrives, to a picture."""
+def _arriving(operation: Decode, every: float | None, force: bool, job: Job) -> "Image":
+    """The picture of standard input, written once all of it is there, and, if `every` (seconds) is
+    given, again and again before.
+    """
+    check_writable(job.target, force)
+    operation.check()
+    start, source = arriving.begin(arriving.pieces(every or None))
+    operation.load(start)  # what it tells is told before torch is loaded
+    from progcodec.api import StreamDecoder
+    from progcodec.image import picture_file
 
-    operation: Decode
-    following: Following
-    force: bool
+    decoder = StreamDecoder(
+        model=operation.model,
+        device=operation.device,
+        level=operation.cut.level,
+        max_pixels=operation.max_pixels,
+    )
 
-    def decode(self, job: Job) -> "Image":
-        operation, (follow, every) = self.operation, self.following
-        check_writable(job.target, self.force)
-        operation.check()
-        source = self._checked((every or None) if follow else None)
-        from progcodec.api import StreamDecoder
-        from progcodec.image import picture_file
+    def show_so_far(image: "Image") -> None:
+        write_bytes(job.target, picture_file(image, operation.form), force=True)
+        tell(f"{_line(job, image)}  {decoder.size:,} bytes")
 
-        decoder = StreamDecoder(
-            model=operation.model,
-            device=operation.device,
-            level=operation.cut.level,
-            max_pixels=operation.max_pixels,
-        )
-
-        def show_so_far(image: "Image") -> None:
-            write_bytes(job.target, picture_file(image, operation.form), force=True)
-            tell(f"{_line(job, image)}  {decoder.size:,} bytes")
-
-        interim: dict[str, Any] = {"every": every, "show": show_so_far} if follow else {}
-        image = arriving.picture(source, decoder, max_bytes=operation.cut.max_bytes, **interim)
-        write_bytes(job.target, picture_file(image, operation.form), self.force or follow)
-        return image
-
-    def _checked(self, patience: float | None) -> Iterator[arriving.Piece]:
-        """The bytes; what the first of them tell is told before torch is loaded."""
-        source = arriving.opening(arriving.pieces(patience))
-        first = next(source)
-        self.operation.load(first.data)
-        return chain([first], source)
+    limit = operation.cut.max_bytes
+    image = arriving.picture(source, decoder, max_bytes=limit, every=every, show=show_so_far)
+    write_bytes(job.target, picture_file(image, operation.form), force or every is not None)
+    return image
 
 
-def _done(report: Report[Any], job: Job, image: "Image") -> None:
+def _done(report: Report, job: Job, image: "Image") -> None:
     tell(_line(job, image), to_stderr=job.target == STANDARD_STREAM)
 
 

@@ -13,14 +13,14 @@ from progcodec.cli.engine import Work, convert
 from progcodec.cli.files import STANDARD_STREAM, Job, read_picture, show
 from progcodec.cli.inputs import gather, plan, stem, stream_name
 from progcodec.cli.messages import tell
-from progcodec.cli.options import Many, Network
-from progcodec.cut import Cut
+from progcodec.cli.options import Many
+from progcodec.cli.report import Report
 from progcodec.files import STREAM_SUFFIX
 from progcodec.fleet.operation import Encode, Product
 
 
 @click.command("encode", short_help="Pictures to .shc files.")
-@click.argument("inputs", metavar="IMAGE...", nargs=-1, shell_complete=options.file_names)
+@options.inputs("IMAGE...")
 @options.recursive
 @options.from_list
 @options.output('Output file (.shc), or folder; "-" is standard output.')
@@ -28,7 +28,11 @@ from progcodec.fleet.operation import Encode, Product
 @options.quality
 @options.psnr
 @click.option(
-    "--no-checksums", is_flag=True, help="Save 16 bytes; damage may then pass for picture."
+    "--no-checksums",
+    "checksums",
+    is_flag=True,
+    callback=lambda context, parameter, given: not given,
+    help="Save 16 bytes; damage may then pass for picture.",
 )
 @options.resume
 @options.batch
@@ -36,15 +40,8 @@ from progcodec.fleet.operation import Encode, Product
 @options.network
 @options.force
 @options.quiet
-@options.grouped(many=Many, network=Network)
-def encode_command(
-    many: Many,
-    network: Network,
-    cut: Cut,
-    quality: int | None,
-    psnr: float | None,
-    no_checksums: bool,
-) -> None:
+@options.grouped(many=Many, operation=Encode)
+def encode_command(many: Many, operation: Encode) -> None:
     """Encode pictures: photo.jpg becomes photo.shc, beside it.
 
     Reads every format that Pillow reads: the first frame of an animation, upright by its EXIF
@@ -65,32 +62,23 @@ def encode_command(
       progcodec encode photo.jpg --psnr 36
       progcodec encode - -o - < photo.png > photo.shc
     """
-    if psnr is not None and (cut or quality is not None or not math.isfinite(psnr)):
+    psnr = operation.psnr
+    if psnr is not None and (operation.cut or operation.quality or not math.isfinite(psnr)):
         raise click.UsageError(
             "--psnr, a number of dB, is of the whole file and chooses its quality:"
             " without --quality, --bytes, --bpp and --level."
         )
-    operation = Encode(
-        network.model,
-        network.device,
-        not no_checksums,
-        cut,
-        network.max_pixels,
-        quality or 0,
-        psnr,
-    )
-    lines = _Lines(told_quality=psnr is not None, whole=not cut)
+    lines = _Lines(told_quality=psnr is not None, whole=not operation.cut)
 
     def jobs() -> list[Job]:
-        found = gather(many.inputs, Encode.suffixes, recursive=many.recursive, listed=many.listed)
+        found = gather(many, Encode.suffixes)
         lines.left_out(found.left_out)
         return plan(found, many.output, lambda name: stem(name) + STREAM_SUFFIX, stream_name)
 
     def read(source: str) -> bytes:
-        return read_picture(source, network.max_pixels)
+        return read_picture(source, operation.max_pixels)
 
-    with lines:
-        convert(Work(operation, "encoding", jobs, read, lines.line), many)
+    convert(Work(operation, "encoding", jobs, read, lines.line, lines.larger_ones), many)
 
 
 def summary(job: Job, description: StreamInfo) -> str:
@@ -123,18 +111,12 @@ class _Lines:
             listed = ", ".join(f"{show(name)} {n:,}" for name, n in sorted(kinds.items()))
             tell(f"note: not taken for pictures, by their suffix: {listed}", to_stderr=True)
 
-    def __enter__(self) -> None:
-        """Nothing to be done."""
-
-    def __exit__(self, *exception: object) -> None:
+    def larger_ones(self, report: Report) -> None:
         if not self.larger:
             return
         job, own, source = self.larger[0]
         which = f"{show(job.target)} ({own:,} bytes) is larger than {show(job.source)} ({source:,})"
         if len(self.larger) > 1:
             which = f"{len(self.larger):,} streams are larger than their sources: {which}, for one"
-        tell(
-            f"note: {which}. Drawings, screenshots and small pictures are better kept as they are;"
-            " --quality and --bytes make streams smaller.",
-            to_stderr=True,
-        )
+        kept = "Drawings, screenshots and small pictures are better kept as they are"
+        tell(f"note: {which}. {kept}; --quality and --bytes make streams smaller.", to_stderr=True)

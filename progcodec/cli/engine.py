@@ -5,9 +5,9 @@ What fails never stops the rest.
 
 import os
 import threading
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import click
 
@@ -15,17 +15,12 @@ from progcodec.cli.files import STANDARD_STREAM, Job, check_writable, is_device,
 from progcodec.cli.inputs import names_in
 from progcodec.cli.messages import complain, tell
 from progcodec.cli.options import LOCAL, Many
-from progcodec.cli.report import Report
+from progcodec.cli.report import FINISHED, Report, see_through
 from progcodec.errors import ProgcodecError
 from progcodec.files import remove_leftovers
 from progcodec.fleet.flow import Loaded, Outcome, Settled, Threads, flow
 from progcodec.fleet.journal import Journal, made_of
 from progcodec.fleet.operation import Operation, Product
-
-T = TypeVar("T")
-
-FINISHED = object()
-"""The result of a job whose output was there."""
 
 
 class FileStages:
@@ -79,6 +74,8 @@ class FileStages:
                 journal.note(job.target, source, product.data)
 
         write_bytes(job.target, product.data, self._force or job in self._ours, note)
+        if product.warning:
+            complain(job.source, product.warning)
         return product
 
     def _journal(self, target: str) -> Journal | None:
@@ -105,6 +102,7 @@ class Work(NamedTuple):
             instead.
         read: reads an input, "-" too.
         line: what is printed about an output.
+        last: as of :func:`see_through`.
     """
 
     operation: Operation
@@ -112,6 +110,7 @@ class Work(NamedTuple):
     jobs: Callable[[], Sequence[Job]]
     read: Callable[[str], bytes]
     line: Callable[[Job, Product], str]
+    last: Callable[[Report], None] | None = None
 
 
 def convert(work: Work, many: Many) -> None:
@@ -126,7 +125,7 @@ def convert(work: Work, many: Many) -> None:
     work.operation.check()
     stages = FileStages(work.operation, work.read, force=many.force, resume=many.resume)
     limits = partial(work.operation.limits, many.batch)
-    see_through(jobs, flow(jobs, stages, limits), work.verb, partial(_file_done, work))
+    see_through(jobs, flow(jobs, stages, limits), work.verb, partial(_file_done, work), work.last)
 
 
 def convert_shards(operation: Operation, many: Many, verb: str) -> None:
@@ -136,47 +135,7 @@ def convert_shards(operation: Operation, many: Many, verb: str) -> None:
     see_through(shards, outcomes, verb, _shard_done)
 
 
-def see_through(
-    jobs: Sequence[Any],
-    outcomes: Generator[Outcome[Any], None, None],
-    verb: str,
-    done: Callable[[Report[Any], Any, Any], None],
-    last: Callable[[Report[Any]], None] | None = None,
-) -> None:
-    """Take the outcome of each job; `done` is told of a job and its result, and prints; `last`
-    comes after all.
-    """
-    finished = 0
-    report: Report[Any] = Report(len(jobs), verb)
-    with report:
-        for job, result, error in report.over(outcomes):
-            if error is not None:
-                report.fail(job.source, error)
-            elif result is FINISHED:
-                finished += 1
-            else:
-                report.attempt(partial(done, report, job, result))
-        if finished:
-            line = f"finished before: {finished} of {len(jobs)}"
-            report.attempt(lambda: tell(line, to_stderr=True))
-        if last is not None:
-            last(report)
-
-
-def one_by_one(
-    jobs: Iterable[Job], work: Callable[[Job], T]
-) -> Generator[Outcome[Job], None, None]:
-    """The outcome of light work on each job, one after the other."""
-    for job in jobs:
-        try:
-            result = work(job)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the outcome of its job
-            yield Outcome(job, error=error)
-        else:
-            yield Outcome(job, result)
-
-
-def _file_done(work: Work, report: Report[Any], job: Job, product: Product) -> None:
+def _file_done(work: Work, report: Report, job: Job, product: Product) -> None:
     tell(work.line(job, product), to_stderr=job.target == STANDARD_STREAM)
 
 
@@ -185,7 +144,7 @@ def _on_cluster(
 ) -> tuple[Sequence[Any], Generator[Outcome[Any], None, None]]:
     """The shards that the inputs name, and their outcomes. Raises click.UsageError."""
     from progcodec.fleet import storage
-    from progcodec.fleet.cluster import Terms, convert_on_cluster
+    from progcodec.fleet.cluster import convert_on_cluster
     from progcodec.fleet.shards import Shard, target_name
 
     if many.output is None:
@@ -200,17 +159,15 @@ def _on_cluster(
         raise click.UsageError("two shards would have one output; their file names must differ.")
     if {shard.target for shard in shards} & set(sources):
         raise click.UsageError("an output would replace a shard that is an input; give another -o.")
-    terms = Terms(many.batch, many.resume, many.force)
     address = {"ray": None, "ray://auto": "auto"}.get(many.engine, many.engine)
-    return shards, convert_on_cluster(shards, operation, terms, address)
+    return shards, convert_on_cluster(
+        shards, operation, address, batch=many.batch, resume=many.resume, force=many.force
+    )
 
 
-def _shard_done(report: Report[Any], shard: Any, result: Any) -> None:
+def _shard_done(report: Report, shard: Any, result: Any) -> None:
     for name, why in result.failures:
         report.fail(f"{shard.source}: {name}", ProgcodecError(why))
     before = "  finished before" if result.finished_before else ""
-    line = (
-        f"{show(shard.source)} -> {show(shard.target)}  {result.made:,} of {result.inputs:,}  "
-        f"{result.bytes:,} bytes"
-    )
-    tell(line + before)
+    made = f"{result.made:,} of {result.inputs:,}  {result.bytes:,} bytes"
+    tell(f"{show(shard.source)} -> {show(shard.target)}  {made}{before}")

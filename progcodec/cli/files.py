@@ -38,15 +38,9 @@ class Job(NamedTuple):
     target: str
 
 
-def read_bytes(source: str) -> bytes:
-    """All of a file, or of standard input."""
-    with _open(source) as file:
-        return file.read()
-
-
 def read_stream(source: str) -> bytes:
-    """As :func:`read_bytes`, but what does not start as a .shc stream is refused before all of it
-    is read.
+    """All of a file, or of standard input; what does not start as a .shc stream is refused before
+    all of it is read.
     """
     with _open(source) as file:
         start = file.read(HEADER_ROOM)
@@ -55,7 +49,7 @@ def read_stream(source: str) -> bytes:
 
 
 def read_picture(source: str, max_pixels: int | None) -> bytes:
-    """As :func:`read_bytes`, but what does not start as a picture within the limit is refused
+    """As :func:`read_stream`: what does not start as a picture within the limit is refused
     before all of it is read.
     """
     from progcodec.image import check_picture
@@ -68,7 +62,7 @@ def read_picture(source: str, max_pixels: int | None) -> bytes:
 
 
 def read_stream_or_picture(source: str, max_pixels: int | None) -> bytes:
-    """As :func:`read_bytes`, but what starts as neither is refused before all of it is read."""
+    """As :func:`read_stream`: what starts as neither is refused before all of it is read."""
     with _open(source) as file:
         start = file.read(HEADER_ROOM)
         if starts_stream(start):
@@ -85,7 +79,7 @@ def read_stream_or_picture(source: str, max_pixels: int | None) -> bytes:
         return start + file.read()
 
 
-def open_picture(source: str, max_pixels: int) -> "Image":
+def open_picture(source: str, max_pixels: int | None) -> "Image":
     """The picture of a file, or of standard input.
 
     Errors name it. Raises ImageError, LimitError, OSError.

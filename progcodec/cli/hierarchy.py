@@ -7,8 +7,7 @@ import click
 
 from progcodec.cli import options
 from progcodec.cli.files import check_writable, show, write_bytes
-from progcodec.cli.laboratory import commands
-from progcodec.cli.lazy import LazyGroup
+from progcodec.cli.laboratory import LazyGroup, commands
 from progcodec.cli.messages import say
 from progcodec.errors import HierarchyError
 
@@ -40,9 +39,7 @@ def hierarchy_command() -> None:
     shell_complete=options.file_names,
     help="A hierarchy of your own, instead of the shipped one.",
 )
-@click.option(
-    "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True
-)
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
 @click.option(
     "--plot",
     metavar="FILE.png",

@@ -1,34 +1,26 @@
 """``info``: how far .shc files go. Needs only the bytes: starts without torch and numpy."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import click
 
 from progcodec.bitstream.description import SegmentInfo, StreamInfo, info
 from progcodec.cli import options
 from progcodec.cli.answers import csv_line, json_line
-from progcodec.cli.engine import one_by_one, see_through
 from progcodec.cli.files import STANDARD_STREAM, Job, read_stream, show
 from progcodec.cli.inputs import gather
 from progcodec.cli.messages import say, terminal_width
 from progcodec.cli.options import Many
-from progcodec.cli.report import Report
+from progcodec.cli.report import Report, one_by_one, see_through
 from progcodec.files import STREAM_SUFFIX
 
 
 @click.command("info", short_help="Say how far .shc files go.")
-@click.argument("inputs", metavar="FILE...", nargs=-1, shell_complete=options.file_names)
+@options.inputs("FILE...")
 @options.reaching
 @options.from_list
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "csv", "jsonl"]),
-    default="table",
-    show_default=True,
-    help="A table to read, comma-separated values, or one JSON object a line.",
-)
+@options.form
 @options.grouped(many=Many)
 def info_command(many: Many, form: str) -> None:
     """Say how far .shc files go: size, rate, level reached, checks, model.
@@ -45,12 +37,12 @@ def info_command(many: Many, form: str) -> None:
       progcodec info photos/ --recursive --format csv > photos.csv
       head -c 3000 photo.shc | progcodec info -
     """
-    found = gather(many.inputs, [STREAM_SUFFIX], recursive=many.recursive, listed=many.listed)
+    found = gather(many, [STREAM_SUFFIX])
     jobs = [Job(source, STANDARD_STREAM) for source in found.paths]
     kinds = {"table": _line if _fits(found.paths) else _block, "csv": _csv, "jsonl": _json}
     first = True
 
-    def done(report: Report[Any], job: Job, description: StreamInfo) -> None:
+    def done(report: Report, job: Job, description: StreamInfo) -> None:
         nonlocal first
         say(kinds[form](_Row(job.source, description, first)))
         first = False

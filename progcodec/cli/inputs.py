@@ -11,6 +11,7 @@ from typing import NamedTuple
 import click
 
 from progcodec.cli.files import STANDARD_STREAM, Job, is_device, show
+from progcodec.cli.options import Many
 from progcodec.files import PICTURE_SUFFIXES, STREAM_SUFFIX, text_of
 
 
@@ -40,14 +41,7 @@ class Inputs(NamedTuple):
         return [path for path, _ in self.found]
 
 
-def gather(
-    inputs: Sequence[str],
-    suffixes: Iterable[str],
-    otherwise: Iterable[str] = (),
-    *,
-    recursive: bool = False,
-    listed: str | None = None,
-) -> Inputs:
+def gather(many: Many, suffixes: Iterable[str], otherwise: Iterable[str] = ()) -> Inputs:
     """The files that arguments and a list mean.
 
     A glob stands for what it matches, a folder for the files directly inside that have one of the
@@ -57,15 +51,14 @@ def gather(
     Args:
         otherwise: suffixes of what a folder stands for if it holds nothing with one of the
             `suffixes`.
-        recursive: folders stand for the files at any depth, and the tree is kept: below the folder
-            that was named, below the part of a glob that has no magic, and as a relative name in a
-            list has it.
-        listed: a file with one name a line ("-" is standard input), taken literally; NUL may stand
-            for the line's end.
+        many: ``recursive``: folders stand for the files at any depth, and the tree is kept: below
+            the folder that was named, below the part of a glob that has no magic, and as a relative
+            name in a list has it. ``listed``: a file of names, which are taken literally.
     Raises:
         click.UsageError: no input at all, or standard input meant twice. OSError: the list cannot
         be read.
     """
+    inputs, recursive, listed = many.inputs, many.recursive, many.listed
     if not inputs and listed is None:
         raise click.UsageError("name at least one input, or a file that lists them: --from-list.")
     if listed == STANDARD_STREAM and STANDARD_STREAM in inputs:
@@ -110,13 +103,9 @@ def plan(
     """
     if inputs.several and output is not None:
         if output == STANDARD_STREAM:
-            raise click.UsageError(
-                "several inputs cannot go to one standard output; give -o a folder."
-            )
+            raise click.UsageError("several inputs cannot go to standard output; give a folder.")
         if not _may_be_folder(output):
-            raise click.UsageError(
-                f"several inputs need a folder to go to, and {show(output)} is none."
-            )
+            raise click.UsageError(f"several inputs need a folder, and {show(output)} is none.")
     jobs = [Job(one.path, _target(one, inputs.several, output, rename)) for one in inputs.found]
 
     taken: dict[str, str] = {}
@@ -169,13 +158,10 @@ def stream_name(target: str) -> None:
     """Raises click.UsageError unless this may be the name of a stream: a picture's name would
     mislead.
     """
-    if target != STANDARD_STREAM and not (
-        target.lower().endswith(STREAM_SUFFIX) or is_device(target)
-    ):
-        raise click.UsageError(
-            f"{show(target)}: a stream's name ends in {STREAM_SUFFIX}, that of a folder to be "
-            "made in /."
-        )
+    named = target == STANDARD_STREAM or target.lower().endswith(STREAM_SUFFIX)
+    if not named and not is_device(target):
+        rule = f"a stream's name ends in {STREAM_SUFFIX}, that of a folder to be made in /."
+        raise click.UsageError(f"{show(target)}: {rule}")
 
 
 def _expanded(
@@ -262,12 +248,10 @@ def _identity(name: str) -> str:
 def _target(one: Found, several: bool, output: str | None, rename: Callable[[str], str]) -> str:
     folder, name = os.path.split("stdin" if one.path == STANDARD_STREAM else one.below)
     name = rename(name)
+    if output is None and one.path == STANDARD_STREAM:
+        return STANDARD_STREAM
     if output is None:
-        return (
-            STANDARD_STREAM
-            if one.path == STANDARD_STREAM
-            else os.path.join(os.path.dirname(one.path), name)
-        )
+        return os.path.join(os.path.dirname(one.path), name)
     if several or os.path.isdir(output) or output.endswith(("/", os.sep)):
         return os.path.join(output, folder, name)
     return output

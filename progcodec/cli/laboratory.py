@@ -1,18 +1,26 @@
-"""The commands of the laboratory, by name. Nothing else outside of ``lab/`` names it."""
+"""Groups of commands, each imported when it is asked for; those of the laboratory by name. Nothing
+else outside of ``lab/`` names it.
+"""
 
+from importlib import import_module
 from importlib.util import find_spec
+from typing import Any
+
+import click
 
 _PACKAGE = "progcodec.lab"
 _COMMANDS = {
-    "train": "train:train_command",
-    "export": "train:export_command",
-    "train-classifier": "train_classifier:train_classifier_command",
-    "ablate": "ablate:ablate_command",
-    "evaluate": "evaluate:evaluate_command",
-    "bench": "bench:bench_command",
-    "hierarchy build": "hierarchy_build:build_command",
+    "": {
+        "train": "train:train_command",
+        "export": "train:export_command",
+        "train-classifier": "train_classifier:train_classifier_command",
+        "ablate": "ablate:ablate_command",
+        "evaluate": "evaluate:evaluate_command",
+        "bench": "bench:bench_command",
+    },
+    "hierarchy": {"build": "hierarchy_build:build_command"},
 }
-"""Where each lies in ``commands/``."""
+"""Of each group, and where each lies in ``commands/``."""
 
 
 def commands(group: str = "") -> dict[str, str]:
@@ -21,9 +29,27 @@ def commands(group: str = "") -> dict[str, str]:
     """
     if find_spec(_PACKAGE) is None:
         return {}
-    *above, _ = f"{group} ".lstrip().split(" ")
-    return {
-        words[-1]: f"{_PACKAGE}.commands.{place}"
-        for words, place in ((name.split(" "), place) for name, place in _COMMANDS.items())
-        if words[:-1] == above
-    }
+    return {name: f"{_PACKAGE}.commands.{place}" for name, place in _COMMANDS[group].items()}
+
+
+class LazyGroup(click.Group):
+    """A group that knows where its commands lie.
+
+    Args:
+        places: ``module:attribute`` of each command, in the order of the help.
+    """
+
+    def __init__(self, *arguments: Any, places: dict[str, str], **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._places = places
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return [*self.commands, *self._places]
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in self._places:
+            return super().get_command(context, name)
+        module, _, attribute = self._places[name].partition(":")
+        found = getattr(import_module(module), attribute)
+        assert isinstance(found, click.Command)
+        return found

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -55,11 +56,9 @@ def tell(line: str, to_stderr: bool = False) -> None:
 
 def complain(name: str | None, why: str) -> None:
     """The one line of an error: ``progcodec: NAME: reason``."""
-    subject = (
-        ""
-        if name is None
-        else ("standard input: " if name == STANDARD_STREAM else f"{show(name)}: ")
-    )
+    subject = ""
+    if name is not None:
+        subject = "standard input: " if name == STANDARD_STREAM else f"{show(name)}: "
     with _bar_hidden(), contextlib.suppress(OSError, ValueError):
         click.echo(f"progcodec: {subject}{show(why)}", err=True)
 
@@ -111,15 +110,8 @@ def _quiet() -> bool:
 def _out_of_memory(error: BaseException) -> bool:
     # torch has no common class for it: OutOfMemoryError on a GPU, a plain RuntimeError on the CPU,
     # or oneDNN's. A thread that has no room for its stack is Python's.
-    text = str(error).lower()
-    told = (
-        "out of memory",
-        "not enough memory",
-        "can't allocate memory",
-        "could not create a primitive",
-        "can't start new thread",
-    )
-    return isinstance(error, RuntimeError) and any(words in text for words in told)
+    told = "(out of|enough|allocate) memory|could not create a primitive|can't start new thread"
+    return isinstance(error, RuntimeError) and bool(re.search(told, str(error).lower()))
 
 
 def _bar_hidden() -> contextlib.AbstractContextManager[None]:

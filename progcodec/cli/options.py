@@ -4,7 +4,6 @@ Those that belong together reach a command as one argument.
 """
 
 import functools
-import math
 import os
 import sys
 from collections.abc import Callable
@@ -36,15 +35,6 @@ class Many:
     batch: int = 16
     engine: str = LOCAL
     force: bool = False
-
-
-@dataclass(frozen=True)
-class Network:
-    """The model, where it runs, and how large its pictures may be."""
-
-    model: str | None
-    device: str
-    max_pixels: int
 
 
 def grouped(**kinds: type) -> Decorator:
@@ -85,6 +75,16 @@ def file_names(
     return [CompletionItem(incomplete, type="file")]
 
 
+def named_file(*names: str, metavar: str = "FILE", help: str, **more: Any) -> Decorator:
+    """An option that names a file."""
+    return click.option(*names, metavar=metavar, shell_complete=file_names, help=help, **more)
+
+
+def inputs(metavar: str) -> Decorator:
+    """The argument of a command that takes many inputs."""
+    return click.argument("inputs", metavar=metavar, nargs=-1, shell_complete=file_names)
+
+
 def _checkpoints(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
@@ -95,19 +95,17 @@ def _checkpoints(
     )
 
 
-class Region(click.ParamType):  # type: ignore[type-arg]  # generic in new versions only
-    """``X,Y,W,H`` to four integers. Whether they fit is for the picture to say."""
-
-    name = "X,Y,W,H"
-
-    def convert(
-        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
-    ) -> tuple[int, ...]:
-        try:
-            x, y, width, height = (int(part) for part in value.split(","))
-        except ValueError:
-            self.fail(f"{value!r} is not four whole numbers: X,Y,W,H.", parameter, context)
-        return x, y, width, height
+def _region(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[int, ...] | None:
+    """Four integers. Whether they fit is for the picture to say."""
+    if value is None:
+        return None
+    try:
+        x, y, width, height = (int(part) for part in value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not four whole numbers: X,Y,W,H.") from None
+    return x, y, width, height
 
 
 force = click.option("--force", is_flag=True, help="Overwrite existing files.")
@@ -115,7 +113,6 @@ device = click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
     default="auto",
-    show_default=True,
     help="Where the network runs. A file decodes on any of them.",
 )
 model = click.option(
@@ -128,7 +125,7 @@ quality = click.option(
     "--quality",
     type=click.IntRange(-QUALITY_MAX, QUALITY_MAX),
     metavar="N",
-    show_default="0",
+    default=0,
     help=f"{-QUALITY_MAX} to {QUALITY_MAX}: each unit more makes the quantisation step 1.22 "
     "times finer; 0 is the model's own.",
 )
@@ -137,7 +134,6 @@ max_pixels = click.option(
     type=click.IntRange(min=1),
     metavar="N",
     default=DEFAULT_PIXEL_LIMIT,
-    show_default=True,
     help="Refuse larger pictures before anything is allocated for them.",
 )
 psnr = click.option(
@@ -148,7 +144,8 @@ psnr = click.option(
 )
 region = click.option(
     "--region",
-    type=Region(),
+    metavar="X,Y,W,H",
+    callback=_region,
     help="Only this part of the picture: its left and top edge, width and height, in pixels.",
 )
 reaching = click.option(
@@ -157,11 +154,12 @@ reaching = click.option(
 recursive = click.option(
     "--recursive", is_flag=True, help="Reach into the folders inside of folders, and keep the tree."
 )
-from_list = click.option(
-    "--from-list", "listed", metavar="FILE", shell_complete=file_names,
-    help='Also take the inputs that this file names, one a line or '
-    'NUL-separated; "-" is standard input.',
-)  # fmt: skip
+from_list = named_file(
+    "--from-list",
+    "listed",
+    help="Also take the inputs that this file names, one a line or NUL-separated; "
+    '"-" is standard input.',
+)
 resume = click.option(
     "--resume",
     is_flag=True,
@@ -172,7 +170,6 @@ batch = click.option(
     type=click.IntRange(min=1),
     metavar="N",
     default=16,
-    show_default=True,
     help="Pictures of one size that go through the networks together.",
 )
 
@@ -205,7 +202,30 @@ quiet = click.option(
     help="Print nothing but errors.",
 )
 network = all_of(model, device, threads, max_pixels)
-"""The command gets it, by :func:`grouped`, as a :class:`Network`."""
+"""The model, where it runs, and how large its pictures may be."""
+judge = all_of(
+    click.option(
+        "--confidence",
+        type=click.FloatRange(0, 1),
+        metavar="P",
+        default=0.5,
+        help="The probability from which a level counts as sure.",
+    ),
+    click.option(
+        "--classifier",
+        metavar="C",
+        help="builtin (the default), timm:NAME or torchvision:NAME: see `classify --help`.",
+    ),
+    named_file("--hierarchy", help="The classifier's classes in groups of your own."),
+)
+"""What answers, and from when on it is sure."""
+form = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "jsonl"]),
+    default="table",
+    help="A table to read, comma-separated values, or one JSON object a line.",
+)
 
 
 def _engine(context: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -215,14 +235,14 @@ def _engine(context: click.Context, parameter: click.Parameter, value: str) -> s
 
 
 engine = click.option(
-    "--engine", metavar="local|ray[://ADDRESS]", default=LOCAL, show_default=True, callback=_engine,
+    "--engine", metavar="local|ray[://ADDRESS]", default=LOCAL, callback=_engine,
     help="Where: on this machine, or shards over a Ray cluster: tar files, "
     "paths or URIs, in and out.",
 )  # fmt: skip
 
 
-def output(text: str) -> Decorator:
-    return click.option("-o", "--output", metavar="OUT", shell_complete=file_names, help=text)
+def output(text: str, **more: Any) -> Decorator:
+    return named_file("-o", "--output", metavar="OUT", help=text, **more)
 
 
 def cut(*, bpp: bool = True, required: bool = False) -> Decorator:
@@ -230,20 +250,13 @@ def cut(*, bpp: bool = True, required: bool = False) -> Decorator:
 
     The command gets them as its argument `cut`.
     """
+    at_least_0 = click.IntRange(min=0)
     options = {
         "max_bytes": click.option(
-            "--bytes",
-            "max_bytes",
-            type=click.IntRange(min=0),
-            metavar="N",
-            help="Keep the first N bytes.",
+            "--bytes", "max_bytes", type=at_least_0, metavar="N", help="Keep the first N bytes."
         ),
         "bpp": click.option(
-            "--bpp",
-            type=float,
-            callback=_positive,
-            metavar="X",
-            help="Keep the bytes that X bits per pixel allow.",
+            "--bpp", type=float, metavar="X", help="Keep the bytes that X bits per pixel allow."
         ),
         "level": click.option("--level", type=click.Choice(LEVELS), help="End with this level."),
     }
@@ -253,7 +266,10 @@ def cut(*, bpp: bool = True, required: bool = False) -> Decorator:
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)
         def with_cut(**given: Any) -> Any:
-            chosen = Cut(**{name: given.pop(name) for name in options})
+            try:
+                chosen = Cut(**{name: given.pop(name) for name in options})
+            except ValueError as error:
+                raise click.UsageError(f"{error}.") from None
             if len(chosen.limits()) > 1 or (required and not chosen):
                 names = [f"--{'bytes' if name == 'max_bytes' else name}" for name in options]
                 listed = f"{', '.join(names[:-1])} and {names[-1]}"
@@ -264,11 +280,3 @@ def cut(*, bpp: bool = True, required: bool = False) -> Decorator:
         return all_of(*options.values())(with_cut)
 
     return decorate
-
-
-def _positive(
-    context: click.Context, parameter: click.Parameter, value: float | None
-) -> float | None:
-    if value is not None and not (math.isfinite(value) and value > 0):
-        raise click.BadParameter("must be a number above zero.")
-    return value

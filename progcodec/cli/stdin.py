@@ -1,7 +1,7 @@
 """Standard input while it arrives: answers and pictures as soon as their bytes are there.
 
     pieces()    what is there, as soon as it is there; never waits for a buffer to fill
-    opening()   pieces from the one that completes the header on
+    begin()     the same, but the first piece holds the header
     answers()   what classify prints: a change of words, a size that was asked for, the end
     picture()   what decode writes: once at the end, and, if asked, again and again before
 
@@ -16,9 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from progcodec.bitstream.container import HEADER_ROOM, MAGIC, parse_header
-from progcodec.cut import Cut
-from progcodec.errors import BudgetError, NotShcError
+from progcodec.bitstream.container import parse_arriving_header, parse_header
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -69,21 +67,16 @@ def pieces(patience: float | None = None) -> Iterator[Piece]:
         yield Piece(data, _ready(descriptor, 0, unknown=False))
 
 
-def opening(source: Iterator[Piece]) -> Iterator[Piece]:
-    """The same bytes, but the first piece holds the header entirely.
+def begin(source: Iterator[Piece]) -> tuple[bytes, Iterator[Piece]]:
+    """What is there once the header is, and all pieces, of which that is the first.
 
     Raises what :func:`parse_header` raises, as soon as it is sure.
     """
     start = b""
     for data, more in source:
         start += data
-        try:
-            parse_header(start[:HEADER_ROOM], max_pixels=None)
-        except NotShcError:
-            if len(start) >= HEADER_ROOM or not MAGIC.startswith(start[: len(MAGIC)]):
-                raise
-            continue
-        return chain([Piece(start, more)], source)
+        if parse_arriving_header(start, max_pixels=None) is not None:
+            return start, chain([Piece(start, more)], source)
     parse_header(start, max_pixels=None)
     raise AssertionError("a header that is not complete was read")
 
@@ -95,7 +88,6 @@ def answers(
     budgets: Iterable[int | None] = (None,),
     *,
     until: Callable[["Answer"], bool] | None = None,
-    refuse: Callable[[int, BudgetError], None] | None = None,
 ) -> Iterator[Arrival]:
     """Answers as they come.
 
@@ -104,19 +96,17 @@ def answers(
     end are answered with all there is.
 
     Args:
-        source: the bytes. Answers wait while more bytes do, so a file that is there entirely gets
-            one.
+        source: of :func:`begin`. Answers wait while more bytes do, so a file that is there entirely
+            gets one.
         ask: the answer of what `decoder` has been fed.
+        budgets: sizes that hold the header.
         until: enough; the answer that fulfils it is the last, and no more is read. Reading also
             ends with the last budget.
-        refuse: told of each budget that cannot hold the header.
     """
-    source = opening(source)
-    first = next(source)
-    marks = _marks(first.data, budgets, refuse)
+    marks = sorted(budget for budget in budgets if budget is not None)
     changes, to_end = set(budgets) == {None}, None in budgets
     last: Arrival | None = None
-    for data, more in chain([first], source):
+    for data, more in source:
         while marks and decoder.size + len(data) >= marks[0]:
             room = marks[0] - decoder.size
             decoder.feed(data[:room])
@@ -156,16 +146,11 @@ def picture(
         every: also call `show` with the picture so far, at most once in so many seconds, while no
             more bytes wait. `source` should give an empty piece now and then, or the last picture
             before a pause may be withheld.
-    Raises BudgetError if `max_bytes` cannot hold the header.
     """
     due, shown = time.monotonic(), 0
-    for data, more in opening(source):
+    for data, more in source:
         if max_bytes is not None:
-            data = (
-                data[: max_bytes - decoder.size]
-                if decoder.size
-                else Cut(max_bytes=max_bytes).apply(data)
-            )
+            data = data[: max_bytes - decoder.size]
         decoder.feed(data)
         if decoder.finished or decoder.size == max_bytes:
             break
@@ -183,22 +168,6 @@ def _ready(descriptor: int, seconds: float, unknown: bool) -> bool:
         return bool(select.select([descriptor], [], [], seconds)[0])
     except (OSError, ValueError):  # Windows has it for sockets only.
         return unknown
-
-
-def _marks(
-    start: bytes, budgets: Iterable[int | None], refuse: Callable[[int, BudgetError], None] | None
-) -> list[int]:
-    """The sizes that hold the header, rising."""
-    marks = []
-    for budget in sorted(budget for budget in budgets if budget is not None):
-        try:
-            Cut(max_bytes=budget).apply(start)
-            marks.append(budget)
-        except BudgetError as error:
-            if refuse is None:
-                raise
-            refuse(budget, error)
-    return marks
 
 
 def _words(answer: "Answer") -> tuple[object, ...]:

@@ -14,13 +14,12 @@ from progcodec.cli.engine import Work, convert
 from progcodec.cli.files import STANDARD_STREAM, Job, read_stream
 from progcodec.cli.inputs import gather, plan, stem, stream_name
 from progcodec.cli.options import Many
-from progcodec.cut import Cut
 from progcodec.files import STREAM_SUFFIX
 from progcodec.fleet.operation import Product, Truncate
 
 
 @click.command("truncate", short_help="Cut .shc files: keep a prefix.")
-@click.argument("inputs", metavar="FILE...", nargs=-1, shell_complete=options.file_names)
+@options.inputs("FILE...")
 @options.recursive
 @options.from_list
 @options.output('Output file (.shc), or folder; "-" is standard output.')
@@ -28,8 +27,8 @@ from progcodec.fleet.operation import Product, Truncate
 @options.resume
 @options.force
 @options.quiet
-@options.grouped(many=Many)
-def truncate_command(many: Many, cut: Cut) -> None:
+@options.grouped(many=Many, operation=Truncate)
+def truncate_command(many: Many, operation: Truncate) -> None:
     """Cut .shc files: keep a prefix, which decodes as it is.
 
     `truncate --bytes N` and `head -c N` give the same bytes. A file that is shorter already is
@@ -44,24 +43,18 @@ def truncate_command(many: Many, cut: Cut) -> None:
     """
 
     def jobs() -> list[Job]:
-        found = gather(many.inputs, Truncate.suffixes, recursive=many.recursive, listed=many.listed)
+        found = gather(many, Truncate.suffixes)
+        suffix = f".{operation.cut}{STREAM_SUFFIX}"
         return plan(
-            found,
-            many.output,
-            lambda name: f"{stem(name)}.{cut}{STREAM_SUFFIX}",
-            stream_name,
-            in_place=True,
+            found, many.output, lambda name: stem(name) + suffix, stream_name, in_place=True
         )
 
-    convert(Work(Truncate(cut), "truncating", jobs, read_stream, _line), many)
+    convert(Work(operation, "truncating", jobs, read_stream, _line), many)
 
 
 def _line(job: Job, product: Product) -> str:
     description = info(product.data)
     line = f"{summary(job, description)}  {description.reached}"
-    same = (
-        job.source != STANDARD_STREAM
-        and os.path.isfile(job.source)
-        and os.path.getsize(job.source) == len(product.data)
-    )
+    known = job.source != STANDARD_STREAM and os.path.isfile(job.source)
+    same = known and os.path.getsize(job.source) == len(product.data)
     return f"{line}  (nothing was cut)" if same else line

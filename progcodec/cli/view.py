@@ -7,7 +7,8 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
@@ -23,9 +24,8 @@ from progcodec.cli.files import (
 )
 from progcodec.cli.inputs import keep_apart
 from progcodec.cli.messages import say, steps, tell
-from progcodec.cli.options import Network
 from progcodec.errors import ProgcodecError
-from progcodec.fleet.answering import Answer
+from progcodec.fleet.classify import Classify
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -36,36 +36,6 @@ if TYPE_CHECKING:
 ANY_PORT = -1
 """What --serve means without a number."""
 MOST_CUTS = 200
-
-
-class _Port(click.ParamType):  # type: ignore[type-arg]  # generic in new versions only
-    name = "port"
-
-    def convert(
-        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
-    ) -> int:
-        text = str(value)
-        if text != str(ANY_PORT) and not (
-            text.isascii() and text.isdigit() and int(text) < 1 << 16
-        ):
-            self.fail(
-                f"{text!r} is no port. The file stands before it: view FILE --serve [PORT].",
-                parameter,
-                context,
-            )
-        return int(text)
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the page is to show."""
-
-    original: str | None
-    count: int
-    max_side: int
-    confidence: float
-    classifier: str | None
-    hierarchy: str | None
 
 
 @dataclass(frozen=True)
@@ -92,17 +62,10 @@ class To:
 
 @click.command("view", short_help="A page with a slider over a file's bytes.")
 @click.argument("file", metavar="FILE", shell_complete=options.file_names)
-@click.option(
-    "-o",
-    "--output",
-    metavar="OUT",
-    shell_complete=options.file_names,
-    help='The page\'s file (default: beside FILE, photo.html); "-" is standard output.',
-)
-@click.option(
+@options.output('The page\'s file (default: beside FILE, photo.html); "-" is standard output.')
+@options.named_file(
     "--original",
     metavar="IMAGE",
-    shell_complete=options.file_names,
     help="The picture that was encoded: shows it too, and the PSNR of every cut.",
 )
 @click.option(
@@ -111,7 +74,6 @@ class To:
     type=click.IntRange(2, MOST_CUTS),
     metavar="N",
     default=24,
-    show_default=True,
     help="How many cuts to show, besides the ends of the levels.",
 )
 @click.option(
@@ -119,34 +81,15 @@ class To:
     type=click.IntRange(min=16),
     metavar="PIXELS",
     default=960,
-    show_default=True,
     help="Larger pictures are scaled down for the page.",
 )
-@click.option(
-    "--confidence",
-    type=click.FloatRange(0, 1),
-    metavar="P",
-    default=0.5,
-    show_default=True,
-    help="The probability from which a level counts as sure.",
-)
-@click.option(
-    "--classifier",
-    metavar="C",
-    help="builtin (the default), timm:NAME or torchvision:NAME, as for classify.",
-)
-@click.option(
-    "--hierarchy",
-    metavar="FILE",
-    shell_complete=options.file_names,
-    help="The classifier's classes in groups of your own.",
-)
+@options.judge
 @click.option(
     "--serve",
     "port",
-    type=_Port(),
+    type=click.IntRange(ANY_PORT, (1 << 16) - 1),
     is_flag=False,
-    flag_value=str(ANY_PORT),
+    flag_value=ANY_PORT,
     metavar="[PORT]",
     help="Serve the page on this machine alone, until Ctrl-C (default: port 8000 if it is free).",
 )
@@ -154,8 +97,10 @@ class To:
 @options.network
 @options.force
 @options.quiet
-@options.grouped(network=Network, asked=Asked, to=To)
-def view_command(file: str, network: Network, asked: Asked, to: To) -> None:
+@options.grouped(operation=Classify, to=To)
+def view_command(
+    file: str, operation: Classify, original: str | None, count: int, max_side: int, to: To
+) -> None:
     """Show a .shc file at every cut: photo.shc becomes photo.html, beside it.
 
     One page, which needs nothing but itself and a browser: a slider over the bytes, the picture
@@ -170,47 +115,32 @@ def view_command(file: str, network: Network, asked: Asked, to: To) -> None:
       progcodec view photo.shc --classifier timm:resnet50 --cuts 40
     """
     target = to.target(file)
-    keep_apart([target], [file, asked.original, asked.hierarchy])
-    operation = _operation(network, asked)
+    hierarchy = operation.hierarchy if isinstance(operation.hierarchy, str) else None
+    keep_apart([target], [file, original, hierarchy])
     operation.check()
     data = read_stream(file)
     for prefix in operation.prefixes(data):
-        if prefix.error is not None:
-            raise prefix.error
-    original = _original(asked.original, data, network.max_pixels)
+        if isinstance(prefix.outcome, Exception):
+            raise prefix.outcome
+    picture = _original(original, data, operation.max_pixels)
     from progcodec.viewer.page import page
 
     name = "standard input" if file == STANDARD_STREAM else show(os.path.basename(file))
     with _serving(to, name, target == STANDARD_STREAM) as server:
-        made = _view(data, operation, asked, name, original, server)
+        made = _view(data, operation, name, picture, count, max_side, server)
         html = page(made)
         if target is not None:
-            write_bytes(target, html.encode(), to.force)
-            line = (
-                f"{show(file)} -> {show(target)}  {len(made.frames)} cuts  "
-                f"{len(html.encode()):,} bytes"
-            )
-            tell(line, to_stderr=target == STANDARD_STREAM)
+            content = html.encode()
+            write_bytes(target, content, to.force)
+            size = f"{len(made.frames)} cuts  {len(content):,} bytes"
+            tell(f"{show(file)} -> {show(target)}  {size}", to_stderr=target == STANDARD_STREAM)
         if server is not None:
             server.show(html)
         elif to.open_it and target is not None:
             _open(f"file://{os.path.abspath(target)}")
 
 
-def _operation(network: Network, asked: Asked) -> Answer:
-    from progcodec.hierarchy.hierarchy import Hierarchy
-
-    return Answer(
-        network.model,
-        network.device,
-        asked.classifier,
-        None if asked.hierarchy is None else Hierarchy.load(asked.hierarchy),
-        confidence=asked.confidence,
-        max_pixels=network.max_pixels,
-    )
-
-
-def _original(source: str | None, data: bytes, max_pixels: int) -> "Image | None":
+def _original(source: str | None, data: bytes, max_pixels: int | None) -> "Image | None":
     if source is None:
         return None
     from progcodec.viewer.frames import check_original
@@ -222,17 +152,18 @@ def _original(source: str | None, data: bytes, max_pixels: int) -> "Image | None
 
 def _view(
     data: bytes,
-    operation: Answer,
-    asked: Asked,
+    operation: Classify,
     name: str,
     original: "Image | None",
+    count: int,
+    max_side: int,
     server: "PageServer | None",
 ) -> "View":
     from progcodec.api import StreamDecoder
     from progcodec.viewer.frames import view
     from progcodec.viewer.page import waiting
 
-    codec, judge = operation.find(data)
+    codec, _ = operation.find(data)
     decoder = StreamDecoder(codec=codec, max_pixels=operation.max_pixels)
 
     def cuts(sizes: Sequence[int]) -> Iterator[int]:
@@ -245,14 +176,12 @@ def _view(
         data,
         decoder,
         name=name,
-        count=asked.count,
-        max_side=asked.max_side,
+        count=count,
+        max_side=max_side,
         original=original,
         steps=cuts,
-        classifier=judge.name,
-        ask=lambda: decoder.classify(
-            classifier=judge, hierarchy=operation.tree, confidence=operation.confidence, top=0
-        ),
+        classifier=operation.judge.name,
+        ask=partial(operation.look, decoder),
     )
 
 

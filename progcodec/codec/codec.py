@@ -1,12 +1,9 @@
-"""The codec: images to streams and back, one or a batch at a time.
-
-What it codes, step by step, is the walk in ``walk.py``.
-"""
+"""The codec: images to streams and back, one or a batch at a time, by the walk in ``walk.py``."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -16,21 +13,18 @@ from progcodec.assets import find
 from progcodec.bitstream import container
 from progcodec.codec import passes
 from progcodec.codec.decode import decode_streams
-from progcodec.codec.encode import code_images, coded_segment, common_size, payload
+from progcodec.codec.encode import Encoded, code_images, coded_segment, common_size, payload
 from progcodec.codec.latent import CodedSegment, Latent
-from progcodec.codec.region import latent_box
 from progcodec.codec.timing import stage
 from progcodec.codec.walk import Reply, Step, Walker
-from progcodec.config import DEFAULT_PIXEL_LIMIT, LATENT_STRIDE
+from progcodec.config import DEFAULT_PIXEL_LIMIT, HYPER_STRIDE, LATENT_STRIDE
 from progcodec.cut import Cut
 from progcodec.errors import ImageError, WrongModelError
 from progcodec.geometry import Box, region_box
 from progcodec.network.checkpoint import Checkpoint
 from progcodec.network.device import pick_device, steadily
 from progcodec.network.quality import check_quality
-from progcodec.network.tiles import Tiling
-
-Part = TypeVar("Part")
+from progcodec.network.tiles import Tiling, latent_box
 
 
 class Codec:
@@ -81,6 +75,12 @@ class Codec:
     def __repr__(self) -> str:
         return f"Codec({self.name or 'unnamed'!r}, model {self.fingerprint.hex()}, {self.device})"
 
+    def check_model(self, header: container.Header) -> None:
+        """Raises WrongModelError unless a stream was written with this model."""
+        own, found = self.fingerprint.hex(), header.fingerprint.hex()
+        if found != own:
+            raise WrongModelError(f"the stream was written with model {found}, not {own}")
+
     # --- encoding ---------------------------------------------------------------------------------
 
     def encode(
@@ -104,12 +104,13 @@ class Codec:
             ImageError: not such an image. LimitError: more than ``max_pixels`` pixels. ValueError:
                 no such quality.
             CheckpointError: the model's numbers overflow.
+        Warns:
+            DetailWarning: the model cannot carry the picture as it is; it was softened.
         """
         return self.encode_batch(
             [image], checksums=checksums, quality=quality, max_pixels=max_pixels
         )[0]
 
-    @steadily
     def encode_batch(
         self,
         images: Sequence[object],
@@ -122,22 +123,24 @@ class Codec:
 
         Raises ImageError if sizes differ.
         """
+        made = self.encode_told(images, checksums=checksums, quality=quality, max_pixels=max_pixels)
+        return [one.told() for one in made]
+
+    @steadily
+    def encode_told(
+        self, images: Sequence[object], *, checksums: bool, quality: int, max_pixels: int | None
+    ) -> list[Encoded]:
+        """As :meth:`encode_batch`; what that would warn of comes back."""
         if not images:
             return []
         quality, (height, width) = check_quality(quality), common_size(images, max_pixels)
-        payloads = code_images(self.walker, images, quality, payload)
-        with stage("container"):
-            header = container.Header(width, height, self.fingerprint, checksums, quality=quality)
-            return [container.write(header, segments) for segments in payloads]
-
-    def estimate_bits(
-        self, image: object, *, quality: int = 0, max_pixels: int | None = DEFAULT_PIXEL_LIMIT
-    ) -> float:
-        """−Σ log2 of the tables' probabilities of all symbols of one image: the size that a perfect
-        coder would reach.
-        """
-        (segments,) = self.coded_segments([image], quality=quality, max_pixels=max_pixels)
-        return sum(float(segment.bits.sum()) for segment in segments)
+        found = []
+        for coded in code_images(self.walker, images, quality, payload):
+            with stage("container"):
+                own = width, height, self.fingerprint, checksums, coded.quality
+                data = container.write(container.Header(*own), coded.parts)
+            found.append(Encoded(data, coded.warning(quality)))
+        return found
 
     @steadily
     def coded_segments(
@@ -151,7 +154,8 @@ class Codec:
         image.
         """
         common_size(images, max_pixels)
-        return code_images(self.walker, images, check_quality(quality), coded_segment)
+        made = code_images(self.walker, images, check_quality(quality), coded_segment)
+        return [coded.parts for coded in made]
 
     # --- decoding ---------------------------------------------------------------------------------
 
@@ -197,15 +201,31 @@ class Codec:
         parsed = self._parse(streams, cut, max_pixels)
         size = parsed[0].header.width, parsed[0].header.height
         pixels = region_box(region, *size)
+        if not any(segment.payload for stream in parsed for segment in stream.segments):
+            return [self.blank(pixels.width, pixels.height) for _ in parsed]
         box = latent_box(self.config, pixels, *size)
-        y = decode_streams(self.walker, parsed, box).y
-        return self._pictures(y, pixels.moved(-LATENT_STRIDE * box.top, -LATENT_STRIDE * box.left))
+        decoded = decode_streams(self.walker, parsed, box)
+        part = pixels.moved(-LATENT_STRIDE * box.top, -LATENT_STRIDE * box.left)
+        return self._pictures(decoded.y, part, [sum(counts) for counts in decoded.counts])
 
     @steadily
     def synthesise(self, latents: Sequence[Latent]) -> list[Image.Image]:
         """Pictures of latents of one size."""
         y = latents[0].y if len(latents) == 1 else torch.cat([latent.y for latent in latents])
-        return self._pictures(y, region_box(None, latents[0].width, latents[0].height))
+        box = region_box(None, latents[0].width, latents[0].height)
+        return self._pictures(y, box, [sum(latent.received) for latent in latents])
+
+    @steadily
+    def blank(self, width: int, height: int) -> Image.Image:
+        """The picture of a stream that holds no symbol, at no cost but its memory: one colour, the
+        mean of what the networks draw from nothing.
+        """
+        z = np.zeros((1, self.config.hyper_channels, 1, 1), np.int8)
+        q = np.zeros((1, self.config.latent_channels, HYPER_STRIDE, HYPER_STRIDE), np.int8)
+        side = HYPER_STRIDE * LATENT_STRIDE
+        (drawn,) = self._pictures(self.assemble(z, q), Box(0, 0, side, side), [1])
+        red, green, blue = np.asarray(drawn).mean(axis=(0, 1)).round().astype(int).tolist()
+        return Image.new("RGB", (width, height), (red, green, blue))
 
     def decode_latent(
         self,
@@ -258,23 +278,20 @@ class Codec:
         self, streams: Sequence[bytes], cut: Cut, max_pixels: int | None
     ) -> list[container.Stream]:
         with stage("container"):
-            # The model before the segments, as where the header finds it or a stream arrives in
-            # pieces.
+            # The model before the segments, as where a stream arrives in pieces.
             for data in streams:
-                found = container.parse_header(data, max_pixels).fingerprint
-                if found != self.fingerprint:
-                    raise WrongModelError(
-                        f"the stream was written with model {found.hex()}, not "
-                        f"{self.fingerprint.hex()}"
-                    )
+                self.check_model(container.parse_header(data, max_pixels))
             parsed = [container.parse(cut.apply(data), max_pixels) for data in streams]
         if len({(stream.header.width, stream.header.height) for stream in parsed}) > 1:
             raise ImageError("the streams of a batch must hold images of one size")
         return parsed
 
-    def _pictures(self, y: Tensor, box: Box) -> list[Image.Image]:
+    def _pictures(self, y: Tensor, box: Box, symbols: Sequence[int]) -> list[Image.Image]:
+        """Those of ŷ, by how many symbols arrived of each."""
         with stage("transform"):
-            pixels = passes.synthesise(
-                self.walker.synthesis, y, box, self.walker.tiling, self.config
-            )
-            return [Image.fromarray(picture) for picture in pixels]
+            g_s, tiling = self.walker.synthesis, self.walker.tiling
+            pixels = passes.synthesise(g_s, y, box, tiling, self.config)
+            return [
+                Image.fromarray(picture) if count else self.blank(box.width, box.height)
+                for picture, count in zip(pixels, symbols, strict=True)
+            ]

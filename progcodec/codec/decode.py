@@ -8,7 +8,7 @@ from torch import Tensor
 
 from progcodec.arrays import Ints
 from progcodec.bitstream import ordering
-from progcodec.bitstream.container import Stream
+from progcodec.bitstream.container import SEGMENT_NAMES, Stream
 from progcodec.bitstream.rangecoder import SegmentReader
 from progcodec.codec.latent import Latent
 from progcodec.codec.timing import stage
@@ -54,8 +54,8 @@ def decode_streams(walker: Walker, streams: Sequence[Stream], box: Box | None = 
     """
     headers = [stream.header for stream in streams]
     height, width = latent_size(headers[0].height, headers[0].width)
-    counts = [[0] * headers[0].segments for _ in streams]
-    totals = [0] * headers[0].segments
+    counts = [[0] * len(SEGMENT_NAMES) for _ in streams]
+    totals = [0] * len(SEGMENT_NAMES)
     bits = [0] * len(streams)
     symbols: list[Ints] = []
     readers: dict[tuple[int, int], SegmentReader] = {}

@@ -13,14 +13,14 @@ from collections.abc import AsyncIterator, Generator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 from PIL import Image
 
 from progcodec.arrays import Ints
 from progcodec.bitstream import container, ordering
-from progcodec.bitstream.rangecoder import SegmentReader
+from progcodec.bitstream.rangecoder import Runs, SegmentReader
 from progcodec.codec.codec import Codec
 from progcodec.codec.latent import Latent
 from progcodec.codec.loaded import codec_for
@@ -28,7 +28,7 @@ from progcodec.codec.timing import stage
 from progcodec.codec.walk import Reply, Step
 from progcodec.config import DEFAULT_PIXEL_LIMIT, LEVELS
 from progcodec.cut import Cut
-from progcodec.errors import CorruptError, NotShcError, WrongModelError
+from progcodec.errors import CorruptError, NotShcError
 from progcodec.geometry import hyper_size, latent_size
 from progcodec.network.device import steady
 
@@ -62,12 +62,6 @@ class LevelComplete(NamedTuple):
 
 
 Event: TypeAlias = HeaderKnown | SymbolsArrived | LevelComplete
-
-
-class Reader(Protocol):
-    """What :meth:`IncrementalDecoder.events` reads from, such as an ``asyncio.StreamReader``."""
-
-    async def read(self, size: int) -> bytes: ...
 
 
 class IncrementalDecoder:
@@ -106,10 +100,12 @@ class IncrementalDecoder:
         self._payload_bytes = 0
         self._walk: Generator[Step, Reply, Tensor] | None = None
         self._step: Step | None = None
+        self._symbols: list[Ints] = []  # of each step so far, (1, C, h, w); 0 where none came yet
+        self._order: Ints = np.empty(
+            0, np.int64
+        )  # where those of the last step lie that are to come
+        self._runs: Runs = []  # of the last step, until a reader takes them
         self._reader: SegmentReader | None = None
-        self._order: Ints | None = None
-        self._parts: list[Ints] = []  # certain symbols of the current step, in coding order
-        self._whole: list[Ints] = []  # those of the steps before it, (1, C, h, w)
         self._received: list[int] = []  # symbols of each complete segment
         self._failed: Exception | None = None
         self._latent: Latent | None = None
@@ -161,7 +157,7 @@ class IncrementalDecoder:
             raise
         return events
 
-    async def events(self, reader: Reader) -> AsyncIterator[Event]:
+    async def events(self, reader: asyncio.StreamReader) -> AsyncIterator[Event]:
         """Reads until the end, or that of ``level``, and gives events as they come; the work runs
         in a thread: the loop stays free.
         """
@@ -187,6 +183,8 @@ class IncrementalDecoder:
 
     def picture(self) -> Image.Image:
         """The picture of what has arrived."""
+        if self.header and self.codec and not self._payload_bytes + self._torn_payload():
+            return self.codec.blank(self.header.width, self.header.height)
         latent = self.latent()
         assert self.codec is not None
         return self.codec.synthesise([latent])[0]
@@ -194,103 +192,80 @@ class IncrementalDecoder:
     # --- bytes to symbols -------------------------------------------------------------------------
 
     def _read_header(self) -> list[Event]:
-        try:
-            header = container.parse_header(
-                bytes(self._buffer[: container.HEADER_ROOM]), self._max_pixels
-            )
-        except NotShcError:
-            if len(self._buffer) >= container.HEADER_ROOM or not container.MAGIC.startswith(
-                bytes(self._buffer[:4])
-            ):
-                raise
+        header = container.parse_arriving_header(bytes(self._buffer), self._max_pixels)
+        if header is None:
             return []
         codec = self.codec or codec_for(
             bytes(self._buffer), model=self._model, device=self._device, max_pixels=self._max_pixels
         )
-        if header.fingerprint != codec.fingerprint:
-            raise WrongModelError(
-                f"the stream was written with model {header.fingerprint.hex()}, not "
-                f"{codec.fingerprint.hex()}"
-            )
+        codec.check_model(header)
         self.header, self.codec = header, codec
         del self._buffer[: header.size]
         self._walk = codec.walker.steps([header.quality], *latent_size(header.height, header.width))
-        with steady(codec.device):
-            self._step = next(self._walk)
+        self._advance(None)
         return [HeaderKnown(header)]
+
+    def _advance(self, reply: Reply | None) -> None:
+        """Takes the walk's next step; its first takes no reply."""
+        assert self.codec is not None and self._walk is not None
+        with steady(self.codec.device):
+            self._step = next(self._walk) if reply is None else self._walk.send(reply)
+        self._symbols.append(np.zeros((1, *self._step.shape), np.int8))
+        self._order, self._runs, self._tables = self.codec.walker.order(self._step, 0)
 
     def _read_segment(self, events: list[Event]) -> bool:
         """Takes what there is of the current segment; True when it was the end of one, and the next
         may follow.
         """
-        assert (
-            self.header is not None
-            and self.codec is not None
-            and self._step is not None
-            and self._walk is not None
-        )
-        index = self._step.segment
+        assert self.header is not None and self._step is not None
+        index, total = self._step.segment, self._step.total
         segment = container.read_segment(self._buffer, 0, index, self.header)
         if segment is None:
             return False
         name = container.SEGMENT_NAMES[index]
+        reader = self._reader = self._reader or SegmentReader(segment.declared, total, self._tables)
         while True:
-            if self._order is None:
-                self._order, runs, tables = self.codec.walker.order(self._step, 0)
-                if self._reader is None:
-                    self._reader = SegmentReader(segment.declared, self._step.total, tables)
-                self._reader.add(runs)
-                self._parts = []
-            assert self._reader is not None
+            reader.add(self._runs)
+            self._runs = []
             with stage("range coding"):
-                fresh = self._reader.extend(segment.payload)
+                fresh = reader.extend(segment.payload)
             if len(fresh):
                 self._latent = None
-                self._parts.append(fresh)
-                events.append(SymbolsArrived(name, self._reader.count, self._reader.total))
-            if self._reader.complete or self._reader.count < self._reader.due:
+                ordering.place(fresh, self._order, self._symbols[-1])
+                self._order = self._order[len(fresh) :]
+                events.append(SymbolsArrived(name, reader.count, total))
+            if reader.complete or len(self._order):
                 break
-            self._whole.append(self._scattered())
-            self._step, self._order = self._walk.send((self._whole[-1], [True])), None
-        if self._reader.complete and len(self._received) == index:
-            self._whole.append(self._scattered())
-            self._received.append(self._reader.total)
+            self._advance((self._symbols[-1], [True]))
+        if reader.complete and len(self._received) == index:
+            self._received.append(total)
             if index:
                 events.append(LevelComplete(name))
         if len(self._buffer) < segment.end:
             return False
         self._payload_bytes += segment.declared
         del self._buffer[: segment.end]
-        self._reader = self._order = None
+        self._reader = None
         if index == self._last_segment:
             self._step = self._walk = None
-            return True
-        with steady(self.codec.device):
-            self._step = self._walk.send((self._whole[-1], [True]))
+        else:
+            self._advance((self._symbols[-1], [True]))
         return True
 
     @property
     def _ends_early(self) -> bool:
         return self._last_segment < len(container.SEGMENT_NAMES) - 1
 
-    def _scattered(self) -> Ints:
-        """The certain symbols of the current step in place, zero elsewhere: int8 (1, C, h, w)."""
-        assert self._step is not None and self._order is not None
-        values = np.zeros((1, *self._step.shape), np.int8)
-        ordering.place(np.concatenate([np.empty(0, np.int32), *self._parts]), self._order, values)
-        return values
-
     def _assembled(self, codec: Codec, header: container.Header, bits: int) -> Latent:
-        """What is there: whole steps, the torn one, zeros."""
+        """What is there, and zeros."""
         (height, width), config = latent_size(header.height, header.width), codec.config
         z = np.zeros((config.hyper_channels, *hyper_size(height, width)), np.int32)
-        q = np.zeros((codec.config.latent_channels, height, width), np.int32)
-        there, received = list(self._whole), list(self._received)
+        q = np.zeros((config.latent_channels, height, width), np.int32)
+        received = list(self._received)
         if self._reader is not None and not self._reader.complete:
-            there.append(self._scattered())
             received.append(self._reader.count)
         parts = [z, *(q[start:end] for start, end in pairwise(config.offsets))]
-        for part, values in zip(parts, there, strict=False):
+        for part, values in zip(parts, self._symbols, strict=False):
             part[:] = values[0]
         y = codec.assemble(z[None], q[None], header.quality)
         levels = (q[start:end].size for start, end in pairwise(config.level_offsets))

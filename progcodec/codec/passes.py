@@ -1,7 +1,7 @@
 """One pass of each network over pictures of any size: in one piece, or tile by tile where they are
 large.
 
-    images ─analyse→ y ─hyper_analyse→ z    ẑ ─prior→ P ─mean→ μ    ẑ ─features→ F ─index→ σ-indexes
+    images ─analyse→ y ─hyper_analyse→ z    ẑ ─prior→ P    ẑ ─features→ F ─index→ σ-indexes
     pixels ←synthesise─ ŷ
 
 Images are read, and pixels written, tile by tile: no float copy of a large picture exists at any
@@ -20,7 +20,7 @@ from progcodec.geometry import Box, latent_size
 from progcodec.image import as_tensor, cut_out, pad_to_multiple, size_of, to_pixels
 from progcodec.network.hyperprior import MeanPath
 from progcodec.network.scale import ScalePath
-from progcodec.network.tiles import Tile, Tiling, stitched
+from progcodec.network.tiles import Tile, Tiling, over, stitched
 
 
 def analyse(
@@ -63,29 +63,6 @@ def prior(path: MeanPath, z_hat: Tensor, height: int, width: int, tiling: Tiling
     return stitched(tiling.hyper(height, width), run)
 
 
-def shared(path: MeanPath, prior: Tensor, prefix: Tensor | None, tiling: Tiling) -> Tensor:
-    """What the means of a level's blocks share, from P and the ŷ of earlier levels, None for the
-    first.
-    """
-
-    def run(tile: Tile) -> Tensor:
-        return path.features(tile.read(prior), None if prefix is None else tile.read(prefix))
-
-    return stitched(tiling.shared(*prior.shape[2:]), run)
-
-
-def mean(
-    path: MeanPath, block: int, shared: Tensor, prior: Tensor, prefix: Tensor | None, tiling: Tiling
-) -> Tensor:
-    """μ of a block, (N, blocks[block], h, w); ``prefix``: ŷ of earlier blocks, None for block 0."""
-
-    def run(tile: Tile) -> Tensor:
-        known = None if prefix is None else tile.read(prefix)
-        return path.mean(block, tile.read(shared), tile.read(prior), known)
-
-    return stitched(tiling.mean(*prior.shape[2:]), run)
-
-
 def features(path: ScalePath, z: Ints, height: int, width: int, tiling: Tiling) -> Tensor:
     """F, uint8 (N, scale width, h, w), from integer ẑ (N, hyper channels, ⌈h/4⌉, ⌈w/4⌉)."""
 
@@ -108,11 +85,11 @@ def index(
     None for block 0.
     """
 
-    def run(tile: Tile) -> Tensor:
-        before = None if earlier is None else exact(tile.read(earlier))
-        return path.index(block, tile.read(features).float(), before, qualities).to(torch.uint8)
+    def run(features: Tensor, earlier: Ints | None) -> Tensor:
+        before = None if earlier is None else exact(earlier)
+        return path.index(block, features.float(), before, qualities).to(torch.uint8)
 
-    return stitched(tiling.index(*features.shape[2:]), run).numpy()
+    return over(tiling.index(*features.shape[2:]), run, features, earlier).numpy()
 
 
 def synthesise(g_s: nn.Module, y: Tensor, box: Box, tiling: Tiling, config: ModelConfig) -> Pixels:

@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
+from progcodec.codec.encode import Encoded
 from progcodec.config import DEFAULT_PIXEL_LIMIT, QUALITY_MAX
 from progcodec.errors import QualityError
 from progcodec.image import as_tensor, to_array, to_pixels
@@ -21,7 +22,7 @@ def encode_to_psnr(
     *,
     checksums: bool = True,
     max_pixels: int | None = DEFAULT_PIXEL_LIMIT,
-) -> bytes:
+) -> Encoded:
     """The whole stream at the lowest quality whose picture has a PSNR of at least ``target`` dB.
 
     Found by bisection over the 15 qualities: each that is tried is encoded and decoded. Other
@@ -29,14 +30,16 @@ def encode_to_psnr(
 
     Raises QualityError if the finest quality does not reach it.
     """
-    streams: dict[int, bytes] = {}
+    streams: dict[int, Encoded] = {}
     reached: dict[int, float] = {}
 
     def enough(quality: int) -> bool:
-        data = codec.encode(image, checksums=checksums, quality=quality, max_pixels=max_pixels)
-        picture = codec.decode(data, max_pixels=max_pixels)
+        (made,) = codec.encode_told(
+            [image], checksums=checksums, quality=quality, max_pixels=max_pixels
+        )
+        picture = codec.decode(made.data, max_pixels=max_pixels)
         original = to_pixels(as_tensor(image))[0]
-        streams[quality] = data
+        streams[quality] = made
         reached[quality] = psnr(original, to_array(picture))
         return reached[quality] >= target
 

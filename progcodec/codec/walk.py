@@ -14,6 +14,7 @@ pixels. The step is 1 unless a stream's quality says otherwise (``network/qualit
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
@@ -125,7 +126,7 @@ class Walker:
 
         Args:
             box: where μ and ŷ are wanted; edges are multiples of HYPER_STRIDE, or the latent's.
-                There alone the mean path runs, and near the box's edges (``tiles.region_halo``) its
+                There alone the mean path runs, and near the box's edges (``tiles.latent_box``) its
                 results are not those of the whole latent.
         """
         box = box or Box(0, 0, height, width)
@@ -138,11 +139,10 @@ class Walker:
         z, complete = yield Step(0, slice(0), 0, total, tuple(range(n)), hyper_shape, None, None)
         whole = tuple(i for i in range(n) if complete[i])
         with stage("scale path"):
-            features = (
-                passes.features(self.scale_path, z[list(whole)], height, width, self.tiling)
-                if whole
-                else None
-            )
+            features = None
+            if whole:
+                z_whole = z[list(whole)]
+                features = passes.features(self.scale_path, z_whole, height, width, self.tiling)
         with stage("mean path"):
             z_box = np.ascontiguousarray(box.over(HYPER_STRIDE).cut(z))
             z_hat = torch.from_numpy(z_box).to(self.device).float() + self.medians
@@ -151,31 +151,22 @@ class Walker:
             y_hat = torch.empty(
                 size, dtype=prior.dtype, device=prior.device, memory_format=torch.channels_last
             )
+        means = self.mean_path.steps(prior, self.tiling)
         earlier: Ints | None = None
-        level = 0
         for k, channels in enumerate(self.config.blocks):
             start, end = self.config.offsets[k : k + 2]
+            level = bisect_right(self.config.level_offsets, start)
             with stage("mean path"):
-                known = y_hat[:, :start] if k else None
-                if start == self.config.level_offsets[level]:
-                    shared = passes.shared(self.mean_path, prior, known, self.tiling)
-                    level += 1
-                mean = passes.mean(self.mean_path, k, shared, prior, known, self.tiling)
+                mean = means.send(y_hat[:, :start]) if k else next(means)
             with stage("scale path"):
                 indexes = None
                 if whole:
                     # Only blocks that arrived whole come here: the integer path never sees a partly
                     # received one.
                     before = None if earlier is None else earlier[list(whole)]
+                    own = [qualities[i] for i in whole]
                     assert features is not None
-                    indexes = passes.index(
-                        self.scale_path,
-                        k,
-                        features,
-                        before,
-                        [qualities[i] for i in whole],
-                        self.tiling,
-                    )
+                    indexes = passes.index(self.scale_path, k, features, before, own, self.tiling)
             low, high = (height * width * self.config.level_offsets[i] for i in (level - 1, level))
             done, total = height * width * start - low, high - low
             shape = channels, height, width
@@ -193,13 +184,8 @@ class Walker:
             q = q.astype(np.int8, copy=False)
             earlier = q if earlier is None else np.concatenate((earlier, q), axis=1)
             with stage("mean path"):
-                rest = (
-                    torch.from_numpy(np.ascontiguousarray(box.cut(q)))
-                    .to(self.device)
-                    .float()
-                    .mul_(sizes)
-                )
-                torch.add(mean, rest, out=y_hat[:, start:end])
+                q_box = torch.from_numpy(np.ascontiguousarray(box.cut(q))).to(self.device)
+                torch.add(mean, q_box.float().mul_(sizes), out=y_hat[:, start:end])
         return y_hat
 
     def order(self, step: Step, position: int) -> tuple[Ints, Runs, Tables]:

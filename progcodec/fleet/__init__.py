@@ -1,7 +1,7 @@
 """The same work over many inputs, on one machine or on many.
 
     operation.py    what is done to one input: bytes in, bytes out; encode, decode and truncate
-    answering.py    class probabilities of many streams, as an operation
+    classify.py     class probabilities of many streams, as an operation
     flow.py         reading, coding and writing side by side; inputs of one size in batches
     pool.py         the threads that this takes
     journal.py      which outputs are finished, by fingerprint

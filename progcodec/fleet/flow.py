@@ -10,7 +10,7 @@ bounded, in inputs and in pixels, so a folder of any length takes the same memor
 """
 
 from collections.abc import Callable, Generator, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -110,14 +110,6 @@ class Limits:
             raise ValueError(f"limits have a batch, a worker and a thread at least, not {self}")
 
 
-@dataclass
-class _Group:
-    """Loaded inputs of one size that wait for company."""
-
-    key: Hashable
-    places: list[int] = field(default_factory=list)
-
-
 def flow(
     jobs: Iterable[Job], stages: Stages[Job], limits: Limits | Callable[[], Limits]
 ) -> Generator[Outcome[Job], None, None]:
@@ -147,22 +139,17 @@ def flow(
 
 class _Flow(Generic[Job]):
     def __init__(
-        self,
-        first: Job,
-        loaded: Loaded,
-        others: Iterable[Job],
-        stages: Stages[Job],
-        limits: Limits,
+        self, first: Job, loaded: Loaded, others: Iterable[Job], stages: Stages[Job], limits: Limits
     ) -> None:
         self._source = enumerate(others, 1)
         self._stages = stages
         self._limits = limits
         self._window = 4 * limits.batch * limits.workers
         self._replies: SimpleQueue[Reply] = SimpleQueue()
-        self._jobs: dict[int, Job] = {}  # read, and not yet told of
+        self._jobs: dict[int, Job] = {0: first}  # read, and not yet told of
         self._loaded: dict[int, Loaded] = {}  # read, and not yet in the network
         self._weights: dict[int, int] = {}  # pixels of what was read and has no outcome
-        self._groups: dict[Hashable, _Group] = {}
+        self._groups: dict[Hashable, list[int]] = {}  # inputs of one size that wait for company
         self._outcomes: dict[int, Outcome[Job]] = {}
         self._exhausted = False
         self._reading = self._running = self._writing = 0
@@ -172,8 +159,7 @@ class _Flow(Generic[Job]):
         self._readers = Pool("load", READERS, self._replies, READING_PATIENCE)
         self._workers = Pool("run", limits.workers, self._replies, PATIENCE)
         self._writers = Pool("finish", WRITERS, self._replies, PATIENCE)
-        self._jobs[0] = first
-        self._take_loaded(0, loaded, None)
+        self._keep(0, loaded)
 
     def outcomes(self) -> Generator[Outcome[Job], None, None]:
         told = 0
@@ -204,99 +190,97 @@ class _Flow(Generic[Job]):
             if following is None:
                 self._exhausted = True
                 return
-            place, job = following
-            self._jobs[place] = job
+            place, self._jobs[place] = following
             self._read += 1
             self._reading += 1
-            self._readers.submit(place, partial(self._stages.load, job))
+            load = partial(self._stages.load, self._jobs[place])
+            self._readers.submit(load, partial(self._after_load, place))
 
     def _start_batches(self) -> None:
-        while self._running < self._limits.workers and (waiting := self._next_group()) is not None:
-            places = waiting.places[: self._batch_size(self._loaded[waiting.places[0]].pixels)]
+        while self._running < self._limits.workers and (group := self._next_group()):
+            places = group[: self._batch_size(group)]
             pixels = sum(self._weights[place] for place in places)
             if self._running and self._running_pixels + pixels > PARALLEL_PIXELS:
                 return
-            del waiting.places[: len(places)]
-            if not waiting.places:
-                del self._groups[waiting.key]
+            del group[: len(places)]
+            if not group:
+                del self._groups[self._loaded[places[0]].group]
             self._start(places, pixels)
 
-    def _next_group(self) -> _Group | None:
+    def _next_group(self) -> list[int]:
         """A full group; or one that has waited long; or, when nothing more is read for now, the
-        fullest.
+        fullest; or none.
         """
         groups = self._groups.values()
-        for waiting in groups:
-            if len(waiting.places) >= self._batch_size(self._loaded[waiting.places[0]].pixels):
-                return waiting
-        oldest = min(groups, key=lambda waiting: waiting.places[0], default=None)
-        if oldest is not None and oldest.places[0] < self._read - self._window // 2:
+        for group in groups:
+            if len(group) >= self._batch_size(group):
+                return group
+        oldest = min(groups, default=[])
+        if oldest and oldest[0] < self._read - self._window // 2:
             return oldest
         if self._reading and not self._quiet:
-            return None
-        return max(groups, key=lambda waiting: len(waiting.places), default=None)
+            return []
+        return max(groups, key=len, default=[])
 
-    def _batch_size(self, pixels: int) -> int:
+    def _batch_size(self, group: list[int]) -> int:
+        pixels = self._loaded[group[0]].pixels
         return max(1, min(self._limits.batch, BATCH_PIXELS // max(1, pixels)))
 
     def _start(self, places: list[int], pixels: int) -> None:
         contents = [self._loaded.pop(place).content for place in places]
-        alone = pixels > PARALLEL_PIXELS // 2 or self._alone()
-        count = (
-            self._limits.threads if alone else max(1, self._limits.threads // self._limits.workers)
-        )
-        threads = Threads(count, self._limits.threads)
+        # Nothing else is to be done that could use the other cores.
+        last = self._exhausted and not (self._reading or self._running or self._groups)
+        alone = last or pixels > PARALLEL_PIXELS // 2
+        share = max(1, self._limits.threads // self._limits.workers)
+        threads = Threads(self._limits.threads if alone else share, self._limits.threads)
         self._running_pixels += pixels
         self._running += 1
-        self._workers.submit((places, pixels), lambda: _run(self._stages, contents, threads))
-
-    def _alone(self) -> bool:
-        """Whether nothing else is to be done that could use the other cores."""
-        return self._exhausted and not (self._reading or self._running or self._groups)
+        self._workers.submit(
+            lambda: _run(self._stages, contents, threads), partial(self._after_run, places, pixels)
+        )
 
     def _await_reply(self) -> None:
         could_start = self._groups and self._running < self._limits.workers
         try:
-            reply = self._replies.get(timeout=COMPANY if could_start else None)
+            then, value, error = self._replies.get(timeout=COMPANY if could_start else None)
         except Empty:
             self._quiet = True
-        else:
-            self._quiet = False
-            self._take(reply)
+            return
+        self._quiet = False
+        if not isinstance(error, Exception | None):
+            raise error
+        then(value, error)
 
-    def _take(self, reply: Reply) -> None:
-        if not isinstance(reply.error, Exception | None):
-            raise reply.error
-        if reply.kind == "load":
-            self._reading -= 1
-            self._take_loaded(reply.subject, reply.value, reply.error)
-        elif reply.kind == "run":
-            places, pixels = reply.subject
-            self._running -= 1
-            self._running_pixels -= pixels
-            made = [reply.error] * len(places) if reply.error is not None else reply.value
-            for place, one in zip(places, made, strict=True):
-                self._take_made(place, one)
-        else:
-            self._writing -= 1
-            self._settle(reply.subject, reply.value, reply.error)
-
-    def _take_loaded(
-        self, place: int, loaded: Loaded | Settled | None, error: Exception | None
-    ) -> None:
+    def _after_load(self, place: int, loaded: Loaded | Settled, error: Exception | None) -> None:
+        self._reading -= 1
         if isinstance(loaded, Loaded):
-            self._loaded[place] = loaded
-            self._weights[place] = loaded.pixels
-            self._groups.setdefault(loaded.group, _Group(loaded.group)).places.append(place)
+            self._keep(place, loaded)
         else:
-            self._settle(place, loaded.result if isinstance(loaded, Settled) else None, error)
+            self._settle(place, loaded and loaded.result, error)
 
-    def _take_made(self, place: int, made: object) -> None:
-        if isinstance(made, Exception):
-            self._settle(place, None, made)
-        else:
-            self._writing += 1
-            self._writers.submit(place, partial(self._stages.finish, self._jobs[place], made))
+    def _keep(self, place: int, loaded: Loaded) -> None:
+        self._loaded[place] = loaded
+        self._weights[place] = loaded.pixels
+        self._groups.setdefault(loaded.group, []).append(place)
+
+    def _after_run(
+        self, places: list[int], pixels: int, made: Sequence[Any], error: Exception | None
+    ) -> None:
+        self._running -= 1
+        self._running_pixels -= pixels
+        for place, one in zip(
+            places, made if error is None else [error] * len(places), strict=True
+        ):
+            if isinstance(one, Exception):
+                self._settle(place, None, one)
+            else:
+                self._writing += 1
+                finish = partial(self._stages.finish, self._jobs[place], one)
+                self._writers.submit(finish, partial(self._after_finish, place))
+
+    def _after_finish(self, place: int, result: object, error: Exception | None) -> None:
+        self._writing -= 1
+        self._settle(place, result, error)
 
     def _settle(self, place: int, result: object, error: Exception | None) -> None:
         self._weights.pop(place, None)

@@ -8,11 +8,10 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from progcodec import assets
-from progcodec.bitstream.container import FINGERPRINT_SIZE, Header, parse, parse_header
+from progcodec.bitstream.container import parse, parse_header
 from progcodec.config import DEFAULT_PIXEL_LIMIT
 from progcodec.cut import Cut
 from progcodec.files import PICTURE_SUFFIXES, STREAM_SUFFIX
@@ -23,60 +22,64 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from progcodec.codec.codec import Codec
+    from progcodec.codec.encode import Encoded
 
 WORKERS_MAX = 8
 """More batches beside each other than that only wait for Python's lock."""
 GPU_WORKERS = 2
 """One batch is on the device while the other is range-coded."""
-
-_LOADING = threading.Lock()
+LOADING = threading.Lock()
 """Two threads that need one model must not both load it."""
 
 
 class Product(NamedTuple):
-    """An output file and the size of its picture."""
+    """An output file, the size of its picture, and what a person should know of it."""
 
     data: bytes
     width: int
     height: int
+    warning: str = ""
 
 
-class Operation(Protocol):
-    """What :func:`progcodec.fleet.flow.flow` needs to know about the work, whatever the inputs come
-    from.
+@dataclass(frozen=True)
+class Operation:
+    """What is done to each input, in the stages of :func:`progcodec.fleet.flow.flow`.
 
     Attributes:
         suffix: of the outputs.
         suffixes: of the inputs, in lower case.
     """
 
-    @property
-    def suffix(self) -> str: ...
-
-    @property
-    def suffixes(self) -> tuple[str, ...]: ...
+    suffix: ClassVar[str] = STREAM_SUFFIX
+    suffixes: ClassVar[tuple[str, ...]] = (STREAM_SUFFIX,)
 
     def check(self) -> None:
         """Raises what is wrong whatever the inputs, as far as it is known without torch."""
 
     def signature(self) -> dict[str, object]:
         """All that decides an output besides its input: JSON values."""
+        raise NotImplementedError
 
     def limits(self, batch: int) -> Limits:
         """How many inputs at once suit this machine. May load the model."""
+        return Limits(batch)
 
     def load(self, data: bytes) -> Loaded:
         """An input's content, decoded and checked as far as it can be without torch."""
+        raise NotImplementedError
 
     def run(self, contents: Sequence[Any], threads: Threads) -> Sequence[Any]:
         """Contents of one group through network and range coder, with so many of the threads."""
+        raise NotImplementedError
 
     def finish(self, made: Any) -> Product:
-        """The output file of one thing made."""
+        """The output file of one thing made; here of a stream."""
+        header = parse_header(made, max_pixels=None)
+        return Product(made, header.width, header.height)
 
 
 @dataclass(frozen=True)
-class Encode:
+class Encode(Operation):
     """Pictures to ``.shc`` streams.
 
     Attributes:
@@ -94,14 +97,14 @@ class Encode:
     quality: int = 0
     psnr: float | None = None
 
-    suffix = STREAM_SUFFIX
     suffixes = PICTURE_SUFFIXES
 
-    @cached_property
+    @property
     def codec(self) -> "Codec":
-        from progcodec.codec.codec import Codec
+        from progcodec.codec.loaded import codec_named
 
-        return Codec.load(self.model, self.device)
+        with LOADING:
+            return codec_named(self.model, self.device)
 
     def check(self) -> None:
         assets.check(self.model)
@@ -123,26 +126,25 @@ class Encode:
         from progcodec.image import read_image
 
         picture, warning = read_image(data, self.max_pixels)
-        self.cut.apply(Header(*picture.size, bytes(FINGERPRINT_SIZE)).to_bytes())  # room for it?
+        self.cut.check(*picture.size)
         return Loaded(picture.size, picture.width * picture.height, picture, warning)
 
-    def run(self, contents: Sequence[Any], threads: Threads) -> list[bytes]:
-        with _LOADING:
-            codec = self.codec
+    def run(self, contents: Sequence[Any], threads: Threads) -> "list[Encoded]":
+        codec = self.codec
         with computing_with(threads):
             common: dict[str, Any] = {"checksums": self.checksums, "max_pixels": self.max_pixels}
             if self.psnr is None:
-                return codec.encode_batch(contents, quality=self.quality, **common)
+                return codec.encode_told(contents, quality=self.quality, **common)
             from progcodec.codec.target import encode_to_psnr
 
             return [encode_to_psnr(codec, content, self.psnr, **common) for content in contents]
 
-    def finish(self, made: bytes) -> Product:
-        return _product(self.cut.apply(made))
+    def finish(self, made: "Encoded") -> Product:
+        return super().finish(self.cut.apply(made.data))._replace(warning=made.warning)
 
 
 @dataclass(frozen=True)
-class Decode:
+class Decode(Operation):
     """``.shc`` streams to picture files.
 
     Attributes:
@@ -160,7 +162,6 @@ class Decode:
     region: tuple[int, int, int, int] | None = None
 
     suffix = ".png"
-    suffixes = (STREAM_SUFFIX,)
 
     def check(self) -> None:
         if self.model is not None:
@@ -169,12 +170,8 @@ class Decode:
     def signature(self) -> dict[str, object]:
         # The model is part of each stream's content: no other one decodes it.
         region = list(self.region or ())
-        return {
-            "operation": "decode",
-            "cut": self.cut.limits(),
-            "form": self.form,
-            "region": region,
-        }
+        cut = self.cut.limits()
+        return {"operation": "decode", "cut": cut, "form": self.form, "region": region}
 
     def limits(self, batch: int) -> Limits:
         return limits_on(self.device, batch)
@@ -190,12 +187,11 @@ class Decode:
     def run(self, contents: Sequence[Any], threads: Threads) -> "list[Image]":
         from progcodec.codec.loaded import codec_for
 
-        with _LOADING:
-            codec = codec_for(
-                contents[0], model=self.model, device=self.device, max_pixels=self.max_pixels
-            )
+        limit = self.max_pixels
+        with LOADING:
+            codec = codec_for(contents[0], model=self.model, device=self.device, max_pixels=limit)
         with computing_with(threads):
-            return codec.decode_batch(contents, region=self.region, max_pixels=self.max_pixels)
+            return codec.decode_batch(contents, region=self.region, max_pixels=limit)
 
     def finish(self, made: "Image") -> Product:
         from progcodec.image import picture_file
@@ -204,36 +200,19 @@ class Decode:
 
 
 @dataclass(frozen=True)
-class Truncate:
+class Truncate(Operation):
     """``.shc`` streams to prefixes of them. Needs no torch and no model."""
 
     cut: Cut
 
-    suffix = STREAM_SUFFIX
-    suffixes = (STREAM_SUFFIX,)
-
-    def check(self) -> None:
-        """Nothing can be."""
-
     def signature(self) -> dict[str, object]:
         return {"operation": "truncate", "cut": self.cut.limits()}
-
-    def limits(self, batch: int) -> Limits:
-        return Limits(batch)
 
     def load(self, data: bytes) -> Loaded:
         return Loaded(None, 1, data)
 
     def run(self, contents: Sequence[Any], threads: Threads) -> list[bytes]:
         return [self.cut.apply(data) for data in contents]
-
-    def finish(self, made: bytes) -> Product:
-        return _product(made)
-
-
-def _product(data: bytes) -> Product:
-    header = parse_header(data, max_pixels=None)
-    return Product(data, header.width, header.height)
 
 
 def limits_on(device: str, batch: int) -> Limits:
@@ -245,9 +224,8 @@ def limits_on(device: str, batch: int) -> Limits:
 
     from progcodec.network.device import pick_device
 
-    on_gpu = pick_device(device).type != "cpu"
-
     total = torch.get_num_threads()
+    on_gpu = pick_device(device).type != "cpu"
     return Limits(batch, GPU_WORKERS if on_gpu else min(WORKERS_MAX, total), total)
 
 

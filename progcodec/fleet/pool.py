@@ -9,10 +9,11 @@ from typing import Any, NamedTuple, Self
 
 
 class Reply(NamedTuple):
-    """What became of one call: ``value``, or the ``error`` that it raised."""
+    """What became of one call, its ``value`` or the ``error`` that it raised, and what is to follow
+    in the thread that takes the reply.
+    """
 
-    kind: str
-    subject: Any
+    then: Callable[[Any, Any], None]
     value: Any
     error: BaseException | None
 
@@ -29,10 +30,11 @@ class Pool:
         self, kind: str, count: int, replies: "SimpleQueue[Reply]", patience: float
     ) -> None:
         """``patience``: seconds that the end waits for calls under way."""
-        self._kind = kind
         self._patience = patience
         self._replies = replies
-        self._calls: SimpleQueue[tuple[object, Callable[[], object]] | None] = SimpleQueue()
+        self._calls: SimpleQueue[tuple[Callable[[], object], Callable[[Any, Any], None]] | None] = (
+            SimpleQueue()
+        )
         self._threads = [
             threading.Thread(target=self._work, name=f"progcodec-{kind}", daemon=True)
             for _ in range(count)
@@ -43,9 +45,9 @@ class Pool:
             thread.start()
         return self
 
-    def submit(self, subject: object, call: Callable[[], object]) -> None:
-        """Have ``call`` made; ``subject`` comes back with its reply."""
-        self._calls.put((subject, call))
+    def submit(self, call: Callable[[], object], then: Callable[[Any, Any], None]) -> None:
+        """Have ``call`` made; ``then`` comes back with its reply."""
+        self._calls.put((call, then))
 
     def __exit__(self, *exception: object) -> None:
         """Makes no more calls."""
@@ -60,10 +62,10 @@ class Pool:
 
     def _work(self) -> None:
         while (task := self._calls.get()) is not None:
-            subject, call = task
+            call, then = task
             try:
                 value, error = call(), None
             except BaseException as caught:  # noqa: BLE001 - every call needs a reply
                 value, error = None, caught
-            self._replies.put(Reply(self._kind, subject, value, error))
-            del task, call, value, error  # nothing large may live on while the thread waits
+            self._replies.put(Reply(then, value, error))
+            del task, call, then, value, error  # nothing large may live on while the thread waits

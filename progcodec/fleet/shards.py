@@ -27,8 +27,8 @@ from typing import Any, NamedTuple
 from progcodec.errors import (
     CheckpointError,
     ClassifierError,
-    ColourWarning,
     HierarchyError,
+    PictureWarning,
     ProgcodecError,
     ShardError,
     in_one_line,
@@ -146,16 +146,21 @@ class _MemberStages:
         if not job.is_input:
             return Settled(job.file.data)
         loaded = self._operation.load(job.file.data)
-        if loaded.warning:
-            told = f"{job.file.header.name}: {loaded.warning}"
-            warnings.warn(told, ColourWarning, stacklevel=2)
+        _warn(job, loaded.warning)
         return loaded
 
     def run(self, contents: Sequence[Any], threads: Threads) -> Sequence[Any]:
         return self._operation.run(contents, threads)
 
     def finish(self, job: Member, made: object) -> bytes:
-        return self._operation.finish(made).data
+        product = self._operation.finish(made)
+        _warn(job, product.warning)
+        return product.data
+
+
+def _warn(job: Member, told: str) -> None:
+    if told:
+        warnings.warn(f"{job.file.header.name}: {told}", PictureWarning, stacklevel=3)
 
 
 def _assembled(

@@ -76,10 +76,7 @@ def _store(name: str) -> "tuple[AbstractFileSystem, str]":
     try:
         store, path = url_to_fs(name)
     # a store without its package, or no store of that name
-    except (
-        ImportError,
-        ValueError,
-    ) as error:
+    except (ImportError, ValueError) as error:
         raise ShardError(f"{name}: {error}") from error
     return store, path
 

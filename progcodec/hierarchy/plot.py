@@ -12,17 +12,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = (
-    "#4e79a7",
-    "#59a14f",
-    "#b07aa1",
-    "#9c755f",
-    "#c8702a",
-    "#3f8f8b",
-    "#a08a1c",
-    "#6b6b6b",
-    "#c8102e",
-    "#7a5fc0",
-)
+    "#4e79a7", "#59a14f", "#b07aa1", "#9c755f", "#c8702a",
+    "#3f8f8b", "#a08a1c", "#6b6b6b", "#c8102e", "#7a5fc0",
+)  # fmt: skip
 GAP, BEND = 0.6, 0.3
 """Inches between the longest label of a level and the next level, and where lines bend before
 it."""

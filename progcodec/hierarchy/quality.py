@@ -30,26 +30,16 @@ def table(quality: dict[str, Any]) -> list[str]:
             )
         if "cosine_embeddings_alone" in row:
             ours, alone = row["cosine"], row["cosine_embeddings_alone"]
-            lines.append(
-                f"mean cosine to the group's middle: {ours['plain']:.3f}, "
-                f"centred {ours['centred']:.3f}; embeddings alone {alone['plain']:.3f}, centred "
-                f"{alone['centred']:.3f}"
-            )
-    for key, label in (
-        ("clip", "paper, CLIP K=10"),
-        ("wordnet_depth_cut", "paper, WordNet depth cut"),
-    ):
+            own, other = (f"{c['plain']:.3f}, centred {c['centred']:.3f}" for c in (ours, alone))
+            lines.append(f"mean cosine to the group's middle: {own}; embeddings alone {other}")
+    paper = {"clip": "paper, CLIP K=10", "wordnet_depth_cut": "paper, WordNet depth cut"}
+    for key, label in paper.items():
         part = quality["paper"][key]
-        lines.append(
-            f"{label:<26}{'':>6}  {'':>7}  {'':>12}  {number(part['intra'])}  "
-            f"{number(part['inter'])}"
-        )
-    lines.append(
-        "intra, inter: mean Wu-Palmer similarity of two classes in one group, in two groups"
-    )
-    seeds = quality["stability_seeds"]
-    lines.append(
-        f"ARI: adjusted Rand index between {seeds} seeds, mean of all pairs (1: always the same "
-        "groups)"
-    )
-    return lines
+        wup = f"{number(part['intra'])}  {number(part['inter'])}"
+        lines.append(f"{label:<26}{'':>6}  {'':>7}  {'':>12}  {wup}")
+    seeds = f"between {quality['stability_seeds']} seeds, mean of all pairs"
+    return [
+        *lines,
+        "intra, inter: mean Wu-Palmer similarity of two classes in one group, in two groups",
+        f"ARI: adjusted Rand index {seeds} (1: always the same groups)",
+    ]

@@ -1,13 +1,12 @@
 """What WordNet knows about a set of classes: their ancestors, and from these how alike two classes
 are.
 
-The facts come from a small JSON of our own (the 1000 ImageNet classes and all their ancestors are
-shipped), or from the dictionary files of an installed WordNet 3.0. Synsets are named as ImageNet
-names them: "n" and the 8-digit offset.
+The facts come from a small JSON of our own: the 1000 ImageNet classes and all their ancestors are
+shipped. Synsets are named as ImageNet names them: "n" and the 8-digit offset.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +18,6 @@ from progcodec.arrays import Floats, Ints
 from progcodec.errors import HierarchyError
 
 SHIPPED = assets.FOLDER / "hierarchy" / "wordnet_imagenet1k.json"
-NOTICE = "WordNet 3.0 Copyright 2006 by Princeton University. All rights reserved."
 
 
 class Synset(NamedTuple):
@@ -55,26 +53,6 @@ class Taxonomy:
         except (KeyError, TypeError, AttributeError) as error:
             raise HierarchyError(f"{path} is no file of WordNet facts") from error
 
-    @classmethod
-    def from_dictionary(cls, folder: str | Path, wnids: Iterable[str]) -> "Taxonomy":
-        """The `wnids` and all their ancestors, out of ``data.noun`` in a folder of WordNet's
-        dictionary files."""
-        lines: dict[str, Synset] = {}
-        with open(Path(folder) / "data.noun", encoding="utf-8") as file:
-            for line in file:
-                if not line.startswith("  "):  # the licence at its head is indented
-                    lines["n" + line[:8]] = _parse(line)
-        found: dict[str, Synset] = {}
-        todo = list(wnids)
-        while todo:
-            wnid = todo.pop()
-            if wnid not in lines:
-                raise HierarchyError(f"{wnid} is no noun of the WordNet in {folder}")
-            if wnid not in found:
-                found[wnid] = lines[wnid]
-                todo += lines[wnid].hypernyms
-        return cls(dict(sorted(found.items())))
-
     def above(self, wnid: str) -> dict[str, int]:
         """Each ancestor of a synset, itself included, with the fewest steps up to it."""
         if wnid not in self.synsets:
@@ -96,10 +74,8 @@ class Taxonomy:
         def visit(wnid: str) -> tuple[int, int]:
             if wnid not in depths:
                 parents = [visit(parent) for parent in self.synsets[wnid].hypernyms] or [(0, 0)]
-                depths[wnid] = (
-                    1 + min(low for low, _ in parents),
-                    1 + max(high for _, high in parents),
-                )
+                low, high = zip(*parents, strict=True)
+                depths[wnid] = 1 + min(low), 1 + max(high)
             return depths[wnid]
 
         for wnid in self.synsets:
@@ -110,13 +86,8 @@ class Taxonomy:
         """The shortest way from the root to a synset; of equally short ones the one with the
         smallest offsets."""
         way = [wnid]
-        while self.synsets[way[-1]].hypernyms:
-            way.append(
-                min(
-                    self.synsets[way[-1]].hypernyms,
-                    key=lambda parent: (self._depths[parent][0], parent),
-                )
-            )
+        while parents := self.synsets[way[-1]].hypernyms:
+            way.append(min(parents, key=lambda parent: (self._depths[parent][0], parent)))
         return way[::-1]
 
     def wu_palmer(self, wnids: Sequence[str]) -> Floats:
@@ -185,16 +156,3 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise HierarchyError(f"{path} is not a JSON object")
     return content
-
-
-def _parse(line: str) -> Synset:
-    # offset file-number type word-count(hex) [word lexical-id]... pointer-count [symbol offset type
-    # source/target]...
-    fields = line.partition("|")[0].split()
-    words = int(fields[3], 16)
-    lemmas = tuple(word.replace("_", " ") for word in fields[4 : 4 + 2 * words : 2])
-    pointers = fields[5 + 2 * words :]
-    hypernyms = tuple(
-        f"n{pointers[i + 1]}" for i in range(0, len(pointers) - 3, 4) if pointers[i] in ("@", "@i")
-    )
-    return Synset(lemmas, hypernyms)

@@ -7,7 +7,8 @@
 pixels only: it may differ between machines in its last bits, and no coded bit depends on it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from progcodec.config import HYPER_STRIDE, ModelConfig
 from progcodec.network.depthwise import Depthwise
+from progcodec.network.tiles import Tiling, over
 from progcodec.network.transform import Block, Down, Pointwise, Up
 
 
@@ -94,8 +96,7 @@ class DeltaMean(nn.Module):
 class MeanPath(nn.Module):
     """The float mean path.
 
-    Call :meth:`prior` once, :meth:`features` at the start of each level, :meth:`mean` for each
-    block.
+    Call :meth:`prior` once, then take its :meth:`steps`.
 
     ``spread`` holds about each latent channel's standard deviation: ŷ enters divided by it, μ
     leaves multiplied. ``linear`` takes back to the first block what h_a's linear branch tells of
@@ -137,16 +138,24 @@ class MeanPath(nn.Module):
             prior = torch.cat((prior, F.pixel_shuffle(low, HYPER_STRIDE)), 1)
         return prior[:, :, :height, :width]
 
+    def steps(self, prior: Tensor, tiling: Tiling = Tiling()) -> Generator[Tensor, Tensor, None]:
+        """The one walk over the blocks: yields μ of each, and is then sent ŷ of all blocks so far,
+        (N, channels so far, h, w).
+        """
+        height, width = prior.shape[2:]
+        prefix: Tensor | None = None
+        for block, start in enumerate(self.offsets[:-1]):
+            if start in self.level_offsets:
+                shared = over(tiling.shared(height, width), self.features, prior, prefix)
+            mean = partial(self.mean, block)
+            prefix = yield over(tiling.mean(height, width), mean, shared, prior, prefix)
+
     def walk(self, prior: Tensor, reply: Callable[[int, Tensor], Tensor]) -> Tensor:
         """ŷ of all blocks, (N, C, h, w): ``reply`` turns a block's number and μ into its ŷ."""
-        prefix: Tensor | None = None
-        for k, start in enumerate(self.offsets[:-1]):
-            if start in self.level_offsets:
-                shared = self.features(prior, prefix)
-            hat = reply(k, self.mean(k, shared, prior, prefix))
-            prefix = hat if prefix is None else torch.cat((prefix, hat), 1)
-        assert prefix is not None
-        return prefix
+        hat = reply(0, next(steps := self.steps(prior)))
+        for block in range(1, len(self.offsets) - 1):
+            hat = torch.cat((hat, reply(block, steps.send(hat))), 1)
+        return hat
 
     def features(self, prior: Tensor, prefix: Tensor | None) -> Tensor:
         """What the means of a level's blocks share, (N, width, h, w).

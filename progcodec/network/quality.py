@@ -8,13 +8,20 @@ unit, and
     q = round((y − μ) / step)      ŷ = μ + step·q
     σ-index(quality) = map[σ-index]: + 2·quality but for small σ
 
-which is the index of σ / step, as the σ of the 64 tables are spaced in logarithms
-(``quality_maps.py``). The Δ-networks were trained at a step of 1, so they are shown ℓ(|q|·step) in
-place of ℓ(|q|). Nothing else depends on the quality, the hyperlatent neither.
+which is the index of σ / step, as the σ of the 64 tables are spaced in logarithms. The Δ-networks
+were trained at a step of 1, so they are shown ℓ(|q|·step) in place of ℓ(|q|). Nothing else depends
+on the quality, the hyperlatent neither.
+
+Small σ are no plain shift: residuals have longer tails than a Gaussian, and where σ is below the
+step the tails are all there is to code. A Gaussian of σ / step makes every ±1 there cost some 20
+bits. So each index is read as a Laplacian, the one that it codes best at a step of 1, and becomes
+the index that codes this Laplacian best at the other step (the tests hold the generator). From some
+20 on, that is the shift. Measured (shipped model, 7 photographs, all bits): 7 % fewer bits than by
+the shift at quality −4, 2 % at 4, 29 % at −7, 5 % at 7.
 
 The step is a fraction S / 2^16 whose numerator is found by integers alone, S = ⌊2^16·(11 /
 6400)^(2·quality/63)⌋: the same on every machine, exact in float32, 2^16 at quality 0. ℓ is then as
-exact: ⌊16·log2(1 + n·S/2^16)⌋ is a bit length. S and ℓ are part of the format.
+exact: ⌊16·log2(1 + n·S/2^16)⌋ is a bit length. S, ℓ and the maps are part of the format.
 """
 
 from functools import cache
@@ -28,6 +35,27 @@ SCALE_RATIO = 6400, 11
 """SCALE_MAX / SCALE_MIN, exactly."""
 MAGNITUDE_STEPS = 16
 """ℓ counts sixteenths of an octave: the scale path's integers per unit of the real network."""
+
+# fmt: off
+HEADS: dict[int, tuple[int, ...]] = {
+    -7: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 3, 4, 4, 5, 6, 6, 7, 7, 8, 9),
+    -6: (0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 2, 3, 4, 4, 5, 6, 6, 7, 7, 8, 9),
+    -5: (0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 3, 4, 5, 6, 6, 7, 8, 8, 9),
+    -4: (0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 6, 7, 8, 8, 9, 10),
+    -3: (0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 8, 9, 10),
+    -2: (0, 0, 0, 1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 10),
+    -1: (0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9),
+    0: (),
+    1: (1, 2, 3, 4, 5, 6, 7, 8, 9),
+    2: (2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13),
+    3: (3, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15),
+    4: (5, 6, 7, 8, 9, 10, 12, 13, 15, 16),
+    5: (6, 7, 8, 9, 11, 12, 13, 15, 17, 18),
+    6: (7, 8, 10, 11, 12, 14, 16, 17, 19, 20),
+    7: (8, 10, 11, 13, 14, 16, 18, 19, 21, 22),
+}
+# fmt: on
+"""The new index of index 0, 1, 2… at each quality; what comes after is shifted."""
 
 
 def check_quality(quality: int) -> int:
@@ -76,3 +104,17 @@ def magnitude_table(quality: int) -> tuple[int, ...]:
     return tuple(
         ((one + n * step) ** MAGNITUDE_STEPS).bit_length() - unit for n in range(Q_MAX + 1)
     )
+
+
+def shifted(index: int, quality: int) -> int:
+    return min(max(index + QUALITY_INDEXES * quality, 0), SCALE_COUNT - 1)
+
+
+@cache
+def index_map(quality: int) -> tuple[int, ...]:
+    """The index, 0..63, that each of the 64 indexes becomes.
+
+    Never falling; the identity at quality 0. Raises KeyError without one.
+    """
+    head = HEADS[quality]
+    return (*head, *(shifted(index, quality) for index in range(len(head), SCALE_COUNT)))

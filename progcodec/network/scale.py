@@ -27,8 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from progcodec.config import SCALE_COUNT, SCALE_MAX, SCALE_MIN, ModelConfig
-from progcodec.network.quality import magnitude_table
-from progcodec.network.quality_maps import index_map
+from progcodec.network.quality import index_map, magnitude_table
 
 ACTIVATION_MAX = 255
 ACTIVATION_STEPS = 16
@@ -163,19 +162,14 @@ class IntegerConv(nn.Module):
         """
         magnitudes = self.weight.detach().abs()
         scale = torch.maximum(magnitudes.amax(1) / WEIGHT_MAX, magnitudes.sum(1) / WEIGHT_SUM_MAX)
-        scale = torch.maximum(scale, self.bias.detach().abs() * (self.unit / BIAS_MAX)).clamp_min(
-            1e-6
-        )
+        scale = torch.maximum(scale, self.bias.detach().abs() * (self.unit / BIAS_MAX))
+        scale = scale.clamp_min(1e-6)
         weight = self.weight / scale[:, None]
         weight = straight_through(weight, weight.detach().round().clamp(-WEIGHT_MAX, WEIGHT_MAX))
         bias = self.bias * (self.unit / scale)
         bias = straight_through(bias, bias.detach().round().clamp(-BIAS_MAX, BIAS_MAX))
-        multiplier = (
-            (scale.double() * (2.0**SHIFT * ACTIVATION_STEPS / self.unit))
-            .round()
-            .clamp(1, 2**SHIFT)
-        )
-        return weight, bias, multiplier
+        multiplier = scale.double() * (2.0**SHIFT * ACTIVATION_STEPS / self.unit)
+        return weight, bias, multiplier.round().clamp(1, 2**SHIFT)
 
     def forward(self, x: Tensor, outputs: slice = ALL) -> Tensor:
         """``outputs``: the output channels that are wanted."""
@@ -294,11 +288,11 @@ class ScalePath(nn.Module):
 
 def _moved(indexes: Tensor, qualities: Sequence[int]) -> Tensor:
     """σ-indexes of a batch as each stream's quality moves them."""
-    maps = [
-        torch.tensor(index_map(quality), dtype=indexes.dtype, device=indexes.device)
-        for quality in qualities
+    moved = [
+        indexes.new_tensor(index_map(quality))[own.long()]
+        for quality, own in zip(qualities, indexes, strict=True)
     ]
-    return torch.stack([own[index.long()] for own, index in zip(maps, indexes, strict=True)])
+    return torch.stack(moved)
 
 
 def _loudness(q: Tensor, qualities: Sequence[int]) -> Tensor:

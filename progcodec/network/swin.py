@@ -84,15 +84,11 @@ class WindowAttention(nn.Module):
             some = slice(first, first + WINDOWS_AT_ONCE)
             added = bias[None] if mask is None else bias + mask[some]
             attended.append(F.scaled_dot_product_attention(q[some], k[some], v[some], added))
-        y = (
-            torch.cat(attended)
-            .transpose(1, 2)
-            .reshape(n, rows, columns, self.window, self.window, channels)
-        )
-        y = y.transpose(2, 3).reshape(n, rows * self.window, columns * self.window, channels)
-        return self.project(
-            y[:, self.before : self.before + height, self.before : self.before + width]
-        )
+        y = torch.cat(attended).transpose(1, 2)
+        y = y.reshape(n, rows, columns, self.window, self.window, channels).transpose(2, 3)
+        y = y.reshape(n, rows * self.window, columns * self.window, channels)
+        y = y[:, self.before : self.before + height, self.before : self.before + width]
+        return self.project(y)
 
     def _windows(self, x: Tensor, rows: int, columns: int) -> Tensor:
         """(N, rows·window, columns·window, C) to (N·rows·columns, window², C)."""

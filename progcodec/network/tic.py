@@ -15,6 +15,8 @@ A part of a picture gives, further than that from its cut edges, what the whole 
 but only if it is cut at multiples of 64 pixels: elsewhere it meets other windows.
 """
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 from progcodec.config import ModelConfig
@@ -30,13 +32,9 @@ class TicAnalysis(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         width = config.width
+        widths = pairwise((3, width, width, width, config.latent_channels))
         self.convolutions = nn.ModuleList(
-            (
-                _down(3, width, 5),
-                _down(width, width, 3),
-                _down(width, width, 3),
-                _down(width, config.latent_channels, 3),
-            )
+            _down(*ends, kernel) for ends, kernel in zip(widths, (5, 3, 3, 3), strict=True)
         )
         self.stages = nn.ModuleList(
             SwinStage(width, depth, heads, config.swin_window)
@@ -58,13 +56,9 @@ class TicSynthesis(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         width = config.width
+        widths = pairwise((config.latent_channels, width, width, width, 3))
         self.convolutions = nn.ModuleList(
-            (
-                _up(config.latent_channels, width, 3),
-                _up(width, width, 3),
-                _up(width, width, 3),
-                _up(width, 3, 5),
-            )
+            _up(*ends, kernel) for ends, kernel in zip(widths, (3, 3, 3, 5), strict=True)
         )
         self.stages = nn.ModuleList(
             SwinStage(width, depth, heads, config.swin_window)

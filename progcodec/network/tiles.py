@@ -15,14 +15,14 @@ positions, 16 pixels each, if nothing else is said.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
 from progcodec.arrays import Array
 from progcodec.config import HYPER_STRIDE, LATENT_STRIDE, ModelConfig
-from progcodec.geometry import Box, ceil_div
+from progcodec.geometry import Box, ceil_div, latent_size
 
 Plane = TypeVar("Plane", Tensor, Array)
 
@@ -169,17 +169,18 @@ class Tiling:
         return _tiles(height, width, self.context_side, INDEX_REACH)
 
 
-def region_halo(config: ModelConfig) -> tuple[int, int]:
-    """How much of a latent must be at hand around a box, for the box's pixels, if the mean path
-    runs on that much alone.
-
-    Returns:
-        (reach, unit), as a :class:`Field`: g_s, the means of each block, one after the other, and
-        P.
+def latent_box(config: ModelConfig, pixels: Box, width: int, height: int) -> Box:
+    """The latent positions that a box of pixels of a picture depends on, if no more than these are
+    at hand: through g_s, the means of each block, one after the other, and P.
     """
     reach, unit = transform_field(config)
-    means = len(config.steps) * SHARED_REACH + len(config.blocks) * MEAN_REACH
-    return reach + means + HYPER_REACH, math.lcm(unit, HYPER_STRIDE)
+    reach += len(config.steps) * SHARED_REACH + len(config.blocks) * MEAN_REACH + HYPER_REACH
+    unit = math.lcm(unit, HYPER_STRIDE)
+    needed = pixels.over(LATENT_STRIDE)
+    rows, columns = latent_size(height, width)
+    top, left = (max(0, (place - reach) // unit * unit) for place in needed[:2])
+    bottom, right = (ceil_div(place + reach, unit) * unit for place in needed[2:])
+    return Box(top, left, min(bottom, rows), min(right, columns))
 
 
 def spans(first: int, last: int, length: int, side: int, reach: int, unit: int = 1) -> list[Span]:
@@ -233,3 +234,12 @@ def stitched(tiles: list[Tile], run: Callable[[Tile], Tensor]) -> Tensor:
         )
     assert whole is not None
     return whole
+
+
+def over(tiles: list[Tile], function: Callable[..., Tensor], *planes: Any) -> Tensor:
+    """What ``function`` makes of planes (tensors, arrays, or None as it is), tile by tile."""
+
+    def run(tile: Tile) -> Tensor:
+        return function(*(None if plane is None else tile.read(plane) for plane in planes))
+
+    return function(*planes) if len(tiles) == 1 else stitched(tiles, run)

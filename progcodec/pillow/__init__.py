@@ -23,9 +23,8 @@ from typing import IO
 from PIL import Image
 
 from progcodec.config import DEFAULT_PIXEL_LIMIT
-from progcodec.pillow import settings
 from progcodec.pillow.reading import DRAFT_LEVELS, ShcImageFile, accept
-from progcodec.pillow.settings import FORMAT
+from progcodec.pillow.settings import CURRENT, FORMAT
 from progcodec.pillow.writing import save, save_all
 
 __all__ = ["DRAFT_LEVELS", "ShcImageFile", "open", "register"]
@@ -54,7 +53,7 @@ def register(
         max_pixels: ``Image.open`` raises ``Image.DecompressionBombError`` for larger pictures, and
             ``save`` OSError. Pillow's own ``Image.MAX_IMAGE_PIXELS`` holds as well.
     """
-    settings.choose(settings.Settings(model, device, max_pixels))
+    CURRENT.model, CURRENT.device, CURRENT.max_pixels = model, device, max_pixels
     Image.register_open(FORMAT, ShcImageFile, accept)
     Image.register_save(FORMAT, save)
     Image.register_save_all(FORMAT, save_all)

@@ -20,9 +20,9 @@ from progcodec.bitstream.container import (
     read_varint,
 )
 from progcodec.config import LEVELS
+from progcodec.cut import Cut
 from progcodec.errors import CorruptError, LimitError, ProgcodecError, WrongModelError
-from progcodec.pillow import settings
-from progcodec.pillow.settings import FORMAT
+from progcodec.pillow.settings import CURRENT, FORMAT
 
 if TYPE_CHECKING:
     from progcodec.codec.codec import Codec
@@ -53,19 +53,17 @@ class ShcImageFile(ImageFile.ImageFile):
     _header: Header | None = None
     _pending = False  # Pixels are still to be decoded.
     _ends: dict[str, int]
-    _level: str | None = None
-    _max_bytes: int | None = None
+    _cut = Cut()
     _own_model: str | Path | None = None
     _own_device: str | None = None
 
     def _open(self) -> None:
         assert self.fp is not None
         try:
-            header = parse_header(self.fp.read(HEADER_ROOM), settings.current().max_pixels)
+            header = parse_header(self.fp.read(HEADER_ROOM), CURRENT.max_pixels)
         except LimitError as error:
-            raise Image.DecompressionBombError(
-                f"{error} (progcodec.pillow.register sets it)"
-            ) from error
+            told = f"{error} (progcodec.pillow.register sets it)"
+            raise Image.DecompressionBombError(told) from error
         except ProgcodecError as error:
             # By this, Pillow knows that the file is none of ours.
             raise SyntaxError(str(error)) from error
@@ -80,11 +78,8 @@ class ShcImageFile(ImageFile.ImageFile):
         self._mode = "RGB"
         self._size = header.width, header.height
         self.tile = []  # Nothing for Pillow's own decoders. Its releases before 11 leave None here.
-        self.info["bytes"] = size
-        self.info["levels"] = levels
-        self.info["model"] = header.fingerprint.hex()
-        self.info["checksums"] = header.checksums
-        self.info["quality_step"] = header.quality
+        self.info |= {"bytes": size, "levels": levels, "model": header.fingerprint.hex()}
+        self.info |= {"checksums": header.checksums, "quality_step": header.quality}
 
     @property
     def level(self) -> str | None:
@@ -94,15 +89,11 @@ class ShcImageFile(ImageFile.ImageFile):
         To be set before the pixels are loaded: ValueError after that, and for a name that is no
         level. A file that was cut before the level's end gives what it holds.
         """
-        return self._level
+        return self._cut.level
 
     @level.setter
     def level(self, level: str | None) -> None:
-        if level is not None and level not in LEVELS:
-            raise ValueError(f"unknown level {level!r}; there are: {', '.join(LEVELS)}")
-        if level != self._level:
-            self._check_pending()
-        self._level = level
+        self._choose(Cut(level, self._cut.max_bytes))
 
     @property
     def max_bytes(self) -> int | None:
@@ -110,17 +101,15 @@ class ShcImageFile(ImageFile.ImageFile):
 
         Works together with ``level``, and is set as it is.
         """
-        return self._max_bytes
+        return self._cut.max_bytes
 
     @max_bytes.setter
     def max_bytes(self, max_bytes: int | None) -> None:
-        if max_bytes != self._max_bytes:
-            self._check_pending()
         if max_bytes is not None and self._header is not None and max_bytes < self._header.size:
             raise ValueError(
                 f"{max_bytes} bytes cannot hold the header of {self._header.size} bytes"
             )
-        self._max_bytes = max_bytes
+        self._choose(Cut(self._cut.level, max_bytes))
 
     def draft(
         self, mode: str | None, size: tuple[int, int] | None
@@ -135,11 +124,10 @@ class ShcImageFile(ImageFile.ImageFile):
             return None
         scale = min(self.width / size[0], self.height / size[1])
         enough = next((level for least, level in DRAFT_LEVELS if scale >= least), None)
-        if enough is None or (
-            self._level is not None and LEVELS.index(self._level) <= LEVELS.index(enough)
-        ):
+        chosen = self.level or LEVELS[-1]
+        if enough is None or LEVELS.index(chosen) <= LEVELS.index(enough):
             return None
-        self._level = enough
+        self.level = enough
         return self.mode, (0, 0, self.width, self.height)
 
     def load(self) -> Any:
@@ -151,7 +139,7 @@ class ShcImageFile(ImageFile.ImageFile):
             fp = self._file()
             data = self._prefix(fp)
             try:
-                picture = self._codec(data).decode(data, max_pixels=settings.current().max_pixels)
+                picture = self._codec(data).decode(data, max_pixels=CURRENT.max_pixels)
             except WrongModelError as error:
                 raise OSError(f"{error} (progcodec.pillow.register(model=...) does)") from error
             except ProgcodecError as error:
@@ -181,11 +169,12 @@ class ShcImageFile(ImageFile.ImageFile):
         finally:
             super().verify()
 
-    def _check_pending(self) -> None:
-        if not self._pending:
+    def _choose(self, cut: Cut) -> None:
+        if cut != self._cut and not self._pending:
             raise ValueError(
                 "the pixels are loaded already; open the file again to choose another part of it"
             )
+        self._cut = cut
 
     def _file(self) -> IO[bytes]:
         if self.fp is None or self.fp.closed:
@@ -194,21 +183,16 @@ class ShcImageFile(ImageFile.ImageFile):
 
     def _prefix(self, fp: IO[bytes]) -> bytes:
         """The bytes that ``level`` and ``max_bytes`` select; no more than these are read."""
-        ends = [self.info["bytes"], self._ends.get(self._level or "", self.info["bytes"])]
-        if self._max_bytes is not None:
-            ends.append(self._max_bytes)
+        level, limit, size = self._cut.level, self._cut.max_bytes, self.info["bytes"]
         fp.seek(0)
-        return fp.read(min(ends))
+        return fp.read(min(self._ends.get(level or "", size), size if limit is None else limit))
 
     def _codec(self, data: bytes) -> "Codec":
         """The named model where it wrote the file, else the shipped one that did."""
         from progcodec.codec.loaded import codec_for
 
-        model, device = (
-            self._own_model or settings.current().model,
-            self._own_device or settings.current().device,
-        )
-        limit = settings.current().max_pixels
+        model, device = self._own_model or CURRENT.model, self._own_device or CURRENT.device
+        limit = CURRENT.max_pixels
         if model is not None:
             codec = codec_for(data, model=model, device=device, max_pixels=limit)
             if codec.fingerprint == parse_header(data, limit).fingerprint:
@@ -220,11 +204,8 @@ def accept(prefix: bytes) -> bool | str:
     if not prefix.startswith(MAGIC):
         return False
     if prefix[len(MAGIC) :][:1] not in (b"", bytes([VERSION])):
-        # Pillow warns.
-        return (
-            f"image file could not be identified because .shc version {prefix[len(MAGIC)]} is "
-            "not known"
-        )
+        version = f".shc version {prefix[len(MAGIC)]}"  # Pillow warns.
+        return f"image file could not be identified because {version} is not known"
     return True
 
 

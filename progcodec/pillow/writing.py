@@ -6,25 +6,15 @@ from typing import IO, Any
 
 from PIL import Image, ImageFile
 
-from progcodec.bitstream.container import FINGERPRINT_SIZE, Header
 from progcodec.config import QUALITY_MAX
 from progcodec.cut import Cut
 from progcodec.errors import BudgetError, ColourWarning, ProgcodecError
 from progcodec.network.quality import step_size
-from progcodec.pillow import settings
+from progcodec.pillow.settings import CURRENT
 
 JPEG_DEFAULT = 75
 """Pillow's quality where none is given."""
-OWN = (
-    "level",
-    "max_bytes",
-    "bpp",
-    "checksums",
-    "quality",
-    "quality_step",
-    "model",
-    "device",
-)
+OWN = ("level", "max_bytes", "bpp", "checksums", "quality", "quality_step", "model", "device")
 WITHOUT_EFFECT = (
     "append_images",  # if empty
     *("exif", "icc_profile", "xmp", "dpi", "comment"),  # metadata, which are not kept
@@ -66,17 +56,16 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
         picture, wrong = convert(image)
         if wrong:
             warnings.warn(wrong, ColourWarning, stacklevel=2)
-        # Tried on a bare header, so that wrong options do not wait for the encoder.
-        cut.apply(Header(*picture.size, bytes(FINGERPRINT_SIZE)).to_bytes())
+        cut.check(*picture.size)  # before the encoder's work
         from progcodec.api import encode
 
         data = encode(
             picture,
-            model=options.get("model") or settings.current().model,
-            device=options.get("device") or settings.current().device,
+            model=options.get("model") or CURRENT.model,
+            device=options.get("device") or CURRENT.device,
             checksums=options.get("checksums", True),
             quality=step,
-            max_pixels=settings.current().max_pixels,
+            max_pixels=CURRENT.max_pixels,
         )
         fp.write(cut.apply(data))
     except BudgetError as error:

@@ -5,7 +5,7 @@ The stream is fed to one decoder, so each symbol is decoded once.
 
 import builtins
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,18 +13,32 @@ import numpy as np
 from PIL import Image, features
 
 from progcodec.bitstream.description import StreamInfo, info
+from progcodec.cut import log_spaced
 from progcodec.errors import ImageError
 from progcodec.image import to_array
 from progcodec.metrics import psnr
-from progcodec.viewer.cuts import COUNT, cuts
 
 if TYPE_CHECKING:
     from progcodec.api import StreamDecoder
     from progcodec.classification.answer import Answer
 
+COUNT = 24
+"""Cuts besides the ends of the parts, by default."""
+NEAR = 0.4
+"""A cut nearer than this part of a step to the end of a part is left out."""
 MAX_SIDE = 960
 """Pixels of the longer side of an embedded picture, by default."""
 QUALITY = 82
+
+
+class Look(NamedTuple):
+    """What one cut gives: the stream as it is then, its picture, and the PSNR in dB against the
+    original, infinite if equal; None without one.
+    """
+
+    stream: StreamInfo
+    picture: Image.Image
+    psnr: float | None
 
 
 class Frame(NamedTuple):
@@ -62,6 +76,36 @@ class View:
     classifier: str | None
 
 
+def cuts(description: StreamInfo, count: int = COUNT) -> list[int]:
+    """Sizes in bytes, rising, from the header alone to the whole file.
+
+    The end of the header and of every part that is whole are among them; the others rise from a
+    quarter of the hyperlatent on, because there is little to see in less.
+    """
+    first, last = description.header_bytes, description.file_bytes
+    all_ends = (segment.end for segment in description.segments)
+    ends = {first, last, *(end for end in all_ends if end is not None and end <= last)}
+    hyperlatent = description.segments[0].end
+    start = max(first + 1, min(last, last if hyperlatent is None else hyperlatent) // 4)
+    ratio = (last / start) ** (1 / max(1, count - 1)) if last > start else 1.0
+    sizes = log_spaced(start, last, count) if last > first else []
+    near = ratio**NEAR
+    inner = (size for size in sizes if first < size < last)
+    return sorted(ends | {n for n in inner if all(n > near * m or m > near * n for m in ends)})
+
+
+def looks(
+    data: bytes, decoder: "StreamDecoder", sizes: Iterable[int], original: Image.Image | None = None
+) -> Iterator[Look]:
+    """What a stream gives at rising sizes, one after the other; `decoder` is new."""
+    reference = None if original is None else to_array(original)
+    for size in sizes:
+        decoder.feed(data[decoder.size : size])
+        picture = decoder.picture()
+        quality = None if reference is None else psnr(reference, np.asarray(picture))
+        yield Look(info(data[:size]), picture, quality)
+
+
 def view(
     data: bytes,
     decoder: "StreamDecoder",
@@ -88,16 +132,11 @@ def view(
     description = info(data)
     if original is not None:
         check_original(original, description)
-    reference = None if original is None else to_array(original)
     frames = []
-    for size in steps(cuts(description, count)):
-        decoder.feed(data[decoder.size : size])
-        picture = decoder.picture()
-        quality = None if reference is None else psnr(reference, np.asarray(picture))
-        answer = None if ask is None else ask()
-        frames.append(
-            Frame(size, info(data[:size]).reached, embedded(picture, max_side), quality, answer)
-        )
+    for look in looks(data, decoder, steps(cuts(description, count)), original):
+        picture, answer = embedded(look.picture, max_side), None if ask is None else ask()
+        size, reached = look.stream.file_bytes, look.stream.reached
+        frames.append(Frame(size, reached, picture, look.psnr, answer))
     shown = None if original is None else embedded(original, max_side)
     return View(name, description, tuple(frames), shown, classifier)
 
@@ -105,10 +144,9 @@ def view(
 def check_original(original: Image.Image, description: StreamInfo) -> None:
     """Raises ImageError unless the stream may be of that picture."""
     if original.size != (description.width, description.height):
-        sizes = "{} x {} pixels, and the stream's picture {} x {}".format(
-            *original.size, description.width, description.height
-        )
-        raise ImageError(f"this is not the original: it has {sizes}")
+        sizes = *original.size, description.width, description.height
+        told = "{} x {} pixels, and the stream's picture {} x {}".format(*sizes)
+        raise ImageError(f"this is not the original: it has {told}")
 
 
 def embedded(picture: Image.Image, max_side: int) -> bytes:

@@ -5,12 +5,14 @@ allocation.
 import tracemalloc
 import zlib
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from progcodec.bitstream import container
 from progcodec.bitstream.container import Header
+from progcodec.codec.codec import Codec
 from progcodec.codec.latent import Latent
 from progcodec.config import Q_MAX
 from progcodec.errors import (
@@ -22,6 +24,7 @@ from progcodec.errors import (
     WrongModelError,
 )
 from tests.conftest import GOLDEN
+from tests.support.samples import flipped
 
 MASKS = (0xFF, 0x80, 0x01)
 PEAK_MAX = 200_000
@@ -32,10 +35,6 @@ RANDOM_STREAMS, RANDOM_WITH_HEADER, RANDOM_SEALED = 100_000, 3_000, 1_000
 
 def golden(name: str) -> bytes:
     return (GOLDEN / f"{name}.shc").read_bytes()
-
-
-def flipped(data: bytes, at: int, mask: int) -> bytes:
-    return data[:at] + bytes([data[at] ^ mask]) + data[at + 1 :]
 
 
 def raw_header(codec, sides: bytes, flags: int = 0x09) -> bytes:
@@ -55,10 +54,8 @@ def outcome(codec, data: bytes) -> Latent | str:
         return type(error).__name__
     header = container.parse_header(data)
     h, w = -(-header.height // 16), -(-header.width // 16)
-    assert (
-        latent.q.shape == (codec.config.latent_channels, h, w)
-        and latent.y.shape[1:] == latent.q.shape
-    )
+    assert latent.q.shape == (codec.config.latent_channels, h, w)
+    assert latent.y.shape[1:] == latent.q.shape
     assert latent.q.dtype == latent.z.dtype == np.int32
     assert max(np.abs(latent.q).max(), np.abs(latent.z).max()) <= Q_MAX
     assert all(0 <= got <= total for got, total in zip(latent.received, latent.total, strict=True))
@@ -101,11 +98,7 @@ def test_every_value_of_every_byte(tiny_codec, name):
             if isinstance(result, str) or same_integers(result, truth):
                 outcomes[result if isinstance(result, str) else "right"] += 1
                 continue
-            (hit,) = [
-                segment
-                for segment in stream.segments
-                if segment.start <= at < segment.payload_start
-            ]
+            (hit,) = [s for s in stream.segments if s.start <= at < s.payload_start]
             assert result.received[hit.index] < result.total[hit.index], (at, mask)
             assert right_before(tiny_codec, result, truth, hit.index), (at, mask)
             outcomes["passed for a cut"] += 1
@@ -144,9 +137,8 @@ def test_random_bytes(tiny_codec):
     outcomes = Counter()
     for number in range(RANDOM_STREAMS):
         noise = random.bytes(int(random.integers(0, 201)))
-        header = Header(
-            *random.integers(1, 50, 2).tolist(), tiny_codec.fingerprint, bool(number % 4 == 0)
-        )
+        sides = random.integers(1, 50, 2).tolist()
+        header = Header(*sides, tiny_codec.fingerprint, bool(number % 4 == 0))
         if number < RANDOM_WITH_HEADER:
             data = header.to_bytes() + noise
         # with right checksums only the range coder can object
@@ -162,26 +154,44 @@ def test_random_bytes(tiny_codec):
         assert outcomes[kind] > 20, outcomes
 
 
+def sized(sides: bytes) -> Callable[[Codec], bytes]:
+    return lambda codec: raw_header(codec, sides) + bytes(100)
+
+
+OTHER = bytes(4)
+WHOLE = golden("v1-96x64")
+
+
 @pytest.mark.parametrize(
-    "sides",
+    ("make", "error", "told"),
     [
-        b"\x87\xff\xff\x7f" * 2,  # 2^24 - 1 a side
-        b"\x88\x80\x80\x00" * 2,  # 2^24 a side: the largest that a header may say
-        b"\x88\x80\x80\x01\x01",  # 2^24 + 1 by 1
-        b"\x8f\xff\xff\xff\x7f" * 2,  # the largest number there is
-        b"\x00\x05",
-        b"\x05\x00",
-        b"\x00\x00",
+        (sized(b"\x87\xff\xff\x7f" * 2), LimitError, None),  # 2^24 - 1 a side
+        (sized(b"\x88\x80\x80\x00" * 2), LimitError, None),  # 2^24: the most that a header may say
+        (sized(b"\x88\x80\x80\x01\x01"), LimitError, None),
+        (sized(b"\x8f\xff\xff\xff\x7f" * 2), LimitError, None),  # the largest number there is
+        (sized(b"\x00\x05"), LimitError, None),
+        (sized(b"\x05\x00"), LimitError, None),
+        (sized(b"\x80\x10\x10"), CorruptError, "shortest"),
+        (lambda codec: raw_header(codec, b"\x28\x28") + b"\xff" * 4 + b"\x7f" + bytes(50),
+         CorruptError, "impossible"),
+        (lambda codec: Header(16, 16, OTHER).to_bytes(), WrongModelError, OTHER.hex()),
+        (lambda codec: container.write(Header(96, 64, OTHER), [b""] * 4), WrongModelError, None),
+        (lambda codec: raw_header(codec, b"\x10\x10", 0x89), UnsupportedVersionError, "feature"),
+        (lambda codec: WHOLE[:4] + b"\xff" + WHOLE[5:], UnsupportedVersionError, "255"),
+        (lambda codec: WHOLE[:13], NotShcError, None),
+        (lambda codec: b"\x89PNG\r\n" + bytes(60), NotShcError, None),
     ],
-)
-def test_absurd_sizes_are_refused_before_anything_is_allocated(tiny_codec, monkeypatch, sides):
+)  # fmt: skip
+def test_bad_starts_are_refused_before_anything_is_allocated(
+    tiny_codec, monkeypatch, make, error, told
+):
+    data = make(tiny_codec)
     monkeypatch.setattr(
         tiny_codec.walker, "steps", lambda *_: pytest.fail("the networks were asked")
     )
-    data = raw_header(tiny_codec, sides) + bytes(100)
     tracemalloc.start()
     try:
-        with pytest.raises(LimitError):
+        with pytest.raises(error, match=told):
             tiny_codec.decode_latent(data)
         _, peak = tracemalloc.get_traced_memory()
     finally:
@@ -189,13 +199,11 @@ def test_absurd_sizes_are_refused_before_anything_is_allocated(tiny_codec, monke
     assert peak < PEAK_MAX
 
 
-def test_an_absurd_length_is_refused_before_anything_is_allocated(tiny_codec, monkeypatch):
-    monkeypatch.setattr(
-        tiny_codec.walker, "steps", lambda *_: pytest.fail("the networks were asked")
-    )
-    data = Header(40, 40, tiny_codec.fingerprint).to_bytes() + b"\xff\xff\xff\xff\x7f" + bytes(50)
-    with pytest.raises(CorruptError, match="impossible"):
-        tiny_codec.decode_latent(data)
+@pytest.mark.parametrize("name", ["v1-96x64", "v1-1x1", "v1-50x33-no-checksums"])
+@pytest.mark.parametrize("tail", [b"\0", b"\n", bytes(1000)])
+def test_trailing_bytes(tiny_codec, name, tail):
+    with pytest.raises(CorruptError, match="follow the last segment"):
+        tiny_codec.decode_latent(golden(name) + tail)
 
 
 def test_a_bare_header_costs_what_its_picture_costs(tiny_codec):
@@ -215,60 +223,3 @@ def test_a_bare_header_costs_what_its_picture_costs(tiny_codec):
             tracemalloc.stop()
 
     assert peak(1024) < 1.5 * 4 * peak(512)
-
-
-@pytest.mark.parametrize("name", ["v1-96x64", "v1-1x1", "v1-50x33-no-checksums"])
-@pytest.mark.parametrize("tail", [b"\0", b"\n", bytes(1000)])
-def test_trailing_bytes(tiny_codec, name, tail):
-    with pytest.raises(CorruptError, match="follow the last segment"):
-        tiny_codec.decode_latent(golden(name) + tail)
-
-
-def test_wrong_model(tiny_codec):
-    other = bytes(value ^ 0xFF for value in tiny_codec.fingerprint)
-    for data in (
-        Header(16, 16, other).to_bytes(),
-        container.write(Header(96, 64, other), [b""] * 4),
-    ):
-        with pytest.raises(WrongModelError, match=other.hex()):
-            tiny_codec.decode_latent(data)
-
-
-def test_future_version_and_features(tiny_codec):
-    data = golden("v1-96x64")
-    for version in (0, 2, 255):
-        with pytest.raises(UnsupportedVersionError, match=str(version)):
-            tiny_codec.decode_latent(data[:4] + bytes([version]) + data[5:])
-    for flags in (0x07, 0x0B, 0x89, 0x88):
-        with pytest.raises(UnsupportedVersionError, match="feature"):
-            tiny_codec.decode_latent(raw_header(tiny_codec, b"\x10\x10", flags))
-
-
-@pytest.mark.parametrize(
-    "data", [b"", b"\x93", b"SHC\x93", b"\x89PNG\r\n" + bytes(60), b"GIF89a", b"{}", bytes(64)]
-)
-def test_no_stream_at_all(tiny_codec, data):
-    with pytest.raises(NotShcError):
-        tiny_codec.decode_latent(data)
-
-
-@pytest.mark.parametrize("name", ["v1-96x64", "v1-1x1", "v1-17x130"])
-def test_every_cut_of_a_header(tiny_codec, name):
-    data = golden(name)
-    size = container.parse(data).header_size
-    for length in range(size):
-        with pytest.raises(NotShcError):
-            tiny_codec.decode_latent(data[:length])
-    assert sum(tiny_codec.decode_latent(data[:size]).received) == 0
-
-
-def test_a_number_in_more_bytes_than_it_needs(tiny_codec):
-    with pytest.raises(CorruptError, match="shortest"):
-        tiny_codec.decode_latent(raw_header(tiny_codec, b"\x80\x10\x10"))
-
-
-def test_memoryviews_and_bytearrays_are_streams_too(tiny_codec):
-    data = golden("v1-96x64")
-    truth = tiny_codec.decode_latent(data)
-    for same in (bytearray(data), memoryview(data)):
-        assert same_integers(tiny_codec.decode_latent(same), truth)

@@ -17,6 +17,7 @@ from progcodec.config import ModelConfig
 from progcodec.errors import TrainingError
 from progcodec.hierarchy.hierarchy import Hierarchy
 from progcodec.lab.train import loss
+from progcodec.lab.train.ablation import run as module
 from progcodec.lab.train.ablation.measure import Measured
 from progcodec.lab.train.ablation.run import AblationSettings, ablate, plan
 from progcodec.lab.train.ablation.table import (
@@ -42,6 +43,7 @@ from tests.support.tiny_training import (  # noqa: F401
 )
 
 TRAIN = {"crop": CROP, "batch": 2, "warmup": 2, "log_steps": 2}
+SCRATCH = "base (from nothing)"
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +58,11 @@ def held_out(tmp_path_factory, photograph) -> Path:
 
 def asked(held_out: Path, out: Path, **more: object) -> AblationSettings:
     given = {"steps": 2, "config": TINY, "train": TRAIN, "device": "cpu", **more}
-    return AblationSettings(
-        **{"data": (PHOTOGRAPH,), "val": (str(held_out),), "out": str(out), **given}
-    )
+    return AblationSettings(data=(PHOTOGRAPH,), val=(str(held_out),), out=str(out), **given)
+
+
+def run_quietly(given: AblationSettings):
+    return ablate(given, say=lambda line: None)
 
 
 @pytest.fixture
@@ -76,27 +80,24 @@ def crops() -> torch.Tensor:
 def test_a_config_with_delta_is_stored_as_ever():
     assert "delta" not in ModelConfig().to_dict()
     without = ModelConfig(delta=False)
-    assert (
-        without.to_dict()["delta"] is False and ModelConfig.from_dict(without.to_dict()) == without
-    )
+    assert without.to_dict()["delta"] is False
+    assert ModelConfig.from_dict(without.to_dict()) == without
     with pytest.raises(ValueError, match="delta"):
         ModelConfig(delta=0)
 
 
 def test_without_delta_a_block_still_has_what_refines_it():
     with_delta, without = (Model(replace(TINY, delta=delta)) for delta in (True, False))
-    names = {name for name, _ in with_delta.named_parameters()} - {
-        name for name, _ in without.named_parameters()
-    }
-    assert names and all("path.delta." in name and ".skip." not in name for name in names)
-    assert any(name.startswith("mean_path.delta.0.skip") for name, _ in without.named_parameters())
+    left, all_of = ({n for n, _ in model.named_parameters()} for model in (without, with_delta))
+    assert left < all_of
+    assert all("path.delta." in name and ".skip." not in name for name in all_of - left)
+    assert any(name.startswith("mean_path.delta.0.skip") for name in left)
     features = torch.randint(0, 255, (1, TINY.scale_width, 4, 4)).float()
-    small, large = (torch.full((1, TINY.offsets[1], 4, 4), value) for value in (0.0, 100.0))
+    earlier = [torch.full((1, TINY.offsets[1], 4, 4), value) for value in (0.0, 100.0)]
     with torch.no_grad():
-        assert torch.equal(*(without.scale_path.index(1, features, q) for q in (small, large)))
-        assert not torch.equal(
-            *(with_delta.scale_path.index(1, features, q) for q in (small, large))
-        )
+        for model, same in ((without, True), (with_delta, False)):
+            indexes = [model.scale_path.index(1, features, q) for q in earlier]
+            assert torch.equal(*indexes) is same
 
 
 def test_zero_missing_drops_the_means_too(trainer, crops):
@@ -109,11 +110,9 @@ def test_zero_missing_drops_the_means_too(trainer, crops):
         loss.forward(model, trainer.bottleneck, crops, (1.0, 0.0, 0.0), prefixes)
     first = TINY.level_offsets[1]
     means, zeros = seen[1], seen[3]
-    assert (
-        torch.equal(means[:, :first], zeros[:, :first])
-        and bool(means[:, first:].any())
-        and not zeros[:, first:].any()
-    )
+    assert torch.equal(means[:, :first], zeros[:, :first])
+    assert bool(means[:, first:].any())
+    assert not zeros[:, first:].any()
 
 
 def test_raster_cuts_come_in_raster_order():
@@ -128,9 +127,8 @@ def test_raster_cuts_come_in_raster_order():
     mask = loss._received(coded, config, kind, budget, True)
     flat = mask.reshape(8, -1)
     counts = flat.sum(1)
-    assert all(bool(row[:count].all()) for row, count in zip(flat, counts, strict=True)), (
-        "a prefix in raster order"
-    )
+    # a prefix in raster order
+    assert all(bool(row[:count].all()) for row, count in zip(flat, counts, strict=True))
     spent = (bits.reshape(8, -1) * flat).sum(1) + hyper
     assert bool((spent <= budget + 1e-4)[counts > 0].all()) and 0 < int(counts.sum()) < flat.numel()
 
@@ -149,17 +147,11 @@ def test_one_level_is_rate_and_distortion_alone(trainer, crops):
 def test_one_level_starts_without_refinement(tmp_path):
     out = tmp_path / "one.safetensors"
     train(settings(out, steps=1, progressive=False))
-    assert (
-        Codec.load(out, "cpu").config == TINY
-        and "fine level alone" in Codec.load(out, "cpu").metadata["objective"]
-    )
-    skip = (
-        Trainer(settings(out, resume=f"{out}.state.pt"), torch.device("cpu"))
-        .model.mean_path.delta[0]
-        .skip.weight
-    )
+    codec = Codec.load(out, "cpu")
+    assert codec.config == TINY and "fine level alone" in codec.metadata["objective"]
+    trainer = Trainer(settings(out, resume=f"{out}.state.pt"), torch.device("cpu"))
     # one step of the optimiser, no predicted channels
-    assert float(skip.detach().abs().max()) < 0.1
+    assert float(trainer.model.mean_path.delta[0].skip.weight.detach().abs().max()) < 0.1
 
 
 def test_groups_of_a_file_are_checked(tmp_path):
@@ -177,95 +169,68 @@ def test_groups_of_a_file_are_checked(tmp_path):
 
 def test_every_variant_is_a_valid_run():
     for variant in VARIANTS.values():
-        TrainSettings(
-            data=(),
-            out="",
-            steps=1,
-            teacher="timm:resnet10t" if variant.teacher else None,
-            **variant.train,
-        )
+        teachers = ("timm:resnet10t",) if variant.teacher else ()
+        TrainSettings(data=(), out="", steps=1, teachers=teachers, **variant.train)
         assert sum(ModelConfig(**variant.config).blocks) == 320 and variant.against in VARIANTS
 
 
 def test_what_is_chosen_comes_with_what_it_is_compared_with():
     names, left_out = chosen((), False, False)
-    assert set(left_out) == {"class-term", "flat-groups"} and set(names) == set(VARIANTS) - set(
-        left_out
-    )
+    assert set(left_out) == {"class-term", "flat-groups"}
+    assert set(names) == set(VARIANTS) - set(left_out)
     assert list(chosen(("flat-groups",), True, True)[0]) == [BASE, "class-term", "flat-groups"]
     for only, teacher, message in (
-        (("nonsense",), True, "nonsense"),
-        (("class-term",), False, "a teacher"),
-        (("flat-groups",), True, "embeddings"),
+        ("nonsense", True, "nonsense"),
+        ("class-term", False, "a teacher"),
+        ("flat-groups", True, "embeddings"),
     ):
         with pytest.raises(TrainingError, match=message):
-            chosen(only, teacher, False)
+            chosen((only,), teacher, False)
 
 
 def test_given_weights_start_what_has_their_shape_only(tmp_path, tiny_checkpoint):
     config = Codec.load(tiny_checkpoint, "cpu").config
     given = asked(tmp_path, tmp_path, base_init=str(tiny_checkpoint), config=config)
     jobs, against = plan(given, chosen(("no-cut", "no-delta", "one-level"), False, False)[0], None)
-    assert [job.name for job in jobs] == [
-        BASE,
-        "base (from nothing)",
-        "no-delta",
-        "no-cut",
-        "one-level",
-    ]
-    assert [bool(job.settings.init) for job in jobs] == [True, False, False, True, False]
-    assert against == {
-        "no-delta": "base (from nothing)",
-        "no-cut": BASE,
-        "one-level": "base (from nothing)",
-    }
+    started = {job.name: bool(job.settings.init) for job in jobs}
+    assert list(started) == [BASE, SCRATCH, "no-delta", "no-cut", "one-level"]
+    assert [name for name, given in started.items() if given] == [BASE, "no-cut"]
+    assert against == {"no-delta": SCRATCH, "no-cut": BASE, "one-level": SCRATCH}
 
 
 def test_runs_are_measured_once_and_kept(held_out, tmp_path, monkeypatch):
     only = ("no-delta", "raster-coder", "zero-masked-decoder")
     given = asked(held_out, tmp_path / "runs", only=only)
-    found = ablate(given, say=lambda line: None)
+    found = run_quietly(given)
     models = sorted((tmp_path / "runs").glob("*/model.safetensors"))
     # base and no-delta, two seeds each
     assert len(models) == 4 and not list((tmp_path / "runs").glob("*/*.state.pt"))
     assert not Codec.load(next(m for m in models if "no-delta" in str(m)), "cpu").config.delta
     assert {row.variant for row in found} == set(only)
-    for row in found:
-        assert len(row.by_seed) == 2 and row.noise is not None
-    whole = [
-        row
-        for row in found
-        if row.variant == "raster-coder" and row.measure == "PSNR at the fine end"
-    ]
-    assert whole[0].by_seed == (0.0, 0.0)  # the order of whole segments changes nothing
-    ends = {row.measure: row.mean for row in found if row.variant == "zero-masked-decoder"}
-    assert ends["PSNR at the fine end"] == 0 and ends["bits at the fine end"] == 0
-
+    assert all(len(row.by_seed) == 2 and row.noise is not None for row in found)
+    by_name = {(row.variant, row.measure): row.by_seed for row in found}
+    # the order of whole segments changes nothing, nor does what a decoder puts where all is there
+    for name in only[1:]:
+        for measure in ("PSNR at the fine end", "bits at the fine end"):
+            assert by_name[name, measure] == (0.0, 0.0)
     text = (tmp_path / "runs" / "ablations.md").read_text()
     assert "2 steps" in text and "no Δ-networks" in text and "What “base” itself reaches" in text
-    monkeypatch.setattr(
-        "progcodec.lab.train.ablation.run.train", lambda settings: pytest.fail("trained again")
-    )
-    monkeypatch.setattr(
-        "progcodec.lab.train.ablation.run.measure", lambda *given: pytest.fail("measured again")
-    )
-    assert ablate(given, say=lambda line: None) == found
+    for name in ("train", "measure"):
+        monkeypatch.setattr(module, name, lambda *_, name=name: pytest.fail(f"{name} again"))
+    assert run_quietly(given) == found
     # other settings are other runs
-    with pytest.raises(pytest.fail.Exception, match="trained again"):
-        ablate(replace(given, steps=3), say=lambda line: None)
+    with pytest.raises(pytest.fail.Exception, match="train again"):
+        run_quietly(replace(given, steps=3))
 
 
 def test_a_run_that_broke_off_goes_on(held_out, tmp_path, monkeypatch):
-    from progcodec.lab.train.ablation import run as module
-
     given = asked(held_out, tmp_path, only=(BASE,), seeds=(0,), steps=6)
-    original = module.train
-    monkeypatch.setattr(module, "train", lambda s: original(replace(s, steps=2)))
-    with pytest.raises(KeyboardInterrupt):
-        ablate(given, say=lambda line: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "train", lambda s: train(replace(s, steps=2)))
+        with pytest.raises(KeyboardInterrupt):
+            run_quietly(given)
     assert list(tmp_path.glob("*/running.safetensors.state.pt"))
-    monkeypatch.setattr(module, "train", original)
-    ablate(given, say=lambda line: None)
+    run_quietly(given)
     model = next(tmp_path.glob("*/model.safetensors"))
     assert Codec.load(model, "cpu").metadata["steps"] == "6"
 
@@ -288,18 +253,12 @@ def test_differences_are_paired_by_seed_and_told_from_noise(tmp_path):
     slower = by_name["no-cut", BD]
     assert slower.by_seed == pytest.approx((10, 12)) and slower.within_noise is False
     assert by_name["raster", "PSNR at the fine end"].within_noise is True
-    assert by_name["raster", "accuracy, judge, coarse at its end"].by_seed == pytest.approx(
-        (10, -10)
-    )
-    assert by_name["one-level", END_RATE].by_seed == pytest.approx(
-        (2**0.5 * 100 - 100,) * 2, rel=1e-2
-    )
-    assert (
-        differences({name: rows[:1] for name, rows in results.items()}, VARIANTS, against)[
-            0
-        ].within_noise
-        is None
-    )
+    accuracy = by_name["raster", "accuracy, judge, coarse at its end"]
+    assert accuracy.by_seed == pytest.approx((10, -10))
+    rate = by_name["one-level", END_RATE]
+    assert rate.by_seed == pytest.approx((2**0.5 * 100 - 100,) * 2, rel=1e-2)
+    single = {name: rows[:1] for name, rows in results.items()}
+    assert differences(single, VARIANTS, against)[0].within_noise is None
 
     text = as_markdown(found, results, VARIANTS, against, "6 steps")
     assert "**+11.0** (+10.0, +12.0)" in text and "6 steps" in text
@@ -307,10 +266,8 @@ def test_differences_are_paired_by_seed_and_told_from_noise(tmp_path):
     with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
         rows = {(row["variant"], row["measure"]): row for row in csv.DictReader(file)}
     assert len(rows) == len(found) and rows["no-cut", BD]["mean difference"] == "+11.0000"
-    assert (
-        rows["no-cut", BD]["within noise"] == "no"
-        and rows["raster", "PSNR at the fine end"]["within noise"] == "yes"
-    )
+    assert rows["no-cut", BD]["within noise"] == "no"
+    assert rows["raster", "PSNR at the fine end"]["within noise"] == "yes"
 
 
 def test_measurements_survive_their_file(tmp_path):
@@ -323,22 +280,14 @@ def test_measurements_survive_their_file(tmp_path):
 
 def test_the_command(held_out, tmp_path):
     assert "split-128-96-96" in run("ablate", "--list").output
-    arguments = [
-        "ablate",
-        "--data",
-        PHOTOGRAPH,
-        "--val",
-        str(held_out),
-        "-o",
-        str(tmp_path / "runs"),
-        "--device",
-        "cpu",
-    ]
-    assert "--steps or --minutes" in run(*arguments, code=2).output
-    options = [part for name, value in {**TRAIN, **{f"config.{k}": v for k,
-        v in TINY.to_dict().items()}}.items()
-               for part in ("--set", f"{name}={value}")]  # fmt: skip
-    done = run(*arguments, "--steps", "1", "--seeds", "0", "--only", "no-cut", *options)
+    line = ["ablate", "--val", held_out, "-o", tmp_path / "runs"]
+    plain = ["--data", PHOTOGRAPH, "--device", "cpu"]
+    assert "--steps or --minutes" in run(*line, *plain, code=2).output
+    line += ["--steps", 1]
+    shape = {f"config.{name}": value for name, value in TINY.to_dict().items()}
+    pairs = [f"{name}={value}" for name, value in {**TRAIN, **shape}.items()]
+    options = [part for pair in pairs for part in ("--set", pair)]
+    done = run(*line, *plain, "--seeds", 0, "--only", "no-cut", *options)
     assert "no random cuts" in done.output
-    assert "nonsense" in run(*arguments, "--steps", "1", "--only", "nonsense", code=1).output
-    run(*arguments, "--steps", "1", "--small", "--base-init", "lite", code=2)
+    assert "nonsense" in run(*line, *plain, "--only", "nonsense", code=1).output
+    run(*line, *plain, "--small", "--base-init", "lite", code=2)

@@ -74,20 +74,9 @@ def test_squares_are_of_each_picture_in_turn(folder):
 
 @pytest.mark.slow
 def test_fleet(folder, tiny_checkpoint, judge):  # noqa: F811
-    options = [
-        "--count",
-        4,
-        "--size",
-        32,
-        "--batch",
-        2,
-        "--repeats",
-        1,
-        "--processes",
-        1,
-        "--classifier",
-        judge,
-    ]
+    sizes = {"count": 4, "size": 32, "batch": 2, "repeats": 1, "processes": 1}
+    options = [part for name, value in sizes.items() for part in (f"--{name}", value)]
+    options += ["--classifier", judge]
     told = run("bench", "fleet", "--data", folder, "--model", tiny_checkpoint, *options).stdout
     rows = [line.split(" | ") for line in told.splitlines() if line.startswith("| ")][2:]
     assert [row[0] for row in rows] == ["| encode", "| decode", "| classify"]

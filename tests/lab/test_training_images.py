@@ -3,9 +3,6 @@
 import itertools
 import json
 import os
-import subprocess
-import sys
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +16,8 @@ from progcodec.errors import TrainingError
 from progcodec.lab.train.dataset import InMemory, Picture, check_sides, load_images
 from progcodec.lab.train.sampling import Ahead, CropSampler
 from progcodec.lab.train.trainer import train
+from tests.support.command import python
+from tests.support.samples import file_of, tar_of
 from tests.support.tiny_training import CROP, PHOTOGRAPH, settings
 
 
@@ -27,33 +26,29 @@ def shards(tmp_path) -> Path:
     """A folder of five readable pictures, one of them in a folder below, and a .tar.gz and a .tar
     of the same.
     """
-    (tmp_path / "photos" / "deep").mkdir(parents=True)
-    names = ["a.png", "b.jpg", "grey.png", "deep/c.WEBP", "small.png"]
-    for number, name in enumerate(names):
-        noise = np.random.default_rng(number).integers(
-            0, 256, (20, 20 if "small" in name else 70, 3), np.uint8
-        )
-        image = Image.fromarray(noise).resize((20, 20) if "small" in name else (90, 70))
-        image.convert("L" if "grey" in name else "RGB").save(tmp_path / "photos" / name)
-    (tmp_path / "photos" / "notes.txt").write_text("no picture")
-    (tmp_path / "photos" / "broken.jpg").write_bytes(
-        (tmp_path / "photos" / "b.jpg").read_bytes()[:200]
-    )
+    members = [("notes.txt", b"no picture")]
+    forms = {"a.png": "PNG", "b.jpg": "JPEG", "grey.png": "PNG", "deep/c.WEBP": "WEBP"}
+    for number, (name, form) in enumerate(forms.items()):
+        noise = np.random.default_rng(number).integers(0, 256, (70, 90, 3), np.uint8)
+        picture = Image.fromarray(noise).convert("L" if name == "grey.png" else "RGB")
+        members.append((name, file_of(picture, form)))
+    members.append(("small.png", file_of(Image.fromarray(noise[:20, :20]))))
+    members.append(("broken.jpg", dict(members)["b.jpg"][:200]))
+    for name, data in members:
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
     for suffix, mode in (("tar.gz", "w:gz"), ("tar", "w")):
-        with tarfile.open(tmp_path / f"all.{suffix}", mode) as archive:
-            archive.add(tmp_path / "photos", "photos")
+        archive = tar_of(*((f"photos/{name}", data) for name, data in members), mode=mode)
+        (tmp_path / f"all.{suffix}").write_bytes(archive)
     return tmp_path
 
 
 def test_images_from_folders_shards_globs_and_files(shards):
-    def count(*patterns: str, **more: int) -> int:
-        images = load_images(
-            [str(shards / pattern) for pattern in patterns], more.pop("min_side", 64), **more
-        )
-        assert all(
-            image.dtype == np.uint8 and image.shape in ((70, 90, 3), (20, 20, 3))
-            for image in images
-        )
+    def count(*patterns: str, min_side: int = 64, **more: int) -> int:
+        images = load_images([str(shards / pattern) for pattern in patterns], min_side, **more)
+        assert all(image.dtype == np.uint8 for image in images)
+        assert all(image.shape in ((70, 90, 3), (20, 20, 3)) for image in images)
         return len(images)
 
     assert count("photos") == count("all.tar.gz") == count("all.tar") == 4
@@ -77,12 +72,8 @@ def test_no_usable_images(shards, pattern):
 @pytest.mark.parametrize("name", ["all.tar.gz", "all.tar"])
 def test_a_damaged_shard(shards, name):
     data = (shards / name).read_bytes()
-    for content in (
-        b"",
-        b"nonsense" * 200,
-        data[: len(data) // 2],
-        data[:100] + bytes(500) + data[600:],
-    ):
+    hole = data[:100] + bytes(500) + data[600:]
+    for content in (b"", b"nonsense" * 200, data[: len(data) // 2], hole):
         (shards / name).write_bytes(content)
         try:
             # what lies before the damage may be used
@@ -109,9 +100,8 @@ def test_crops_depend_on_seed_and_key_alone():
         assert crop.shape == (5, 3, CROP, CROP) and crop.dtype == torch.uint8
         assert crop.is_contiguous(memory_format=torch.channels_last)
     assert all(torch.equal(first[step], same.at((step, 0)).pixels) for step in (2, 0, 3, 1))
-    assert not torch.equal(first[0], other.at((0, 0)).pixels) and not torch.equal(
-        first[0], one.at((0, 1)).pixels
-    )
+    assert not torch.equal(first[0], other.at((0, 0)).pixels)
+    assert not torch.equal(first[0], one.at((0, 1)).pixels)
     assert len({crop.numpy().tobytes() for batch in first for crop in batch}) == 20
 
 
@@ -144,6 +134,7 @@ def test_pictures_that_are_too_small_are_told_from_their_heads(shards):
         check_sides([str(shards / "photos" / "broken*")], 16)
 
 
+@pytest.mark.slow
 def test_train_refuses_before_torch_is_loaded_and_no_library_warns(shards):
     """The last command trains: what it prints is its own line alone."""
     line = ["train", "--steps", "1", "--out", "t.safetensors", "--data"]
@@ -161,10 +152,7 @@ def test_train_refuses_before_torch_is_loaded_and_no_library_warns(shards):
         "    result = CliRunner().invoke(main, arguments)\n"
         "    print(json.dumps([result.exit_code, result.stderr, loaded]))\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], input=json.dumps(list(cases)), cwd=shards,
-        check=True, capture_output=True, text=True, timeout=1200,
-    )  # fmt: skip
+    done = python("-c", script, input=json.dumps(list(cases)), cwd=shards)
     results = [json.loads(line) for line in done.stdout.splitlines()]
     for (arguments, words), (code, told, _) in zip(cases.items(), results, strict=True):
         assert words in told and code == bool(words), (arguments, told)

@@ -2,8 +2,6 @@
 run stood.
 """
 
-import io
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +14,8 @@ from progcodec.errors import TrainingError
 from progcodec.lab.train.dataset import load_pictures, records
 from progcodec.lab.train.stream import Share, Stream
 from progcodec.lab.train.trainer import train
-from tests.support.tiny_training import (  # noqa: F401
-    PHOTOGRAPH,
-    few_start_crops,
-    read_state,
-    settings,
-)
+from tests.support.samples import file_of, tar_of
+from tests.support.tiny_training import few_start_crops, read_state, settings  # noqa: F401
 
 RANDOM = np.random.default_rng(0)
 
@@ -30,30 +24,17 @@ def picture(number: int, side: int = 64) -> bytes:
     """A PNG whose first pixel holds its number."""
     pixels = np.full((side, side, 3), 9, np.uint8)
     pixels[0, 0] = number % 256, number // 256, 0
-    data = io.BytesIO()
-    Image.fromarray(pixels).save(data, "PNG")
-    return data.getvalue()
-
-
-def write_tar(path: Path, members: dict[str, bytes]) -> None:
-    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as archive:
-        for name, data in members.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
-            archive.addfile(entry, io.BytesIO(data))
+    return file_of(Image.fromarray(pixels))
 
 
 @pytest.fixture
 def data(tmp_path) -> Path:
     """Sixty pictures: 0–39 in four shards, 40–59 in a folder; and in each some that are no use."""
+    useless = [("n9/small.png", picture(99, 16)), ("n9/broken.jpg", b"no"), ("n9/notes.txt", b"no")]
     for shard in range(4):
-        members = {f"n{shard}/{n}.png": picture(n) for n in range(10 * shard, 10 * shard + 10)}
-        members |= {
-            "n9/small.png": picture(99, 16),
-            "n9/broken.jpg": b"nonsense",
-            "n9/notes.txt": b"no picture",
-        }
-        write_tar(tmp_path / f"s{shard}.tar{'.gz' if shard % 2 else ''}", members)
+        pictures = [(f"n{shard}/{n}.png", picture(n)) for n in range(10 * shard, 10 * shard + 10)]
+        suffix, mode = ("tar.gz", "w:gz") if shard % 2 else ("tar", "w")
+        (tmp_path / f"s{shard}.{suffix}").write_bytes(tar_of(*pictures, *useless, mode=mode))
     (tmp_path / "folder" / "deep").mkdir(parents=True)
     for n in range(40, 60):
         (tmp_path / "folder" / ("deep" if n % 2 else ".") / f"{n}.png").write_bytes(picture(n))
@@ -61,9 +42,8 @@ def data(tmp_path) -> Path:
 
 
 def stream(data: Path, share: Share = Share(), **more: object) -> Stream:  # noqa: B008
-    return Stream(
-        [str(data / "s*.tar*"), str(data / "folder")], 32, 5, share, **{"buffer": 7, **more}
-    )
+    sources = [str(data / "s*.tar*"), str(data / "folder")]
+    return Stream(sources, 32, 5, share, **{"buffer": 7, **more})
 
 
 def draw(source: Stream, count: int) -> list[int]:
@@ -100,34 +80,23 @@ def test_shares_are_disjoint_and_complete(data, count):
 def test_a_stream_goes_on_from_its_position(data, taken):
     source, same = stream(data), stream(data)
     draw(source, taken)
-    assert (
-        draw(stream(data, start=source.position, workers=2), 70) == draw(same, taken + 70)[taken:]
-    )
+    again = stream(data, start=source.position, workers=2)
+    assert draw(again, 70) == draw(same, taken + 70)[taken:]
 
 
 def test_labels_of_webdataset_and_of_folders(tmp_path):
-    write_tar(
-        tmp_path / "web.tar",
-        {
-            "0001.cls": b"17",
-            "0001.jpg": picture(1),
-            "0002.jpg": picture(2),
-            "0002.cls": b" 3\n",
-            "0003.json": b"{}",
-            "0003.png": picture(3),
-            "n7/0001.png": picture(4),
-            "0004.cls": b"bird",
-            "0004.png": picture(5),
-        },
-    )
-    found = {
-        record.name: record.label
-        for record in records(tmp_path / "web.tar", lambda name: 7 if "n7/" in name else None)
-    }
-    assert found == {"web.tar/0001.jpg": 17, "web.tar/0002.jpg": 3, "web.tar/0003.png": None,
-        "web.tar/n7/0001.png": 7,
-                     "web.tar/0004.png": None}  # fmt: skip
-    assert {record.label for record in records(tmp_path / "web.tar")} == {None}
+    members = [
+        ("0001.cls", b"17"), ("0001.jpg", picture(1)), ("0002.jpg", picture(2)),
+        ("0002.cls", b" 3\n"), ("0003.json", b"{}"), ("0003.png", picture(3)),
+        ("n7/0001.png", picture(4)), ("0004.cls", b"bird"), ("0004.png", picture(5)),
+    ]  # fmt: skip
+    path = tmp_path / "web.tar"
+    path.write_bytes(tar_of(*members))
+    found = records(path, lambda name: 7 if "n7/" in name else None)
+    labels = {"0001.jpg": 17, "0002.jpg": 3, "0003.png": None, "n7/0001.png": 7, "0004.png": None}
+    expected = {f"web.tar/{name}": label for name, label in labels.items()}
+    assert {record.name: record.label for record in found} == expected
+    assert {record.label for record in records(path)} == {None}
 
 
 def test_nothing_to_stream(data):
@@ -140,16 +109,12 @@ def test_nothing_to_stream(data):
 
 
 def test_a_run_streams_what_exceeds_its_memory(data, tmp_path):
-    assert load_pictures([str(data / "folder")], 32, memory=10 * 64 * 64 * 3) is None
-    assert len(load_pictures([str(data / "folder")], 32, memory=20 * 64 * 64 * 3)) == 20
+    folder = str(data / "folder")
+    assert load_pictures([folder], 32, memory=10 * 64 * 64 * 3) is None
+    assert len(load_pictures([folder], 32, memory=20 * 64 * 64 * 3)) == 20
     out, whole = tmp_path / "cut.safetensors", tmp_path / "whole.safetensors"
-    given = {
-        "data": (str(data / "s*"), str(data / "folder")),
-        "memory_gb": 1e-5,
-        "buffer": 7,
-        "workers": 2,
-        "log_steps": 1,
-    }
+    given = {"data": (str(data / "s*"), folder), "memory_gb": 1e-5, "buffer": 7, "workers": 2,
+             "log_steps": 1}  # fmt: skip
     train(settings(whole, steps=7, **given))
     train(settings(out, steps=4, **given))
     ((crops, pictures),) = read_state(out)["positions"]

@@ -38,18 +38,14 @@ def overconfident():
 
     def assemble(scale):
         log_p = np.zeros((n, 8))
-        for k, (x, of) in enumerate(
-            ((coarse, GROUPS[0]), (middle, GROUPS[1]), (fine, np.arange(8)))
-        ):
+        groups = [GROUPS[0], GROUPS[1], np.arange(8)]
+        for k, (x, of) in enumerate(zip((coarse, middle, fine), groups, strict=True)):
             x = x * scale[:, k : k + 1]
-            above = (
-                np.zeros(x.shape[1], int)
-                if k == 0
-                else np.array([GROUPS[k - 1][of == i][0] for i in range(x.shape[1])])
-            )
-            total = np.stack(
-                [np.log(np.exp(x[:, above == a]).sum(1)) for a in range(above.max() + 1)], 1
-            )
+            above = np.zeros(x.shape[1], int)
+            if k:
+                above = np.array([groups[k - 1][of == i][0] for i in range(x.shape[1])])
+            parents = range(above.max() + 1)
+            total = np.log(np.stack([np.exp(x[:, above == a]).sum(1) for a in parents], 1))
             log_p += (x - total[:, above])[:, of]
         return log_p
 
@@ -98,15 +94,16 @@ def test_knots_interpolate_in_log2_of_bits_and_hold_at_the_ends():
     assert np.allclose(weights, [[1, 0, 0], [0.75, 0.25, 0], [0, 0.5, 0.5], [0, 0, 1]])
 
 
-def test_the_error_of_known_answers():
-    assert expected_calibration_error(np.full(10, 0.8), [True] * 8 + [False] * 2) == pytest.approx(
-        0
-    )
-    assert expected_calibration_error(np.full(10, 0.9), [True] * 4 + [False] * 6) == pytest.approx(
-        0.5
-    )
-    mixed = expected_calibration_error(np.array([0.95] * 4 + [0.45] * 4), [True] * 4 + [False] * 4)
-    assert mixed == pytest.approx((0.05 + 0.45) / 2)
+@pytest.mark.parametrize(
+    ("claimed", "right", "error"),
+    [
+        ([0.8] * 10, [True] * 8 + [False] * 2, 0),
+        ([0.9] * 10, [True] * 4 + [False] * 6, 0.5),
+        ([0.95] * 4 + [0.45] * 4, [True] * 4 + [False] * 4, (0.05 + 0.45) / 2),
+    ],
+)
+def test_the_error_of_known_answers(claimed, right, error):
+    assert expected_calibration_error(np.array(claimed), right) == pytest.approx(error)
     with pytest.raises(ValueError, match="nothing"):
         expected_calibration_error(np.array([]), [])
 
@@ -122,9 +119,8 @@ def test_calibration_makes_overconfident_logits_honest(overconfident):
     after = errors(fitted.probabilities(logits[~half], bits[~half]), labels[~half])
     assert max(after) < 0.04
     low, high = fitted.temperature(np.array([512.0, np.inf]))
-    assert np.allclose(low, (3.0, 1.5, 2.0), rtol=0.2) and np.allclose(
-        high, (2.0, 0.5, 1.0), rtol=0.2
-    )
+    assert np.allclose(low, (3.0, 1.5, 2.0), rtol=0.2)
+    assert np.allclose(high, (2.0, 0.5, 1.0), rtol=0.2)
 
 
 def test_bad_tables_are_told():

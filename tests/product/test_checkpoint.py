@@ -14,6 +14,7 @@ from progcodec.codec.codec import Codec
 from progcodec.config import ModelConfig
 from progcodec.errors import CheckpointError, WrongModelError
 from progcodec.network.checkpoint import TABLES, Checkpoint
+from tests.support.samples import flipped
 
 ONE_MAX, ALL_MAX = 16_000_000, 24_000_000
 """Bytes of one shipped checkpoint, and of all: what a download of the package may cost."""
@@ -24,13 +25,10 @@ def tiny(tiny_checkpoint) -> Checkpoint:
     return Checkpoint.load(tiny_checkpoint)
 
 
-def changed(checkpoint: Checkpoint, **tensors: torch.Tensor | None) -> Checkpoint:
-    """With tensors replaced, or dropped where None; "__" in a name stands for "."."""
-    new = {name.replace("__", "."): tensor for name, tensor in tensors.items()}
-    kept = {**checkpoint.tensors, **new}
-    return replace(
-        checkpoint, tensors={name: tensor for name, tensor in kept.items() if tensor is not None}
-    )
+def changed(checkpoint: Checkpoint, name: str, tensor: torch.Tensor | None) -> Checkpoint:
+    """With a tensor replaced, or dropped."""
+    kept = {key: value for key, value in checkpoint.tensors.items() if key != name}
+    return replace(checkpoint, tensors=kept if tensor is None else {**kept, name: tensor})
 
 
 def refusal(path, loader=Codec.load) -> str:
@@ -44,21 +42,21 @@ def refusal(path, loader=Codec.load) -> str:
 
 def rewritten(tiny: Checkpoint, path, **metadata: str) -> None:
     """A file with the right tensors and other metadata, as no `save` of ours would write it."""
-    own = {
-        "format": FORMAT,
-        "config": json.dumps(tiny.config.to_dict()),
-        "fingerprint": tiny.fingerprint.hex(),
-    }
-    save_file(
-        tiny.tensors, path, {name: value for name, value in {**own, **metadata}.items() if value}
-    )
+    config = json.dumps(tiny.config.to_dict())
+    own = {"format": FORMAT, "config": config, "fingerprint": tiny.fingerprint.hex()}
+    given = {name: value for name, value in {**own, **metadata}.items() if value}
+    save_file(tiny.tensors, path, given)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "m.safetensors"
 
 
 # --- round trip -----------------------------------------------------------------------------------
 
 
-def test_round_trip(tiny, tmp_path):
-    path = tmp_path / "copy.safetensors"
+def test_round_trip(tiny, path):
     replace(tiny, metadata={"data": "none", "licence": "any"}).save(path)
     back = Checkpoint.load(path)
     assert back.config == tiny.config and back.fingerprint == tiny.fingerprint
@@ -66,7 +64,7 @@ def test_round_trip(tiny, tmp_path):
     assert set(back.tensors) == set(tiny.tensors)
     for name, tensor in tiny.tensors.items():
         assert back.tensors[name].dtype == tensor.dtype and torch.equal(back.tensors[name], tensor)
-    assert os.listdir(tmp_path) == ["copy.safetensors"]
+    assert os.listdir(path.parent) == [path.name]
 
 
 def test_build_is_the_file_in_float32_and_takes_no_gradient(tiny):
@@ -76,38 +74,8 @@ def test_build_is_the_file_in_float32_and_takes_no_gradient(tiny):
     for name, tensor in state.items():
         assert torch.equal(tensor, tiny.tensors[name].to(tensor.dtype))
         assert tensor.dtype == torch.float32 or name.startswith("scale_path.")
-    assert not model.training and not any(
-        parameter.requires_grad for parameter in model.parameters()
-    )
-
-
-def test_the_same_picture_is_the_same_stream(tiny, tiny_codec, tmp_path, small_photograph):
-    tiny.save(tmp_path / "copy.safetensors")
-    copy = Codec.load(tmp_path / "copy.safetensors", "cpu")
-    assert copy.encode(small_photograph) == tiny_codec.encode(small_photograph)
-
-
-@pytest.mark.parametrize("mask, mode", [(0o077, 0o600), (0o022, 0o644), (0o027, 0o640)])
-def test_file_mode_honours_the_umask(tiny, tmp_path, mask, mode):
-    before = os.umask(mask)
-    try:
-        tiny.save(tmp_path / "copy.safetensors")
-    finally:
-        os.umask(before)
-    assert (tmp_path / "copy.safetensors").stat().st_mode & 0o777 == mode
-
-
-def test_a_failed_save_leaves_the_old_file_and_nothing_else(tiny, tmp_path, monkeypatch):
-    path = tmp_path / "copy.safetensors"
-    path.write_bytes(b"old")
-
-    def refuse(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "replace", refuse)
-    with pytest.raises(OSError):
-        tiny.save(path)
-    assert os.listdir(tmp_path) == [path.name] and path.read_bytes() == b"old"
+    assert not model.training
+    assert not any(parameter.requires_grad for parameter in model.parameters())
 
 
 # --- fingerprint ----------------------------------------------------------------------------------
@@ -117,9 +85,7 @@ def test_the_fingerprint_depends_on_every_tensor(tiny):
     for name, tensor in tiny.tensors.items():
         other = tensor.clone()
         other.view(torch.uint8).view(-1)[-1] ^= 1  # one bit
-        assert (
-            replace(tiny, tensors={**tiny.tensors, name: other}).fingerprint != tiny.fingerprint
-        ), name
+        assert changed(tiny, name, other).fingerprint != tiny.fingerprint, name
 
 
 def test_the_fingerprint_depends_on_names_shapes_types_and_config_alone(tiny):
@@ -139,44 +105,31 @@ def test_the_fingerprint_depends_on_names_shapes_types_and_config_alone(tiny):
     assert replace(tiny, metadata={"licence": "another"}).fingerprint == tiny.fingerprint
     backwards = dict(reversed(tiny.tensors.items()))
     assert replace(tiny, tensors=backwards).fingerprint == tiny.fingerprint
-    strided = {
-        key: value.mT.contiguous().mT if value.ndim == 2 else value
-        for key, value in tiny.tensors.items()
-    }
     # layout in memory is no content
+    tensors = tiny.tensors.items()
+    strided = {key: x.mT.contiguous().mT if x.ndim == 2 else x for key, x in tensors}
     assert replace(tiny, tensors=strided).fingerprint == tiny.fingerprint
 
 
 # --- refusals -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"nonsense", b"\xff" * 100, bytes(8) + b"{}", b"PK\x03\x04" + bytes(50)]
-)
-def test_not_a_safetensors_file(tmp_path, content):
-    path = tmp_path / "m.safetensors"
-    path.write_bytes(content)
-    assert "cannot be read" in refusal(path)
-
-
-def test_no_file_and_a_folder(tmp_path):
-    assert "no such checkpoint" in refusal(tmp_path / "m.safetensors")
-    assert "cannot be read" in refusal(tmp_path)
-
-
-def test_a_safetensors_file_of_someone_else(tiny, tmp_path):
-    path = tmp_path / "m.safetensors"
+def test_not_a_checkpoint(tiny, path):
+    assert "no such checkpoint" in refusal(path)
+    assert "cannot be read" in refusal(path.parent)
+    for content in (b"", b"nonsense", b"\xff" * 100, bytes(8) + b"{}", b"PK\x03\x04" + bytes(50)):
+        path.write_bytes(content)
+        assert "cannot be read" in refusal(path)
     save_file({"weight": torch.zeros(3)}, path)
     assert "not a checkpoint of this package" in refusal(path)
     rewritten(tiny, path, format="progcodec-checkpoint-9")
     assert "not a checkpoint of this package" in refusal(path)
 
 
-def test_a_damaged_file(tiny_checkpoint, tmp_path):
+def test_a_damaged_file(tiny_checkpoint, path):
     data = tiny_checkpoint.read_bytes()
-    path = tmp_path / "m.safetensors"
     for at in (len(data) // 3, len(data) // 2, len(data) - 1):
-        path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        path.write_bytes(flipped(data, at))
         assert "damaged" in refusal(path)
     for size in (4, 8, 500, len(data) // 2, len(data) - 1):
         path.write_bytes(data[:size])
@@ -186,100 +139,74 @@ def test_a_damaged_file(tiny_checkpoint, tmp_path):
 @pytest.mark.parametrize(
     "config",
     [
-        "",
-        "{",
-        "[]",
-        "5",
-        "null",
-        '{"width": 0}',
-        '{"width": "wide"}',
-        '{"width": 16.5}',
-        '{"depth": 5000}',
-        '{"family": "heavy"}',
-        '{"blocks": [1, 2]}',
-        '{"blocks": 7}',
-        '{"blocks": [12.5, 8, 8]}',
-        '{"blocks": [100000000, 8, 8]}',
-        '{"blocks": [4000, 4000, 8]}',
+        "", "{", "[]", "5", "null", '{"width": 0}', '{"width": "wide"}', '{"width": 16.5}',
+        '{"depth": 5000}', '{"family": "heavy"}', '{"blocks": [1, 2]}', '{"blocks": 7}',
+        '{"blocks": [12.5, 8, 8]}', '{"blocks": [100000000, 8, 8]}', '{"blocks": [4000, 4000, 8]}',
         '{"colour": 1}',
     ],
-)
-def test_a_wrong_config(tiny, tmp_path, config):
-    rewritten(tiny, tmp_path / "m.safetensors", config=config)
-    assert "unusable config" in refusal(tmp_path / "m.safetensors")
-
-
-def test_a_config_of_another_model(tiny, tmp_path):
-    replace(tiny, config=ModelConfig.from_dict({**tiny.config.to_dict(), "width": 24})).save(
-        tmp_path / "m.safetensors"
-    )
-    assert "do not fit" in refusal(tmp_path / "m.safetensors")
+)  # fmt: skip
+def test_a_wrong_config(tiny, path, config):
+    rewritten(tiny, path, config=config)
+    assert "unusable config" in refusal(path)
 
 
 @pytest.mark.parametrize(
-    "name", ["synthesis.layers.0.weight", "scale_path.body.multiplier", "mean_path.spread"]
+    "name",
+    ["synthesis.layers.0.weight", "scale_path.body.multiplier", "mean_path.spread", *TABLES],
 )
-def test_a_tensor_missing_or_too_many_or_of_the_wrong_shape(tiny, tmp_path, name):
+def test_a_tensor_missing_or_of_the_wrong_shape_or_type(tiny, path, name):
     """The line names the tensor, or nobody could tell what is wrong with the file."""
-    path = tmp_path / "m.safetensors"
-    rest = {key: tensor for key, tensor in tiny.tensors.items() if key != name}
-    for tensors in (
-        rest,
-        {**rest, name: tiny.tensors[name][:-1]},
-        {**tiny.tensors, f"{name}.more": torch.zeros(1)},
-    ):
-        replace(tiny, tensors=tensors).save(path)
+    tensor = tiny.tensors[name]
+    others = [None, tensor[:-1].clone()]
+    if name in TABLES:
+        others.append(tensor.to(torch.bfloat16))
+    for other in others:
+        changed(tiny, name, other).save(path)
         assert name in refusal(path)
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_a_table_missing_or_of_the_wrong_shape_or_type(tiny, tmp_path, name):
-    path = tmp_path / "m.safetensors"
-    key = name.replace(".", "__")
-    for tensor in (None, tiny.tensors[name][:-1].clone(), tiny.tensors[name].to(torch.bfloat16)):
-        changed(tiny, **{key: tensor}).save(path)
-        assert name in refusal(path)
+def test_tensors_too_many_or_of_another_model(tiny, path):
+    changed(tiny, "mean_path.spread.more", torch.zeros(1)).save(path)
+    assert "mean_path.spread.more" in refusal(path)
+    replace(tiny, config=ModelConfig.from_dict({**tiny.config.to_dict(), "width": 24})).save(path)
+    assert "do not fit" in refusal(path)
+    zeros = torch.zeros_like(tiny.tensors["tables.hyper_order"])
+    changed(tiny, "tables.hyper_order", zeros).save(path)
+    assert "permutation" in refusal(path)
 
 
 @pytest.mark.parametrize("name", ["tables.gaussian", "tables.hyper"])
-def test_unsound_frequencies(tiny, tmp_path, name):
-    path = tmp_path / "m.safetensors"
+def test_unsound_frequencies(tiny, path, name):
     good = tiny.tensors[name].to(torch.int64)
     raised, floored = good.clone(), good.clone()
     raised[0, 127] += 1
     floored[0, 127] += good[0, 0]
     floored[0, 0] = 0
     for bad in (raised, floored):
-        changed(tiny, **{name.replace(".", "__"): bad.to(torch.uint32)}).save(path)
+        changed(tiny, name, bad.to(torch.uint32)).save(path)
         assert "frequency" in refusal(path)
 
 
-def test_an_order_that_is_no_permutation(tiny, tmp_path):
-    zeros = torch.zeros_like(tiny.tensors["tables.hyper_order"])
-    changed(tiny, tables__hyper_order=zeros).save(tmp_path / "m.safetensors")
-    assert "permutation" in refusal(tmp_path / "m.safetensors")
-
-
-def test_a_scale_path_over_the_accumulator_limit(tiny, tmp_path):
+def test_a_scale_path_over_the_accumulator_limit(tiny, path):
     """Beyond 2^24, sums are no longer exact in every arithmetic, and streams would depend on the
     machine.
     """
-    path = tmp_path / "m.safetensors"
     weight = tiny.tensors["scale_path.body.weight"]
     room = 2**24 - 1 - int(weight[0].long().abs().sum() * 255)
-    bias = tiny.tensors["scale_path.body.bias"].clone()
+
+    def save(name: str, place: int, value: int) -> None:
+        tensor = tiny.tensors[f"scale_path.body.{name}"].clone()
+        tensor[place] = value
+        changed(tiny, f"scale_path.body.{name}", tensor).save(path)
+
     for value in (room, -room):
-        bias[0] = value
-        changed(tiny, scale_path__body__bias=bias).save(path)
+        save("bias", 0, value)
         Codec.load(path, "cpu")
     for value in (room + 1, -room - 1, -(2**31)):
-        bias[0] = value
-        changed(tiny, scale_path__body__bias=bias).save(path)
+        save("bias", 0, value)
         assert "2^24" in refusal(path)
     for value in (0, -1, 2**24 + 1):
-        multiplier = tiny.tensors["scale_path.body.multiplier"].clone()
-        multiplier[-1] = value
-        changed(tiny, scale_path__body__multiplier=multiplier).save(path)
+        save("multiplier", -1, value)
         assert "multiplier" in refusal(path)
 
 
@@ -297,23 +224,21 @@ def test_find():
 
 
 def test_find_by_name_and_fingerprint_among_several(tiny, tmp_path, monkeypatch):
-    tiny.save(tmp_path / "first.safetensors")
-    other = changed(tiny, tables__hyper_medians=tiny.tensors["tables.hyper_medians"] + 1)
-    other.save(tmp_path / "second.safetensors")
+    name = "tables.hyper_medians"
+    other = changed(tiny, name, tiny.tensors[name] + 1)
+    for stem, checkpoint in (("first", tiny), ("second", other)):
+        checkpoint.save(tmp_path / f"{stem}.safetensors")
     monkeypatch.setattr(assets, "CHECKPOINTS", tmp_path)
     assert find("second") == tmp_path / "second.safetensors"
-    assert (
-        find(None, tiny.fingerprint).stem == "first"
-        and find(None, other.fingerprint).stem == "second"
-    )
+    assert find(None, tiny.fingerprint).stem == "first"
+    assert find(None, other.fingerprint).stem == "second"
     with pytest.raises(CheckpointError, match="first, second"):
         find()  # the default is not among them
 
 
 def test_what_a_file_is_is_known_from_its_head(tiny, tiny_checkpoint, tmp_path):
-    assert (
-        check(tiny_checkpoint, tiny.fingerprint) == check(tiny_checkpoint) == tiny.fingerprint.hex()
-    )
+    mark = tiny.fingerprint.hex()
+    assert check(tiny_checkpoint, tiny.fingerprint) == check(tiny_checkpoint) == mark
     with pytest.raises(WrongModelError, match=f"00000000, not {tiny.fingerprint.hex()}"):
         check(tiny_checkpoint, bytes(4))
     head = tiny_checkpoint.read_bytes()[:4000]

@@ -12,16 +12,11 @@ from PIL import Image, ImageCms
 from progcodec.errors import ColourWarning, ImageError
 from progcodec.image import open_image
 from tests.support import profiles
+from tests.support.samples import file_of
 
 COLOUR = (200, 90, 60)
 TOLERANCE = 2
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-
-
-def file_of(image: Image.Image, form: str = "PNG", **options) -> bytes:
-    file = io.BytesIO()
-    image.save(file, form, **options)
-    return file.getvalue()
 
 
 def first(data: bytes) -> np.ndarray:
@@ -59,15 +54,16 @@ def test_inks_look_as_printed(form, place):
     assert np.abs(found - profiles.lab_as_srgb(profiles.INK_LAB[place])).max() <= 4
 
 
-def test_grey_by_a_profile_of_grey_and_by_one_of_colours():
-    data = file_of(Image.new("L", (4, 4), 100), icc_profile=profiles.grey())
-    assert near(first(data), np.full(3, profiles.grey_as_srgb(100)))
-    deep = file_of(
-        Image.fromarray(np.full((4, 4), 100 * 257, np.uint16)), icc_profile=profiles.grey()
-    )
-    assert near(first(deep), np.full(3, profiles.grey_as_srgb(100)))
-    data = file_of(Image.new("L", (4, 4), 100), icc_profile=profiles.wide_rgb())
-    assert near(first(data), profiles.wide_as_srgb((100, 100, 100)))
+def test_grey_by_a_profile_of_grey_and_by_one_of_colours_and_palettes():
+    plain, grey = Image.new("L", (4, 4), 100), np.full(3, profiles.grey_as_srgb(100))
+    deep = Image.fromarray(np.full((4, 4), 100 * 257, np.uint16))
+    for picture in (plain, deep):
+        assert near(first(file_of(picture, icc_profile=profiles.grey())), grey)
+    wide = {"icc_profile": profiles.wide_rgb()}
+    assert near(first(file_of(plain, **wide)), profiles.wide_as_srgb((100, 100, 100)))
+    palette = Image.new("P", (4, 4), 1)
+    palette.putpalette([0, 0, 0, *COLOUR])
+    assert near(first(file_of(palette, **wide)), profiles.wide_as_srgb(COLOUR))
 
 
 def test_what_is_transparent_keeps_its_share():
@@ -76,13 +72,6 @@ def test_what_is_transparent_keeps_its_share():
     assert near(found, (128 * profiles.wide_as_srgb(COLOUR) + 127 * 255) / 255)
     found = first(file_of(Image.new("LA", (4, 4), (100, 0)), icc_profile=profiles.grey()))
     assert near(found, np.full(3, 255))
-
-
-def test_a_palette_too():
-    picture = Image.new("P", (4, 4), 1)
-    picture.putpalette([0, 0, 0, *COLOUR])
-    found = first(file_of(picture, icc_profile=profiles.wide_rgb()))
-    assert near(found, profiles.wide_as_srgb(COLOUR))
 
 
 @pytest.mark.parametrize("profile", [b"no profile", SRGB[:300], profiles.inks(), profiles.grey()])
@@ -176,3 +165,39 @@ def test_a_tiff_that_lies_on_its_side_and_its_tiles_come_out_as_well(tiny_codec)
     assert tiny_codec.encode(picture) == tiny_codec.encode(open_image(upright))
     turned = file_of(Image.fromarray(np.uint16([[0, 65535]])), "TIFF", tiffinfo={274: 6})
     assert np.asarray(open_image(turned))[:, :, 0].tolist() == [[0], [255]]
+
+
+def wide(*values: int) -> bytes:
+    return struct.pack(f">{len(values)}H", *values)
+
+
+def png(bits: int, kind: int, rows: bytes, width: int, key: bytes) -> bytes:
+    """One row of a PNG of which one colour is transparent."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        check = zlib.crc32(name + data)
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", check)
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, 1, bits, kind, 0, 0, 0))
+    data = chunk(b"IDAT", zlib.compress(b"\0" + rows))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"tRNS", key) + data + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("data", "red"),
+    [
+        (png(1, 0, b"\x40", 2, b"\0\0"), [255, 255]),
+        (png(2, 0, b"\x1b", 4, b"\0\1"), [0, 255, 170, 255]),
+        (png(4, 0, b"\x03\xf1", 4, b"\0\3"), [0, 255, 255, 17]),
+        (png(8, 0, b"\3\7", 2, b"\0\3"), [255, 7]),
+        (png(16, 0, wide(0, 1000, 1001), 3, wide(1000)), [0, 255, 4]),
+        (png(8, 2, bytes([1, 2, 3, 1, 2, 4]), 2, wide(1, 2, 3)), [255, 1]),
+        (png(16, 2, wide(999, 2000, 3, 9, 9, 9), 2, wide(999, 2000, 3)), [255, 0]),
+        (png(16, 2, wide(3, 4, 5, 999, 9, 9), 2, wide(3, 4, 5)), [255, 3]),
+    ],
+)  # fmt: skip
+def test_a_transparent_colour_is_in_the_bits_of_the_file(data, red, tiny_codec):
+    with Image.open(io.BytesIO(data)) as picture:  # before Pillow has read its pixels
+        stream = tiny_codec.encode(picture)
+    assert np.asarray(open_image(data))[0, :, 0].tolist() == red
+    assert stream == tiny_codec.encode(open_image(data))

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import click
 import pytest
@@ -14,9 +13,8 @@ from click.testing import CliRunner
 
 from progcodec.cli import main
 from tests.product.test_imports import HEAVY, loaded_by
-from tests.support.command import commands_of
+from tests.support.command import ENVIRONMENT, PATIENCE, commands_of
 
-ROOT = Path(__file__).parents[2]
 SHELLS = ("bash", "zsh", "fish")
 NAMES_A_FILE = ("FILE", "IMAGE", "OUT", "PATH", "STATE", "FOLDER")
 """What a metavar begins with that stands for a file."""
@@ -24,11 +22,10 @@ NAMES_A_FILE = ("FILE", "IMAGE", "OUT", "PATH", "STATE", "FOLDER")
 
 def asked(shell: str, words: str, incomplete: str = "") -> str:
     """What the program answers to a shell when Tab is pressed after `words` and `incomplete`."""
-    position = incomplete if shell == "fish" else str(len(words.split()))
     env = {
         "_PROGCODEC_COMPLETE": f"{shell}_complete",
         "COMP_WORDS": f"{words} {incomplete}",
-        "COMP_CWORD": position,
+        "COMP_CWORD": incomplete if shell == "fish" else str(len(words.split())),
     }
     result = CliRunner().invoke(main, [], prog_name="progcodec", env=env)
     assert result.exit_code == 0, (result.output, result.exception)
@@ -46,18 +43,20 @@ def program(tmp_path) -> dict[str, str]:
     command.parent.mkdir()
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m progcodec "$@"\n')
     command.chmod(0o755)
-    return {**os.environ, "PATH": f"{command.parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    return {**ENVIRONMENT, "PATH": f"{command.parent}:{os.environ['PATH']}"}
+
+
+def output(*command: str, **options: object) -> str:
+    given = {"capture_output": True, "text": True, "timeout": PATIENCE}
+    return subprocess.run(command, check=True, **given, **options).stdout
 
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_each_shell_gets_its_script(program, shell):
-    env = {**program, "_PROGCODEC_COMPLETE": f"{shell}_source"}
-    script = subprocess.run(
-        ["progcodec"], env=env, capture_output=True, text=True, check=True, timeout=1200
-    ).stdout
+    script = output("progcodec", env={**program, "_PROGCODEC_COMPLETE": f"{shell}_source"})
     assert "_progcodec_completion" in script and f"{shell}_complete" in script
     if shutil.which(shell):
-        subprocess.run([shell, "-n"], input=script, text=True, check=True, timeout=1200)
+        output(shell, "-n", input=script)
 
 
 @pytest.mark.parametrize(
@@ -68,31 +67,24 @@ def test_each_shell_is_answered(shell, answer):
     assert answer.replace("\t", "") in asked(shell, "progcodec", "enc").replace("\t", "")
 
 
-def test_commands_options_and_values():
+def test_commands_options_values_and_models():
     assert {f"plain,{name}" for name in commands_of()} <= set(answers("progcodec"))
-    assert answers("progcodec hierarchy", "b") == ["plain,build"]
+    for words, incomplete, found in (
+        ("progcodec hierarchy", "b", "plain,build"),
+        ("progcodec truncate --level", "", "plain,coarse plain,intermediate plain,fine"),
+        ("progcodec encode --device", "c", "plain,cpu plain,cuda"),
+        ("progcodec decode --model", "li", "plain,lite"),
+        ("progcodec decode --model", "./ti", "file,./ti"),
+    ):
+        assert answers(words, incomplete) == found.split()
     assert "plain,--max-pixels" in answers("progcodec decode", "--m")
-    assert answers("progcodec truncate --level") == [
-        "plain,coarse",
-        "plain,intermediate",
-        "plain,fine",
-    ]
-    assert answers("progcodec encode --device", "c") == ["plain,cpu", "plain,cuda"]
-
-
-def test_models_by_name_or_file():
-    assert answers("progcodec decode --model", "li") == ["plain,lite"]
-    assert answers("progcodec decode --model", "./ti") == ["file,./ti"]
 
 
 def parameters(command: click.Command, path: str) -> list[tuple[str, click.Parameter]]:
-    if isinstance(command, click.Group):
-        return [
-            found
-            for name, sub in commands_of(command).items()
-            for found in parameters(sub, f"{path} {name}")
-        ]
-    return [(path, parameter) for parameter in command.params]
+    if not isinstance(command, click.Group):
+        return [(path, parameter) for parameter in command.params]
+    commands = commands_of(command).items()
+    return [found for name, sub in commands for found in parameters(sub, f"{path} {name}")]
 
 
 def test_whatever_names_a_file_completes_to_files():
@@ -128,14 +120,5 @@ COMP_WORDS=(progcodec truncate photo.shc --level int); COMP_CWORD=4
 _progcodec_completion progcodec
 echo "${COMPREPLY[@]}"
 """
-    done = subprocess.run(
-        ["bash", "-c", script],
-        env=program,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=1200,
-    )
-    assert "-F _progcodec_completion progcodec" in done.stdout and done.stdout.endswith(
-        "\nintermediate\n"
-    )
+    said = output("bash", "-c", script, env=program)
+    assert "-F _progcodec_completion progcodec" in said and said.endswith("\nintermediate\n")

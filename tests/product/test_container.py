@@ -2,9 +2,6 @@
 file.
 """
 
-import random
-import subprocess
-import sys
 import zlib
 
 import numpy as np
@@ -17,6 +14,7 @@ from progcodec.bitstream.description import info
 from progcodec.bitstream.rangecoder import decode_segment, encode_segment
 from progcodec.bitstream.tables import Tables, gaussian_frequencies
 from progcodec.cut import Cut
+from tests.support.samples import flipped
 
 PRINT = b"\x01\x02\x03\x04"
 HEADER = Header(100, 70, PRINT)
@@ -58,10 +56,8 @@ def test_parse_gives_back_what_was_written():
         stream = container.parse(data)
         assert [s.payload for s in stream.segments] == list(PAYLOADS)
         assert all(s.complete and s.verified == (data is WHOLE) for s in stream.segments)
-        assert [s.start for s in stream.segments] == [
-            stream.header_size,
-            *(s.end for s in stream.segments[:-1]),
-        ]
+        ends = [stream.header_size, *(s.end for s in stream.segments)]
+        assert [s.start for s in stream.segments] == ends[:-1]
         assert stream.segments[-1].end == stream.size == len(data)
 
 
@@ -70,9 +66,8 @@ def test_every_cut_of_the_container(data):
     whole = container.parse(data)
     for size in range(len(data) + 1):
         if size < whole.header_size:
-            with pytest.raises(
-                errors.NotShcError, match="cut inside its header" if size else "no data"
-            ):
+            told = "cut inside its header" if size else "no data"
+            with pytest.raises(errors.NotShcError, match=told):
                 container.parse(data[:size])
             continue
         stream = container.parse(data[:size])
@@ -84,29 +79,30 @@ def test_every_cut_of_the_container(data):
         assert len(stream.segments) == sum(s.payload_start <= size for s in whole.segments)
 
 
-@pytest.mark.parametrize("data", [b"\x89PNG\r\n", b"SHC", b"\x93SHD\x01", bytes(40)])
-def test_wrong_magic(data):
-    with pytest.raises(errors.NotShcError, match="magic"):
-        container.parse(data)
-
-
-def test_unknown_version():
-    with pytest.raises(errors.UnsupportedVersionError, match="version 2"):
-        container.parse(b"\x93SHC\x02")
-
-
-@pytest.mark.parametrize("flags", [b"\x07", b"\x0b", b"\x89", b"\x88", b"\x00"])
-def test_unknown_flags(flags):
-    with pytest.raises(errors.UnsupportedVersionError, match="flags"):
-        container.parse(sealed(FRONT + flags + PRINT + b"\x64\x46"))
+SIDES = b"\x64\x46"
 
 
 @pytest.mark.parametrize(
-    "sides", [b"\x00\x46", b"\x64\x00", b"\xd6\x40\xd6\x40", b"\x88\x80\x80\x01\x01"]
+    ("data", "error", "told"),
+    [
+        *(
+            (data, errors.NotShcError, "magic")
+            for data in (b"\x89PNG\r\n", b"SHC", b"\x93SHD\x01", bytes(40))
+        ),
+        (b"\x93SHC\x02", errors.UnsupportedVersionError, "version 2"),
+        *(
+            (sealed(FRONT + flags + PRINT + SIDES), errors.UnsupportedVersionError, "flags")
+            for flags in (b"\x07", b"\x0b", b"\x89", b"\x88", b"\x00")
+        ),
+        *(
+            (sealed(FRONT + b"\x09" + PRINT + sides), errors.LimitError, None)
+            for sides in (b"\x00\x46", b"\x64\x00", b"\xd6\x40\xd6\x40", b"\x88\x80\x80\x01\x01")
+        ),
+    ],
 )
-def test_impossible_sizes(sides):
-    with pytest.raises(errors.LimitError):
-        container.parse(sealed(FRONT + b"\x09" + PRINT + sides))
+def test_what_a_header_may_not_say(data, error, told):
+    with pytest.raises(error, match=told):
+        container.parse(data)
 
 
 def test_pixel_limit_is_adjustable():
@@ -169,7 +165,7 @@ def test_info():
 def test_header_refuses_misuse():
     with pytest.raises(errors.LimitError):
         Header(0, 5, PRINT)
-    for wrong in ({"fingerprint": b"abc"}, {"segments": 3}, {"quality": 8}, {"quality": -8}):
+    for wrong in ({"fingerprint": b"abc"}, {"quality": 8}, {"quality": -8}):
         with pytest.raises(ValueError):
             Header(**{"width": 1, "height": 1, "fingerprint": PRINT, **wrong})
     with pytest.raises(ValueError):
@@ -183,11 +179,11 @@ RUNS = ([(30, 12)], [(40, 6), (12, 20)], [(50, 4), (5, 30)], [(35, 10), (0, 40)]
 
 
 def symbols_of(runs: list[tuple[int, int]], seed: int) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    sigmas = np.concatenate(
-        [np.full(count, 0.11 * (64 / 0.11) ** (index / 63)) for index, count in runs]
+    sigmas = np.repeat(
+        [0.11 * (64 / 0.11) ** (index / 63) for index, _ in runs], [count for _, count in runs]
     )
-    return np.clip(np.rint(rng.normal(0, sigmas)), -127, 127).astype(np.int32)
+    noise = np.random.default_rng(seed).normal(0, sigmas)
+    return np.clip(np.rint(noise), -127, 127).astype(np.int32)
 
 
 TRUTH = [symbols_of(runs, seed) for seed, runs in enumerate(RUNS)]
@@ -215,57 +211,8 @@ def test_every_cut_decodes_to_a_prefix_of_the_truth():
     assert most == sum(map(len, TRUTH))
 
 
-def test_every_single_byte_change_is_named_or_harmless():
-    harmless = 0
+def test_every_single_byte_change_is_seen():
     for at in range(len(FILE)):
         for change in range(1, 256):
-            try:
-                found = decoded(FILE[:at] + bytes([FILE[at] ^ change]) + FILE[at + 1 :])
-            except errors.ProgcodecError:
-                continue
-            harmless += 1
-            assert len(found) == 4
-            for symbols, truth in zip(found, TRUTH):
-                np.testing.assert_array_equal(symbols, truth)
-    assert harmless == 0, "with checksums on, every one is seen"
-
-
-def test_changed_bytes_without_checksums_never_escape_as_other_errors():
-    plain = container.write(Header(100, 70, PRINT, checksums=False), CODED)
-    for at in range(len(plain)):
-        for change in range(1, 256, 3):
-            try:
-                decoded(plain[:at] + bytes([plain[at] ^ change]) + plain[at + 1 :])
-            except errors.ProgcodecError:
-                pass
-
-
-def test_random_bytes_raise_only_named_errors():
-    rng = random.Random(1)
-    fronts = (
-        b"",
-        b"\x93SHC",
-        FRONT,
-        FRONT + b"\x09" + PRINT,
-        HEADER.to_bytes(),
-        PLAIN[: HEADER.size],
-    )
-    for _ in range(20_000):
-        data = rng.choice(fronts) + rng.randbytes(rng.randrange(60))
-        try:
-            decoded(data)
-        except errors.ProgcodecError:
-            pass
-
-
-def test_container_needs_neither_numpy_nor_the_coder():
-    code = (
-        "import sys, progcodec.bitstream.container; print({'numpy', 'constriction', 'torch'} & "
-        "set(sys.modules))"
-    )
-    assert (
-        subprocess.run(
-            [sys.executable, "-c", code], check=True, capture_output=True, text=True
-        ).stdout
-        == "set()\n"
-    )
+            with pytest.raises(errors.ProgcodecError):
+                decoded(flipped(FILE, at, change))

@@ -3,7 +3,6 @@
 No model and no torch needed.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -11,16 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-import progcodec
 from progcodec import files as whole_files
 from progcodec.bitstream.container import Header, write
-from progcodec.cli import main
 from progcodec.files import remove_leftovers, write_whole
 from progcodec.fleet import operation
 from progcodec.fleet.journal import NAME, Journal, made_of
-from tests.support.command import STREAM, errors, run
+from tests.support.command import ENVIRONMENT, STREAM, errors, run
 
 OTHER = write(Header(64, 48, b"abcd"), [bytes(range(n))[::-1] for n in (20, 40, 60, 80)])
 """Another stream of the same size."""
@@ -58,47 +54,53 @@ def test_a_sibling_that_was_taken_for_a_leftover_is_made_again(tmp_path, monkeyp
     assert taken and os.listdir(tmp_path) == ["a"]
 
 
-def test_what_ends_the_writing_leaves_nothing(tmp_path):
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_what_ends_the_writing_leaves_the_old_file_and_nothing_else(tmp_path, error):
     def refuse() -> None:
-        raise KeyboardInterrupt
+        raise error
 
     (tmp_path / "a").write_bytes(b"before")
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(type(error)):
         write_whole(str(tmp_path / "a"), b"after", before_rename=refuse)
     assert os.listdir(tmp_path) == ["a"] and (tmp_path / "a").read_bytes() == b"before"
+
+
+@pytest.mark.parametrize("mask, mode", [(0o077, 0o600), (0o022, 0o644), (0o027, 0o640)])
+def test_file_mode_honours_the_umask(tmp_path, mask, mode):
+    before = os.umask(mask)
+    try:
+        write_whole(str(tmp_path / "a"), b"whole")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == mode
 
 
 # --- the journal ----------------------------------------------------------------------------------
 
 
 def test_the_journal_proves_by_content_alone(tmp_path):
-    output = str(tmp_path / "a.shc")
-    source = made_of({"operation": "x", "cut": [["level", "coarse"]]}, b"input")
-    assert source == made_of({"cut": [["level", "coarse"]], "operation": "x"}, b"input")
-    assert (
-        len(
-            {
-                source,
-                made_of({"operation": "x"}, b"input"),
-                made_of({"operation": "x", "cut": [["level", "coarse"]]}, b"inpuT"),
-            }
-        )
-        == 3
-    )
+    output, cut = tmp_path / "a.shc", [["level", "coarse"]]
+    source = made_of({"operation": "x", "cut": cut}, b"input")
+    assert source == made_of({"cut": cut, "operation": "x"}, b"input")
+    others = made_of({"operation": "x"}, b"input"), made_of({"operation": "x", "cut": cut}, b"inpu")
+    assert len({source, *others}) == 3
     journal = Journal(str(tmp_path))
-    journal.note(output, source, b"output")
-    # killed before the rename
-    assert not journal.finished(output, source) and not journal.wrote(output)
-    Path(output).write_bytes(b"output")
+
+    def proven(known: Journal = journal) -> bool:
+        finished, wrote = known.finished(str(output), source), known.wrote(str(output))
+        assert finished == wrote
+        return finished
+
+    journal.note(str(output), source, b"output")
+    assert not proven()  # killed before the rename
+    output.write_bytes(b"output")
     for known in (journal, Journal(str(tmp_path))):
-        assert known.finished(output, source) and known.wrote(output)
-        assert not known.finished(output, "another") and not known.finished(
-            str(tmp_path / "b.shc"), source
-        )
+        assert proven(known) and not known.finished(str(output), "another")
+        assert not known.finished(str(tmp_path / "b.shc"), source)
     os.utime(output, (0, 0))
-    assert journal.finished(output, source)
-    Path(output).write_bytes(b"outpu")
-    assert not journal.finished(output, source) and not journal.wrote(output)
+    assert proven()
+    output.write_bytes(b"outpu")
+    assert not proven()
 
 
 def test_a_torn_or_damaged_journal_loses_no_more_than_its_damaged_lines(tmp_path):
@@ -127,25 +129,23 @@ def here(tmp_path, monkeypatch) -> Path:
 
 
 def files(folder: str) -> list[str]:
-    return sorted(
-        str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file()
-    )
+    found = (path for path in Path(folder).rglob("*") if path.is_file())
+    return sorted(str(path.relative_to(folder)) for path in found)
 
 
 TREE = ["a.60B.shc", "sub/a.60B.shc", "sub/deep/b.60B.shc"]
 
 
-def truncate(*arguments: object, code: int = 0, stdin: bytes = b""):
-    return run("truncate", "--bytes", 60, *arguments, code=code, stdin=stdin)
+def truncate(*arguments: object, **options: object):
+    return run("truncate", "--bytes", 60, *arguments, **options)
 
 
 def test_recursive_keeps_the_tree(here):
     truncate("in", "-o", "flat")
     assert files("flat") == ["a.60B.shc"]
-    truncate("in", "--recursive", "-o", "out")
-    assert files("out") == TREE
-    truncate("in/**/*.shc", "--recursive", "-o", "globbed")
-    assert files("globbed") == TREE
+    for place, source in enumerate(("in", "in/**/*.shc")):
+        truncate(source, "--recursive", "-o", f"out{place}")
+        assert files(f"out{place}") == TREE
     assert "both be written" in truncate("in/**/*.shc", "-o", "flat", code=2).stderr
     truncate("in", "--recursive")
     assert [name for name in files("in") if "60B" in name] == TREE
@@ -159,36 +159,24 @@ def test_lists_of_files(here):
     assert files("tree") == ["in/a.60B.shc", "in/sub/deep/b.60B.shc"]
     truncate("--from-list", "-", "-o", "zero", stdin=b"in/a.shc\0in/sub/deep/b.shc\0")
     assert files("zero") == ["a.60B.shc", "b.60B.shc"]
-    absolute = str(here / "in/a.shc")
-    truncate(
-        "--from-list",
-        "-",
-        "--recursive",
-        "-o",
-        "outside",
-        stdin=f"{absolute}\nin/../../x.shc\n".encode(),
-        code=1,
-    )
+    absolute = f"{here / 'in/a.shc'}\nin/../../x.shc\n".encode()
+    truncate("--from-list", "-", "--recursive", "-o", "outside", stdin=absolute, code=1)
     assert files("outside") == ["a.60B.shc"]
     assert "at least one input" in truncate(code=2).stderr
     assert "cannot be an input and the list" in truncate("-", "--from-list", "-", code=2).stderr
-    assert errors(truncate("--from-list", "missing", "-o", "x", code=1)) == [
-        "progcodec: missing: No such file or directory"
-    ]
+    told = errors(truncate("--from-list", "missing", "-o", "x", code=1))
+    assert told == ["progcodec: missing: No such file or directory"]
 
 
-def test_failures_are_listed_at_the_end(here):
+def test_failures_are_listed_at_the_end_and_one_that_nobody_expected_is_raised(here, monkeypatch):
     Path("in/0.shc").write_bytes(b"nonsense")
     Path("in/sub/x.shc").write_bytes(STREAM[:5])
-    result = truncate("in", "--recursive", "-o", "out", code=1)
+    line = ["in", "--recursive", "-o", "out"]
+    result = truncate(*line, code=1)
     assert files("out") == TREE
     assert [line.split(": ")[1] for line in errors(result)] == ["in/0.shc", "in/sub/x.shc"]
     assert result.output.index("deep/b.shc ->") < result.output.index("progcodec: in/0.shc")
 
-
-def test_an_error_that_nobody_expected_stops_no_other_input_and_is_raised_at_the_end(
-    here, monkeypatch
-):
     apply = operation.Cut.apply
 
     def surprising(cut, data):
@@ -197,17 +185,15 @@ def test_an_error_that_nobody_expected_stops_no_other_input_and_is_raised_at_the
         return apply(cut, data)
 
     Path("in/0.shc").write_bytes(OTHER)
+    Path("in/sub/x.shc").unlink()
     monkeypatch.setattr(operation.Cut, "apply", surprising)
-    result = CliRunner().invoke(
-        main, ["truncate", "in", "--recursive", "--bytes", "60", "-o", "out"]
-    )
-    assert files("out") == TREE
+    result = truncate(*line, "--force", code=1)
     assert isinstance(result.exception, KeyError)
     assert errors(result) == ["progcodec: in/0.shc: KeyError: 'surprise'"]
 
 
 def test_resume_goes_by_content(here):
-    arguments = ("in", "--recursive", "-o", "out", "--resume")
+    arguments, output = ("in", "--recursive", "-o", "out", "--resume"), Path("out/a.60B.shc")
     truncate(*arguments)
     assert [name for name in files("out") if not name.endswith(NAME)] == TREE
 
@@ -216,30 +202,21 @@ def test_resume_goes_by_content(here):
         return [line.split(" -> ")[0] for line in result.stdout.splitlines()] + errors(result)
 
     assert told() == ["finished before: 3 of 3"]
-    for name in TREE:
-        os.utime(f"out/{name}", (0, 0))
-        Path("in/a.shc").touch()
+    os.utime(output, (0, 0))
+    Path("in/a.shc").touch()
     assert told() == ["finished before: 3 of 3"]
     # a changed input of the same size: its output may be replaced
     Path("in/sub/a.shc").write_bytes(OTHER)
     assert told() == ["in/sub/a.shc", "finished before: 2 of 3"]
-    Path("out/a.60B.shc").unlink()
+    output.unlink()
     assert told() == ["in/a.shc", "finished before: 2 of 3"]
-    Path("out/a.60B.shc").write_bytes(b"mine")  # not of this program
-    assert told(1) == [
-        "finished before: 2 of 3",
-        "progcodec: in/a.shc: out/a.60B.shc exists; choose another name with -o",
-    ]
-    assert Path("out/a.60B.shc").read_bytes() == b"mine"
+    output.write_bytes(b"mine")  # not of this program
+    refusal = "progcodec: in/a.shc: out/a.60B.shc exists; choose another name with -o"
+    assert told(1) == ["finished before: 2 of 3", refusal] and output.read_bytes() == b"mine"
     truncate(*arguments, "--force")
     assert told() == ["finished before: 3 of 3"]
     # another cut has other names, and is other work
-    changed = run("truncate", *arguments, "--level", "coarse")
-    assert len(changed.stdout.splitlines()) == 3
-
-
-KILLED_AT = (0.02, 0.05, 0.1, 0.2)
-"""Seconds after the first output at which a batch is killed."""
+    assert len(run("truncate", *arguments, "--level", "coarse").stdout.splitlines()) == 3
 
 
 def test_a_kill_at_any_moment_leaves_whole_files_and_resume_ends_the_work(here):
@@ -247,44 +224,28 @@ def test_a_kill_at_any_moment_leaves_whole_files_and_resume_ends_the_work(here):
     missing and cleans up.
     """
     count = 400
+    Path("many").mkdir()
     for place in range(count):
-        Path(f"many/{place:03d}.shc").parent.mkdir(exist_ok=True)
         Path(f"many/{place:03d}.shc").write_bytes(STREAM)
-    env = {**os.environ, "PYTHONPATH": str(Path(progcodec.__file__).parents[1])}
-    command = [
-        sys.executable,
-        "-m",
-        "progcodec",
-        "truncate",
-        "many",
-        "--level",
-        "fine",
-        "-o",
-        "out",
-        "--resume",
-    ]
+    arguments = ["truncate", "many", "--level", "fine", "-o", "out", "--resume"]
+    command = [sys.executable, "-m", "progcodec", *arguments]
+    # On a busy machine the batch must not be over before this process looks again.
+    calm = {"preexec_fn": lambda: os.nice(15)} if os.name == "posix" else {}
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     seen, midway = 0, 0
-    for wait in KILLED_AT:
-        # On a busy machine the batch must not be over before this process looks again.
-        calm = {"preexec_fn": lambda: os.nice(15)} if os.name == "posix" else {}
-        with subprocess.Popen(
-            command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **calm
-        ) as program:
+    for wait in (0.02, 0.05, 0.1, 0.2):  # seconds after the first output
+        with subprocess.Popen(command, env=ENVIRONMENT, **silent, **calm) as program:
             while program.poll() is None and len(list(Path("out").glob("*.shc"))) <= seen:
                 time.sleep(0.005)
             time.sleep(wait)
             program.kill()
         outputs = list(Path("out").glob("*.shc"))
         assert len(outputs) > seen or len(outputs) == count
+        assert {path.read_bytes() for path in outputs} == {STREAM}
         seen = len(outputs)
         midway += seen < count
-        assert {path.read_bytes() for path in outputs} == {STREAM}
     assert midway
-    result = run("truncate", "many", "--level", "fine", "-o", "out", "--resume")
-    assert len(
-        result.stdout.splitlines()
-    ) + seen == count and f"finished before: {seen} of {count}" in errors(result)
-    assert [path.name for path in Path("out").iterdir() if path.suffix == ".tmp"] == []
-    assert len(list(Path("out").glob("*.shc"))) == count
-    lines = [json.loads(line) for line in Path("out", NAME).read_text().splitlines() if line]
-    assert len({line["output"] for line in lines}) == count
+    result = run(*arguments)
+    assert len(result.stdout.splitlines()) + seen == count
+    assert f"finished before: {seen} of {count}" in errors(result)
+    assert len([path for path in Path("out").iterdir() if path.name != NAME]) == count

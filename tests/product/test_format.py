@@ -16,8 +16,7 @@ from progcodec.bitstream.rangecoder import decode_segment, encode_segment
 from progcodec.bitstream.tables import Tables
 from progcodec.codec.codec import Codec
 from progcodec.errors import ProgcodecError
-from progcodec.network.quality import magnitude_table, step_numerator
-from progcodec.network.quality_maps import HEADS, index_map
+from progcodec.network.quality import HEADS, index_map, magnitude_table, step_numerator
 from tests.conftest import GOLDEN, GOLDEN_STREAMS
 from tests.support import reference_reader as reference
 

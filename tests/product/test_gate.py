@@ -1,15 +1,16 @@
-"""What guards a release agrees with itself: README, `.ci/run`, the changelog, the workflows."""
+"""What guards a release agrees with itself: README, `.ci/run`, the changelog, the workflows; the
+code passes mypy and ruff.
+"""
 
 import re
 import subprocess
+import sys
 import tomllib
-from pathlib import Path
 
 import pytest
 
 import progcodec
-
-ROOT = Path(__file__).parents[2]
+from tests.support.command import ROOT
 
 
 def text(name: str) -> str:
@@ -21,9 +22,10 @@ def test_one_command_runs_the_tests():
     `.ci/run`.
     """
     reads = re.search(r"^command=\$\((.*)\)$", text(".ci/run"), re.MULTILINE)[1]
-    read = subprocess.run(
+    found = subprocess.run(
         ["bash", "-c", reads], cwd=ROOT, check=True, capture_output=True, text=True
-    ).stdout.strip()
+    )
+    read = found.stdout.strip()
     assert [read] == re.findall(r"^ {4}(.*-m pytest.*)$", text("README.md"), re.MULTILINE)
     assert read in text("CONTRIBUTING.md")
     assert "run: bash .ci/run" in text(".github/workflows/test.yml")
@@ -58,3 +60,23 @@ def test_workflows_are_sound(name):
     yaml = pytest.importorskip("yaml")
     jobs = yaml.safe_load(text(f".github/workflows/{name}"))["jobs"]
     assert jobs and all(job["steps"] and job["timeout-minutes"] for job in jobs.values())
+
+
+def check(*command: str) -> None:
+    """Fails with what a tool says of the code, by the settings of pyproject.toml."""
+    pytest.importorskip(command[0])
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=ROOT, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_types(tmp_path):
+    check("mypy", "--cache-dir", str(tmp_path))
+    assert (ROOT / "progcodec" / "py.typed").is_file(), "types are told to those who import"
+
+
+def test_style():
+    check("ruff", "check", "--no-cache", ".")
+    check("ruff", "format", "--check", "--no-cache", ".")

@@ -12,9 +12,7 @@ from progcodec.hierarchy.hierarchy import Cluster, Hierarchy, Leaf, Node
 from progcodec.hierarchy.wordnet import Synset, Taxonomy
 from tests.support.command import errors, run
 
-ROOT = Path(__file__).parents[2]
 DICTIONARY = Path("/usr/share/wordnet")
-CLASSES = ROOT / "progcodec" / "lab" / "hierarchy_build" / "imagenet1k_classes.csv"
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +40,8 @@ def test_the_shipped_levels_nest_and_have_their_sizes(shipped):
         assert shipped.path(index) == (*shipped.path(Node(1, two)), shipped.classes[index].name)
         assert shipped.path(Node(1, two))[0] == shipped.name(Node(0, one))
         assert index in shipped.members(Node(0, one)) and index in shipped.members(Node(1, two))
-        assert Node(2, index) in shipped.children(Node(1, two)) and not shipped.children(
-            Node(2, index)
-        )
+        assert Node(2, index) in shipped.children(Node(1, two))
+        assert not shipped.children(Node(2, index))
 
 
 def test_the_shipped_names_are_unique_and_short(shipped):
@@ -112,22 +109,21 @@ def test_wu_palmer_by_hand():
 def test_the_shipped_facts_are_wordnets_and_the_similarity_nltks(
     shipped, facts, tmp_path, monkeypatch
 ):
+    from progcodec.lab.hierarchy_build.dictionary import read_dictionary
+
     wnids = [leaf.wnid for leaf in shipped.classes]
-    assert Taxonomy.from_dictionary(DICTIONARY, wnids).synsets == facts.synsets
+    assert read_dictionary(DICTIONARY, wnids).synsets == facts.synsets
     with pytest.raises(HierarchyError, match="n00000000 is no noun"):
-        Taxonomy.from_dictionary(DICTIONARY, ["n00000000"])
+        read_dictionary(DICTIONARY, ["n00000000"])
 
     nltk = pytest.importorskip("nltk")
     from nltk.corpus.reader.wordnet import WordNetCorpusReader
 
     folder = tmp_path / "corpora" / "wordnet"
-    folder.mkdir(parents=True)
-    for file in DICTIONARY.iterdir():
-        if file.is_file():
-            shutil.copy(file, folder)
-    # Debian leaves this list out; the similarity does not look at it.
+    shutil.copytree(DICTIONARY, folder)
+    # Debian leaves these lists out; the similarity does not look at them.
     (folder / "lexnames").write_text("".join(f"{i:02d}\tgroup{i}\t1\n" for i in range(45)))
-    (folder / "index.sense").touch()  # left out as well
+    (folder / "index.sense").touch()
     # nltk reads only below its data folders
     monkeypatch.setattr(nltk.data, "path", [*nltk.data.path, str(tmp_path)])
     reader = WordNetCorpusReader(str(folder), None)
@@ -141,36 +137,33 @@ def test_the_shipped_facts_are_wordnets_and_the_similarity_nltks(
 # --- showing --------------------------------------------------------------------------------------
 
 
-def test_show_prints_the_tree_a_group_and_a_path(shipped, tmp_path):
-    tree = run("hierarchy", "show").stdout
+def show(*words: object, **options: object):
+    return run("hierarchy", "show", *words, **options)
+
+
+def test_show_prints_the_tree_a_group_and_a_path(shipped):
+    tree = show().stdout
     for level in shipped.levels:
         assert all(cluster.name in tree for cluster in level)
     assert "0.583   0.426" in tree and "ARI" in tree
-    vulture = shipped.find("vulture")[0]
-    assert (
-        run("hierarchy", "show", "Vulture").stdout
-        == " › ".join(shipped.path(vulture)) + "  (n01616318)\n"
-    )
-    assert (
-        run("hierarchy", "show", "n01616318").stdout == run("hierarchy", "show", "vulture").stdout
-    )
+    path = shipped.path(shipped.find("vulture")[0])
+    assert show("Vulture").stdout == " › ".join(path) + "  (n01616318)\n"
+    assert show("n01616318").stdout == show("vulture").stdout
     # two classes have this name
-    assert len(run("hierarchy", "show", "sunglasses").stdout.splitlines()) >= 2
-    first = shipped.levels[0][0].name
-    assert "tench" in run("hierarchy", "show", first).stdout
-    record = json.loads(run("hierarchy", "show", "vulture", "--format", "json").stdout)["nodes"][0]
-    assert record["level"] == "fine" and record["path"] == list(shipped.path(vulture))
-    assert (
-        json.loads(run("hierarchy", "show", "--format", "json").stdout)["quality"]["levels"][0][
-            "size"
-        ]
-        == 10
-    )
-    (line,) = errors(run("hierarchy", "show", "unicorn", code=1))
-    assert line == "progcodec: no class or group is called 'unicorn'"
-    for text, near in (("piano", "grand piano | upright piano"), ("voltures", "vulture")):
-        (line,) = errors(run("hierarchy", "show", text, code=1))
-        assert line == f"progcodec: no class or group is called {text!r}; near: {near}"
+    assert len(show("sunglasses").stdout.splitlines()) >= 2
+    assert "tench" in show(shipped.levels[0][0].name).stdout
+    record = json.loads(show("vulture", "--format", "json").stdout)["nodes"][0]
+    assert record["level"] == "fine" and record["path"] == list(path)
+    quality = json.loads(show("--format", "json").stdout)["quality"]
+    assert quality["levels"][0]["size"] == 10
+    near = {
+        "unicorn": "",
+        "piano": "; near: grand piano | upright piano",
+        "voltures": "; near: vulture",
+    }
+    for text, hint in near.items():
+        told = f"progcodec: no class or group is called {text!r}{hint}"
+        assert errors(show(text, code=1)) == [told]
 
 
 @pytest.mark.slow
@@ -179,9 +172,9 @@ def test_the_tree_is_drawn(tmp_path):
     from PIL import Image
 
     path = tmp_path / "tree.png"
-    run("hierarchy", "show", "--plot", path)
+    show("--plot", path)
     assert Image.open(path).height > 1000
-    assert "exists" in errors(run("hierarchy", "show", "--plot", path, code=1))[0]
+    assert "exists" in errors(show("--plot", path, code=1))[0]
 
 
 def test_no_line_of_the_tree_goes_through_a_name():
@@ -203,21 +196,26 @@ def test_no_line_of_the_tree_goes_through_a_name():
         assert 0 <= box.x0 and box.x1 <= drawn.bbox.width
         assert not any(other is not box and box.overlaps(other) for other in boxes)
         for line in axes.lines:
-            assert (
-                not line.get_transform().transform_path(line.get_path()).intersects_bbox(box, False)
-            )
+            drawn_path = line.get_transform().transform_path(line.get_path())
+            assert not drawn_path.intersects_bbox(box, False)
 
 
 # --- files ----------------------------------------------------------------------------------------
 
+
+def group(name: str, parent: int | None = None) -> dict:
+    return {"name": name, "parent": parent}
+
+
+def leaf(name: str, parent: int, wnid: object = None) -> dict:
+    return {"name": name, "wnid": wnid, "parent": parent}
+
+
 SOUND = {
     "format": "progcodec class hierarchy",
     "version": 1,
-    "levels": [[{"name": "animal", "parent": None}, {"name": "thing", "parent": None}]],
-    "classes": [
-        {"name": "cat", "wnid": None, "parent": 0},
-        {"name": "cup", "wnid": None, "parent": 1},
-    ],
+    "levels": [[group("animal"), group("thing")]],
+    "classes": [leaf("cat", 0), leaf("cup", 1)],
 }
 
 
@@ -229,18 +227,12 @@ SOUND = {
         ({"levels": None}, "misses"),
         ({"levels": []}, "needs groups and classes"),
         ({"levels": [[{"name": "animal"}]]}, "misses 'parent'"),
-        (
-            {"levels": [[{"name": "a", "parent": None}, {"name": "A", "parent": None}]]},
-            "two groups are called",
-        ),
-        ({"levels": [[{"name": " ", "parent": None}] * 2]}, "no name"),
-        (
-            {"levels": [[{"name": "a", "parent": 0}, {"name": "b", "parent": None}]]},
-            "first level has a parent",
-        ),
-        ({"classes": [{"name": "cat", "wnid": None, "parent": 2}]}, "2 is no parent"),
-        ({"classes": [{"name": "cat", "wnid": None, "parent": 0}]}, "a group is empty"),
-        ({"classes": [{"name": "cat", "wnid": 7, "parent": 0}]}, "no text"),
+        ({"levels": [[group("a"), group("A")]]}, "two groups are called"),
+        ({"levels": [[group(" ")] * 2]}, "no name"),
+        ({"levels": [[group("a", 0), group("b")]]}, "first level has a parent"),
+        ({"classes": [leaf("cat", 2)]}, "2 is no parent"),
+        ({"classes": [leaf("cat", 0)]}, "a group is empty"),
+        ({"classes": [leaf("cat", 0, 7)]}, "no text"),
     ],
 )
 def test_a_bad_file_is_refused_by_name(tmp_path, change, message):
@@ -250,23 +242,18 @@ def test_a_bad_file_is_refused_by_name(tmp_path, change, message):
     path.write_text(json.dumps(SOUND | change))
     with pytest.raises(HierarchyError, match=message):
         Hierarchy.load(path)
-    (line,) = errors(run("hierarchy", "show", "--file", path, code=1))
+    (line,) = errors(show("--file", path, code=1))
     assert "bad.json" in line
 
 
 def test_what_is_no_json_and_what_is_missing(tmp_path):
     path = tmp_path / "bad.json"
-    for data in (b"", b"{", b"\xff\xfe", b"[" * 100_000):
+    for data, told in ((b"", "not JSON"), (b"{", "not JSON"), (b"\xff\xfe", "not JSON"),
+                       (b"[" * 100_000, "not JSON"), (b"[1]", "not a JSON object")):  # fmt: skip
         path.write_bytes(data)
-        with pytest.raises(HierarchyError, match="not JSON"):
+        with pytest.raises(HierarchyError, match=told):
             Hierarchy.load(path)
-    path.write_text("[1]")
-    with pytest.raises(HierarchyError, match="not a JSON object"):
-        Hierarchy.load(path)
     path.write_text("{}")
     with pytest.raises(HierarchyError, match="no file of WordNet facts"):
         Taxonomy.load(path)
-    assert (
-        "No such file"
-        in errors(run("hierarchy", "show", "--file", tmp_path / "none.json", code=1))[0]
-    )
+    assert "No such file" in errors(show("--file", tmp_path / "none.json", code=1))[0]

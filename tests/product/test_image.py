@@ -12,35 +12,27 @@ from PIL import Image
 from progcodec.errors import ImageError, LimitError
 from progcodec.image import (
     as_tensor,
-    crop,
-    from_tensor,
     open_image,
     pad_to_multiple,
     to_array,
-    to_tensor,
+    to_pixels,
 )
+from tests.support.samples import file_of
 
 RAMP = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3) * 2
 ORIENTATION = 0x0112
 
 
-def file_of(image: Image.Image, form: str = "PNG", **options) -> bytes:
-    file = io.BytesIO()
-    image.save(file, form, **options)
-    return file.getvalue()
-
-
 def png_claiming(width: int, height: int) -> bytes:
     """A PNG whose header is sound and whose pixels are missing."""
-    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk
-        + struct.pack(">I", 0)
-        + b"IDAT"
-        + struct.pack(">I", zlib.crc32(b"IDAT"))
-    )
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"")
 
 
 def one_pixel(data: bytes) -> tuple[int, ...]:
@@ -61,11 +53,11 @@ def test_reads_paths_bytes_and_open_files(tmp_path):
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (17, 3)])
 def test_any_size(size):
     image = Image.new("RGB", size, (10, 20, 30))
-    tensor = to_tensor(open_image(file_of(image)))
+    tensor = as_tensor(open_image(file_of(image)))
     assert tensor.shape == (1, 3, size[1], size[0])
     padded = pad_to_multiple(tensor)
     assert padded.shape[2] % 16 == padded.shape[3] % 16 == 0
-    assert np.array_equal(to_array(from_tensor(crop(padded, size[1], size[0]))), to_array(image))
+    assert np.array_equal(to_pixels(padded)[0, : size[1], : size[0]], to_array(image))
 
 
 def test_padding_repeats_the_edge_and_keeps_whole_multiples():
@@ -83,59 +75,46 @@ def test_16_bit_grey_is_scaled_not_clipped(form):
     assert array[0].tolist() == [[0] * 3, [0] * 3, [1] * 3, [128] * 3, [255] * 3]
 
 
-def test_32_bit_grey_within_16_bits_is_scaled_and_beyond_is_refused():
-    assert one_pixel(file_of(Image.fromarray(np.array([[65535]], np.int32)), "TIFF")) == (
-        255,
-        255,
-        255,
-    )
-    for value in (65536, -1):
-        with pytest.raises(ImageError, match="grey values"):
-            open_image(file_of(Image.fromarray(np.array([[value]], np.int32)), "TIFF"))
-
-
-def test_float_grey():
-    assert one_pixel(file_of(Image.fromarray(np.array([[0.5]], np.float32)), "TIFF")) == (
-        128,
-        128,
-        128,
-    )
-    for value in (1.5, float("nan")):
-        with pytest.raises(ImageError, match="grey values"):
-            open_image(file_of(Image.fromarray(np.array([[value]], np.float32)), "TIFF"))
-
-
-def test_grey_two_level_and_palette():
-    assert one_pixel(file_of(Image.new("L", (2, 2), 77))) == (77, 77, 77)
-    assert one_pixel(file_of(Image.new("1", (2, 2), 1))) == (255, 255, 255)
-    palette = Image.new("P", (2, 2), 1)
-    palette.putpalette([0, 0, 0, 9, 8, 7])
-    assert one_pixel(file_of(palette)) == (9, 8, 7)
-
-
-def test_alpha_lies_on_white():
-    assert one_pixel(file_of(Image.new("RGBA", (2, 2), (255, 0, 0, 0)))) == (255, 255, 255)
-    assert one_pixel(file_of(Image.new("RGBA", (2, 2), (200, 100, 0, 255)))) == (200, 100, 0)
-    assert one_pixel(file_of(Image.new("LA", (2, 2), (0, 0)))) == (255, 255, 255)
-    half = one_pixel(file_of(Image.new("RGBA", (2, 2), (0, 0, 0, 128))))
-    assert half == (127, 127, 127)
+def grey(value: float, kind: type) -> bytes:
+    return file_of(Image.fromarray(np.array([[value]], kind)), "TIFF")
 
 
 @pytest.mark.parametrize(
-    ("mode", "colour", "key"), [("P", 1, 1), ("L", 5, 5), ("RGB", (1, 2, 3), (1, 2, 3))]
+    ("value", "kind", "seen"), [(65535, np.int32, 255), (0.5, np.float32, 128)]
 )
-def test_a_transparent_colour_lies_on_white_too(mode, colour, key):
+def test_grey_of_32_bits_is_scaled_and_beyond_its_range_refused(value, kind, seen):
+    assert one_pixel(grey(value, kind)) == (seen,) * 3
+    for wrong in (value * 3, float("nan") if kind is np.float32 else -1):
+        with pytest.raises(ImageError, match="grey values"):
+            open_image(grey(wrong, kind))
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour", "options", "seen"),
+    [
+        ("L", 77, {}, (77, 77, 77)),
+        ("1", 1, {}, (255, 255, 255)),
+        ("P", 1, {}, (9, 8, 7)),
+        # what is transparent lies on white
+        ("RGBA", (255, 0, 0, 0), {}, (255, 255, 255)),
+        ("RGBA", (200, 100, 0, 255), {}, (200, 100, 0)),
+        ("RGBA", (0, 0, 0, 128), {}, (127, 127, 127)),
+        ("LA", (0, 0), {}, (255, 255, 255)),
+        ("P", 1, {"transparency": 1}, (255, 255, 255)),
+        ("L", 5, {"transparency": 5}, (255, 255, 255)),
+        ("RGB", (1, 2, 3), {"transparency": (1, 2, 3)}, (255, 255, 255)),
+    ],
+)
+def test_modes(mode, colour, options, seen):
     image = Image.new(mode, (2, 2), colour)
     if mode == "P":
         image.putpalette([0, 0, 0, 9, 8, 7])
-    assert one_pixel(file_of(image, transparency=key)) == (255, 255, 255)
+    assert one_pixel(file_of(image, **options)) == seen
 
 
 def test_cmyk():
-    red = np.array(
-        one_pixel(file_of(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG", quality=100)), int
-    )
-    assert np.abs(red - [255, 0, 0]).max() <= 3
+    red = file_of(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG", quality=100)
+    assert np.abs(np.array(one_pixel(red), int) - [255, 0, 0]).max() <= 3
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -222,29 +201,18 @@ def test_as_tensor_takes_pictures_arrays_and_tensors():
 @pytest.mark.parametrize(
     "image",
     [
-        "photo.png",
-        None,
-        3,
-        RAMP.astype(np.float32),
-        RAMP[None],
-        RAMP[..., :2],
-        RAMP[:0],
-        RAMP[0, 0],
-        torch.from_numpy(RAMP),
-        torch.zeros(1, 4, 4),
-        torch.zeros(2, 3, 4, 4),
-        torch.zeros(3, 0, 4),
-        torch.full((3, 4, 4), 1.5),
-        torch.full((3, 4, 4), float("nan")),
+        "photo.png", None, 3, RAMP.astype(np.float32), RAMP[None], RAMP[..., :2], RAMP[:0],
+        RAMP[0, 0], torch.from_numpy(RAMP), torch.zeros(1, 4, 4), torch.zeros(2, 3, 4, 4),
+        torch.zeros(3, 0, 4), torch.full((3, 4, 4), 1.5), torch.full((3, 4, 4), float("nan")),
         torch.zeros(3, 4, 4, dtype=torch.uint8),
     ],
-)
+)  # fmt: skip
 def test_as_tensor_refuses_the_rest(image):
     with pytest.raises(ImageError):
         as_tensor(image)
 
 
-def test_from_tensor_rounds_and_clamps():
+def test_pixels_are_rounded_and_clamped():
     values = torch.tensor([-1.0, 0.49 / 255, 0.51 / 255, 2.0, float("nan"), 254.6 / 255])
-    array = to_array(from_tensor(values.expand(1, 3, 1, 6)))
-    assert array[0, :, 0].tolist() == [0, 0, 1, 255, 0, 255]
+    array = to_pixels(values.expand(1, 3, 1, 6))
+    assert array[0, 0, :, 0].tolist() == [0, 0, 1, 255, 0, 255]

@@ -4,13 +4,13 @@ start light.
 
 import ast
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 import progcodec
+from tests.support.command import ENVIRONMENT, STREAM, python
 
 ROOT = Path(progcodec.__file__).parent
 ROOMS = (
@@ -125,15 +125,8 @@ run("view", "a.shc", "--device", "cpu")
 run("hierarchy", "show", "vulture")
 run("--help")
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        check=False,
-        cwd=product,
-        capture_output=True,
-        text=True,
-        timeout=1200,
-    )
-    assert done.returncode == 0, done.stderr
+    env = {name: value for name, value in ENVIRONMENT.items() if name != "PYTHONPATH"}
+    done = python("-c", script, cwd=product, env=env)
     assert (product / "a.200B.png").exists() and (product / "a.html").exists()
     assert "evaluate" not in done.stdout and " classify" in done.stdout
 
@@ -143,30 +136,27 @@ def loaded_by(code: str, *modules: str) -> set[str]:
     script = (
         f"import sys\n{code}\nprint(*[m for m in {modules!r} if m in sys.modules], file=sys.stderr)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=1200
-    )
+    done = python("-c", script)
     return set(done.stderr.split())
 
 
 HEAVY = ("torch", "numpy", "PIL", "constriction", "safetensors", "compressai", "tqdm")
+PUBLIC = "progcodec.truncate; progcodec.info; progcodec.CorruptError; dir(progcodec)"
+
+
+def command(*words: str) -> str:
+    return f"from progcodec.cli import main; main({list(words)!r}, standalone_mode=False)"
 
 
 @pytest.mark.parametrize(
     "code",
     [
-        "import progcodec",
-        (
-            "import progcodec; progcodec.truncate; progcodec.info; progcodec.CorruptError; "
-            "dir(progcodec)"
-        ),
-        "from progcodec.cli import main; main(['--help'], standalone_mode=False)",
-        "from progcodec.cli import main; main(['encode', '--help'], standalone_mode=False)",
-        "from progcodec.cli import main; main(['train', '--help'], standalone_mode=False)",
-        (
-            "from progcodec.cli import main; main(['hierarchy', 'build', '--help'], "
-            "standalone_mode=False)"
-        ),
+        f"import progcodec; {PUBLIC}",
+        command("--help"),
+        command("encode", "--help"),
+        command("classify", "--help"),
+        command("train", "--help"),
+        command("hierarchy", "build", "--help"),
     ],
 )
 def test_starts_without_anything_heavy(code):
@@ -174,21 +164,15 @@ def test_starts_without_anything_heavy(code):
 
 
 def test_commands_that_need_numpy_only():
-    code = (
-        "from progcodec.cli import main; main(['hierarchy', 'show', 'vulture'], "
-        "standalone_mode=False)"
-    )
-    assert loaded_by(code, *HEAVY, "sklearn", "open_clip", "nltk", "matplotlib") <= {"numpy"}
+    more = "sklearn", "open_clip", "nltk", "matplotlib"
+    assert loaded_by(command("hierarchy", "show", "vulture"), *HEAVY, *more) <= {"numpy"}
 
 
 def test_truncate_and_info_run_without_anything_heavy(tmp_path):
-    from progcodec.bitstream.container import Header, write
-
     path = tmp_path / "some.shc"
-    path.write_bytes(write(Header(64, 48, b"abcd"), [bytes(range(30))] * 4))
-    for arguments in (["info", str(path)], ["truncate", str(path), "--bytes", "50", "--force"]):
-        code = f"from progcodec.cli import main; main({arguments!r}, standalone_mode=False)"
-        assert loaded_by(code, *HEAVY) == set()
+    path.write_bytes(STREAM)
+    for words in (["info", str(path)], ["truncate", str(path), "--bytes", "50", "--force"]):
+        assert loaded_by(command(*words), *HEAVY) == set()
     assert (tmp_path / "some.50B.shc").stat().st_size == 50
 
 
@@ -201,14 +185,9 @@ def test_the_codec_needs_no_extra():
 def test_classifying_loads_no_compiler(small_photograph, tmp_path):
     picture, stream = tmp_path / "a.png", tmp_path / "a.shc"
     small_photograph.save(picture)
-    lines = [
-        ["encode", str(picture), "--device", "cpu"],
-        ["classify", str(stream), "--device", "cpu"],
-    ]
-    code = (
-        f"from progcodec.cli import main\nfor line in {lines!r}: main(line, standalone_mode=False)"
-    )
-    assert loaded_by(code, "torch._dynamo", "torch._inductor") == set()
+    lines = command("encode", str(picture), "--device", "cpu")
+    lines += "\n" + command("classify", str(stream), "--device", "cpu")
+    assert loaded_by(lines, "torch._dynamo", "torch._inductor") == set()
     assert stream.exists()
 
 

@@ -47,20 +47,6 @@ def test_any_chunks_give_the_symbols_of_every_cut(seed, stretches, chunks):
     assert reader.complete and len(reader.extend(payload)) == 0
 
 
-def test_byte_by_byte():
-    symbols, runs = sample(1, [300, 2000], [40, 3])
-    payload = encode_segment(symbols, runs, TABLES)
-    reader = SegmentReader(len(payload), len(symbols), TABLES)
-    reader.add(runs)
-    got = []
-    for size in range(len(payload) + 1):
-        got.append(reader.extend(payload[:size]))
-        assert reader.count == len(
-            decode_segment(payload[:size], len(payload), runs, TABLES).symbols
-        )
-    np.testing.assert_array_equal(np.concatenate(got), symbols)
-
-
 def test_runs_that_become_known_on_the_way():
     """What follows may depend on what came: the same symbols, from whole and from cut payloads."""
     symbols, runs = sample(3, [700, 0, 900, 50], [30, 2, 12, 60])

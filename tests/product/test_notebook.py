@@ -30,10 +30,8 @@ def test_a_stream(tiny_codec):
         "absent",
     ]
     html = cut._repr_html_()
-    assert (
-        f"60 × 40 pixels, {coarse + 9:,} bytes" in html
-        and f"<td>coarse</td><td>{whole.segments[1].start}</td>" in html
-    )
+    assert f"60 × 40 pixels, {coarse + 9:,} bytes" in html
+    assert f"<td>coarse</td><td>{whole.segments[1].start}</td>" in html
     assert html.count("<tr>") == 5 and "quality +0" in html
 
 
@@ -44,11 +42,9 @@ def test_an_answer():
         f"<td>{guess.level}</td><td>{guess.name}</td><td>{guess.probability:.1%}</td>" in html
         for guess in answer.path
     )
-    assert (
-        html.count("<td>sure</td>") == 2
-        and html.count("<td>unsure</td>") == 1
-        and f"<caption>{answer}</caption>" in html
-    )
+    assert html.count("<td>sure</td>") == 2
+    assert html.count("<td>unsure</td>") == 1
+    assert f"<caption>{answer}</caption>" in html
 
 
 def test_reprs_are_one_short_line(tiny_codec):

@@ -16,9 +16,8 @@ def integer_table(favourite: int, steep: int) -> np.ndarray:
     """A table made of integers alone: counts fall by ``steep`` with the distance from the favourite
     symbol.
     """
-    counts = np.array(
-        [max(1, TOTAL // 4 // steep ** min(20, abs(s - favourite - 127))) for s in range(255)]
-    )
+    distances = abs(np.arange(255) - favourite - 127).clip(0, 20).tolist()
+    counts = np.array([max(1, TOTAL // 4 // steep**distance) for distance in distances])
     counts[favourite + 127] += TOTAL - counts.sum()
     return counts
 
@@ -28,10 +27,8 @@ def lcg(count: int, span: int) -> np.ndarray:
     state, out = 12345, []
     for _ in range(count):
         state = (1103515245 * state + 12345) % (1 << 31)
-        out.append(
-            (state >> 16) % (2 * span + 1) * ((state >> 9) % 3 == 0)
-            - span * ((state >> 9) % 3 == 0)
-        )
+        small = (state >> 9) % 3 == 0
+        out.append(((state >> 16) % (2 * span + 1) - span) * small)
     return np.array(out, dtype=np.int32)
 
 
@@ -43,15 +40,13 @@ MIXED = Tables(np.stack([integer_table(0, 2), *STEEP, integer_table(3, 5), UNIFO
 
 
 def random_case(rng: np.random.Generator, longest: int) -> tuple[np.ndarray, list[tuple[int, int]]]:
-    runs = [
-        (int(rng.integers(len(MIXED))), int(rng.integers(longest))) for _ in range(rng.integers(4))
-    ]
+    count = rng.integers(4)
+    runs = [(int(rng.integers(len(MIXED))), int(rng.integers(longest))) for _ in range(count)]
     parts = [np.empty(0, np.int64)]
     for index, count in runs:
         likely = rng.choice(255, count, p=MIXED.frequencies[index] / TOTAL)
-        parts.append(
-            np.where(rng.random(count) < 0.02, rng.integers(255, size=count), likely) - 127
-        )
+        rare = rng.random(count) < 0.02
+        parts.append(np.where(rare, rng.integers(255, size=count), likely) - 127)
     return np.concatenate(parts), runs
 
 
@@ -72,27 +67,22 @@ def decodes_to(payload: bytes, symbols: np.ndarray, runs: list[tuple[int, int]])
         return False
 
 
-def test_words_are_frozen():
-    frozen = {
-        (
-            (0, 40),
-            (3, 20),
-        ): "4a0cf49e307656909dd203181bd9e4d411fb22731bcbf4342b06916e62ed1d7cb832ddee",
-        ((1, 9), (4, 7), (2, 5)): "ffff01fffbfc01fe0801f3c0031820fddf8207c103ef"
-        "8107ef010feffe20b08735ff1b68828470b2081b641036c81f26",
-    }
-    for runs, expected in frozen.items():
-        symbols = lcg(sum(count for _, count in runs), 6)
-        assert encode_segment(symbols, runs, MIXED).hex() == expected
-
-
-def test_words_with_gaussian_tables_are_frozen():
-    symbols = lcg(60, 9)
-    payload = encode_segment(symbols, [(50, 20), (33, 20), (25, 20)], GAUSSIAN)
-    assert (
-        payload.hex()
-        == "808b70ec64a849b6388bda1ed51759ca6357a4e2fc7857e835173bbfe96f6743659f183a0d0c68f759"
-    )
+@pytest.mark.parametrize(
+    ("tables", "runs", "span", "expected"),
+    [
+        (MIXED, [(0, 40), (3, 20)], 6,
+         "4a0cf49e307656909dd203181bd9e4d411fb22731bcbf4342b06916e62ed1d7cb832ddee"),
+        (MIXED, [(1, 9), (4, 7), (2, 5)], 6,
+         ("ffff01fffbfc01fe0801f3c0031820fddf8207c103ef"
+          "8107ef010feffe20b08735ff1b68828470b2081b641036c81f26")),
+        (GAUSSIAN, [(50, 20), (33, 20), (25, 20)], 9,
+         "808b70ec64a849b6388bda1ed51759ca6357a4e2fc7857e835173bbfe96f6743659f183a0d0c68f759"),
+    ],
+    ids=["mixed", "steep", "gaussian"],
+)  # fmt: skip
+def test_words_are_frozen(tables, runs, span, expected):
+    symbols = lcg(sum(count for _, count in runs), span)
+    assert encode_segment(symbols, runs, tables).hex() == expected
 
 
 def test_payloads_decode_and_no_shorter_string_does():
@@ -111,12 +101,10 @@ def test_payloads_decode_and_no_shorter_string_does():
             below = int.from_bytes(payload[:-1], "big")
             for neighbour in (below, below + 1):
                 if neighbour < 256 ** (len(payload) - 1):
-                    assert not decodes_to(
-                        neighbour.to_bytes(len(payload) - 1, "big"), symbols, runs
-                    )
-            assert not decodes_to(payload[:-1] + bytes([payload[-1] - 1]), symbols, runs), (
-                "the smallest of its length"
-            )
+                    shorter = neighbour.to_bytes(len(payload) - 1, "big")
+                    assert not decodes_to(shorter, symbols, runs)
+            # the smallest of its length
+            assert not decodes_to(payload[:-1] + bytes([payload[-1] - 1]), symbols, runs)
     assert {0, 1, 2, 3, 4, 5, 6, 7, 8, 9} <= lengths
 
 
@@ -159,12 +147,10 @@ def test_numbers_with_long_tails_of_zeros():
             continue
         reached += 1
         for count in range(2, len(symbols) + 1):
-            part = [
-                (4, min(4, count)),
-                (0, min(30, max(0, count - 4))),
-                (3, min(10, max(0, count - 34))),
-            ]
-            part.append((4, count - sum(n for _, n in part)))
+            part, left = [], count
+            for index, most in runs:
+                part.append((index, min(most, left)))
+                left -= part[-1][1]
             payload = encode_segment(symbols[:count], part, MIXED)
             assert payload.rstrip(b"\0") == number
             assert decodes_to(payload, symbols[:count], part)
@@ -174,10 +160,8 @@ def test_numbers_with_long_tails_of_zeros():
 def test_lowest_symbols_do_not_make_a_payload_vanish():
     symbols, runs = np.full(1000, -127), [(0, 1000)]
     payload = encode_segment(symbols, runs, MIXED)
-    assert (
-        payload == bytes(len(payload))
-        and abs(len(payload) - coded_bits(symbols, runs, MIXED) / 8) < 9
-    )
+    assert payload == bytes(len(payload))
+    assert abs(len(payload) - coded_bits(symbols, runs, MIXED) / 8) < 9
     assert decodes_to(payload, symbols, runs)
     with pytest.raises(CorruptError):
         decode_segment(b"", 0, runs, MIXED)
@@ -195,17 +179,8 @@ def test_random_cuts_give_a_prefix_and_waste_little():
     payload = encode_segment(symbols, runs, GAUSSIAN)
     assert len(payload) - 1 <= coded_bits(symbols, runs, GAUSSIAN) / 8 <= len(payload) + 1
     rng = np.random.default_rng(12)
-    cuts = {
-        0,
-        1,
-        2,
-        3,
-        4,
-        5,
-        len(payload) - 1,
-        len(payload) - 2,
-        *rng.integers(len(payload), size=300).tolist(),
-    }
+    ends = {*range(6), len(payload) - 1, len(payload) - 2}
+    cuts = ends | set(rng.integers(len(payload), size=300).tolist())
     unused = []
     for cut in sorted(cuts):
         found = decode_segment(payload[:cut], len(payload), runs, GAUSSIAN)

@@ -13,7 +13,6 @@ from progcodec.network.checkpoint import freeze
 from progcodec.network.scale import (
     ACCUMULATOR_LIMIT,
     ACTIVATION_MAX,
-    INDEX_RANGE,
     MAGNITUDE_TABLE,
     FrozenConv,
     IntegerConv,
@@ -21,68 +20,28 @@ from progcodec.network.scale import (
     integer_layer,
     magnitude,
 )
+from tests.support import reference_reader as reference
 
 CONFIG = ModelConfig(width=16, depth=1, inner_width=24, inner_depth=1, blocks=(12, 8, 8),
-    hyper_channels=8,
-                     mean_width=16, scale_width=16)  # fmt: skip
+                     hyper_channels=8, mean_width=16, scale_width=16)  # fmt: skip
 
 
-def reference_layer(x, weight, bias, multiplier, kernel, low, high):
-    """The same layer in int64 numpy, one output position at a time."""
-    _, height, width = x.shape
-    pad = kernel // 2
-    padded = np.pad(x.astype(np.int64), ((0, 0), (pad, pad), (pad, pad)))
-    out = np.empty((len(weight), height, width), np.int64)
-    for row in range(height):
-        for column in range(width):
-            window = padded[:, row : row + kernel, column : column + kernel].reshape(-1)
-            accumulator = weight.astype(np.int64) @ window + bias
-            out[:, row, column] = (accumulator * multiplier + (1 << 23)) >> 24
-    return np.clip(out, low, high)
+class Plain(reference.Model):
+    """The reference reader's scale path, in int64, with tensors of ours."""
+
+    def __init__(self, **modules: torch.nn.Module) -> None:
+        self.blocks, self.delta = list(CONFIG.blocks), True
+        self.tensors = {
+            f"{name}.{key}": tensor.numpy()
+            for name, module in modules.items()
+            for key, tensor in module.state_dict().items()
+        }
 
 
-def reference_indexes(
-    path: ScalePath, z: np.ndarray, q: np.ndarray, height: int, width: int
-) -> np.ndarray:
-    def run(layer: FrozenConv, x: np.ndarray) -> np.ndarray:
-        tensors = (
-            layer.weight.numpy(),
-            layer.bias.numpy().astype(np.int64),
-            layer.multiplier.numpy().astype(np.int64),
-        )
-        return reference_layer(x, *tensors, layer.kernel, layer.low, layer.high)
-
-    def shuffle(x: np.ndarray) -> np.ndarray:
-        c, h, w = x.shape
-        return x.reshape(c // 4, 2, 2, h, w).transpose(0, 3, 1, 4, 2).reshape(c // 4, 2 * h, 2 * w)
-
-    x = z
-    for layer in path.up:
-        x = shuffle(run(layer, x))
-    features = run(path.body, x[:, :height, :width])
-    base = run(path.base, features) + 16 * 24
-    result = []
-    for k in range(len(path.offsets) - 1):
-        total = base[path.offsets[k] : path.offsets[k + 1]]
-        if k:
-            loudness = np.array(MAGNITUDE_TABLE)[np.abs(q[: path.offsets[k]])]
-            x = np.concatenate((features, loudness))
-            for layer in path.delta[k - 1]:
-                x = run(layer, x)
-            total = total + x
-        result.append(np.clip((total + 8) >> 4, 0, 63))
-    return np.concatenate(result)
-
-
-def indexes(
-    path: ScalePath, z: torch.Tensor, q: torch.Tensor, height: int, width: int
-) -> torch.Tensor:
-    features = path.features(z, height, width)
-    starts = path.offsets
-    return torch.cat(
-        [path.index(k, features, q[:, : starts[k]] if k else None) for k in range(len(starts) - 1)],
-        1,
-    )
+def indexes(path: ScalePath, z: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+    features, starts = path.features(z, *q.shape[2:]), path.offsets
+    parts = [path.index(k, features, q[:, : starts[k]] if k else None) for k in range(3)]
+    return torch.cat(parts, 1)
 
 
 @pytest.fixture(scope="module")
@@ -103,11 +62,9 @@ def pair():
 CASES = ["random", "zeros", "highest", "lowest", "alternating"]
 
 
-def inputs(
-    case: str, batch: int = 1, height: int = 6, width: int = 7
-) -> tuple[torch.Tensor, torch.Tensor]:
+def inputs(case: str, batch: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(5)
-    shapes = (batch, 8, 2, 2), (batch, 28, height, width)
+    shapes = (batch, 8, 2, 2), (batch, 28, 6, 7)
     if case == "random":
         return tuple(torch.randint(-127, 128, s, generator=generator).float() for s in shapes)
     value = {"zeros": 0.0, "highest": 127.0, "lowest": -127.0, "alternating": 127.0}[case]
@@ -119,26 +76,22 @@ def inputs(
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_equals_plain_int64(pair, case):
+def test_equals_plain_int64_and_the_training_forward(pair, case):
+    trainable, frozen = pair
     z, q = inputs(case)
-    got = indexes(pair[1], z, q, 6, 7)[0].numpy()
-    expected = reference_indexes(
-        pair[1], z[0].numpy().astype(np.int64), q[0].numpy().astype(np.int64), 6, 7
+    got = indexes(frozen, z, q)
+    plain, (z_plain, q_plain) = (
+        Plain(scale_path=frozen),
+        (x[0].numpy().astype(np.int64) for x in (z, q)),
     )
-    np.testing.assert_array_equal(got, expected)
-
-
-def test_random_inputs_use_many_indexes(pair):
-    z, q = inputs("random")
-    assert len(indexes(pair[1], z, q, 6, 7).unique()) > 20
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_training_forward_is_the_exported_one(pair, case):
-    z, q = inputs(case)
-    trained = indexes(pair[0], z, q, 6, 7)
+    features = reference.features(plain, z_plain, 6, 7)
+    for k, (start, end) in enumerate(pairwise(frozen.offsets)):
+        expected = reference.scale_indexes(plain, k, features, q_plain[:start], 0)
+        np.testing.assert_array_equal(got[0, start:end].numpy(), expected)
+    assert case != "random" or len(got.unique()) > 20
+    trained = indexes(trainable, z, q)
     assert trained.requires_grad
-    torch.testing.assert_close(trained.detach(), indexes(pair[1], z, q, 6, 7), rtol=0, atol=0)
+    torch.testing.assert_close(trained.detach(), got, rtol=0, atol=0)
 
 
 @pytest.fixture(params=["highest", "high", "medium", "autocast"])
@@ -163,24 +116,20 @@ def test_lowered_precision_changes_nothing(lowered):
     layer.bias = torch.randint(-100, 100, (64,), generator=generator).to(torch.int32)
     layer.check()
     x = torch.randint(0, 256, (1, 57, 24, 25), generator=generator).float()
-    tensors = (
-        layer.weight.numpy(),
-        layer.bias.numpy().astype(np.int64),
-        layer.multiplier.numpy().astype(np.int64),
-    )
-    expected = reference_layer(x[0].numpy().astype(np.int64), *tensors, 3, 0, 255)
+    plain = Plain(scale_path=torch.nn.ModuleDict({"layer": layer}))
+    expected = plain.layer("layer", x[0].numpy().astype(np.int64), 3, 0, 255)
     assert len(np.unique(expected)) > 30
     np.testing.assert_array_equal(layer(x)[0].numpy(), expected)
 
 
 def test_batches_and_threads_change_nothing(pair):
     z, q = inputs("random", batch=4)
-    whole = indexes(pair[1], z, q, 6, 7)
-    single = torch.cat([indexes(pair[1], z[i : i + 1], q[i : i + 1], 6, 7) for i in range(4)])
+    whole = indexes(pair[1], z, q)
+    single = torch.cat([indexes(pair[1], z[i : i + 1], q[i : i + 1]) for i in range(4)])
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        alone = indexes(pair[1], z, q, 6, 7)
+        alone = indexes(pair[1], z, q)
     finally:
         torch.set_num_threads(threads)
     assert torch.equal(whole, single) and torch.equal(whole, alone)
@@ -189,7 +138,7 @@ def test_batches_and_threads_change_nothing(pair):
 def test_gradients_reach_every_weight(pair):
     z, q = inputs("random")
     z = z.float().requires_grad_()
-    indexes(pair[0], z, q.float(), 6, 7).sum().backward()
+    indexes(pair[0], z, q.float()).sum().backward()
     assert z.grad is not None and float(z.grad.abs().sum()) > 0
     assert all(p.grad is not None for p in pair[0].parameters())
 
@@ -235,7 +184,3 @@ def test_magnitudes_are_eight_bit_and_grow():
     assert MAGNITUDE_TABLE[0] == 0 and MAGNITUDE_TABLE[1] == 16 and MAGNITUDE_TABLE[127] == 112
     assert all(a <= b for a, b in pairwise(MAGNITUDE_TABLE))
     assert magnitude(torch.tensor([-3.0, 3.0])).tolist() == [32.0, 32.0]
-
-
-def test_index_range_leaves_room_for_every_index():
-    assert INDEX_RANGE[0] <= -16 * 63 and INDEX_RANGE[1] >= 16 * 63

@@ -9,6 +9,7 @@ import io
 import json
 import lzma
 import os
+import re
 import sys
 import tarfile
 import time
@@ -19,7 +20,6 @@ import click
 import pytest
 from click.testing import CliRunner
 
-import progcodec
 from progcodec.bitstream.container import Header, write
 from progcodec.cli.engine import convert_shards
 from progcodec.cli.options import Many
@@ -27,22 +27,14 @@ from progcodec.cut import Cut
 from progcodec.errors import CheckpointError, ClusterError, ShardError
 from progcodec.fleet import storage
 from progcodec.fleet.archive import ROOM
-from progcodec.fleet.cluster import Terms, convert_on_cluster
+from progcodec.fleet.cluster import convert_on_cluster
 from progcodec.fleet.operation import Decode, Encode, Truncate
 from progcodec.fleet.shards import RECORD, Shard, convert, target_name
-from tests.support.command import COARSE_END, STREAM, errors, run
+from tests.support.command import COARSE_END, ENVIRONMENT, STREAM, errors, run
+from tests.support.samples import file_of, flipped, tar_of
 
 COARSE = Truncate(Cut("coarse"))
-
-
-def tar_of(*members: tuple[str, bytes], mode: str = "w") -> bytes:
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode=mode) as tar:
-        for name, data in members:
-            header = tarfile.TarInfo(name)
-            header.size, header.mtime = len(data), 7
-            tar.addfile(header, io.BytesIO(data))
-    return file.getvalue()
+LINK, HARD = tarfile.SYMTYPE, tarfile.LNKTYPE
 
 
 def members_of(path: str | Path) -> dict[str, bytes]:
@@ -68,44 +60,46 @@ def here(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+def made_of(data: bytes, operation=COARSE, **options):
+    """What becomes of a tar file, and the members of its output."""
+    Path("some.tar").write_bytes(data)
+    converted = convert(Shard("some.tar", "out.tar"), operation, **options)
+    return converted, members_of("out.tar")
+
+
+def refused(data: bytes, told: str, **options) -> None:
+    Path("bad.tar").write_bytes(data)
+    with pytest.raises(ShardError, match=told):
+        convert(Shard("bad.tar", "refused.tar"), COARSE, **options)
+    assert not Path("refused.tar").exists()
+
+
 def test_one_output_for_each_input_in_order_and_the_rest_copied(here):
     converted = convert(Shard("in.tar.gz", "out/in.tar"), COARSE)
     assert (converted.inputs, converted.made, converted.finished_before) == (3, 2, False)
     assert [name for name, _ in converted.failures] == ["bad.shc"]
-    expected = {
-        "a.shc": STREAM[:COARSE_END],
-        "a.cls": b"7",
-        "deep/b.shc": STREAM[:COARSE_END],
-        "deep/._b.shc": b"mac",
-    }
-    assert members_of("out/in.tar") == expected and list(members_of("out/in.tar")) == list(expected)
+    cut = STREAM[:COARSE_END]
+    expected = [("a.shc", cut), ("a.cls", b"7"), ("deep/b.shc", cut), ("deep/._b.shc", b"mac")]
+    assert list(members_of("out/in.tar").items()) == expected
     assert converted.bytes == Path("out/in.tar").stat().st_size
-
-
-def test_two_inputs_of_one_name_are_one_output_and_one_failure(here):
-    Path("twice.tar").write_bytes(tar_of(("a.shc", STREAM), ("a.SHC", STREAM), ("a.shc", STREAM)))
-    converted = convert(Shard("twice.tar", "out.tar"), COARSE)
+    converted, _ = made_of(tar_of(("a.shc", STREAM), ("a.SHC", STREAM), ("a.shc", STREAM)))
     assert (converted.inputs, converted.made, len(converted.failures)) == (3, 1, 2)
     assert "would be named a.shc" in converted.failures[0][1]
 
 
 def test_resume_proves_a_shard_finished(here):
-    shard = Shard("in.tar.gz", "out.tar")
+    shard, output, fine = Shard("in.tar.gz", "out.tar"), Path("out.tar"), Truncate(Cut("fine"))
     first = convert(shard, COARSE)
     with pytest.raises(ShardError, match="--force"):
         convert(shard, COARSE)
-    again = convert(shard, COARSE, resume=True)
-    assert again == first._replace(finished_before=True)
-    fine = Truncate(Cut("fine"))
+    assert convert(shard, COARSE, resume=True) == first._replace(finished_before=True)
     assert not convert(shard, fine, resume=True).finished_before  # other options
     assert members_of("out.tar")["a.shc"] == STREAM
-    data = bytearray(Path("out.tar").read_bytes())
-    data[data.index(STREAM) + 50] ^= 1
-    Path("out.tar").write_bytes(data)  # a damaged output
-    assert not convert(shard, fine, resume=True).finished_before
+    output.write_bytes(flipped(output.read_bytes(), output.read_bytes().index(STREAM) + 50))
+    assert not convert(shard, fine, resume=True).finished_before  # a damaged output
     Path("in.tar.gz").write_bytes(tar_of(*MIXED[:3], mode="w:gz"))  # another input
     assert convert(shard, fine, resume=True).inputs == 2
-    Path("out.tar").write_bytes(tar_of(("a.shc", STREAM)))  # not of this program
+    output.write_bytes(tar_of(("a.shc", STREAM)))  # not of this program
     with pytest.raises(ShardError, match="no output of this program"):
         convert(shard, fine, resume=True)
     assert not convert(shard, fine, resume=True, force=True).finished_before
@@ -113,22 +107,14 @@ def test_resume_proves_a_shard_finished(here):
 
 def test_damaged_and_missing_shards(here):
     whole, zipped = tar_of(*MIXED), tar_of(*MIXED, mode="w:gz")
-    damaged = [whole[:size] for size in (700, 1024, 1500, 2048)] + [
-        zipped[:-20],
-        zipped[:40] + b"x" * 9 + zipped[49:],
-    ]
-    for name, data in enumerate(
-        [*damaged, whole[:1024] + b"?" + whole[1025:], b"no tar file" * 100, b""]
-    ):
-        name = f"{name}.tar"
-        Path(name).write_bytes(data)
-        with pytest.raises(ShardError, match="not a sound tar file"):
-            convert(Shard(name, "out.tar"), COARSE)
+    damaged = [whole[:size] for size in (700, 1024, 1500, 2048)]
+    damaged += [zipped[:-20], zipped[:40] + b"x" * 9 + zipped[49:], flipped(whole, 1024, 0xFF)]
+    for data in (*damaged, b"no tar file" * 100, b""):
+        refused(data, "not a sound tar file")
     with pytest.raises(FileNotFoundError):
         convert(Shard("missing.tar", "out.tar"), COARSE)
     with pytest.raises(ShardError, match="nostore"):
         convert(Shard("nostore://bucket/a.tar", "out.tar"), COARSE)
-    assert not Path("out.tar").exists()
 
 
 # --- what a hostile or an odd tar file holds ---------------------------------------------------
@@ -139,21 +125,16 @@ def odd_tar(*members: tuple[str, object], **fields: object) -> bytes:
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for name, content in members:
-            header = tarfile.TarInfo(name)
+            header, data = tarfile.TarInfo(name), None
             if isinstance(content, bytes):
-                header.size = len(content)
-                tar.addfile(header_with(header, fields), io.BytesIO(content))
+                header.size, data = len(content), io.BytesIO(content)
             else:
                 header.type, header.linkname = content
-                tar.addfile(header_with(header, fields))
+            for field_name, value in fields.items():
+                setattr(header, field_name, value)
+            tar.addfile(header, data)
             fields = {}
     return file.getvalue()
-
-
-def header_with(header: tarfile.TarInfo, fields: dict[str, object]) -> tarfile.TarInfo:
-    for name, value in fields.items():
-        setattr(header, name, value)
-    return header
 
 
 def sparse(size: int) -> bytes:
@@ -168,86 +149,62 @@ def sparse(size: int) -> bytes:
 
 
 def test_links_are_the_files_that_they_lead_to(here):
-    link, hard = tarfile.SYMTYPE, tarfile.LNKTYPE
-    Path("links.tar").write_bytes(
-        odd_tar(
-            ("./d/a.shc", STREAM), ("d/a.cls", b"7"),
-            ("hard.shc", (hard, "d/a.shc")), ("d/soft.shc", (link, "a.shc")),
-            ("e/up.shc", (link, "../d/a.shc")), ("e/again.shc", (link, "up.shc")),
-            ("soft.cls", (link, "d/a.cls")), ("later.cls", (link, "./last.cls")),
-            ("last.cls", b"8"),
-        )
+    links = odd_tar(
+        ("./d/a.shc", STREAM), ("d/a.cls", b"7"),
+        ("hard.shc", (HARD, "d/a.shc")), ("d/soft.shc", (LINK, "a.shc")),
+        ("e/up.shc", (LINK, "../d/a.shc")), ("e/again.shc", (LINK, "up.shc")),
+        ("soft.cls", (LINK, "d/a.cls")), ("later.cls", (LINK, "./last.cls")), ("last.cls", b"8"),
     )  # fmt: skip
-    converted = convert(Shard("links.tar", "out.tar"), COARSE)
+    converted, found = made_of(links)
     assert (converted.inputs, converted.made, converted.failures) == (5, 5, ())
-    found = members_of("out.tar")
     names = ["./d/a.shc", "hard.shc", "d/soft.shc", "e/up.shc", "e/again.shc"]
     assert [found[name] for name in names] == [STREAM[:COARSE_END]] * 5
     assert (found["soft.cls"], found["later.cls"]) == (b"7", b"8")
 
 
 def test_what_is_no_file_of_the_shard_is_told(here):
-    link, hard = tarfile.SYMTYPE, tarfile.LNKTYPE
     bad = [
-        ("out.shc", (link, "/etc/passwd")), ("up.shc", (link, "../../a.shc")),
-        ("gone.shc", (hard, "nowhere.shc")), ("self.shc", (link, "self.shc")),
-        ("one.shc", (link, "two.shc")), ("two.shc", (link, "one.shc")), ("far.shc", (link, "d")),
+        ("out.shc", (LINK, "/etc/passwd")), ("up.shc", (LINK, "../../a.shc")),
+        ("gone.shc", (HARD, "nowhere.shc")), ("self.shc", (LINK, "self.shc")),
+        ("one.shc", (LINK, "two.shc")), ("two.shc", (LINK, "one.shc")), ("far.shc", (LINK, "d")),
         ("null.shc", (tarfile.CHRTYPE, "")), ("pipe.shc", (tarfile.FIFOTYPE, "")),
-        ("label.txt", (link, "nowhere")), ("../leads/out.shc", STREAM),
+        ("label.txt", (LINK, "nowhere")), ("../leads/out.shc", STREAM),
     ]  # fmt: skip
     good = [("d", (tarfile.DIRTYPE, "")), ("/abs/a.shc", STREAM), ("a.shc", STREAM)]
-    Path("odd.tar").write_bytes(odd_tar(*bad, *good))
-    converted = convert(Shard("odd.tar", "out.tar"), COARSE)
+    converted, found = made_of(odd_tar(*bad, *good))
     assert [name for name, _ in converted.failures] == [name for name, _ in bad]
     assert (converted.inputs, converted.made) == (len(bad) + 1, 2)
-    assert list(members_of("out.tar")) == ["abs/a.shc", "a.shc"]
+    assert list(found) == ["abs/a.shc", "a.shc"]
 
 
 @pytest.mark.parametrize("packed", [bytes, gzip.compress, bz2.compress, lzma.compress])
 def test_several_tar_files_one_after_the_other_are_read_as_one(here, packed):
     first, second = tar_of(("a.shc", STREAM)), tar_of(("b.shc", STREAM), ("b.cls", b"1"))
-    link = odd_tar(("c.shc", (tarfile.SYMTYPE, "a.shc")))
-    Path("all.tar").write_bytes(packed(first + second + link))
-    assert convert(Shard("all.tar", "out.tar"), COARSE).made == 3
-    assert list(members_of("out.tar")) == ["a.shc", "b.shc", "b.cls", "c.shc"]
-    Path("all.tar").write_bytes(packed(first + b"what is this? " * 100))
-    with pytest.raises(ShardError, match="not a sound tar file"):
-        convert(Shard("all.tar", "out2.tar"), COARSE)
+    converted, found = made_of(packed(first + second + odd_tar(("c.shc", (LINK, "a.shc")))))
+    assert converted.made == 3 and list(found) == ["a.shc", "b.shc", "b.cls", "c.shc"]
+    refused(packed(first + b"what is this? " * 100), "not a sound tar file")
 
 
-@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e300", "-5", "9" * 20, "12.5"])
+@pytest.mark.parametrize("value", ["nan", "inf", "1e300", "-5", "9" * 20, "12.5"])
 def test_times_and_permissions_are_taken_where_they_make_sense(here, value):
-    data = odd_tar(("a.shc", STREAM), pax_headers={"mtime": value}, mode=0o6751)
-    Path("odd.tar").write_bytes(data)
-    convert(Shard("odd.tar", "out.tar"), COARSE)
+    made_of(odd_tar(("a.shc", STREAM), pax_headers={"mtime": value}, mode=0o6751))
     with tarfile.open("out.tar") as tar:
         (header,) = [header for header in tar if header.name == "a.shc"]
     assert header.mode == 0o751 and header.mtime == (12.5 if value == "12.5" else 0)
 
 
 def test_sizes_are_checked_before_they_are_held(here):
-    zeros = tarfile.TarInfo("z.bin")
+    zeros, lie = tarfile.TarInfo("z.bin"), tarfile.TarInfo("x.shc")
     zeros.size = ROOM + 512
     bomb = gzip.compress(zeros.tobuf() + bytes(zeros.size + 1024))
     whole = tar_of(("a.shc", STREAM), ("big", bytes(ROOM // 64)))[: -tarfile.RECORDSIZE]
-    link = odd_tar(*((f"{n}", (tarfile.LNKTYPE, "big")) for n in range(500)))
-    lie = tarfile.TarInfo("x.shc")
-    lie.size = 1 << 40
-    for data in (
-        sparse(1 << 30),
-        sparse(1 << 40),
-        bomb,
-        gzip.compress(whole) + gzip.compress(link),
-    ):
-        Path("trap.tar").write_bytes(data)
-        with pytest.raises(ShardError, match="far beyond its own size"):
-            convert(Shard("trap.tar", "out.tar"), COARSE)
+    link = odd_tar(*((f"{n}", (HARD, "big")) for n in range(500)))
+    links = gzip.compress(whole) + gzip.compress(link)
+    for data in (sparse(1 << 30), sparse(1 << 40), bomb, links):
+        refused(data, "far beyond its own size")
     for size in (1 << 40, -(1 << 40)):
         lie.size = size
-        Path("trap.tar").write_bytes(lie.tobuf(tarfile.GNU_FORMAT) + STREAM + bytes(1536))
-        with pytest.raises(ShardError, match="not a sound tar file"):
-            convert(Shard("trap.tar", "out.tar"), COARSE)
-    assert not Path("out.tar").exists()
+        refused(lie.tobuf(tarfile.GNU_FORMAT) + STREAM + bytes(1536), "not a sound tar file")
 
 
 def test_a_foreign_output_is_never_taken_for_one_of_ours(here):
@@ -277,40 +234,29 @@ def test_a_shard_never_replaces_itself(here):
     assert Path("in.tar").read_bytes() == tar_of(*MIXED)
 
 
-def test_object_stores(here):
+def test_object_stores_and_names_on_other_machines(here):
     storage.write("memory://bucket/a.tar", tar_of(*MIXED))
     storage.write("memory://bucket/b.tgz", tar_of(*MIXED, mode="w:gz"))
     found = storage.matching("memory://bucket/*")
-    assert [name.rsplit("/", 1)[-1] for name in found] == ["a.tar", "b.tgz"] and found[
-        0
-    ].startswith("memory://")
+    assert [name.rsplit("/", 1)[-1] for name in found] == ["a.tar", "b.tgz"]
+    assert found[0].startswith("memory://")
     for name in found:
-        assert (
-            convert(Shard(name, storage.below("memory://out/", target_name(name))), COARSE).made
-            == 2
-        )
+        target = storage.below("memory://out/", target_name(name))
+        assert convert(Shard(name, target), COARSE).made == 2
     assert list(members_of("memory://out/b.tar")) == list(members_of("memory://out/a.tar"))
-
-
-def test_names_hold_on_other_machines(here):
-    assert (
-        storage.matching("in.tar.gz") == storage.matching("./in*.gz") == [str(here / "in.tar.gz")]
-    )
+    local = [str(here / "in.tar.gz")]
+    assert storage.matching("in.tar.gz") == storage.matching("./in*.gz") == local
     assert storage.everywhere("s3://bucket/out") == "s3://bucket/out"
 
 
 def test_encode_decode_and_classify_shards(here, tiny_checkpoint, small_photograph):
-    file = io.BytesIO()
-    small_photograph.save(file, "PNG")
-    Path("photos.tar").write_bytes(
-        tar_of(("x.png", file.getvalue()), ("x.cls", b"3"), ("y.png", file.getvalue()))
-    )
+    picture = file_of(small_photograph)
+    photos = tar_of(("x.png", picture), ("x.cls", b"3"), ("y.png", picture))
     encode = Encode(str(tiny_checkpoint), "cpu")
-    assert convert(Shard("photos.tar", "streams.tar"), encode).made == 2
-    streams = members_of("streams.tar")
+    _, streams = made_of(photos, encode)
     assert list(streams) == ["x.shc", "x.cls", "y.shc"] and streams["x.shc"] == streams["y.shc"]
-    assert convert(Shard("photos.tar", "streams.tar"), encode, resume=True).finished_before
-    assert convert(Shard("streams.tar", "back.tar"), Decode(str(tiny_checkpoint), "cpu")).made == 2
+    assert made_of(photos, encode, resume=True)[0].finished_before
+    assert convert(Shard("out.tar", "back.tar"), Decode(str(tiny_checkpoint), "cpu")).made == 2
     assert list(members_of("back.tar")) == ["x.png", "x.cls", "y.png"]
 
 
@@ -326,9 +272,7 @@ class Strange(Truncate):
         return super().load(data)
 
 
-def test_an_input_that_fails_in_an_unknown_way_is_its_own_failure_and_a_broken_model_the_shards(
-    here,
-):
+def test_unknown_failures_are_an_inputs_and_a_broken_model_the_shards(here):
     cut = COARSE.cut
     converted = convert(Shard("in.tar.gz", "out.tar"), Strange(cut))
     assert (converted.made, converted.failures) == (2, (("bad.shc", "KeyError: 'surprise'"),))
@@ -338,17 +282,18 @@ def test_an_input_that_fails_in_an_unknown_way_is_its_own_failure_and_a_broken_m
     assert not Path("other.tar").exists()
 
 
-def test_usage(here):
-    def told(*arguments: object) -> str:
-        return run("encode", *arguments, code=2).stderr
-
-    assert "needs a folder" in told("in.tar.gz", "--engine", "ray")
-    assert 'must be "local"' in told("in.tar.gz", "--engine", "spark")
-    assert "two shards would have one output" in told(
-        "in.tar.gz", "sub/in.tar", "--engine", "ray", "-o", "out"
-    )
-    assert "replace a shard" in told("./in.tar", "--engine", "ray", "-o", ".")
-    assert "no such shards" in told("none*.tar", "--engine", "ray", "-o", "out")
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("in.tar.gz", "needs a folder"),
+        ("in.tar.gz sub/in.tar -o out", "two shards would have one output"),
+        ("./in.tar -o .", "replace a shard"),
+        ("none*.tar -o out", "no such shards"),
+        ("in.tar.gz --engine spark", 'must be "local"'),
+    ],
+)
+def test_usage(here, arguments, told):
+    assert told in run("encode", "--engine", "ray", *arguments.split(), code=2).stderr
 
 
 def test_without_ray_it_says_so(here, monkeypatch):
@@ -377,7 +322,7 @@ def cluster():
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
-    environment = {"env_vars": {"PYTHONPATH": str(Path(progcodec.__file__).parents[1])}}
+    environment = {"env_vars": {"PYTHONPATH": ENVIRONMENT["PYTHONPATH"]}}
     machines = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "num_gpus": 0})
     second = machines.add_node(num_cpus=2, num_gpus=0)
     ray.init(address=machines.address, runtime_env=environment, log_to_driver=False)
@@ -389,18 +334,17 @@ def cluster():
 @pytest.mark.slow
 def test_a_machine_lost_midway_loses_and_doubles_nothing(here, cluster):
     machines, second = cluster
-    streams = [
-        write(Header(64, 48, b"abcd"), [bytes([n] * k) for k in (20, 40, 60, 80)])
-        for n in range(SHARDS * INPUTS)
-    ]
-    shards = []
+    shards, streams = [], []
     for place in range(SHARDS):
-        part = streams[place * INPUTS : (place + 1) * INPUTS]
+        sizes, first = (20, 40, 60, 80), place * INPUTS
+        parts = [[bytes([n] * k) for k in sizes] for n in range(first, first + INPUTS)]
+        part = [write(Header(64, 48, b"abcd"), payloads) for payloads in parts]
         source = here / f"{place:02d}.tar"
         source.write_bytes(tar_of(*((f"{place:02d}-{n}.shc", data) for n, data in enumerate(part))))
         shards.append(Shard(str(source), str(here / "out" / source.name)))
+        streams += part
 
-    outcomes = convert_on_cluster(shards, Slow(Cut("fine")), Terms(batch=1))
+    outcomes = convert_on_cluster(shards, Slow(Cut("fine")), batch=1)
     found = [next(outcomes), next(outcomes)]
     machines.remove_node(second, allow_graceful=False)
     found += outcomes
@@ -441,10 +385,10 @@ def test_the_lines_about_it(here, cluster):
 @pytest.mark.slow
 def test_a_storage_that_fails_again_and_again_is_told_and_a_missing_model_too(here, cluster):
     shard = Shard(str(here / "missing.tar"), str(here / "out.tar"))
-    (outcome,) = convert_on_cluster([shard], COARSE, Terms())
+    (outcome,) = convert_on_cluster([shard], COARSE)
     assert isinstance(outcome.error, ClusterError) and "failed 4 times" in str(outcome.error)
     with pytest.raises(CheckpointError, match="missing.safetensors"):
-        list(convert_on_cluster([shard], Decode("./missing.safetensors"), Terms()))
+        list(convert_on_cluster([shard], Decode("./missing.safetensors")))
 
 
 @dataclass(frozen=True)
@@ -456,7 +400,8 @@ class Nowhere(Truncate):
 
 
 @pytest.mark.slow
-def test_workers_that_cannot_start_end_it(here, cluster, monkeypatch):
+def test_machines_without_the_package_are_told(here, cluster, monkeypatch):
     monkeypatch.setattr("progcodec.fleet.cluster.ATTEMPTS", 2)
-    with pytest.raises(ClusterError, match="no worker starts: .*not_installed_there"):
-        list(convert_on_cluster([Shard("a.tar", "b.tar")], Nowhere(COARSE.cut), Terms()))
+    (outcome,) = convert_on_cluster([Shard("a.tar", "b.tar")], Nowhere(COARSE.cut))
+    assert isinstance(outcome.error, ClusterError)
+    assert re.match("failed 2 times, at last: .*not_installed_there", str(outcome.error))

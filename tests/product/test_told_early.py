@@ -3,15 +3,14 @@ loaded.
 """
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from progcodec.bitstream.container import Header, write
-from tests.support.command import STREAM
+from tests.support.command import STREAM, python
+from tests.support.samples import flipped
 
 PROGRAM = """
 import io, json, sys
@@ -33,7 +32,7 @@ def here(tmp_path, monkeypatch, tiny_checkpoint) -> Path:
     fingerprint = bytes.fromhex("d9cf40c4")
     own = write(Header(64, 48, fingerprint), [bytes(range(n)) for n in (20, 40, 60, 80)])
     Path("own.shc").write_bytes(own)
-    Path("torn.shc").write_bytes(own[:60] + b"!" + own[61:])
+    Path("torn.shc").write_bytes(flipped(own, 60))
     Path("there.shc").write_bytes(STREAM)
     Path("there.png").write_bytes(Path("p.png").read_bytes())
     Path("text.txt").write_text("neither a picture nor a stream")
@@ -88,17 +87,7 @@ def test_errors_that_need_no_network_load_no_torch(here, tiny_checkpoint):
         ("classify", "own.shc", *own, "--labels", "missing.csv"): "missing.csv",
         ("classify", "-"): "standard input: ",
     }
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        input=json.dumps(list(cases)),
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=1200,
-    )
-    for (arguments, words), (code, told, loaded) in zip(
-        cases.items(), json.loads(done.stdout), strict=True
-    ):
-        assert code in (1, 2) and words in told, (arguments, code, told)
-        assert not loaded, arguments
+    told = json.loads(python("-c", PROGRAM, input=json.dumps(list(cases))).stdout)
+    for (arguments, words), (code, line, loaded) in zip(cases.items(), told, strict=True):
+        assert code in (1, 2) and words in line and not loaded, (arguments, code, line)
     assert not Path("p.shc").exists() and not Path("own.html").exists()

@@ -2,8 +2,6 @@
 
 import os
 import re
-import subprocess
-import sys
 import zipfile
 from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
@@ -11,20 +9,18 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.support.command import ENVIRONMENT, ROOT
+from tests.support.command import python as run_python
+
 pytest.importorskip("hatchling")
 
-ROOT = Path(__file__).parents[2]
 SIZE_MAX = 25_000_000
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    done = subprocess.run(
-        command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=1200
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_python("-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=ROOT)
     (path,) = folder.glob("progcodec-*.whl")
     return path
 
@@ -85,19 +81,11 @@ def python(unpacked, tmp_path_factory):
     assert {"pytest", "hypothesis"} <= hidden
     (folder / "hidden").mkdir()
     (folder / "hidden" / "sitecustomize.py").write_text(HIDE.format(names=hidden))
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder / "hidden"), str(unpacked)])}
+    paths = os.pathsep.join([str(folder / "hidden"), str(unpacked)])
+    env = {**ENVIRONMENT, "PYTHONPATH": paths}
 
     def run(*arguments: str, code: int = 0) -> str:
-        done = subprocess.run(
-            [sys.executable, *arguments],
-            check=False,
-            cwd=folder,
-            env=env,
-            capture_output=True,
-            text=True,
-            timeout=1200,
-        )
-        assert done.returncode == code, done.stderr
+        done = run_python(*arguments, code=code, cwd=folder, env=env)
         return done.stdout + done.stderr
 
     run.folder = folder
@@ -107,11 +95,8 @@ def python(unpacked, tmp_path_factory):
 def test_the_wheel_holds_what_the_program_needs_and_nothing_else(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    needed = {
-        "py.typed",
-        "lab/evaluate/published_kodak.json",
-        *(f"viewer/page.{kind}" for kind in ("html", "css", "js")),
-    }
+    needed = {"py.typed", "lab/evaluate/published_kodak.json"}
+    needed |= {f"viewer/page.{kind}" for kind in ("html", "css", "js")}
     package = ROOT / "progcodec"
     assets = [path for path in (package / "assets").rglob("*") if "__pycache__" not in path.parts]
     needed |= {path.relative_to(package).as_posix() for path in assets if path.is_file()}
@@ -152,17 +137,11 @@ def test_it_runs_from_the_wheel(python, unpacked):
         "hierarchy show vulture",
     ]
     # One process for all of them: most of a command's time is that of importing torch.
-    said = python(
-        "-c",
-        "from progcodec.cli import main\n"
-        f"for line in {lines!r}: main(line.split(), standalone_mode=False)",
-    )
-    for name, size in (
-        ("photo.png", (160, 107)),
-        ("photo.200B.png", (160, 107)),
-        ("part.png", (50, 40)),
-    ):
-        assert Image.open(python.folder / name).size == size
+    script = f"for line in {lines!r}: main(line.split(), standalone_mode=False)"
+    said = python("-c", f"from progcodec.cli import main\n{script}")
+    sizes = {"photo": (160, 107), "photo.200B": (160, 107), "part": (50, 40)}
+    for name, size in sizes.items():
+        assert Image.open(python.folder / f"{name}.png").size == size
     assert "photo.html" in said and "vulture" in said and "200  " in said
 
 

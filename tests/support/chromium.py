@@ -5,7 +5,6 @@ Standard library only.
 Debian: ``apt-get install chromium``. Tests that need it are skipped where there is none.
 """
 
-import base64
 import json
 import os
 import select
@@ -17,17 +16,9 @@ BROWSER = (
     shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 )
 FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--hide-scrollbars",
-    "--remote-debugging-pipe",
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --hide-scrollbars "
+    "--disable-background-networking --disable-component-update --disable-sync "
+    "--disable-dev-shm-usage --remote-debugging-pipe"
 )
 
 
@@ -42,7 +33,7 @@ class Chromium:
         self._from, to_write = os.pipe()
         # the browser reads descriptor 3 and writes 4
         command = f'exec "$0" "$@" 3<&{to_read} 4>&{to_write}'
-        arguments = [BROWSER, *FLAGS, f"--user-data-dir={folder}", "about:blank"]
+        arguments = [BROWSER, *FLAGS.split(), f"--user-data-dir={folder}", "about:blank"]
         self._process = subprocess.Popen(
             ["bash", "-c", command, *arguments], pass_fds=(to_read, to_write),
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -101,20 +92,11 @@ class Chromium:
         self, path: Path, width: int, height: int, scheme: str = "light", motion: bool = False
     ) -> None:
         """`motion`: whether things may move by themselves."""
-        self.call(
-            "Emulation.setDeviceMetricsOverride",
-            width=width,
-            height=height,
-            deviceScaleFactor=1,
-            mobile=width < 500,
-        )
-        self.call(
-            "Emulation.setEmulatedMedia",
-            features=[
-                {"name": "prefers-color-scheme", "value": scheme},
-                {"name": "prefers-reduced-motion", "value": "" if motion else "reduce"},
-            ],
-        )
+        size = {"width": width, "height": height, "mobile": width < 500}
+        self.call("Emulation.setDeviceMetricsOverride", deviceScaleFactor=1, **size)
+        features = {"color-scheme": scheme, "reduced-motion": "" if motion else "reduce"}
+        listed = [{"name": f"prefers-{name}", "value": value} for name, value in features.items()]
+        self.call("Emulation.setEmulatedMedia", features=listed)
         self.events.clear()
         self.call("Page.navigate", url=path.as_uri())
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
@@ -124,10 +106,6 @@ class Chromium:
         return self.call("Runtime.evaluate", expression=expression, returnByValue=True)[
             "result"
         ].get("value")
-
-    def screenshot(self, path: Path) -> None:
-        """The visible part of the page, as PNG."""
-        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
 
     def complaints(self) -> list[str]:
         """Console messages, log entries and exceptions of the page, and requests for anything but

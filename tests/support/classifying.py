@@ -2,7 +2,10 @@
 classification.
 """
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from progcodec.hierarchy.hierarchy import Cluster, Hierarchy, Leaf
 
@@ -22,6 +25,21 @@ TREE = Hierarchy(
 )
 MODEL = "lcnet_035"
 """Of timm: small, and any size of picture will do."""
+
+
+class Fixed:
+    """A classifier that says of a latent what a function says: numbers that are made to sum to
+    one.
+    """
+
+    name = "fixed <b>"
+
+    def __init__(self, rule: Callable[[object], Sequence[float]], classes: int = 6) -> None:
+        self.rule, self.classes = rule, classes
+
+    def probabilities(self, codec: object, latents: Sequence[object]) -> np.ndarray:
+        rows = np.array([self.rule(latent) for latent in latents], float)
+        return rows / rows.sum(axis=1, keepdims=True)
 
 
 def write_weights(path: Path) -> str:

@@ -18,7 +18,7 @@ from zlib import crc32
 import numpy as np
 
 MAGIC, VERSION = b"\x93SHC", 1
-MAX_SIDE, MAX_PIXELS = 1 << 24, 120_000_000
+MAX_SIDE, MAX_PIXELS, MAX_PADDING = 1 << 24, 120_000_000, 1 << 20
 Q_MAX = 127
 PRECISION = 24  # bits of a table
 HEADS = {
@@ -121,7 +121,9 @@ def read_header(data: bytes, max_pixels: int) -> Header:
     if flags >> 1 & 7 != 4 or quality == -8:
         raise UnsupportedVersionError("flags")
     pixels = max(width, 16) * max(height, 16)
-    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE) or pixels > max_pixels:
+    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE) or pixels > min(
+        max_pixels, width * height + MAX_PADDING
+    ):
         raise LimitError("size")
     return Header(at + 2, bool(flags & 1), quality, data[6:10], width, height)
 

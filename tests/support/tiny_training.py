@@ -16,37 +16,21 @@ PHOTOGRAPH = str(assets.FOLDER / "china.jpg")
 TINY = ModelConfig(width=16, depth=1, inner_width=24, inner_depth=1, blocks=(4, 12, 8, 8),
                    steps=(2, 1, 1), hyper_channels=12, hyper_linear=4, mean_width=16,
                    scale_width=16)  # fmt: skip
-TINY_OPTIONS = [
-    part
-    for name in (
-        "width",
-        "depth",
-        "inner_width",
-        "inner_depth",
-        "blocks",
-        "steps",
-        "hyper_channels",
-        "hyper_linear",
-        "mean_width",
-        "scale_width",
-    )
-    for part in ("--set", f"config.{name}={getattr(TINY, name)}".replace(" ", ""))
-]
-"""The same for the command line."""
 CROP = 64
 
 
+def options_of(config: ModelConfig = TINY, **more: object) -> list[str]:
+    """The settings of :func:`settings`, for the command line."""
+    given = {f"config.{name}": value for name, value in config.to_dict().items()}
+    pairs = [f"{name}={value}".replace(" ", "") for name, value in {**given, **more}.items()]
+    line = ["--data", PHOTOGRAPH, "--crop", str(CROP), "--batch", "2", "--device", "cpu"]
+    return [*line, *(part for pair in pairs for part in ("--set", pair))]
+
+
 def settings(out: Path, **more: object) -> TrainSettings:
-    given = {
-        "steps": 6,
-        "crop": CROP,
-        "batch": 2,
-        "device": "cpu",
-        "log_steps": 2,
-        "config": TINY,
-        **more,
-    }
-    return TrainSettings(**{"data": (PHOTOGRAPH,), "out": str(out), **given})
+    given = {"data": (PHOTOGRAPH,), "steps": 6, "crop": CROP, "batch": 2, "device": "cpu",
+             "log_steps": 2, "config": TINY}  # fmt: skip
+    return TrainSettings(out=str(out), **{**given, **more})
 
 
 def read_state(out: Path) -> dict:

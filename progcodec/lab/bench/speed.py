@@ -29,6 +29,7 @@ from progcodec.lab.evaluate.peers import choose
 from progcodec.lab.evaluate.peers.base import Peer
 from progcodec.lab.evaluate.pictures import Picture, load_pictures
 from progcodec.lab.evaluate.tables import markdown
+from progcodec.lab.extras import extra
 
 PEER_SETTINGS = {"jpeg": 46, "webp": 62, "jpeg2000": 0.9, "avif": 60, "jpegxl": 2.6}
 """Near the fine end of our files."""
@@ -71,15 +72,10 @@ def peer(one: Peer) -> Runner:
 
 def learned() -> list[Runner]:
     """compressai's models, random weights. Raises EvaluationError without compressai."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            from compressai.models import Elic2022Official
-            from compressai.zoo import bmshj2018_hyperprior, mbt2018_mean
-    except ImportError as error:
-        raise EvaluationError(
-            f"comparing speed needs an extra: pip install 'progcodec[evaluate]' ({error})"
-        ) from None
+    with extra("evaluate", "comparing speed", EvaluationError), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        from compressai.models import Elic2022Official
+        from compressai.zoo import bmshj2018_hyperprior, mbt2018_mean
     builders = {
         "bmshj2018_hyperprior(quality=8)": partial(bmshj2018_hyperprior, quality=8),
         "mbt2018_mean(quality=8)": partial(mbt2018_mean, quality=8),

@@ -5,25 +5,13 @@ from typing import Any
 
 import click
 
-from progcodec.cli import options
 from progcodec.cli.messages import say
 from progcodec.errors import EvaluationError
+from progcodec.lab.commands import options
 
-data = click.option(
-    "--data",
-    "sources",
-    multiple=True,
-    metavar="PATH",
-    required=True,
-    shell_complete=options.file_names,
-    help="Picture, folder, glob or tar.",
-)
-threads = click.option(
-    "--threads", type=click.IntRange(min=1), default=min(2, os.cpu_count() or 1), show_default=True
-)
-repeats = click.option(
-    "--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Turns."
-)
+data = options.pictures("Picture, folder, glob or tar.", "--data", "sources", required=True)
+threads = click.option("--threads", type=options.WHOLE, default=min(2, os.cpu_count() or 1))
+repeats = click.option("--repeats", type=options.WHOLE, default=3, help="Turns.")
 
 
 @click.group("bench", short_help="Measure speed, throughput and memory.")
@@ -45,7 +33,7 @@ def bench_command() -> None:
 @bench_command.command("speed")
 @data
 @options.model
-@click.option("--limit", type=click.IntRange(min=1), default=6, show_default=True, help="Pictures.")
+@click.option("--limit", type=options.WHOLE, default=6, help="Pictures.")
 @repeats
 @threads
 @click.option("--all", "everyone", is_flag=True, help="Race against all codecs at hand, not one.")
@@ -61,20 +49,12 @@ def speed(**given: Any) -> None:
 @data
 @options.model
 @options.device
-@click.option("--count", type=click.IntRange(min=1), default=500, show_default=True)
-@click.option(
-    "--size", type=click.IntRange(min=16), default=256, show_default=True, help="Pixels a side."
-)
+@click.option("--count", type=options.WHOLE, default=500)
+@click.option("--size", type=click.IntRange(min=16), default=256, help="Pixels a side.")
 @options.batch
 @repeats
 @click.option("--classifier", metavar="SPEC", help="Of classify.  [default: the built-in one]")
-@click.option(
-    "--processes",
-    type=click.IntRange(min=1),
-    default=6,
-    show_default=True,
-    help="Pictures for separate processes.",
-)
+@click.option("--processes", type=options.WHOLE, default=6, help="Pictures for separate processes.")
 def fleet(**given: Any) -> None:
     """Throughput of one command on a folder, beside memory alone and separate processes."""
     from progcodec.lab.bench.fleet import report
@@ -86,19 +66,9 @@ def fleet(**given: Any) -> None:
 @bench_command.command("big")
 @data
 @options.model
+@click.option("--megapixels", multiple=True, type=click.FloatRange(min=0.01), default=(4, 16, 100))
 @click.option(
-    "--megapixels",
-    multiple=True,
-    type=click.FloatRange(min=0.01),
-    default=(4, 16, 100),
-    show_default=True,
-)
-@click.option(
-    "--compare",
-    type=click.FloatRange(min=0.01),
-    default=6,
-    show_default=True,
-    help="Megapixels of the seam test.",
+    "--compare", type=click.FloatRange(min=0.01), default=6, help="Megapixels of the seam test."
 )
 @threads
 def big(**given: Any) -> None:
@@ -110,15 +80,11 @@ def big(**given: Any) -> None:
 
 
 @bench_command.command("soak")
-@click.option("--count", type=click.IntRange(10), default=2000, show_default=True, help="Pictures.")
-@click.option(
-    "--side", type=click.IntRange(16), default=64, show_default=True, help="Pixels a side, at most."
-)
+@click.option("--count", type=click.IntRange(10), default=2000, help="Pictures.")
+@click.option("--side", type=click.IntRange(16), default=64, help="Pixels a side, at most.")
 @options.model
 @options.device
-@click.option(
-    "--allow", type=float, default=32.0, show_default=True, help="MB of growth that are still flat."
-)
+@click.option("--allow", type=float, default=32.0, help="MB of growth that are still flat.")
 def soak(count: int, side: int, model: str | None, device: str, allow: float) -> None:
     """Encode and decode many pictures in one process; exit code 1 if memory grows."""
     from progcodec.codec.codec import Codec

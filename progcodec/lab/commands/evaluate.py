@@ -7,28 +7,20 @@ from typing import Any, TypeVar
 
 import click
 
-from progcodec.cli import options
 from progcodec.cli.files import show
 from progcodec.cli.messages import complain, say
 from progcodec.errors import EvaluationError
+from progcodec.lab.commands import options
+from progcodec.lab.extras import extra
 
 T = TypeVar("T")
 
 
 @click.command("evaluate", short_help="Measure a model and other codecs.")
-@click.option(
-    "--data",
-    multiple=True,
-    metavar="PATH",
-    shell_complete=options.file_names,
-    help="Shard (.tar, .tar.gz), folder, picture or glob; WordNet ids in paths are classes.",
+@options.pictures(
+    "Shard (.tar, .tar.gz), folder, picture or glob; WordNet ids in paths are classes."
 )
-@click.option(
-    "--labels",
-    metavar="FILE",
-    shell_complete=options.file_names,
-    help="CSV of file,label lines, for classes that paths do not tell.",
-)
+@options.named_file("--labels", help="CSV of file,label lines, for classes that paths do not tell.")
 @click.option(
     "--classifier",
     "classifiers",
@@ -43,12 +35,7 @@ T = TypeVar("T")
     metavar="NAME=SPEC",
     help="Who judges one codec's pictures alone, having learned to read them: AVIF=FILE.",
 )
-@click.option(
-    "--hierarchy",
-    metavar="FILE",
-    shell_complete=options.file_names,
-    help="The groups.  [default: the shipped ones of ImageNet-1K]",
-)
+@options.named_file("--hierarchy", help="The groups.  [default: the shipped ones of ImageNet-1K]")
 @click.option(
     "--budgets",
     metavar="N,N…",
@@ -61,7 +48,6 @@ T = TypeVar("T")
     "qualities",
     metavar="LIST",
     default="0",
-    show_default=True,
     help="Ours at these qualities, as -4..4 or -3,0,3.",
 )
 @click.option(
@@ -70,25 +56,15 @@ T = TypeVar("T")
     help="Our symbols in other orders: sigma,raster,tritplanes,zero-masking.",
 )
 @click.option(
-    "--peers",
-    metavar="NAMES",
-    default="all",
-    show_default=True,
-    help="jpeg,jpeg2000,webp,avif,jpegxl; all; none.",
+    "--peers", metavar="NAMES", default="all", help="jpeg,jpeg2000,webp,avif,jpegxl; all; none."
 )
 @click.option(
     "--first-bytes", is_flag=True, help="The first bytes beside thumbnails, with contact sheets."
 )
 @click.option("--unusual", is_flag=True, help="Drawn pictures unlike photographs, beside JPEG.")
-@click.option("--limit", type=click.IntRange(min=1), help="Draw so many pictures from all.")
-@click.option(
-    "--seed",
-    type=int,
-    default=0,
-    show_default=True,
-    help="Of that draw, and of the confidence intervals.",
-)
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: one for each core]")
+@click.option("--limit", type=options.WHOLE, help="Draw so many pictures from all.")
+@click.option("--seed", type=int, default=0, help="Of that draw, and of the confidence intervals.")
+@click.option("--jobs", type=options.WHOLE, help="Processes.  [default: one for each core]")
 @options.device
 @click.option(
     "-o",
@@ -115,12 +91,8 @@ def evaluate_command(**given: Any) -> None:
       progcodec evaluate --data val/ --peers none --orderings raster --budgets 400,1600 -o out/
       progcodec evaluate --unusual -o out/
     """
-    try:
+    with extra("evaluate", "evaluating", EvaluationError):
         from progcodec.lab.evaluate.evaluation import Settings, evaluate
-    except ModuleNotFoundError as error:
-        raise EvaluationError(
-            f"evaluating needs an extra: pip install 'progcodec[evaluate]' ({error})"
-        ) from error
     if not given["data"] and not given["unusual"]:
         raise click.UsageError("give --data at least once.")
     text = evaluate(Settings(**given), warn=lambda line: complain(None, line), progress=_bar)

@@ -1,75 +1,32 @@
 """``train`` and ``export``: thin shells over ``progcodec.lab.train``."""
 
-import ast
 import os
-from dataclasses import fields
 from typing import Any
 
 import click
 
-from progcodec.cli import options
-from progcodec.cli.files import OutputError, check_writable, show
+from progcodec.cli.files import show
 from progcodec.cli.messages import say
-from progcodec.config import FAMILIES, ModelConfig
+from progcodec.config import FAMILIES
 from progcodec.errors import TrainingError
+from progcodec.lab.commands import options
+from progcodec.lab.extras import extra
 
-
-def parse_settings(
-    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
-) -> dict[str, str]:
-    pairs = [value.partition("=") for value in values]
-    for name, equals, _ in pairs:
-        if not (name and equals):
-            raise click.BadParameter("must look like NAME=VALUE.")
-    return {name: value for name, _, value in pairs}
+CHECKPOINT = "The checkpoint (.safetensors)"
 
 
 @click.command("train", short_help="Train a model.")
-@click.option(
-    "--data",
-    multiple=True,
-    metavar="PATH",
-    shell_complete=options.file_names,
-    help="Folder, .tar, .tar.gz, picture or glob of these; repeatable.",
-)
-@click.option(
-    "--out",
-    metavar="FILE",
-    required=True,
-    shell_complete=options.file_names,
-    help="The checkpoint (.safetensors), written at every save.",
-)
-@click.option(
-    "--resume",
-    metavar="STATE",
-    shell_complete=options.file_names,
-    help="Go on from this training state.",
-)
-@click.option(
-    "--finish",
-    is_flag=True,
-    help="With --resume: finish that run; --minutes and --steps count from its start.",
-)
-@click.option(
-    "--init",
-    metavar="FILE",
-    shell_complete=options.file_names,
-    help="Start a new run from the weights of this state or checkpoint.",
-)
-@click.option(
-    "--minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after so many minutes."
-)
-@click.option("--steps", type=click.IntRange(min=1), help="Stop after so many steps.")
+@options.pictures("Folder, .tar, .tar.gz, picture or glob of these; repeatable.")
+@options.out(f"{CHECKPOINT}, written at every save.")
+@options.going_on
+@options.named_file("--init", help="Start a new run from the weights of this state or checkpoint.")
+@options.span()
 @options.device
-@click.option("--batch", type=click.IntRange(min=1), help="Crops a step.")
+@click.option("--batch", type=options.WHOLE, help="Crops a step.")
 @click.option(
     "--crop", type=click.IntRange(min=16), help="Pixels a side of a crop, a multiple of 16."
 )
-@click.option(
-    "--bfloat16",
-    is_flag=True,
-    help="Compute in bfloat16 on a CPU that has it (as on CUDA); far slower on one that has not.",
-)
+@options.bfloat16
 @click.option(
     "--teacher",
     "teachers",
@@ -86,14 +43,7 @@ def parse_settings(
     "--preset", metavar="NAME", help="Weights of the objective: shipped (default) or paper."
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of weights and crops.")
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    callback=parse_settings,
-    metavar="NAME=VALUE",
-    help="Any other setting of the run or, as config.NAME, of the model; repeatable.",
-)
+@options.settings("Any other setting of the run or, as config.NAME, of the model; repeatable.")
 @options.force
 def train_command(
     data: tuple[str, ...], settings: dict[str, str], family: str | None, force: bool, **given: Any
@@ -116,19 +66,16 @@ def train_command(
     """
     if not data:
         raise click.UsageError("give --data at least once.")
-    if given["minutes"] is None and given["steps"] is None:
-        raise click.UsageError("say when to stop: --minutes or --steps.")
+    options.check_span(given)
     if given["finish"] and not given["resume"]:
         raise click.UsageError("--finish needs --resume.")
     if given["resume"] and given["init"]:
         raise click.UsageError("give at most one of --resume and --init.")
-    # Its own files may be brought up to date.
-    goes_on = given["resume"] == f"{given['out']}.state.pt"
-    prepare_output(given["out"], force or goes_on)
+    options.prepare_output(given, force)
     for name in ("resume", "init"):
         if given[name] is not None and not os.path.exists(given[name]):
             raise TrainingError(f"{show(given[name])}: no such file")
-    try:
+    with extra("train", "training", TrainingError):
         from progcodec.lab.train.dataset import CROP, check_sides
 
         crop = given["crop"] or settings.get("crop", CROP)
@@ -137,19 +84,10 @@ def train_command(
         from progcodec.lab.train.parallel import leads
         from progcodec.lab.train.settings import TrainSettings
         from progcodec.lab.train.trainer import train
-    except ModuleNotFoundError as error:
-        raise TrainingError(
-            f"training needs an extra: pip install 'progcodec[train]' ({error})"
-        ) from error
 
     if family:
         settings = {"config.family": family, **settings}
-    chosen = {name: value for name, value in given.items() if value not in (None, False, ())}
-    try:
-        run = TrainSettings(data=data, **chosen, **typed(settings, TrainSettings))
-    except (TypeError, ValueError) as error:
-        raise click.UsageError(f"{error}.") from error
-    last = train(run)
+    last = train(options.run_settings(TrainSettings, settings, given, data=data))
     if leads():
         summary = "  ".join(f"{name} {value:.4g}" for name, value in last.items())
         say(f"wrote {show(given['out'])} ({_size(given['out'])})  {summary}".rstrip())
@@ -157,14 +95,7 @@ def train_command(
 
 @click.command("export", short_help="A training state to a checkpoint.")
 @click.argument("state", metavar="STATE", shell_complete=options.file_names)
-@click.option(
-    "-o",
-    "--out",
-    metavar="FILE",
-    required=True,
-    shell_complete=options.file_names,
-    help="The checkpoint (.safetensors).",
-)
+@options.out(f"{CHECKPOINT}.")
 @click.option(
     "--description",
     default="",
@@ -180,56 +111,11 @@ def export_command(state: str, out: str, description: str, force: bool) -> None:
     Example:
       progcodec export mine.safetensors.state.pt -o mine.safetensors
     """
-    prepare_output(out, force)
+    options.prepare_output({"out": out}, force)
     from progcodec.lab.train.trainer import export_state
 
     export_state(state, out, description)
     say(f"wrote {show(out)} ({_size(out)})")
-
-
-def prepare_output(out: str, force: bool) -> None:
-    """Find out now, not after hours of training, that `out` cannot be written.
-
-    Raises OutputError.
-    """
-    check_writable(out, force)
-    folder = os.path.dirname(out) or os.curdir
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write {show(out)}: {error.strerror}") from error
-    if os.path.isdir(out) or not os.access(folder, os.W_OK):
-        raise OutputError(f"cannot write {show(out)}")
-
-
-def typed(settings: dict[str, str], owner: type) -> dict[str, Any]:
-    """NAME=VALUE pairs as typed fields of the settings dataclass; ``config.NAME`` goes into the
-    model's config.
-    """
-    values: dict[str, Any] = {}
-    config: dict[str, Any] = {}
-    kinds = {field.name: field.type for field in fields(owner)}
-    own = kinds.keys() - {"data", "config"}
-    for name, text in settings.items():
-        try:
-            value = ast.literal_eval({"true": "True", "false": "False"}.get(text.lower(), text))
-        except (SyntaxError, ValueError):
-            value = text
-        if kinds.get(name) in (bool, bool | None) and not isinstance(value, bool | None):
-            raise ValueError(f"{name} is true or false, not {text!r}")
-        if name.startswith("config."):
-            config[name.removeprefix("config.")] = value
-        elif name in own:
-            values[name] = value
-        else:
-            raise ValueError(
-                f"there is no setting {name!r}; there are: {', '.join(sorted(own))}, config.NAME"
-            )
-    if config:
-        values["config"] = ModelConfig.from_dict(
-            {**FAMILIES.get(config.get("family", ""), {}), **config}
-        )
-    return values
 
 
 def _size(path: str) -> str:

@@ -6,15 +6,15 @@ picture ─┬─ peers: reduced ─► file at each setting ─► decoded ─�
                                               rows ◄─ judges ◄─ the best of them ─┘
 """
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from progcodec.config import LEVELS
+from progcodec.lab.bench.measuring import timed
 from progcodec.lab.evaluate.judges import Judge, LoadedJudge, load_hierarchy
 from progcodec.lab.evaluate.metrics import ms_ssim
 from progcodec.lab.evaluate.peers import PEERS
@@ -26,8 +26,6 @@ from progcodec.metrics import psnr
 
 if TYPE_CHECKING:
     from progcodec.codec.codec import Codec
-
-T = TypeVar("T")
 
 
 class Outcome(NamedTuple):
@@ -163,23 +161,23 @@ def _ladder(
     found: dict[Unit, Outcome] = {}
     small = reduced(picture, units[0].scale)
     for unit in units:
-        data, encode_s = _timed(partial(peer.encode, small, float(unit.setting), unit.scale))
+        data, encode_s = timed(partial(peer.encode, small, float(unit.setting), unit.scale))
         if len(data) > most:
             found[unit] = Outcome(len(data), None, encode_s)
             break
-        decoded, decode_s = _timed(partial(peer.decode, data))
+        decoded, decode_s = timed(partial(peer.decode, data))
         found[unit] = Outcome(len(data), restored(decoded, picture.size), encode_s, decode_s)
     return found
 
 
 def _cut(peer: Peer, picture: Image.Image, units: Sequence[Unit]) -> dict[Unit, Outcome]:
-    data, encode_s = _timed(partial(peer.encode_for_cuts, picture))
+    data, encode_s = timed(partial(peer.encode_for_cuts, picture))
     found = {}
     for unit in units:
         size = min(Budget.parse(unit.budget).of(picture.width * picture.height), len(data))
         try:
             decode = peer.decode if size == len(data) else peer.decode_cut
-            decoded, decode_s = _timed(partial(decode, data[:size]))
+            decoded, decode_s = timed(partial(decode, data[:size]))
             if decoded.size != picture.size:
                 raise UndecodableError("not even the size is right")
             found[unit] = Outcome(size, decoded, encode_s, decode_s)
@@ -194,7 +192,7 @@ def _embedded(
     from progcodec.lab.evaluate.streams import cut_sizes, open_stream
 
     ordering, quality = (entry.key, 0) if entry.kind == "ordering" else (None, int(entry.key))
-    stream, encode_s = _timed(partial(open_stream, ordering, codec, picture.pixels, quality))
+    stream, encode_s = timed(partial(open_stream, ordering, codec, picture.pixels, quality))
     named = stream.ends | dict(zip(CUT_NAMES, cut_sizes(stream), strict=True))
     sizes = [
         min(Budget.parse(unit.budget).of(picture.size), stream.size)
@@ -202,14 +200,8 @@ def _embedded(
         else named[unit.setting]
         for unit in units
     ]
-    images, seconds = _timed(partial(stream.pictures, sizes))
+    images, seconds = timed(partial(stream.pictures, sizes))
     return {
         unit: Outcome(size, image, encode_s, seconds / len(units))
         for unit, size, image in zip(units, sizes, images, strict=True)
     }
-
-
-def _timed(action: Callable[[], T]) -> tuple[T, float]:
-    start = time.perf_counter()
-    result = action()
-    return result, time.perf_counter() - start

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from progcodec.arrays import Floats, Pixels
-from progcodec.errors import ProgcodecError
+from progcodec.lab.extras import extra
 from progcodec.metrics import check_pair
 
 Curve = Sequence[tuple[float, float]]
@@ -27,13 +27,9 @@ def ms_ssim(reference: Pixels, picture: Pixels) -> float:
     check_pair(reference, picture)
     if min(reference.shape[:2]) < MS_SSIM_MIN_SIDE:
         return float("nan")
-    try:
+    with extra("evaluate", "MS-SSIM"):
         import torch
         from pytorch_msssim import ms_ssim as measure
-    except ImportError as error:
-        raise ProgcodecError(
-            f"MS-SSIM needs an extra: pip install 'progcodec[evaluate]' ({error})"
-        ) from None
     first, second = (
         torch.from_numpy(a.copy()).permute(2, 0, 1)[None].float() for a in (reference, picture)
     )
@@ -104,13 +100,6 @@ def _mean_over(points: Floats, low: float, high: float) -> float:
 
 
 def _pchip(points: Floats) -> Any:
-    try:
-        # here: an optional dependency, and slow to import
-        from scipy.interpolate import (
-            PchipInterpolator,
-        )
-    except ImportError as error:
-        raise ProgcodecError(
-            f"comparing curves needs an extra: pip install 'progcodec[evaluate]' ({error})"
-        ) from None
+    with extra("evaluate", "comparing curves"):
+        from scipy.interpolate import PchipInterpolator
     return PchipInterpolator(points[:, 0], points[:, 1])

@@ -7,10 +7,10 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from progcodec.config import LEVELS
-from progcodec.errors import ProgcodecError
 from progcodec.lab.evaluate.curves import Curves, points
 from progcodec.lab.evaluate.plan import OURS
 from progcodec.lab.evaluate.statistics import CUT, Study
+from progcodec.lab.extras import extra
 
 COLOURS = ("#4e79a7", "#59a14f", "#b07aa1", "#9c755f", "#f28e2b", "#76b7b2", "#edc948", "#8c8c8c")
 OUR_COLOUR = "#c8102e"
@@ -115,13 +115,9 @@ def _plot(
     path: Path, panels: Sequence[Callable[[Any], None]], titles: Sequence[str], x: str, y: str
 ) -> None:
     """Panels over a logarithmic axis. Raises ProgcodecError without matplotlib."""
-    try:
+    with extra("evaluate", "a plot"):
         from matplotlib import ticker
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ProgcodecError(
-            f"plots need an extra: pip install 'progcodec[evaluate]' ({error})"
-        ) from None
     figure = Figure(figsize=(7.5 if len(panels) == 1 else 5 * len(panels), 5.2), layout="tight")
     for axes, draw, title in zip(
         figure.subplots(1, len(panels), squeeze=False)[0], panels, titles, strict=True

@@ -148,7 +148,7 @@ class _Ordered:
         for part in self._passes:
             count = _fill(q, part, size)
             there.reshape(-1)[part.places[:count]] = True
-        y = self._codec.assemble(z[None], q[None])
+        y = self._codec.assemble(z[None], q[None], self._whole.quality)
         if self._masked:
             y = y * torch.from_numpy(there)[None].to(y.device)
         return self._codec.synthesise([replace(self._whole, y=y)])[0]

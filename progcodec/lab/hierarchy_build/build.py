@@ -7,9 +7,10 @@ import numpy as np
 
 from progcodec.arrays import Floats, Ints
 from progcodec.hierarchy.hierarchy import Cluster, Hierarchy, Leaf
-from progcodec.hierarchy.wordnet import NOTICE, Taxonomy
+from progcodec.hierarchy.wordnet import Taxonomy
 from progcodec.lab.hierarchy_build import quality
 from progcodec.lab.hierarchy_build.clustering import RESTARTS, nested, unit_rows
+from progcodec.lab.hierarchy_build.dictionary import NOTICE
 from progcodec.lab.hierarchy_build.kinds import Facts, facts
 from progcodec.lab.hierarchy_build.naming import names
 

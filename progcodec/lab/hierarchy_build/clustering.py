@@ -17,14 +17,15 @@ Two things make the groups follow meaning, and come out the same from seed to se
 """
 
 import math
+import warnings
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
 from progcodec.arrays import Floats, Ints
-from progcodec.errors import HierarchyError, ProgcodecError
+from progcodec.errors import HierarchyError
+from progcodec.lab.extras import extra
 from progcodec.lab.hierarchy_build.kinds import Facts
 
 RESTARTS = 400
@@ -91,7 +92,9 @@ def nested(
         fitting = (realm for realm in facts.realms if realm.max() < sizes[0])
         if (realms := next(fitting, None)) is not None:
             groups = [np.flatnonzero(realms == realm) for realm in range(realms.max() + 1)]
-    with _one_thread():
+    with extra("hierarchy", "building a hierarchy"):
+        from threadpoolctl import threadpool_limits
+    with threadpool_limits(limits=1):
         for number, size in enumerate(sizes):
             kinds = facts.kinds[min(number, 1)] if facts is not None else None
             parts = shares([len(group) for group in groups], size)
@@ -174,22 +177,11 @@ def _unit(rows: Floats) -> Floats:
     return np.where(lengths > 1e-9, rows / np.maximum(lengths, 1e-9), 0.0)
 
 
-def _one_thread() -> Any:
-    try:
-        from threadpoolctl import threadpool_limits
-    except ModuleNotFoundError as error:
-        raise _missing(error) from error
-    return threadpool_limits(limits=1)
-
-
 def kmeans(rows: Floats, weights: Floats, k: int, seed: int, restarts: int) -> Ints:
     """Labels of the tightest of many k-means of weighted rows (Lloyd, k-means++ starts, single
     moves)."""
-    try:
+    with extra("hierarchy", "building a hierarchy"):
         from sklearn.cluster import KMeans
-    except ModuleNotFoundError as error:
-        raise _missing(error) from error
-    import warnings
 
     starts = np.random.default_rng(seed).integers(2**31, size=min(restarts, EACH * len(rows)))
     with warnings.catch_warnings():
@@ -205,12 +197,6 @@ def kmeans(rows: Floats, weights: Floats, k: int, seed: int, restarts: int) -> I
     best = runs[: math.ceil(POLISHED * len(runs))]
     polished = [polish(rows, weights, run.labels_, k) for run in best]
     return min(polished, key=lambda result: result[1])[0]
-
-
-def _missing(error: ModuleNotFoundError) -> ProgcodecError:
-    return ProgcodecError(
-        f"building a hierarchy needs an extra: pip install 'progcodec[hierarchy]' ({error})"
-    )
 
 
 def polish(rows: Floats, weights: Floats, labels: Ints, k: int) -> tuple[Ints, float]:

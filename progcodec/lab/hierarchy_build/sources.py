@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from progcodec.arrays import Floats
-from progcodec.errors import HierarchyError, ProgcodecError
+from progcodec.errors import HierarchyError
 from progcodec.files import text_of
 from progcodec.hierarchy.hierarchy import Leaf
+from progcodec.lab.extras import extra
 
 TEMPLATE = "a photo of a {}"
 BATCH = 256
@@ -66,13 +67,9 @@ def clip_embeddings(
     for template in templates:
         if "{}" not in template:
             raise HierarchyError(f"the template {template!r} has no {{}} for the class name")
-    try:
+    with extra("hierarchy", "--clip"):
         import open_clip
         import torch
-    except ModuleNotFoundError as error:
-        raise ProgcodecError(
-            f"--clip needs an extra: pip install 'progcodec[hierarchy]' ({error})"
-        ) from error
     try:
         network = open_clip.create_model(model, pretrained=pretrained).eval()
         tokenizer = open_clip.get_tokenizer(model)

@@ -9,15 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
-from progcodec.classification.classifier import Specification, check_fit
-from progcodec.classification.pixel import PixelClassifier
-from progcodec.classification.score import predictions
 from progcodec.codec.codec import Codec
 from progcodec.config import LEVELS
 from progcodec.hierarchy.hierarchy import Hierarchy
+from progcodec.lab.evaluate.judges import Judge, LoadedJudge
 from progcodec.lab.evaluate.pictures import Picture
 from progcodec.lab.evaluate.streams import cut_sizes, open_stream
 from progcodec.metrics import psnr
@@ -56,19 +53,17 @@ class Measured:
         return cls(**pairs, accuracy=dict(content["accuracy"]))
 
 
-def load_judges(specs: Sequence[str], hierarchy: Hierarchy, device: str) -> list[PixelClassifier]:
-    """Classifiers of pictures. Raises ClassifierError, HierarchyError."""
-    judges = [PixelClassifier.load(Specification.parse(spec), device) for spec in specs]
-    for judge in judges:
-        check_fit(judge, hierarchy)
-    return judges
+def load_judges(specs: Sequence[str], hierarchy: Hierarchy, device: str) -> dict[str, LoadedJudge]:
+    """Classifiers of pictures, by name. Raises ClassifierError, HierarchyError."""
+    judges = [Judge.named(spec, hierarchy) for spec in specs]
+    return {judge.name: LoadedJudge(judge, hierarchy, device) for judge in judges}
 
 
 def measure(
     checkpoint: str | Path,
     scheme: str,
     samples: Sequence[Picture],
-    judges: Sequence[PixelClassifier],
+    judges: dict[str, LoadedJudge],
     hierarchy: Hierarchy,
     device: str,
 ) -> Measured:
@@ -77,41 +72,33 @@ def measure(
     cuts, ends = [], []
     right: dict[str, list[bool]] = {}
     for sample in tqdm(samples, desc="measuring", unit="img", disable=None, leave=False):
-        stream, pixels = open_stream(scheme, codec, sample.pixels), sample.size
-        sizes = list(stream.ends.values())[1:]
-        cut, end, budgets = cut_sizes(stream), sizes, [round(bpp * pixels / 8) for bpp in BUDGETS]
-        wanted = list(dict.fromkeys([*cut, *end, *budgets]))
+        stream = open_stream(scheme, codec, sample.pixels)
+        places = {
+            f"{name} at its end": (level, stream.ends[name]) for level, name in enumerate(LEVELS)
+        }
+        for bpp in BUDGETS:
+            places[f"{LEVELS[0]} at {bpp:g} bpp"] = 0, round(bpp * sample.size / 8)
+        cut = cut_sizes(stream)
+        wanted = list(dict.fromkeys([*cut, *(size for _, size in places.values())]))
         images = [image for image in stream.pictures(wanted) if image is not None]
         decoded = dict(zip(wanted, images, strict=True))  # a header fits into all of them
-
-        def point(
-            size: int, sample: Picture = sample, decoded: dict[int, Image.Image] = decoded
-        ) -> tuple[float, float]:
-            return 8 * size / sample.size, psnr(sample.pixels, np.asarray(decoded[size]))
-
-        cuts.append([point(size) for size in cut])
-        ends.append([point(size) for size in end])
-        if sample.label is None or not judges:
+        points = {
+            size: (8 * size / sample.size, psnr(sample.pixels, np.asarray(image)))
+            for size, image in decoded.items()
+        }
+        cuts.append([points[size] for size in cut])
+        ends.append([points[stream.ends[name]] for name in LEVELS])
+        if sample.label is None:
             continue
-        places = [
-            (f"{name} at its end", level, size)
-            for level, (name, size) in enumerate(zip(LEVELS, sizes, strict=True))
-        ]
-        places += [
-            (f"{LEVELS[0]} at {bpp:g} bpp", 0, size)
-            for bpp, size in zip(BUDGETS, budgets, strict=True)
-        ]
         truth = (*hierarchy.ancestors(sample.label), sample.label)
-        pictures = [decoded[size] for _, _, size in places]
-        for judge in judges:
-            best = predictions(judge.predict(pictures), hierarchy)
-            for row, (place, level, _) in zip(best, places, strict=True):
-                right.setdefault(f"{judge.name}, {place}", []).append(
-                    bool(row[level] == truth[level])
-                )
-    return Measured(
-        _mean(cuts), _mean(ends), {name: float(np.mean(hits)) for name, hits in right.items()}
-    )
+        sizes = [size for _, size in places.values()]
+        for name, judge in judges.items():
+            answers = judge.answers([decoded[size] for size in sizes], sizes)
+            for answer, (place, (level, _)) in zip(answers, places.items(), strict=True):
+                hit = bool(answer[level] == truth[level])
+                right.setdefault(f"{name}, {place}", []).append(hit)
+    accuracy = {name: float(np.mean(hits)) for name, hits in right.items()}
+    return Measured(_mean(cuts), _mean(ends), accuracy)
 
 
 def _mean(points: list[list[tuple[float, float]]]) -> list[tuple[float, float]]:

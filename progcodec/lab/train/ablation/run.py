@@ -75,22 +75,15 @@ class AblationSettings:
 
     def budget(self) -> str:
         """In words."""
-        spans = [
-            f"{self.steps} steps" if self.steps else "",
-            f"{self.minutes:g} minutes" if self.minutes else "",
-        ]
-        parts = [
-            " or ".join(filter(None, spans)),
-            *(f"{name} {value}" for name, value in self.train.items()),
-        ]
-        model = ", ".join(
-            f"{name} {value}" for name, value in self.config.to_dict().items() if name != "family"
-        )
-        start = (
-            f"from {Path(self.base_init).name} where the shape allows"
-            if self.base_init
-            else "from nothing"
-        )
+        steps = f"{self.steps} steps" if self.steps else ""
+        minutes = f"{self.minutes:g} minutes" if self.minutes else ""
+        parts = [" or ".join(filter(None, [steps, minutes]))]
+        parts += [f"{name} {value}" for name, value in self.train.items()]
+        config = {name: v for name, v in self.config.to_dict().items() if name != "family"}
+        model = ", ".join(f"{name} {value}" for name, value in config.items())
+        start = "from nothing"
+        if self.base_init:
+            start = f"from {Path(self.base_init).name} where the shape allows"
         seeds = f"seeds {', '.join(map(str, self.seeds))}"
         return (
             f"{', '.join(parts)} for each run, {start}, {seeds}; model: {model}; at most "
@@ -116,45 +109,35 @@ def ablate(settings: AblationSettings, say: Callable[[str], None] = print) -> li
         TrainingError, EvaluationError, ClassifierError, CheckpointError: what the runs need is
             missing or does not fit. All settings are checked before the first run begins.
     """
-    variants, left_out = chosen(
-        settings.only, settings.teacher is not None, settings.embeddings is not None
-    )
+    have = settings.teacher is not None, settings.embeddings is not None
+    variants, left_out = chosen(settings.only, *have)
     for name, why in left_out.items():
         say(f"{name}: left out, {why}")
     folder, hierarchy = Path(settings.out), Hierarchy.load()
     folder.mkdir(parents=True, exist_ok=True)
     samples = load_pictures(settings.val, hierarchy, limit=settings.pictures)
     judges = load_judges(settings.classifiers, hierarchy, settings.device)
-    asked = hashlib.sha256(repr((fingerprint(samples), settings.classifiers)).encode()).hexdigest()[
-        :8
-    ]
+    asked = _mark((fingerprint(samples), settings.classifiers))
     jobs, against = plan(settings, variants, _flat_groups(settings, variants, hierarchy, folder))
     shown = {job.name: job.variant for job in jobs}
     results: dict[str, list[Measured]] = {job.name: [] for job in jobs}
     for number, seed in enumerate(settings.seeds):
         for place, job in enumerate(jobs):
-            where = (
-                folder
-                / f"{job.weights_of or job.name}-seed{seed}-{_key(job.settings)}".replace(
-                    SCRATCH, "-scratch"
-                )
-            )
+            name = (job.weights_of or job.name).replace(SCRATCH, "-scratch")
+            where, scheme = folder / f"{name}-seed{seed}-{_key(job.settings)}", job.variant.scheme
             say(f"seed {seed}, {place + 1} of {len(jobs)}: {job.name}")
             checkpoint = _trained(job, seed, where)
-            kept = where / f"{job.variant.scheme}-{asked}.json"
+            kept = where / f"{scheme}-{asked}.json"
             found = _read(kept)
             if found is None:
-                found = measure(
-                    checkpoint, job.variant.scheme, samples, judges, hierarchy, settings.device
-                )
+                found = measure(checkpoint, scheme, samples, judges, hierarchy, settings.device)
                 write_whole(kept, found.to_json().encode())
             results[job.name].append(found)
         found_so_far = differences(results, shown, against)
         write_csv(folder / CSV, found_so_far, shown, against)
         budget = replace(settings, seeds=settings.seeds[: number + 1]).budget()
-        write_whole(
-            folder / MARKDOWN, as_markdown(found_so_far, results, shown, against, budget).encode()
-        )
+        text = as_markdown(found_so_far, results, shown, against, budget)
+        write_whole(folder / MARKDOWN, text.encode())
     return found_so_far
 
 
@@ -165,9 +148,11 @@ def plan(
     jobs: list[Job] = []
     against: dict[str, str] = {}
 
-    def add(name: str, variant: Variant, init: str | None, weights_of: str | None = None) -> None:
+    def add(name: str, variant: Variant, init: str | None) -> None:
+        trained = variant if variant.trained else VARIANTS[variant.against]
+        weights_of = None if variant.trained else variant.against
         if all(job.name != name for job in jobs):
-            jobs.append(Job(name, variant, _settings(settings, variant, init, groups), weights_of))
+            jobs.append(Job(name, variant, _settings(settings, trained, init, groups), weights_of))
 
     for name, variant in variants.items():
         init = settings.base_init if variant.from_weights else None
@@ -175,13 +160,7 @@ def plan(
         if settings.base_init and init is None:
             other += SCRATCH
             add(other, VARIANTS[variant.against], None)
-        if not variant.trained:
-            base = VARIANTS[variant.against]
-            jobs.append(
-                Job(name, variant, _settings(settings, base, init, groups), variant.against)
-            )
-        else:
-            add(name, variant, init)
+        add(name, variant, init)
         if name != other:
             against[name] = other
     return jobs, against
@@ -197,27 +176,22 @@ def _settings(
         given["groups"] = groups
     try:
         config = ModelConfig.from_dict({**settings.config.to_dict(), **variant.config})
-        return TrainSettings(
-            data=settings.data,
-            out="",
-            minutes=settings.minutes,
-            steps=settings.steps,
-            device=settings.device,
-            init=init,
-            config=config,
-            **given,
-        )
+        own = {name: getattr(settings, name) for name in ("data", "minutes", "steps", "device")}
+        return TrainSettings(out="", init=init, config=config, **own, **given)
     except (TypeError, ValueError) as error:
         raise TrainingError(f"a variant cannot be run with these settings: {error}") from error
 
 
 def _key(settings: TrainSettings) -> str:
     """Names exactly these settings: other ones get another folder, and nothing is overwritten."""
-    start = (
-        Path(settings.init).read_bytes() if settings.init and Path(settings.init).exists() else b""
-    )
+    start = settings.init and Path(settings.init)
+    weights = start.read_bytes() if start and start.exists() else b""
     text = json.dumps(asdict(settings), sort_keys=True, default=str)
-    return hashlib.sha256(text.encode() + hashlib.sha256(start).digest()).hexdigest()[:8]
+    return _mark((text, hashlib.sha256(weights).hexdigest()))
+
+
+def _mark(content: object) -> str:
+    return hashlib.sha256(repr(content).encode()).hexdigest()[:8]
 
 
 def _trained(job: Job, seed: int, where: Path) -> Path:
@@ -227,9 +201,9 @@ def _trained(job: Job, seed: int, where: Path) -> Path:
         return out
     where.mkdir(parents=True, exist_ok=True)
     state = Path(f"{running}.state.pt")
-    again: dict[str, Any] = (
-        {"resume": str(state), "init": None, "finish": True} if state.exists() else {}
-    )
+    again: dict[str, Any] = {}
+    if state.exists():
+        again = {"resume": str(state), "init": None, "finish": True}
     train(replace(job.settings, out=str(running), seed=seed, **again))
     if not _finished(state, job.settings):
         raise KeyboardInterrupt  # the loop caught it, saved, and returned
@@ -241,9 +215,8 @@ def _trained(job: Job, seed: int, where: Path) -> Path:
 def _finished(state: Path, settings: TrainSettings) -> bool:
     saved = torch.load(state, map_location="cpu", weights_only=True)
     steps, minutes = saved["step"] - saved["first"], saved["minutes"] - saved["first_minutes"]
-    return bool(settings.steps and steps >= settings.steps) or bool(
-        settings.minutes and minutes >= settings.minutes
-    )
+    limits = (settings.steps, steps), (settings.minutes, minutes)
+    return any(limit and spent >= limit for limit, spent in limits)
 
 
 def _flat_groups(
@@ -261,9 +234,8 @@ def _flat_groups(
     path = folder / f"groups-{hashlib.sha256(rows.tobytes()).hexdigest()[:8]}.npy"
     if not path.exists():
         levels = [hierarchy.assignments[0]]  # one k-means over all classes in either case
-        levels += [
-            nested(rows, [size], seed=0, restarts=GROUP_RESTARTS)[0] for size in hierarchy.sizes[1:]
-        ]
+        for size in hierarchy.sizes[1:]:
+            levels += nested(rows, [size], seed=0, restarts=GROUP_RESTARTS)
         np.save(path, np.stack(levels))
     return str(path)
 

@@ -11,32 +11,18 @@ import numpy as np
 
 from progcodec.config import LEVELS
 from progcodec.lab.evaluate.metrics import bd_rate, rate_at
-from progcodec.lab.evaluate.tables import markdown
+from progcodec.lab.evaluate.tables import NOTHING, markdown
 from progcodec.lab.train.ablation.measure import Measured
 from progcodec.lab.train.ablation.variants import Variant
 
-COLUMNS = (
-    "variant",
-    "about",
-    "compared with",
-    "measure",
-    "unit",
-    "mean difference",
-    "by seed",
-    "noise",
-    "within noise",
-)
-BD, END_RATE = (
-    "rate at equal PSNR, over cuts",
-    "rate at the end's PSNR, beside the cuts of what it is compared with",
-)
+BD = "rate at equal PSNR, over cuts"
+END_RATE = "rate at the end's PSNR, beside the cuts of what it is compared with"
 
 READING = (
     "Each cell: the mean difference, and in brackets that of each seed. **Bold**: larger than "
-    "noise, which is how far apart "
-    "seeds lie (of the differences, or of the base itself, whichever is more). Real bytes of "
-    "real files, header counted; files "
-    "without checksums, which are 16 bytes more."
+    "noise, which is how far apart seeds lie (of the differences, or of the base itself, whichever "
+    "is more). Real bytes of real files, header counted; files without checksums, which are 16 "
+    "bytes more."
 )
 
 
@@ -82,14 +68,11 @@ def differences(
             continue
         mine, other = results[name], results[against[name]]
         pairs = list(zip(mine, other, strict=True))
-        if variants[name].from_weights or variants[name].config:
-            by_seed = tuple(_bd(theirs, own) for own, theirs in pairs)
-            found.append(_difference(name, BD, "%", by_seed, [_bd(other[0], one) for one in other]))
-        else:  # an ordinary codec has one useful point, its end
-            by_seed = tuple(_end_rate(theirs, own) for own, theirs in pairs)
-            found.append(
-                _difference(name, END_RATE, "%", by_seed, [_bd(other[0], one) for one in other])
-            )
+        # an ordinary codec has one useful point, its end
+        embedded = variants[name].from_weights or variants[name].config
+        title, compare = (BD, _bd) if embedded else (END_RATE, _end_rate)
+        by_seed = tuple(compare(theirs, own) for own, theirs in pairs)
+        found.append(_difference(name, title, "%", by_seed, [_bd(other[0], one) for one in other]))
         for level, title in enumerate(LEVELS):
             for what, unit, column in (("bits", "bpp", 0), ("PSNR", "dB", 1)):
                 values = [[one.ends[level][column] for one in each] for each in (mine, other)]
@@ -107,27 +90,24 @@ def write_csv(
     against: Mapping[str, str],
 ) -> None:
     """One line a measure of a variant."""
+    rows = [
+        {
+            "variant": row.variant,
+            "about": variants[row.variant].about,
+            "compared with": against[row.variant],
+            "measure": row.measure,
+            "unit": row.unit,
+            "mean difference": f"{row.mean:+.4f}",
+            "by seed": " ".join(f"{value:+.4f}" for value in row.by_seed),
+            "noise": "" if row.noise is None else f"{row.noise:.4f}",
+            "within noise": {None: "not known", True: "yes", False: "no"}[row.within_noise],
+        }
+        for row in found
+    ]
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for row in found:
-            noise = "" if row.noise is None else f"{row.noise:.4f}"
-            within = {None: "not known", True: "yes", False: "no"}[row.within_noise]
-            seeds = " ".join(f"{value:+.4f}" for value in row.by_seed)
-            about, other = variants[row.variant].about, against[row.variant]
-            writer.writerow(
-                (
-                    row.variant,
-                    about,
-                    other,
-                    row.measure,
-                    row.unit,
-                    f"{row.mean:+.4f}",
-                    seeds,
-                    noise,
-                    within,
-                )
-            )
+        writer = csv.DictWriter(file, list(rows[0]) if rows else ["variant"])
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def as_markdown(
@@ -142,52 +122,39 @@ def as_markdown(
     """
     parts = [f"Ablations at equal budget: {budget}.", READING]
     for base in dict.fromkeys(against.values()):
-        ends = [
+        own = results[base]
+        rows = [
             [
-                f"{_span([one.ends[k][i] for one in results[base]], digits)}"
-                for i, digits in ((0, 4), (1, 2))
+                level,
+                _span([one.ends[k][0] for one in own], 4),
+                _span([one.ends[k][1] for one in own], 2),
             ]
-            for k in range(3)
+            for k, level in enumerate(LEVELS)
         ]
-        rows = [[level, *values] for level, values in zip(LEVELS, ends, strict=True)]
-        parts += [
-            f"What “{base}” itself reaches, each seed:",
-            markdown(["level end", "bpp", "PSNR, dB"], rows),
-        ]
-        if accuracy := results[base][0].accuracy:
-            rows = [
-                [place, _span([100 * one.accuracy[place] for one in results[base]], 1)]
-                for place in accuracy
-            ]
+        table = markdown(["level end", "bpp", "PSNR, dB"], rows)
+        parts += [f"What “{base}” itself reaches, each seed:", table]
+        if places := own[0].accuracy:
+            rows = [[p, _span([100 * one.accuracy[p] for one in own], 1)] for p in places]
             parts.append(markdown([f"accuracy of “{base}”", "%"], rows))
     cells = {(row.variant, row.measure): row for row in found}
-    names = list(dict.fromkeys(row.variant for row in found))
-    groups: dict[str, list[str]] = {
-        "Rate at equal PSNR, and level ends": [],
-        "Accuracy, percentage points": [],
-    }
-    for row in found:
-        title = list(groups)[row.measure.startswith("accuracy")]
-        if row.measure not in groups[title]:
-            groups[title].append(row.measure)
-    for title, measures in groups.items():
+    units = {row.measure: row.unit for row in found}
+    for title, told in (
+        ("Rate at equal PSNR, and level ends", False),
+        ("Accuracy, percentage points", True),
+    ):
+        measures = [measure for measure in units if measure.startswith("accuracy") is told]
         if not measures:
             continue
-        units = {row.measure: row.unit for row in found}
-        head = [
-            "variant",
-            "compared with",
-            *(f"{measure.removeprefix('accuracy, ')}, {units[measure]}" for measure in measures),
-        ]
+        heads = [f"{one.removeprefix('accuracy, ')}, {units[one]}" for one in measures]
         rows = [
             [
                 f"{name}: {variants[name].about}",
                 against[name],
                 *(_cell(cells.get((name, measure))) for measure in measures),
             ]
-            for name in names
+            for name in dict.fromkeys(row.variant for row in found)
         ]
-        parts += [f"{title}:", markdown(head, rows)]
+        parts += [f"{title}:", markdown(["variant", "compared with", *heads], rows)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -209,9 +176,8 @@ def _end_rate(reference: Measured, own: Measured) -> float:
 def _paired(
     name: str, measure: str, unit: str, mine: Sequence[float], other: Sequence[float]
 ) -> Difference:
-    return _difference(
-        name, measure, unit, tuple(a - b for a, b in zip(mine, other, strict=True)), other
-    )
+    by_seed = tuple(a - b for a, b in zip(mine, other, strict=True))
+    return _difference(name, measure, unit, by_seed, other)
 
 
 def _difference(
@@ -223,7 +189,7 @@ def _difference(
 
 def _cell(row: Difference | None) -> str:
     if row is None:
-        return "–"
+        return NOTHING
     digits = {"bpp": 4, "dB": 2}.get(row.unit, 1)
     mean = f"{row.mean:+.{digits}f}"
     seeds = ", ".join(f"{value:+.{digits}f}" for value in row.by_seed)

@@ -8,15 +8,8 @@ from typing import Any
 from progcodec.errors import TrainingError
 
 BASE = "base"
-SMALL = {
-    "width": 64,
-    "depth": 1,
-    "inner_width": 320,
-    "inner_depth": 1,
-    "hyper_channels": 48,
-    "mean_width": 64,
-    "scale_width": 48,
-}
+SMALL = {"width": 64, "depth": 1, "inner_width": 320, "inner_depth": 1, "hyper_channels": 48,
+         "mean_width": 64, "scale_width": 48}  # fmt: skip
 """A model that a CPU core trains some ten times as fast as the shipped one; its latent channels are
 as many."""
 CLASS_TERM = {"class_from": 0.0}
@@ -53,54 +46,45 @@ class Variant:
         return not self.config and self.train.get("progressive", True)
 
 
+def _split(*blocks: int) -> Variant:
+    about = f"blocks of {', '.join(map(str, blocks))} channels"
+    if blocks == PAPER_BLOCKS:
+        about += ", the paper's"
+    return Variant(about, config={"blocks": blocks})
+
+
+PAPER_BLOCKS = 128, 96, 96
+SPLITS = PAPER_BLOCKS, (96, 128, 96), (96, 96, 128), (107, 107, 106)
+ONE_LEVEL = {"progressive": False}
 VARIANTS = MappingProxyType(
     {
         BASE: Variant("as shipped, without class term"),
-        "class-term": Variant("class term on", train=CLASS_TERM, teacher=True),
+        "class-term": Variant("class term on", CLASS_TERM, teacher=True),
         "flat-groups": Variant(
-            "class term with groups that need not nest",
-            train=CLASS_TERM,
-            teacher=True,
-            groups=True,
+            "class term with groups that need not nest", CLASS_TERM, teacher=True, groups=True,
             against="class-term",
         ),
         "no-delta": Variant("no Δ-networks, neither for σ nor for μ", config={"delta": False}),
-        "split-128-96-96": Variant(
-            "blocks of 128, 96, 96 channels, the paper's", config={"blocks": (128, 96, 96)}
-        ),
-        "split-96-128-96": Variant(
-            "blocks of 96, 128, 96 channels", config={"blocks": (96, 128, 96)}
-        ),
-        "split-96-96-128": Variant(
-            "blocks of 96, 96, 128 channels", config={"blocks": (96, 96, 128)}
-        ),
-        "split-107-107-106": Variant(
-            "blocks of 107, 107, 106 channels", config={"blocks": (107, 107, 106)}
-        ),
+        **{f"split-{'-'.join(map(str, blocks))}": _split(*blocks) for blocks in SPLITS},
         "zero-masked": Variant(
-            "ŷ = 0, not μ, where nothing arrived; trained so",
-            train={"zero_missing": True},
+            "ŷ = 0, not μ, where nothing arrived; trained so", {"zero_missing": True},
             scheme="zero-masking",
         ),
         "zero-masked-decoder": Variant(
             "the same in the decoder alone", scheme="zero-masking", trained=False
         ),
         "raster": Variant(
-            "raster order, not falling σ, in each block; trained so",
-            train={"raster": True},
+            "raster order, not falling σ, in each block; trained so", {"raster": True},
             scheme="raster",
         ),
         "raster-coder": Variant("the same in the coder alone", scheme="raster", trained=False),
-        "no-cut": Variant("no random cuts in training", train={"cut": 0.0}),
-        "one-level": Variant(
-            "rate and distortion of the fine level alone", train={"progressive": False}
-        ),
+        "no-cut": Variant("no random cuts in training", {"cut": 0.0}),
+        "one-level": Variant("rate and distortion of the fine level alone", ONE_LEVEL),
         "one-level-half": Variant(
-            "the same at half the λ",
-            train={"progressive": False, "distortion": (7e-4, 5e-3, 1.5e-2)},
+            "the same at half the λ", {**ONE_LEVEL, "distortion": (7e-4, 5e-3, 1.5e-2)}
         ),
     }
-)
+)  # fmt: skip
 
 
 def chosen(
@@ -120,13 +104,8 @@ def chosen(
     left_out = {}
     for name in [name for name in VARIANTS if name in wanted]:
         variant = VARIANTS[name]
-        lacks = (
-            "a teacher"
-            if variant.teacher and not teacher
-            else "embeddings"
-            if variant.groups and not groups
-            else None
-        )
+        lacks = "a teacher" if variant.teacher and not teacher else ""
+        lacks = lacks or ("embeddings" if variant.groups and not groups else "")
         if lacks and only:
             raise TrainingError(f"the variant {name} needs {lacks}")
         if lacks:
@@ -134,6 +113,5 @@ def chosen(
             wanted.discard(name)
     while missing := {VARIANTS[name].against for name in wanted} - wanted:
         wanted |= missing
-    return {
-        name: variant for name, variant in VARIANTS.items() if name in wanted | {BASE}
-    }, left_out
+    wanted.add(BASE)
+    return {name: one for name, one in VARIANTS.items() if name in wanted}, left_out

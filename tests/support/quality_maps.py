@@ -1,73 +1,16 @@
-"""How a quality moves σ-indexes: a shift, but for small σ, where a shift would be wrong.
-
-A σ-index names the Gaussian that codes a symbol best at a step of 1. Were residuals Gaussian, their
-index at another step would be a plain shift, as the 64 σ are spaced in logarithms. They have longer
-tails, and where σ is below the step the tails are all there is to code: a Gaussian of σ / step
-makes every ±1 there cost some 20 bits. So each index is read as a Laplacian, the one that it codes
-best at a step of 1, and becomes the index that codes this Laplacian best at the other step. From
-some 20 on, that is the shift. Measured (shipped model, 7 photographs, all bits): 7 % fewer bits
-than by the shift at quality −4, 2 % at 4, 29 % at −7, 5 % at 7.
-
-The rows below are the definition, part of the format; :func:`generate` is where they come from, and
-its floats decide nothing.
-"""
+"""Where the maps of σ-indexes in ``network/quality.py`` come from. Floats, which decide nothing."""
 
 import math
-from functools import cache
 
 import numpy as np
 
 from progcodec.arrays import Array, Floats
-from progcodec.config import (
-    Q_MAX,
-    QUALITY_INDEXES,
-    QUALITY_MAX,
-    SCALE_COUNT,
-    SCALE_MAX,
-    SCALE_MIN,
-    TABLE_BITS,
-)
-from progcodec.network.quality import step_size
-
-# fmt: off
-HEADS: dict[int, tuple[int, ...]] = {
-    -7: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 3, 4, 4, 5, 6, 6, 7, 7, 8, 9),
-    -6: (0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 2, 3, 4, 4, 5, 6, 6, 7, 7, 8, 9),
-    -5: (0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 3, 4, 5, 6, 6, 7, 8, 8, 9),
-    -4: (0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 6, 7, 8, 8, 9, 10),
-    -3: (0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 8, 9, 10),
-    -2: (0, 0, 0, 1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 10),
-    -1: (0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9),
-    0: (),
-    1: (1, 2, 3, 4, 5, 6, 7, 8, 9),
-    2: (2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13),
-    3: (3, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15),
-    4: (5, 6, 7, 8, 9, 10, 12, 13, 15, 16),
-    5: (6, 7, 8, 9, 11, 12, 13, 15, 17, 18),
-    6: (7, 8, 10, 11, 12, 14, 16, 17, 19, 20),
-    7: (8, 10, 11, 13, 14, 16, 18, 19, 21, 22),
-}
-# fmt: on
-"""The new index of index 0, 1, 2… at each quality; what comes after is shifted."""
-
+from progcodec.config import Q_MAX, QUALITY_MAX, SCALE_COUNT, SCALE_MAX, SCALE_MIN, TABLE_BITS
+from progcodec.network.quality import shifted, step_size
 
 SMALL = 32
 """Indexes below which the maps are looked up; far above, :func:`generate` sees the end of the
 alphabet."""
-
-
-def shifted(index: int, quality: int) -> int:
-    return min(max(index + QUALITY_INDEXES * quality, 0), SCALE_COUNT - 1)
-
-
-@cache
-def index_map(quality: int) -> tuple[int, ...]:
-    """The index, 0..63, that each of the 64 indexes becomes.
-
-    Never falling; the identity at quality 0. Raises KeyError without one.
-    """
-    head = HEADS[quality]
-    return (*head, *(shifted(index, quality) for index in range(len(head), SCALE_COUNT)))
 
 
 def generate(step: float) -> list[int]:
