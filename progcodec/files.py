@@ -9,17 +9,20 @@ more, and removes them, even beside another run in the same folder.
 
 import codecs
 import contextlib
+import errno
 import os
 import secrets
-import shutil
+import stat
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, TypeAlias
+from io import FileIO
+from typing import BinaryIO, Literal, TypeAlias
 
 try:
     import fcntl
 except ImportError:  # No such locks on Windows; leftovers stay there until someone removes them.
     fcntl = None  # type: ignore[assignment]
 
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 PREFIX, SUFFIX = ".progcodec-", ".tmp"
 """Of a sibling's name; a random part stands between."""
 
@@ -47,24 +50,30 @@ StrPath: TypeAlias = str | os.PathLike[str]
 
 
 def write_whole(
-    path: StrPath, data: bytes, before_rename: Callable[[], None] | None = None
+    path: StrPath,
+    data: bytes,
+    before_rename: Callable[[], None] | None = None,
+    *,
+    replace: bool = True,
 ) -> None:
     """Write all of ``data`` or nothing. Arguments and errors as :func:`whole_file`."""
-    with whole_file(path, before_rename) as file:
+    with whole_file(path, before_rename, replace=replace) as file:
         file.write(data)
 
 
 @contextlib.contextmanager
 def whole_file(
-    path: StrPath, before_rename: Callable[[], None] | None = None
+    path: StrPath, before_rename: Callable[[], None] | None = None, *, replace: bool = True
 ) -> Iterator[BinaryIO]:
     """A file to write to, which gets its name when the context ends well, and vanishes otherwise.
 
-    Folders are made as needed, an old file's permissions stay.
+    Folders are made as needed. What has the name already, a link or a pipe too, is replaced itself;
+    the permissions of a file stay, but for set-user-ID and its like.
 
     Args:
         before_rename: called when all is written and nothing visible yet; what it raises ends the
             writing.
+        replace: False: FileExistsError if the name is taken by then, whoever took it.
     Raises:
         OSError.
     """
@@ -76,11 +85,14 @@ def whole_file(
             yield file
             file.flush()
             _force_to_disk(file.fileno())
-            if os.path.exists(path):
-                shutil.copymode(path, temporary)
+            if replace and os.path.isfile(path) and not os.path.islink(path):
+                os.chmod(temporary, os.stat(path).st_mode & 0o777)
             if before_rename is not None:
                 before_rename()
-            os.replace(temporary, path)
+            if replace:
+                os.replace(temporary, path)
+            else:
+                _name_anew(temporary, path)
     except BaseException:  # Ctrl-C too must not leave a stray file.
         with contextlib.suppress(OSError):
             os.unlink(temporary)
@@ -112,16 +124,32 @@ def remove_leftovers(folder: str) -> int:
     with contextlib.suppress(OSError), os.scandir(folder or ".") as entries:
         for entry in entries:
             if entry.name.startswith(PREFIX) and entry.name.endswith(SUFFIX):
-                with contextlib.suppress(OSError), open(entry.path, "rb") as file:
+                with contextlib.suppress(OSError), open_plain(entry.path) as file:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     os.unlink(entry.path)
                     removed += 1
     return removed
 
 
+def open_plain(path: StrPath, mode: Literal["rb", "ab"] = "rb") -> FileIO:
+    """A file beside outputs that is nothing but a file: no link is followed, no pipe waited for.
+
+    Unbuffered. Raises OSError.
+    """
+
+    def opener(name: str, flags: int) -> int:
+        descriptor = os.open(name, flags | _NO_FOLLOW, 0o666)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "not a plain file", name)
+        return descriptor
+
+    return open(path, mode, buffering=0, opener=opener)
+
+
 def append_line(path: str, line: bytes) -> None:
     """Add a line to a file of lines, in one write. Raises OSError."""
-    with open(path, "ab", buffering=0) as file:
+    with open_plain(path, "ab") as file:
         file.write(line + b"\n")
 
 
@@ -137,6 +165,19 @@ def _open_sibling(folder: str) -> tuple[BinaryIO, str]:
         if os.path.exists(temporary):
             return file, temporary
         file.close()  # Another run took it for a leftover in the moment before it was locked.
+
+
+def _name_anew(temporary: str, path: StrPath) -> None:
+    """Renames a file. Raises FileExistsError where the name is taken, even if only just now."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links: the name is taken first
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        os.replace(temporary, path)
+    else:
+        os.unlink(temporary)
 
 
 def _force_to_disk(descriptor: int) -> None:

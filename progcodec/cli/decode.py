@@ -103,7 +103,7 @@ def _arriving(operation: Decode, every: float | None, force: bool, job: Job) -> 
     """The picture of standard input, written once all of it is there, and, if `every` (seconds) is
     given, again and again before.
     """
-    check_writable(job.target, force)
+    check_writable(job.target, force, job.named)
     operation.check()
     start, source = arriving.begin(arriving.pieces(every or None))
     operation.load(start)  # what it tells is told before torch is loaded
@@ -117,13 +117,17 @@ def _arriving(operation: Decode, every: float | None, force: bool, job: Job) -> 
         max_pixels=operation.max_pixels,
     )
 
+    def write(image: "Image", force: bool) -> None:
+        data = picture_file(image, operation.form)
+        write_bytes(job.target, data, force, named=job.named)
+
     def show_so_far(image: "Image") -> None:
-        write_bytes(job.target, picture_file(image, operation.form), force=True)
+        write(image, True)
         tell(f"{_line(job, image)}  {decoder.size:,} bytes")
 
     limit = operation.cut.max_bytes
     image = arriving.picture(source, decoder, max_bytes=limit, every=every, show=show_so_far)
-    write_bytes(job.target, picture_file(image, operation.form), force or every is not None)
+    write(image, force or every is not None)
     return image
 
 

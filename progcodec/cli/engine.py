@@ -11,7 +11,15 @@ from typing import Any, NamedTuple
 
 import click
 
-from progcodec.cli.files import STANDARD_STREAM, Job, check_writable, is_device, show, write_bytes
+from progcodec.cli.files import (
+    STANDARD_STREAM,
+    Job,
+    OutputError,
+    check_writable,
+    is_device,
+    show,
+    write_bytes,
+)
 from progcodec.cli.inputs import names_in
 from progcodec.cli.messages import complain, tell
 from progcodec.cli.options import LOCAL, Many
@@ -44,9 +52,11 @@ class FileStages:
         return loaded
 
     def _load(self, job: Job) -> Loaded | Settled:
-        journal = self._journal(job.target)
+        if job.fault:
+            raise OutputError(job.fault)
+        journal = self._journal(job)
         if journal is None:
-            check_writable(job.target, self._force)
+            check_writable(job.target, self._force, job.named)
             return self._operation.load(self._read(job.source))
         data = self._read(job.source)
         assert self._signature is not None
@@ -55,7 +65,7 @@ class FileStages:
             return Settled(FINISHED)
         if journal.wrote(job.target):
             self._ours.add(job)
-        check_writable(job.target, self._force or job in self._ours)
+        check_writable(job.target, self._force or job in self._ours, job.named)
         loaded = self._operation.load(data)
         self._made_of[job] = source
         return loaded
@@ -65,7 +75,7 @@ class FileStages:
 
     def finish(self, job: Job, made: object) -> Product:
         product = self._operation.finish(made)
-        journal = self._journal(job.target)
+        journal = self._journal(job)
         note = None
         if journal is not None:
             source = self._made_of.pop(job)
@@ -73,19 +83,20 @@ class FileStages:
             def note() -> None:
                 journal.note(job.target, source, product.data)
 
-        write_bytes(job.target, product.data, self._force or job in self._ours, note)
+        force = self._force or job in self._ours
+        write_bytes(job.target, product.data, force, note, job.named)
         if product.warning:
             complain(job.source, product.warning)
         return product
 
-    def _journal(self, target: str) -> Journal | None:
-        """The journal of the folder that a target lies in; None where none is kept.
+    def _journal(self, job: Job) -> Journal | None:
+        """The journal of the folder that a job's target lies in; None where none is kept.
 
         Leftovers go when a folder is first met.
         """
-        if target == STANDARD_STREAM or is_device(target):
+        if job.target == STANDARD_STREAM or (job.named and is_device(job.target)):
             return None
-        folder = os.path.dirname(os.path.realpath(target))
+        folder = os.path.realpath(os.path.dirname(job.target))
         with self._lock:
             if folder not in self._journals:
                 remove_leftovers(folder)

@@ -12,7 +12,7 @@ import click
 
 from progcodec.bitstream.container import HEADER_ROOM, MAGIC, parse_header, starts_stream
 from progcodec.errors import ImageError, NotShcError, ProgcodecError
-from progcodec.files import write_whole
+from progcodec.files import open_plain, write_whole
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -32,10 +32,17 @@ class StdoutError(OutputError):
 
 
 class Job(NamedTuple):
-    """One input and where its result goes; either may be ``"-"``."""
+    """One input and where its result goes; either may be ``"-"``.
+
+    Attributes:
+        named: whether a person named the target itself, rather than a folder for it.
+        fault: why it cannot be done; "" if it can.
+    """
 
     source: str
     target: str
+    named: bool = False
+    fault: str = ""
 
 
 def read_stream(source: str) -> bytes:
@@ -92,38 +99,44 @@ def open_picture(source: str, max_pixels: int | None) -> "Image":
         raise type(error)(f"{show(source)}: {error}") from error
 
 
-def check_writable(target: str, force: bool) -> None:
+def check_writable(target: str, force: bool, named: bool = True) -> None:
     """Refuse early what :func:`write_bytes` would refuse after the work. Raises OutputError."""
     if target == STANDARD_STREAM:
         if sys.stdout is not None and sys.stdout.isatty() and not force:
             raise OutputError("bytes do not go to a terminal without --force; use -o or redirect")
-    elif not force and os.path.isfile(target):
-        # A picture may be the very original of what would replace it: of that, no word of force.
-        hint = "--force overwrites it" if _is_ours(target) else "choose another name with -o"
-        raise OutputError(f"{show(target)} exists; {hint}")
+    elif not force and os.path.lexists(target) and not (named and is_device(target)):
+        raise _exists(target)
 
 
 def write_bytes(
-    target: str, data: bytes, force: bool, before_rename: Callable[[], None] | None = None
+    target: str,
+    data: bytes,
+    force: bool,
+    before_rename: Callable[[], None] | None = None,
+    named: bool = True,
 ) -> None:
-    """Write all of `data` or nothing.
+    """Write all of `data` or nothing. Raises OutputError.
 
-    A link is followed, a device or pipe written directly. Raises OutputError.
+    A target that a person `named` may be a device or a pipe, which is written directly, or a link
+    to a file, which is followed. Any other is a file, and replaces what is no file.
 
     `before_rename` is called before a file shows under its name, as :func:`write_whole` tells.
     """
-    check_writable(target, force)
+    check_writable(target, force, named)
     if target == STANDARD_STREAM:
         write_stdout(data)
         return
     try:
-        if is_device(target):
+        if named and is_device(target):
             # Replacing /dev/null by a file would be a bad surprise.
             with open(target, "wb") as device:
                 device.write(data)
         else:
-            write_whole(os.path.realpath(target), data, before_rename)
+            path = os.path.realpath(target) if named and os.path.isfile(target) else target
+            write_whole(path, data, before_rename, replace=force)
     except OSError as error:
+        if isinstance(error, FileExistsError) and os.path.lexists(target):
+            raise _exists(target) from None  # another made it meanwhile
         raise OutputError(f"cannot write {show(target)}: {error.strerror or error}") from error
 
 
@@ -184,11 +197,17 @@ def _abandon_stdout() -> None:
         os.close(null)
 
 
+def _exists(target: str) -> OutputError:
+    # A picture may be the very original of what would replace it: of that, no word of force.
+    hint = "--force overwrites it" if _is_ours(target) else "choose another name with -o"
+    return OutputError(f"{show(target)} exists; {hint}")
+
+
 def _is_ours(target: str) -> bool:
     """Whether a file starts as only outputs of this program do: streams, pages, files of
     weights.
     """
-    with contextlib.suppress(OSError), open(target, "rb") as file:
+    with contextlib.suppress(OSError), open_plain(os.path.realpath(target)) as file:
         start = file.read(SIGNED)
         return start.startswith(MAGIC) or b"progcodec" in start
     return False

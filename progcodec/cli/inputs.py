@@ -4,7 +4,7 @@ import glob
 import os
 import re
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -98,28 +98,29 @@ def plan(
     Args:
         check_name: raises click.UsageError for what is no name of a result.
         in_place: whether a single result may replace its own input.
+    Returns:
+        jobs; those whose results would get one name cannot be done.
     Raises:
-        click.UsageError: two results would get one name, or a result that of an input.
+        click.UsageError: a result would get the name of an input.
     """
     if inputs.several and output is not None:
         if output == STANDARD_STREAM:
             raise click.UsageError("several inputs cannot go to standard output; give a folder.")
         if not _may_be_folder(output):
             raise click.UsageError(f"several inputs need a folder, and {show(output)} is none.")
-    jobs = [Job(one.path, _target(one, inputs.several, output, rename)) for one in inputs.found]
-
-    taken: dict[str, str] = {}
-    for source, target in jobs:
+    targets = [_target(one, inputs.several, output, rename) for one in inputs.found]
+    jobs: list[Job] = []
+    alike = defaultdict(list)
+    for source, target in zip(inputs.paths, targets, strict=True):
         check_name(target)
-        if target == STANDARD_STREAM:
-            continue
-        identity = _identity(target)
-        if identity in taken:
-            both = f"{show(taken[identity])} and {show(source)}"
-            raise click.UsageError(f"{both} would both be written to {show(target)}.")
-        taken[identity] = source
+        alike[_identity(target)].append(source)
+    for source, target in zip(inputs.paths, targets, strict=True):
+        others = [name for name in alike[_identity(target)] if name != source]
+        clash = others and target != STANDARD_STREAM
+        fault = f"{show(others[0])} would be written to {show(target)} too" if clash else ""
+        jobs.append(Job(source, target, target == output, fault))
     if len(jobs) > 1 or not in_place:
-        keep_apart([target for _, target in jobs], [source for source, _ in jobs])
+        keep_apart(targets, inputs.paths)
     return jobs
 
 

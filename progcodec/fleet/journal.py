@@ -24,7 +24,7 @@ import json
 import os
 import threading
 
-from progcodec.files import append_line
+from progcodec.files import append_line, open_plain
 
 NAME = ".progcodec-journal"
 
@@ -50,7 +50,7 @@ class Journal:
         self._lock = threading.Lock()
         self._torn = False
         content = b""
-        with contextlib.suppress(OSError), open(self.path, "rb") as file:
+        with contextlib.suppress(OSError), open_plain(self.path) as file:
             content = file.read()
         for line in content.splitlines():
             with contextlib.suppress(ValueError, KeyError, TypeError):
@@ -86,7 +86,7 @@ class Journal:
 
 def _digest_of(path: str) -> str | None:
     try:
-        with open(path, "rb") as file:
+        with open_plain(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None

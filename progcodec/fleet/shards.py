@@ -130,7 +130,7 @@ def convert(
         flow(_members(data, operation.suffixes), _MemberStages(operation), operation.limits(batch))
     )
     output, converted = _assembled(outcomes, operation, source)
-    storage.write(shard.target, output)
+    storage.write(shard.target, output, replace=force or there is not None)
     return converted
 
 

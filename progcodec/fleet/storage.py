@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from progcodec.errors import ShardError
-from progcodec.files import write_whole
+from progcodec.files import open_plain, write_whole
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -47,21 +47,25 @@ def read(name: str) -> bytes:
 
 
 def read_if_there(name: str) -> bytes | None:
-    """All of a file, None where there is none. Raises OSError, ShardError."""
+    """All of an output, None where there is none. Raises OSError, ShardError."""
+    store, path = _store(name)
     try:
+        if _on_disk(store):
+            with open_plain(path) as file:
+                return file.read()
         return read(name)
     except FileNotFoundError:
         return None
 
 
-def write(name: str, data: bytes) -> None:
+def write(name: str, data: bytes, *, replace: bool = True) -> None:
     """Write all of ``data`` or nothing: by rename on a disk, by one put in an object store.
 
-    Raises OSError, ShardError.
+    Raises OSError, ShardError; on a disk FileExistsError, if it may not ``replace`` what is there.
     """
     store, path = _store(name)
     if _on_disk(store):
-        write_whole(path, data)
+        write_whole(path, data, replace=replace)
     else:
         store.pipe_file(path, data)
 

@@ -81,7 +81,6 @@ def test_wrong_usage_exits_with_2(here, line):
         ("truncate a.shc --bytes 60 -o cut.png", "a stream's name ends in .shc"),
         ("decode a.shc sub/a.shc -o both.png", "both.png is none"),
         ("truncate a.shc sub/a.shc --bytes 60 -o both.shc", "both.shc is none"),
-        ("truncate a.shc sub/a.shc --bytes 60 -o out", "would both be written to out/a.60B.shc"),
         ("truncate a.shc a.60B.shc --bytes 60 --force", "both an input and an output"),
         ("truncate - a.shc --bytes 60 -o -", "standard output"),
     ],
@@ -139,14 +138,48 @@ def test_nothing_is_overwritten_without_force(here):
     assert Path("a.shc").read_bytes() == STREAM[:60]
 
 
-def test_a_link_is_followed_and_permissions_stay(here):
+def test_a_link_that_is_named_is_followed_and_permissions_stay(here):
     target, link = Path("target.shc"), Path("link.shc")
     target.write_bytes(b"")
-    target.chmod(0o640)
+    target.chmod(0o6640)  # with set-user-ID, which a new content must not inherit
     link.symlink_to("target.shc")
     cut("a.shc", "-o", "link.shc", "--force")
     assert link.is_symlink() and target.read_bytes() == STREAM[:60]
-    assert target.stat().st_mode & 0o777 == 0o640
+    assert target.stat().st_mode & 0o7777 == 0o640
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes by name here")
+@pytest.mark.parametrize("kind", ["pipe", "link", "link to nothing", "link to a pipe"])
+def test_what_lies_in_an_output_folder_is_neither_followed_nor_waited_for(here, kind):
+    Path("out").mkdir()
+    Path("victim").write_bytes(b"precious")
+    os.mkfifo("waits")
+    place = Path("out/a.60B.shc")
+    if kind == "pipe":
+        os.mkfifo(place)
+    else:
+        to = {"link": "victim", "link to nothing": "nowhere", "link to a pipe": "waits"}[kind]
+        place.symlink_to(Path(to).absolute())
+    for more in ((), ("--resume",)):
+        (line,) = errors(cut("a.shc", "-o", "out", *more, code=1))
+        assert line.startswith("progcodec: a.shc: out/a.60B.shc exists")
+    if kind == "link to nothing":
+        assert "exists" in errors(cut("a.shc", "-o", str(place), code=1))[0]
+    cut("a.shc", "-o", "out", "--force")
+    assert not place.is_symlink() and place.read_bytes() == STREAM[:60]
+    assert Path("victim").read_bytes() == b"precious" and not Path("nowhere").exists()
+
+
+def test_results_of_one_name_fail_and_the_rest_is_done(here):
+    for name in ("sub/a.shc", "sub/b.shc"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_bytes(STREAM)
+    told = errors(cut("a.shc", "sub/a.shc", "sub/b.shc", "-o", "out", code=1))
+    assert told == [
+        "progcodec: a.shc: sub/a.shc would be written to out/a.60B.shc too",
+        "progcodec: sub/a.shc: a.shc would be written to out/a.60B.shc too",
+    ]
+    assert os.listdir("out") == ["b.60B.shc"]
 
 
 # --- inputs and outputs ---------------------------------------------------------------------------

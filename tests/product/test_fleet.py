@@ -3,11 +3,13 @@
 No model and no torch needed.
 """
 
+import errno
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -63,6 +65,35 @@ def test_what_ends_the_writing_leaves_the_old_file_and_nothing_else(tmp_path, er
     with pytest.raises(type(error)):
         write_whole(str(tmp_path / "a"), b"after", before_rename=refuse)
     assert os.listdir(tmp_path) == ["a"] and (tmp_path / "a").read_bytes() == b"before"
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_name_that_another_took_meanwhile_stays_its_own(tmp_path, monkeypatch, links):
+    """Also on a file system that has no links."""
+    if not links:
+        refused = OSError(errno.EPERM, "no links here")
+        monkeypatch.setattr(os, "link", Mock(side_effect=refused))
+    path = tmp_path / "a"
+    with pytest.raises(FileExistsError):
+        write_whole(path, b"ours", lambda: path.symlink_to("nowhere") or None, replace=False)
+    assert os.listdir(tmp_path) == ["a"] and path.is_symlink() and not path.exists()
+    path.unlink()
+    write_whole(path, b"ours", replace=False)
+    assert os.listdir(tmp_path) == ["a"] and path.read_bytes() == b"ours"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes by name here")
+def test_what_is_named_as_our_own_files_is_neither_followed_nor_waited_for(here):
+    Path("out").mkdir()
+    Path("victim").write_bytes(b"")
+    os.mkfifo("out/.progcodec-0123456789ab.tmp")
+    journal = Path("out/.progcodec-journal")
+    for make in (os.mkfifo, lambda path: path.symlink_to("../victim")):
+        make(journal)
+        told = errors(truncate("in", "-o", "out", "--resume", code=1))
+        assert len(told) == 1 and "cannot write out/a.60B.shc" in told[0]
+        journal.unlink()
+    assert files("out") == [] and Path("victim").read_bytes() == b""
 
 
 @pytest.mark.parametrize("mask, mode", [(0o077, 0o600), (0o022, 0o644), (0o027, 0o640)])
@@ -146,7 +177,7 @@ def test_recursive_keeps_the_tree(here):
     for place, source in enumerate(("in", "in/**/*.shc")):
         truncate(source, "--recursive", "-o", f"out{place}")
         assert files(f"out{place}") == TREE
-    assert "both be written" in truncate("in/**/*.shc", "-o", "flat", code=2).stderr
+    assert "too" in truncate("in/**/*.shc", "-o", "flat", "--force", code=1).stderr
     truncate("in", "--recursive")
     assert [name for name in files("in") if "60B" in name] == TREE
 

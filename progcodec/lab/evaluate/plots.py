@@ -7,6 +7,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from progcodec.config import LEVELS
+from progcodec.files import whole_file
 from progcodec.lab.evaluate.curves import Curves, points
 from progcodec.lab.evaluate.plan import OURS
 from progcodec.lab.evaluate.statistics import CUT, Study
@@ -131,4 +132,5 @@ def _plot(
         axes.set_title(title, fontsize=10)
         axes.grid(True, which="both", lw=0.3, alpha=0.6)
         axes.legend(fontsize=7.5)
-    figure.savefig(path, dpi=150, metadata={"Software": None})
+    with whole_file(path) as file:
+        figure.savefig(file, dpi=150, format="png", metadata={"Software": None})
