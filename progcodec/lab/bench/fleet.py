@@ -68,27 +68,21 @@ def measure(
     for start in range(0, len(pictures), batch):
         streams += codec.encode_batch(pictures[start : start + batch])
     options = ["--device", device, *(["--model", model] if model else [])]
+    answering = ["--format", "csv", *(["--classifier", classifier] if classifier else [])]
     found = []
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        for name, made in (("in", map(_jpeg, pictures)), ("shc", streams)):
-            (root / name).mkdir()
+        for suffix, made in (("jpg", map(_jpeg, pictures)), ("shc", streams)):
+            (root / suffix).mkdir()
             for place, data in enumerate(made):
-                suffix = {"in": "jpg"}.get(name, name)
-                (root / name / f"{place:05d}.{suffix}").write_bytes(data)
-        encode, decode = (
-            partial(_batches, work, batch) for work in (codec.encode_batch, codec.decode_batch)
-        )
+                (root / suffix / f"{place:05d}.{suffix}").write_bytes(data)
         writing = ["-o", str(root / "out") + os.sep, "--force", "--batch", str(batch)]
+        encode = partial(_batches, codec.encode_batch, batch, pictures)
+        decode = partial(_batches, codec.decode_batch, batch, streams)
         for name, source, more, memory in (
-            ("encode", "in", writing, partial(encode, pictures)),
-            ("decode", "shc", writing, partial(decode, streams)),
-            (
-                "classify",
-                "shc",
-                ["--format", "csv", *(["--classifier", classifier] if classifier else [])],
-                None,
-            ),
+            ("encode", "jpg", writing, encode),
+            ("decode", "shc", writing, decode),
+            ("classify", "shc", answering, None),
         ):
             command = [sys.executable, "-m", "progcodec", name, *options, *more]
             files = sorted((root / source).iterdir())[:processes]
@@ -143,10 +137,8 @@ def table(found: Sequence[Measured]) -> str:
         times = (statistics.median(s) if s else 0.0 for s in (m.command, m.memory))
         cells = [f"{m.pictures / time:.1f}" if time else NOTHING for time in times]
         rows.append([m.name, *cells, f"{1 / m.process:.2f}", f"{m.over_processes:.0f}"])
-    return markdown(
-        ["pictures a second", "one command", "in memory", "separate processes", "times as fast"],
-        rows,
-    )
+    head = ["pictures a second", "one command", "in memory", "separate processes", "times as fast"]
+    return markdown(head, rows)
 
 
 def report(sources: Sequence[str], *, count: int, size: int, **options: Any) -> Iterator[str]:

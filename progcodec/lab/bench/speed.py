@@ -150,14 +150,10 @@ def stages_table(codec: Codec, pictures: list[Picture]) -> str:
                 total[name] = total.get(name, 0.0) + seconds
     rows = []
     for name in dict.fromkeys([*sums[0], *sums[1]]):
-        cells = []
+        rows.append([name])
         for total in sums:
-            seconds = total.get(name, 0.0)
-            cells += [
-                f"{1e3 * seconds / len(pictures):.1f}",
-                f"{100 * seconds / sum(total.values()):.1f} %",
-            ]
-        rows.append([name, *cells])
+            seconds, whole = total.get(name, 0.0), sum(total.values())
+            rows[-1] += [f"{1e3 * seconds / len(pictures):.1f}", f"{100 * seconds / whole:.1f} %"]
     return markdown(["stage", "encode (ms)", "share", "decode (ms)", "share"], rows)
 
 
@@ -168,8 +164,8 @@ def operations(codec: Codec, picture: Picture) -> str:
     data = codec.encode(picture.pixels)
     told = []
     for name, action in (
-        ("encode", lambda: codec.encode(picture.pixels)),
-        ("decode", lambda: codec.decode(data)),
+        ("encode", partial(codec.encode, picture.pixels)),
+        ("decode", partial(codec.decode, data)),
     ):
         with FlopCounterMode(display=False) as counter:
             action()
@@ -196,12 +192,12 @@ def process_times(codec: Codec, picture: Picture) -> dict[str, float]:
             "progcodec truncate": [*program, *cut],
             "progcodec info": [*program, "info", str(source)],
         }
-        return {
-            name: statistics.median(
-                [timed(partial(run, line))[1] for _ in range(PROCESS_RUNS + 1)][1:]
-            )
-            for name, line in commands.items()
-        }
+        return {name: _median(partial(run, line)) for name, line in commands.items()}
+
+
+def _median(action: Callable[[], object]) -> float:
+    """Seconds, the first run left out."""
+    return statistics.median([timed(action)[1] for _ in range(PROCESS_RUNS + 1)][1:])
 
 
 def run(command: Sequence[str]) -> None:

@@ -86,6 +86,9 @@ class Curves:
         parts = []
         if self.ends:
             last = self.ends[-1]
+            cuts = [
+                [c.setting, f"{c.bytes:,.0f}", f"{c.bpp:.4f}", f"{c.psnr:.2f}"] for c in self.cuts
+            ]
             parts = [
                 f"The whole file: {last.psnr:.2f} dB at {last.bpp:.4f} bits per pixel.",
                 self._remarks(),
@@ -94,27 +97,15 @@ class Curves:
                 "BD-rate (PSNR) of our level ends and of our cuts; negative is better:",
                 self.bd(),
                 "Cuts:",
-                markdown(
-                    ["cut", "bytes", "bpp", "PSNR (dB)"],
-                    [
-                        [c.setting, f"{c.bytes:,.0f}", f"{c.bpp:.4f}", f"{c.psnr:.2f}"]
-                        for c in self.cuts
-                    ],
-                ),
+                markdown(["cut", "bytes", "bpp", "PSNR (dB)"], cuts),
             ]
         if len(self.by_quality()) > 1:
             parts += ["Qualities:", self.qualities()]
         return "\n\n".join(parts)
 
     def levels(self) -> str:
-        head = [
-            "level",
-            "bytes",
-            "bpp",
-            "PSNR (dB)",
-            "MS-SSIM",
-            *(f"rate against {name}" for name in self.peers),
-        ]
+        head = ["level", "bytes", "bpp", "PSNR (dB)", "MS-SSIM"]
+        head += [f"rate against {name}" for name in self.peers]
         lines = [
             [mean.setting, f"{mean.bytes:,.0f}", f"{mean.bpp:.4f}", f"{mean.psnr:.2f}",
              number(mean.ms_ssim, ".4f"), *(_against(mean, curve) for curve in self.peers.values())]
@@ -124,17 +115,8 @@ class Curves:
 
     def bd(self) -> str:
         """Cuts are the finer measure: between three level ends much is interpolated."""
-        head = [
-            "against",
-            "source",
-            "level ends",
-            "over (dB)",
-            "cuts",
-            "over (dB)",
-            "cuts, picture by picture: mean",
-            "best",
-            "worst",
-        ]
+        head = ["against", "source", "level ends", "over (dB)", "cuts", "over (dB)",
+                "cuts, picture by picture: mean", "best", "worst"]  # fmt: skip
         lines = []
         for source, curves in (("measured", self.peers), ("published", self.quoted)):
             for name, curve in curves.items():

@@ -84,9 +84,7 @@ class Settings:
         path = assets.find(self.model)
         mark = Checkpoint.load(path).fingerprint.hex()
         qualities = parse_qualities(self.qualities, QUALITY_MAX) if self.ours else []
-        own = [
-            Entry(f"{OURS}, quality {n:+d}" if n else OURS, mark, "ours", str(n)) for n in qualities
-        ]
+        own = [Entry(_named(n), mark, "ours", str(n)) for n in qualities]
         return [*own, *(Entry(name, mark, "ordering", name) for name in orderings)], str(path)
 
     def _judges(self, hierarchy: Hierarchy) -> list[Judge]:
@@ -112,13 +110,8 @@ def evaluate(
     if settings.unusual:
         pictures = unusual.pictures()
     else:
-        pictures = load_pictures(
-            settings.data,
-            hierarchy,
-            labels=settings.labels,
-            limit=settings.limit,
-            seed=settings.seed,
-        )
+        s = settings
+        pictures = load_pictures(s.data, hierarchy, labels=s.labels, limit=s.limit, seed=s.seed)
     rows = run(plan, pictures, settings.output, jobs=settings.jobs or cores(), progress=progress)
     if settings.unusual:
         text = unusual.table(plan, pictures, rows) + "\n"
@@ -127,3 +120,7 @@ def evaluate(
     if settings.first_bytes:
         first_bytes.sheets(plan, pictures, rows, settings.output)
     return write_report(plan, pictures, rows, hierarchy, settings.output, settings.seed)
+
+
+def _named(quality: int) -> str:
+    return f"{OURS}, quality {quality:+d}" if quality else OURS

@@ -89,10 +89,8 @@ class Row(NamedTuple):
         return self.coarse, self.intermediate, self.fine
 
 
-_TEXTS = 6
-"""The first so many fields, and the budget, are text."""
-_KINDS = {"scale": float, "budget": str, "bytes": int}
-_WHOLE = ("coarse", "intermediate", "fine")
+_TEXTS = {"digest", "image", "judge", "codec", "version", "setting", "budget"}
+_WHOLE = {"bytes", "coarse", "intermediate", "fine"}
 
 
 class Kept:
@@ -130,18 +128,15 @@ class Kept:
 
 
 def _parse(line: list[str]) -> Row | None:
-    if len(line) != len(Row._fields):
-        return None
     try:
-        return Row(*(_value(*cell) for cell in enumerate(line)))
+        return Row(
+            **{name: _value(name, text) for name, text in zip(Row._fields, line, strict=True)}
+        )
     except ValueError:
         return None
 
 
-def _value(place: int, text: str) -> Any:
-    name = Row._fields[place]
-    if place < _TEXTS or name in _KINDS:
-        return _KINDS.get(name, str)(text)
-    if not text:
-        return None
-    return int(text) if name in _WHOLE else float(text)
+def _value(name: str, text: str) -> Any:
+    if name in _TEXTS:
+        return text
+    return (int if name in _WHOLE else float)(text) if text else None

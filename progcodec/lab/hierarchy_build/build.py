@@ -37,12 +37,10 @@ def build(
     for number, labels in enumerate(levels):
         first = [int(np.flatnonzero(labels == group)[0]) for group in range(sizes[number])]
         parents = [int(levels[number - 1][index]) if number else None for index in first]
-        groups.append(
-            tuple(Cluster(name, parent) for (name, _), parent in zip(named[number], parents))
-        )
-    leaves = tuple(
-        Leaf(leaf.name, leaf.wnid, int(group)) for leaf, group in zip(classes, levels[-1])
-    )
+        pairs = zip(named[number], parents, strict=True)
+        groups.append(tuple(Cluster(name, parent) for (name, _), parent in pairs))
+    places = zip(classes, levels[-1], strict=True)
+    leaves = tuple(Leaf(leaf.name, leaf.wnid, int(group)) for leaf, group in places)
     about: dict[str, Any] = {
         "provenance": {
             "embeddings": source,
@@ -82,17 +80,14 @@ def _quality(
         row["cosine"] = quality.tightness(rows, labels)
         row["name_match_mean"] = round(float(np.mean([score for _, score in level_names])), 4)
         if taxonomy and similarity is not None:
-            row["clusters"] |= quality.agreement(labels, similarity)
-            row["embeddings_alone"] = {
-                **quality.balance(free),
-                **quality.agreement(free, similarity),
-            }
-            row["cosine_embeddings_alone"] = quality.tightness(rows, free)
             depth, cut = quality.depth_cut(taxonomy, wnids, size)
-            row["wordnet_depth_cut"] = {
-                "depth": depth,
-                **quality.balance(cut),
-                **quality.agreement(cut, similarity),
-            }
+            row["clusters"] |= quality.agreement(labels, similarity)
+            alone_row, cut_row = (
+                {**quality.balance(each), **quality.agreement(each, similarity)}
+                for each in (free, cut)
+            )
+            row["embeddings_alone"] = alone_row
+            row["cosine_embeddings_alone"] = quality.tightness(rows, free)
+            row["wordnet_depth_cut"] = {"depth": depth, **cut_row}
         result.append(row)
     return {"levels": result, "stability_seeds": quality.STABILITY_SEEDS, "paper": quality.PAPER}

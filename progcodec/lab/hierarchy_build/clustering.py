@@ -57,12 +57,8 @@ def unit_rows(embeddings: Floats) -> Floats:
 
 
 def check_sizes(sizes: Sequence[int], classes: int) -> None:
-    if (
-        not sizes
-        or sizes[0] < 1
-        or any(low >= high for low, high in pairwise(sizes))
-        or sizes[-1] > classes
-    ):
+    rising = all(low < high for low, high in pairwise([0, *sizes]))
+    if not sizes or not rising or sizes[-1] > classes:
         listed = ",".join(map(str, sizes))
         raise HierarchyError(
             f"sizes must grow from 1 up to at most the {classes} classes, not {listed or 'none'}"
@@ -187,12 +183,8 @@ def kmeans(rows: Floats, weights: Floats, k: int, seed: int, restarts: int) -> I
     with warnings.catch_warnings():
         # "fewer distinct clusters than asked for": dealt with above
         warnings.simplefilter("ignore")
-        runs = [
-            KMeans(k, n_init=1, random_state=int(start), algorithm="lloyd").fit(
-                rows, sample_weight=weights
-            )
-            for start in starts
-        ]
+        clusters = (KMeans(k, n_init=1, random_state=int(s), algorithm="lloyd") for s in starts)
+        runs = [cluster.fit(rows, sample_weight=weights) for cluster in clusters]
     runs.sort(key=lambda run: run.inertia_)  # stable: of equals the earlier start
     best = runs[: math.ceil(POLISHED * len(runs))]
     polished = [polish(rows, weights, run.labels_, k) for run in best]

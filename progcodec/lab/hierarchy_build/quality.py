@@ -50,9 +50,8 @@ def tightness(rows: Floats, labels: Ints) -> dict[str, float]:
     share."""
     found = {}
     for name, points in (("plain", rows), ("centred", rows - rows.mean(axis=0))):
-        middles = np.array(
-            [points[labels == group].mean(axis=0) for group in range(labels.max() + 1)]
-        )[labels]
+        groups = range(labels.max() + 1)
+        middles = np.array([points[labels == group].mean(axis=0) for group in groups])[labels]
         lengths = np.linalg.norm(points, axis=1) * np.linalg.norm(middles, axis=1)
         cosines = (points * middles).sum(axis=1) / np.where(lengths > 0, lengths, 1)
         found[name] = round(float(cosines.mean()), 4)
@@ -88,17 +87,11 @@ def stability(
     """
     from sklearn.metrics import adjusted_rand_score
 
-    runs = [
-        levels,
-        *(
-            nested(rows, sizes, other, restarts, facts)
-            for other in range(seed + 1, seed + STABILITY_SEEDS)
-        ),
-    ]
+    others = range(seed + 1, seed + STABILITY_SEEDS)
+    runs = [levels, *(nested(rows, sizes, other, restarts, facts) for other in others)]
     found: list[dict[str, float]] = []
     for level in range(len(sizes)):
         values = [adjusted_rand_score(one[level], two[level]) for one, two in combinations(runs, 2)]
-        found.append(
-            {"mean": round(float(np.mean(values)), 4), "least": round(float(np.min(values)), 4)}
-        )
+        mean, least = (round(float(value), 4) for value in (np.mean(values), np.min(values)))
+        found.append({"mean": mean, "least": least})
     return found
