@@ -113,6 +113,18 @@ def text_of(data: bytes) -> str:
     return os.fsdecode(data)
 
 
+def stamp(path: StrPath | None) -> tuple[int, ...]:
+    """What is other once a file has been replaced or written anew; () where there is none.
+
+    Part of the key of all that is kept loaded.
+    """
+    try:
+        state = os.stat(path or "")
+    except OSError:
+        return ()
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
+
+
 def remove_leftovers(folder: str) -> int:
     """Remove siblings that nobody writes any more; how many those were.
 

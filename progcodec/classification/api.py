@@ -7,12 +7,18 @@ from PIL import Image
 
 from progcodec.bitstream.container import as_bytes, starts_stream
 from progcodec.classification.answer import CONFIDENCE, Answer, answers
-from progcodec.classification.classifier import Classifier, check_fit, load_classifier
+from progcodec.classification.classifier import (
+    Classifier,
+    Specification,
+    check_fit,
+    load_classifier,
+)
 from progcodec.codec.codec import Codec
 from progcodec.codec.latent import Latent
 from progcodec.codec.loaded import codec_for
 from progcodec.config import DEFAULT_PIXEL_LIMIT
 from progcodec.errors import ImageError, NotShcError
+from progcodec.files import stamp
 from progcodec.hierarchy.hierarchy import Hierarchy
 from progcodec.image import open_image
 
@@ -97,8 +103,15 @@ def clean_picture(data: bytes, max_pixels: int | None) -> Image.Image:
         raise NotShcError(f"neither a .shc stream nor a picture: {error}") from None
 
 
-cached_classifier = lru_cache(maxsize=4)(load_classifier)
-"""As :func:`load_classifier`, and kept loaded."""
+def cached_classifier(spec: str | None, device: str) -> Classifier:
+    """As :func:`load_classifier`; it stays loaded, as long as its file is the same."""
+    file = None if spec is None else Specification.parse(spec).file
+    return _classifier(spec, device, stamp(file))
+
+
+@lru_cache(maxsize=4)
+def _classifier(spec: str | None, device: str, stamp: tuple[int, ...]) -> Classifier:
+    return load_classifier(spec, device)
 
 
 def _judge(classifier: str | Classifier | None, tree: Hierarchy, device: str) -> Classifier:
@@ -111,9 +124,9 @@ def _judge(classifier: str | Classifier | None, tree: Hierarchy, device: str) ->
 def _tree(hierarchy: str | Path | Hierarchy | None) -> Hierarchy:
     if isinstance(hierarchy, Hierarchy):
         return hierarchy
-    return _hierarchy(None if hierarchy is None else str(hierarchy))
+    return _hierarchy(None if hierarchy is None else str(hierarchy), stamp(hierarchy))
 
 
 @lru_cache(maxsize=4)
-def _hierarchy(path: str | None) -> Hierarchy:
+def _hierarchy(path: str | None, stamp: tuple[int, ...]) -> Hierarchy:
     return Hierarchy.load(path)

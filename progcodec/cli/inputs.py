@@ -161,7 +161,7 @@ def stream_name(target: str) -> None:
     """
     named = target == STANDARD_STREAM or target.lower().endswith(STREAM_SUFFIX)
     if not named and not is_device(target):
-        rule = f"a stream's name ends in {STREAM_SUFFIX}, that of a folder to be made in /."
+        rule = f"a stream's name ends in {STREAM_SUFFIX}, a new folder's in /."
         raise click.UsageError(f"{show(target)}: {rule}")
 
 

@@ -1,4 +1,6 @@
-"""Codecs by the stream that needs them, or by a checkpoint's name: loaded once and kept."""
+"""Codecs by the stream that needs them, or by a checkpoint's name: loaded once and kept, as long as
+their file is the same.
+"""
 
 from functools import lru_cache
 from pathlib import Path
@@ -7,6 +9,7 @@ from progcodec.assets import find
 from progcodec.bitstream import container
 from progcodec.codec.codec import Codec
 from progcodec.config import DEFAULT_PIXEL_LIMIT
+from progcodec.files import stamp
 
 
 def codec_for(
@@ -21,7 +24,8 @@ def codec_for(
 
     Raises NotShcError, UnsupportedVersionError, LimitError, WrongModelError, CheckpointError.
     """
-    return _loaded(find(model, container.parse_header(data, max_pixels).fingerprint), device)
+    path = find(model, container.parse_header(data, max_pixels).fingerprint)
+    return _loaded(path, device, stamp(path))
 
 
 def codec_named(model: str | Path | None, device: str = "auto") -> Codec:
@@ -29,9 +33,10 @@ def codec_named(model: str | Path | None, device: str = "auto") -> Codec:
 
     Raises CheckpointError.
     """
-    return _loaded(find(model), device)
+    path = find(model)
+    return _loaded(path, device, stamp(path))
 
 
 @lru_cache(maxsize=4)
-def _loaded(path: Path, device: str) -> Codec:
+def _loaded(path: Path, device: str, stamp: tuple[int, ...]) -> Codec:
     return Codec.load(path, device)

@@ -1,7 +1,10 @@
 """Answers that nest, scores, labels, and classifiers of pictures from files."""
 
+import os
+import shutil
 import sys
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -514,10 +517,21 @@ def test_classify_loads_once_and_takes_an_object(
     file, loads, build = tmp_path / "tree.json", [], PixelClassifier.load
     file.write_text(TREE.to_json(), encoding="utf-8")
     monkeypatch.setattr(PixelClassifier, "load", lambda *given: loads.append(1) or build(*given))
-    api.cached_classifier.cache_clear()
+    api._classifier.cache_clear()
     options = {"model": tiny_checkpoint, "device": "cpu", "hierarchy": file, "top": 1}
     for _ in range(3):
         progcodec.classify(stream, classifier=small, **options)
     assert len(loads) == 1
+    # another file of the same name is another classifier, and another hierarchy
+    weights = Path(small.partition("@")[2])
+    os.replace(shutil.copy(weights, tmp_path / "copy"), weights)
+    progcodec.classify(stream, classifier=small, **options)
+    assert len(loads) == 2
+    renamed = TREE.to_json().replace("bird of prey", "raptor")
+    (tmp_path / "other").write_text(renamed, encoding="utf-8")
+    os.replace(tmp_path / "other", file)
+    answer = progcodec.classify(stream, classifier=Fixed(lambda _: VULTURE), **options)
+    assert answer.path[1].name == "raptor"
+    file.write_text(TREE.to_json(), encoding="utf-8")
     answer = progcodec.classify(stream, classifier=Fixed(lambda _: VULTURE), **options)
     assert str(answer) == SAYS_VULTURE and answer.top[0].index == 1

@@ -77,7 +77,7 @@ def test_wrong_usage_exits_with_2(here, line):
     ("line", "told"),
     [
         ("encode p.png -o p.jpg", "a stream's name ends in .shc"),
-        ("encode p.png -o streams", "that of a folder to be made in /"),
+        ("encode p.png -o streams", "a new folder's in /"),
         ("truncate a.shc --bytes 60 -o cut.png", "a stream's name ends in .shc"),
         ("decode a.shc sub/a.shc -o both.png", "both.png is none"),
         ("truncate a.shc sub/a.shc --bytes 60 -o both.shc", "both.shc is none"),

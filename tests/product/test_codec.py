@@ -2,6 +2,9 @@
 decide a bit.
 """
 
+import os
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -257,6 +260,18 @@ def test_module_functions(tiny_checkpoint, small_photograph):
         decode(data)  # the tiny model does not come with the package
     with pytest.raises(WrongModelError):
         decode(encode(small_photograph), model=tiny_checkpoint)
+
+
+def test_a_model_file_that_was_replaced_is_loaded_anew(tmp_path, small_photograph):
+    model, marks = tmp_path / "model.safetensors", []
+    for name in ("tiny", "steps", "tiny"):
+        shutil.copy(GOLDEN / f"{name}.safetensors", tmp_path / "new")
+        os.utime(tmp_path / "new", (0, 0))
+        os.replace(tmp_path / "new", model)
+        data = encode(small_photograph, model=model, device="cpu")
+        assert decode(data, model=model, device="cpu").size == small_photograph.size
+        marks.append(data[6:10])
+    assert marks[0] == marks[2] != marks[1]
 
 
 @pytest.mark.parametrize("network", ["analysis.", "hyper_analysis.", "mean_path."])
