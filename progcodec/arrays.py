@@ -1,6 +1,4 @@
-"""Names for the kinds of numpy array that functions pass on; exact width and shape stand in their
-docstrings.
-"""
+"""Names for the kinds of numpy array that functions pass on; docstrings say width and shape."""
 
 from typing import Any, TypeAlias
 
@@ -11,8 +9,7 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 """An RGB picture, (height, width, 3), 0..255; or several of one size."""
 
 Ints: TypeAlias = npt.NDArray[np.integer[Any]]
-"""Whole numbers of any width: places and orders (int64), σ-indexes (uint8), counts (uint32), what
-is kept of symbols (int8)."""
+"""Whole numbers: orders (int64), σ-indexes (uint8), counts (uint32), symbols kept (int8)."""
 
 Symbols: TypeAlias = npt.NDArray[np.int32]
 """What the range coder takes and gives."""

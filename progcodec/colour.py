@@ -53,9 +53,7 @@ def transparent_key(image: Image.Image) -> object:
 
 
 def to_rgb(image: Image.Image) -> tuple[Image.Image, str]:
-    """A new RGB picture without metadata, and what is wrong with the colour profile of the
-    old one.
-    """
+    """A new RGB picture without metadata, and what is wrong with the old one's profile."""
     key = transparent_key(image)
     if key != image.info.get("transparency"):
         image = image.copy()

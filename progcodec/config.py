@@ -17,8 +17,7 @@ SCALE_MIN = 0.11
 SCALE_MAX = 64.0
 """The σ of index i is ``SCALE_MIN * (SCALE_MAX / SCALE_MIN) ** (i / (SCALE_COUNT - 1))``."""
 QUALITY_MAX = 7
-"""A stream's quality lies in -7..7; 0 is the quantisation step that the model was trained with,
-more is finer."""
+"""A stream's quality lies in -7..7; 0 is the training's quantisation step, more is finer."""
 QUALITY_INDEXES = 2
 """σ-indexes in one unit of quality; ``network/quality.py`` says what follows from it."""
 
@@ -36,11 +35,9 @@ SWIN_WINDOW_MAX = 32
 """Bound on the window, as an attention's work grows with the fourth power of it."""
 
 FAMILIES: dict[str, dict[str, int]] = {"lite": {}, "tic": {"width": 128}}
-"""Transform families; what a family's model has by default where that differs from the fields' own
-defaults."""
+"""Transform families, and a family's defaults where they differ from the fields' own."""
 LEFT_OUT = ("swin_depths", "swin_heads", "swin_window", "delta", "steps", "hyper_linear")
-"""Fields that came after the first checkpoints: not stored at their default, which can therefore
-never change."""
+"""Later fields: not stored at their default, which can therefore never change."""
 
 
 @dataclass(frozen=True)
@@ -132,9 +129,7 @@ class ModelConfig:
 
     @property
     def offsets(self) -> tuple[int, ...]:
-        """First channel of each block, and the channel count at the end: ``(0, 16, 48, 176,
-        336)``.
-        """
+        """First channel of each block, and the channel count: ``(0, 16, 48, 176, 336)``."""
         return tuple(accumulate(self.blocks, initial=0))
 
     @property
@@ -143,9 +138,7 @@ class ModelConfig:
         return tuple(self.offsets[end] for end in accumulate(self.steps, initial=0))
 
     def to_dict(self) -> dict[str, object]:
-        """What is stored and fingerprinted: every field, but those in LEFT_OUT only where they
-        differ from their default.
-        """
+        """What is stored and fingerprinted: every field, but those of LEFT_OUT at their default."""
         own = {field.name: field.default for field in fields(self)}
         kept = {
             name: value

@@ -62,9 +62,7 @@ class CheckpointError(ProgcodecError):
 
 
 class TrainingError(ProgcodecError):
-    """Training cannot start or go on: no images, a state file that does not fit, a loss that is not
-    finite.
-    """
+    """Training cannot start or go on: no images, an unfit state, a loss that is not finite."""
 
 
 class HierarchyError(ProgcodecError):
@@ -76,21 +74,15 @@ class ClassifierError(ProgcodecError):
 
 
 class EvaluationError(ProgcodecError):
-    """An evaluation cannot start or go on: no pictures, no such peer, a missing library, a file
-    that does not fit.
-    """
+    """An evaluation cannot start or go on: no pictures, no such peer, a missing library."""
 
 
 class ShardError(ProgcodecError):
-    """A tar file of inputs is damaged, or its output must not be written, or its place cannot be
-    reached.
-    """
+    """A tar file is damaged or out of reach, or its output must not be written."""
 
 
 class ClusterError(ProgcodecError):
-    """A Ray cluster cannot be used: Ray is not installed, the address does not answer, or a shard
-    failed too often.
-    """
+    """Ray is not installed, a cluster does not answer, or a shard failed too often."""
 
 
 def in_one_line(error: BaseException) -> str:

@@ -33,9 +33,7 @@ def hyper_size(height: int, width: int) -> tuple[int, int]:
 
 
 def coded_pixels(height: int, width: int) -> int:
-    """Pixels as limits count them: a side of less than 16 costs as much as one of 16, by
-    padding.
-    """
+    """Pixels as limits count them: a side below 16 counts as 16, by padding."""
     return max(height, LATENT_STRIDE) * max(width, LATENT_STRIDE)
 
 

@@ -44,8 +44,7 @@ _SAVING = {
     "AVIF": {"quality": 95},
     "PNG": {"compress_type": zlib.Z_RLE},
 }
-"""How pictures are written. What Pillow does to a PNG by itself takes 4 times as long and saves 4 %
-of a photograph."""
+"""How pictures are written. Pillow's own PNG takes 4 times as long and saves 4 %."""
 
 
 def open_image(
@@ -86,8 +85,7 @@ def read_image(
 
 
 def check_picture(file: BinaryIO, max_pixels: int | None = DEFAULT_PIXEL_LIMIT) -> None:
-    """Refuse what :func:`open_image` would, as far as the start of a file tells; its pixels are not
-    read. The file must be seekable."""
+    """Refuse early what :func:`open_image` would; the file is seekable, no pixel is read."""
     _read(file, max_pixels, header_only=True)
 
 
@@ -124,9 +122,7 @@ def as_tensor(image: object) -> "torch.Tensor":
 
 
 def size_of(image: object) -> tuple[int, int]:
-    """(height, width) of what :func:`as_tensor` accepts; raises ImageError as it does, but looks at
-    no value.
-    """
+    """(height, width) of what :func:`as_tensor` accepts, values unseen. Raises ImageError."""
     import torch
 
     if isinstance(image, Image.Image):
@@ -162,9 +158,7 @@ def size_of(image: object) -> tuple[int, int]:
 
 
 def cut_out(image: Any, top: int, left: int, bottom: int, right: int) -> Any:
-    """Rows [top, bottom) and columns [left, right) of whatever :func:`as_tensor` accepts, in the
-    same form.
-    """
+    """Rows [top, bottom) and columns [left, right) of what :func:`as_tensor` accepts."""
     if isinstance(image, Image.Image):
         return image.crop((left, top, right, bottom))
     if isinstance(image, np.ndarray):
@@ -195,9 +189,7 @@ def picture_file(image: Image.Image, form: str) -> bytes:
 
 
 def pad_to_multiple(tensor: "torch.Tensor", multiple: int = LATENT_STRIDE) -> "torch.Tensor":
-    """(N, C, H, W) with the last row and column repeated until both sides are multiples of
-    `multiple`.
-    """
+    """(N, C, H, W), last row and column repeated until sides are multiples of `multiple`."""
     import torch.nn.functional as F
 
     height, width = tensor.shape[-2:]
@@ -256,9 +248,7 @@ def _identified(file: BinaryIO, max_pixels: int | None) -> ImageFile.ImageFile:
 
 
 def _check_icon(file: BinaryIO, max_pixels: int | None) -> None:
-    """Raises LimitError where the picture inside an icon is too large: its directory may say
-    anything.
-    """
+    """Raises LimitError for too large a picture in an icon: its directory may say anything."""
     from PIL.BmpImagePlugin import DibImageFile
     from PIL.IcoImagePlugin import IcoFile
     from PIL.PngImagePlugin import PngImageFile
@@ -273,9 +263,7 @@ def _check_icon(file: BinaryIO, max_pixels: int | None) -> None:
 
 
 def upright(image: Image.Image) -> tuple[Image.Image, str]:
-    """A loaded picture as :func:`to_rgb` gives it, turned as its EXIF orientation says, if
-    readable.
-    """
+    """As :func:`to_rgb`, of a loaded picture, turned as its EXIF orientation says."""
     try:
         turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
     # A damaged EXIF block is common, and says nothing about the pixels.

@@ -11,8 +11,7 @@ MAX_TYPED = 100
 
 
 def near_names(text: str, names: Iterable[str]) -> str:
-    """``"; near: A, B or C"``, the names that a person who wrote `text` may have meant, or "" if
-    none is near."""
+    """``"; near: A | B | C"``, names that a person may have meant; "" if none is near."""
     wanted = " ".join(text.casefold().split())
     by_key = {name.casefold(): name for name in names}
     held = [key for key in by_key if wanted and re.search(rf"\b{re.escape(wanted)}", key)]

@@ -20,9 +20,7 @@ HEAD_MAX = 1 << 24
 
 
 class Shipped(NamedTuple):
-    """A checkpoint that comes with the package; the fingerprint is read from the metadata, not
-    computed.
-    """
+    """A checkpoint of the package, with the fingerprint that its metadata say."""
 
     name: str
     path: Path

@@ -54,8 +54,7 @@ MAX_VARINT_SIZE = 5
 HEADER_ROOM = 64
 """Bytes that hold any header, to be read before it is known."""
 MAX_BYTES_PER_POSITION = 4096 * 4
-"""Bound on the payload for one latent position: at most 4096 channels, below 4 bytes a symbol
-(24-bit tables)."""
+"""Bound on a latent position's payload: 4096 channels, below 4 bytes a symbol (24-bit tables)."""
 
 
 @dataclass(frozen=True)
@@ -151,9 +150,7 @@ def write(header: Header, payloads: Sequence[bytes]) -> bytes:
 
 
 def starts_stream(data: bytes) -> bool:
-    """Whether a file that starts so is to be read as a stream: its first bytes are MAGIC's, as far
-    as there are any.
-    """
+    """Whether a file that starts so is to be read as a stream: by MAGIC, as far as it is there."""
     return bytes(data[: len(MAGIC)]) == MAGIC[: len(data)]
 
 

@@ -22,9 +22,7 @@ class SegmentInfo:
 
     @property
     def state(self) -> str:
-        """In words: "absent", "cut", "whole", or "whole, checked" once its checksum is there and
-        right.
-        """
+        """In words: "absent", "cut", "whole", or "whole, checked" by a checksum that is right."""
         if not self.complete:
             return "cut" if self.received else "absent"
         return "whole, checked" if self.verified else "whole"
@@ -32,9 +30,7 @@ class SegmentInfo:
 
 @dataclass(frozen=True)
 class StreamInfo:
-    """Summary of a file; ``fingerprint`` in hexadecimal, one entry in ``segments`` for each of
-    ``SEGMENT_NAMES``.
-    """
+    """Summary of a file; ``fingerprint`` in hexadecimal, ``segments`` as SEGMENT_NAMES."""
 
     file_bytes: int
     header_bytes: int
@@ -48,9 +44,7 @@ class StreamInfo:
 
     @property
     def reached(self) -> str:
-        """How far the stream goes, in words: ``"coarse + 37% of intermediate"``; ``"header"`` when
-        nothing follows it.
-        """
+        """How far the stream goes, in words: ``"coarse + 37% of intermediate"``, ``"header"``."""
         parts: list[str] = []
         for segment in self.segments:
             if segment.complete:
@@ -63,9 +57,7 @@ class StreamInfo:
         return " + ".join(parts) or "header"
 
     def to_dict(self) -> dict[str, object]:
-        """One flat row, the same columns for every stream; None where it was cut before it
-        tells.
-        """
+        """One flat row, the same columns for every stream; None where it is cut before."""
         row: dict[str, object] = {
             "bytes": self.file_bytes,
             "width": self.width,

@@ -74,9 +74,7 @@ def channel_order(frequencies: Ints, first: int = 0) -> Ints:
 
 
 def hyper_coding_order(channels: Ints, height: int, width: int) -> Ints:
-    """As :func:`coding_order`, for a hyperlatent: whole channels in the order ``channels``. int64
-    (C * H * W,).
-    """
+    """As :func:`coding_order`, for a hyperlatent: whole channels, in the order ``channels``."""
     positions = np.arange(height * width, dtype=np.int64)
     return (np.asarray(channels, dtype=np.int64)[:, None] * (height * width) + positions).reshape(
         -1

@@ -42,11 +42,9 @@ WORD = 4
 TAIL_WORDS = 4
 MAX_TRIM = WORD
 BYTES_PER_SYMBOL = 4
-"""Bound on a payload: no symbol of a 24-bit table costs as much. Most damaged lengths are far above
-it."""
+"""Bound on a payload: no symbol of a 24-bit table costs as much."""
 SHRINK = 8
-"""How much smaller a stretch is tried next when the coder rejects one; any value above 1 gives the
-same symbols."""
+"""By what a rejected stretch shrinks; any value above 1 gives the same symbols."""
 
 Runs = Sequence[tuple[int, int]]
 """``(table index, count)`` for symbols in coding order."""
@@ -54,9 +52,7 @@ Runs = Sequence[tuple[int, int]]
 
 @dataclass(frozen=True)
 class DecodedSegment:
-    """The certain symbols of a segment: int32 in -127..127, the first ``len(symbols)`` of ``total``
-    in coding order.
-    """
+    """The certain symbols of a segment, int32, the first of ``total`` in coding order."""
 
     symbols: Symbols
     total: int

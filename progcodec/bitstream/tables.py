@@ -76,9 +76,7 @@ class Tables:
     """
 
     def __init__(self, frequencies: Ints) -> None:
-        """Raises CheckpointError unless integers of shape (T, 255), each at least 1, each row with
-        the sum 2**24.
-        """
+        """Raises CheckpointError unless integers (T, 255), each at least 1, rows of sum 2**24."""
         frequencies = np.asarray(frequencies)
         if frequencies.ndim != 2 or frequencies.shape[1] != ALPHABET or len(frequencies) == 0:
             raise CheckpointError(

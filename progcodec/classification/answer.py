@@ -24,8 +24,7 @@ from progcodec.markup import table
 
 ARROW = " › "
 CONFIDENCE = 0.5
-"""Default probability from which a level counts as sure. Above a half no other group can be
-likelier."""
+"""Probability from which a level counts as sure: above a half no other group is likelier."""
 SUM_TOLERANCE = 1e-3
 DIGITS = 6
 """Decimals of probabilities in CSV and JSON."""
@@ -78,9 +77,7 @@ class Answer:
 
     @property
     def guess(self) -> Guess | None:
-        """The finest guess that the answer states; None if nothing is sure enough and no level was
-        asked for.
-        """
+        """The finest guess that the answer states; None if it states none."""
         return self.path[self.stated - 1] if self.stated else None
 
     @property
@@ -89,9 +86,7 @@ class Answer:
         return self.guess is not None and self.guess.probability >= self.confidence
 
     def __str__(self) -> str:
-        """``bird 0.97 › bird of prey 0.71 (fine class unsure)``, or ``unsure, perhaps bird
-        0.31``.
-        """
+        """``bird 0.97 › bird of prey 0.71 (fine class unsure)``, ``unsure, perhaps bird 0.31``."""
         if not self.stated:
             return f"unsure, perhaps {self.path[0]}"
         text = ARROW.join(map(str, self.path[: self.stated]))
@@ -102,9 +97,7 @@ class Answer:
         )
 
     def to_dict(self) -> dict[str, object]:
-        """As JSON has it: the finest guess that is stated, the words, the whole path, and the top
-        classes if there are any.
-        """
+        """As JSON has it: the finest guess that is stated, the words, the path, the top classes."""
         stated = self.guess
         row: dict[str, object] = {
             "level": stated and stated.level,
@@ -123,9 +116,7 @@ class Answer:
         return table(str(self), ("level", "answer", "probability", ""), rows)
 
     def top_text(self) -> str:
-        """``vulture 0.31, kite 0.22``; classes that share a name are told apart by their WordNet
-        ids or places.
-        """
+        """``vulture 0.31, kite 0.22``; where names are shared, with WordNet ids or places."""
         names = Counter(guess.name for guess in self.top)
         parts = []
         for guess in self.top:

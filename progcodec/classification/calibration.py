@@ -17,8 +17,7 @@ from progcodec.arrays import Array, Floats, Ints
 from progcodec.errors import ClassifierError
 
 KNOTS = (9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0, 16.0, 19.0)
-"""Where temperatures are stored, in log2 of the received bits: 64 bytes to 8 kB; the last stands
-for the clean picture."""
+"""Where temperatures are stored, in log2 of received bits; the last is the clean picture."""
 KNOT_MAX = 64.0
 ECE_BINS = 15
 
@@ -62,9 +61,7 @@ class Calibration:
         return cls(np.asarray(groups, np.int64), np.array(KNOTS), zeros)
 
     def temperature(self, bits: Floats) -> Floats:
-        """(N, levels + 1) temperatures of N prefixes of so many received bits; infinitely many are
-        the clean picture.
-        """
+        """(N, levels + 1) temperatures of prefixes of so many bits; of the clean picture: inf."""
         temperatures: Floats = np.exp(at_knots(bits, self.knots) @ self.log_temperature.T)
         return temperatures
 
@@ -122,9 +119,7 @@ def factors(logits: Floats, groups: Ints) -> list[tuple[Floats, Ints]]:
 
 
 def at_knots(bits: Floats, knots: Floats) -> Floats:
-    """(N, K) weights of linear interpolation between knots in log2 of bits; outside of them the
-    nearest counts alone.
-    """
+    """(N, K) weights of linear interpolation between knots in log2 of bits, clamped."""
     x = np.log2(np.clip(np.asarray(bits, np.float64), 2 ** knots[0], 2 ** knots[-1]))
     return np.stack([np.interp(x, knots, row) for row in np.eye(len(knots))], axis=1)
 

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 BUILTIN = "builtin"
 LIBRARIES = ("timm", "torchvision")
 PREPROCESSING = ("mean", "std", "input_size", "crop_pct", "interpolation")
-"""Options of a specification that say how the picture reaches the model, by timm's names; all
-others are the model's own."""
+"""Options that say how the picture reaches the model, as timm calls them."""
 
 
 class Classifier(Protocol):

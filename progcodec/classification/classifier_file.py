@@ -1,6 +1,4 @@
-"""A classifier as a file: safetensors with half-precision weights, the calibration, and what it
-came from.
-"""
+"""A classifier as a file: half-precision weights, the calibration, and what it came from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -36,17 +36,14 @@ NESTED = ("state_dict", "model")
 """Names under which training programs store a state dict inside their files."""
 SPEC_MAX = 200
 SAFE_OPTIONS = {"num_classes", "pad_type"}
-"""Options of a network that a classifier's file may name: others of timm's fetch files, or read
-them."""
+"""Options that a classifier's file may name: others of timm's fetch files, or read them."""
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 PARALLEL_PREFIX = "module."
 """What torch's data parallelism puts before every name."""
 
 
 class Loaded(NamedTuple):
-    """`preprocess` turns an RGB picture of any size into (3, h, w) float32; `calibration` is of the
-    model's logits.
-    """
+    """`preprocess` makes (3, h, w) float32 of any RGB picture; `calibration` is of the logits."""
 
     model: nn.Module
     preprocess: Callable[[Image.Image], Tensor]
@@ -55,9 +52,7 @@ class Loaded(NamedTuple):
 
 @dataclass(frozen=True)
 class Square:
-    """Preprocessing of the built-in network: the picture's central square, at so many pixels a
-    side.
-    """
+    """The built-in network's preprocessing: the central square, at so many pixels a side."""
 
     size: int = 256
     mean: float = 127 / 255
@@ -210,9 +205,7 @@ def _build(
     download: dict[str, Any],
     state: dict[str, Tensor] | None = None,
 ) -> nn.Module:
-    """The model with weights: `state`, or the file's, or, with the keywords in `download`, the
-    library's own.
-    """
+    """The model with weights: `state`, the file's, or, by `download`'s keywords, the library's."""
     if spec.file is None and "num_classes" in spec.options:
         raise ClassifierError(
             f"{spec.name}: weights for other classes must come from a file: @FILE"
@@ -261,9 +254,7 @@ def _unknown(spec: Specification, known: list[str]) -> ClassifierError:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """No lines of other libraries about a failing download, about one at all only on a terminal,
-    and none on stdout.
-    """
+    """No lines of other libraries about failing downloads; about others only on a terminal."""
     logger = logging.getLogger("huggingface_hub")
     before = logger.level
     logger.setLevel(logging.CRITICAL)

@@ -1,6 +1,4 @@
-"""How right predictions are: accuracy at each level, and how near in meaning the predicted class
-lies. numpy only.
-"""
+"""Accuracy at each level, and how near in meaning the predicted class lies. numpy only."""
 
 from typing import NamedTuple
 

@@ -34,9 +34,7 @@ INTERRUPTED = 130
 
 
 class Program(LazyGroup):
-    """A group whose expected errors end in one line on stderr and exit code 1, never in a
-    traceback.
-    """
+    """A group whose expected errors end in one line on stderr and exit code 1."""
 
     def invoke(self, context: click.Context) -> object:
         try:

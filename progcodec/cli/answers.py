@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from progcodec.hierarchy.hierarchy import Hierarchy
 
 NAME_WIDTHS = (14, 28)
-"""Fewest and most columns for file names in the table, if they need as many; of longer ones the end
-is shown."""
+"""Fewest and most columns for file names in the table; of longer ones the end is shown."""
 ANSWER_WIDTH = 55
 """Columns that the names leave to answers on a terminal."""
 BYTES_WIDTH = 9
@@ -41,8 +40,7 @@ class Table:
     def __init__(
         self, sources: Iterable[str], tree: "Hierarchy | None" = None, labels: str | None = None
     ) -> None:
-        """`tree` and `labels` (``--labels``) are given where the truth is to stand below a file's
-        first answer."""
+        """With `tree` and `labels` (``--labels``) the truth stands below a file's first answer."""
         self._tree = tree if labels is not None else None
         self._labels = labels
         least, most = NAME_WIDTHS
@@ -108,8 +106,7 @@ class Records:
 
 
 def score_lines(scores: Sequence[tuple[int | None, "Score"]], tree: "Hierarchy") -> list[str]:
-    """A table of accuracy at each level and of similarity, a line for each budget (None: the whole
-    file)."""
+    """A table of accuracy at each level and of similarity, a line for each budget."""
     levels = "".join(f"  {level:>12}" for level in tree.level_names)
     lines = [f"{'bytes':>9}  {'pictures':>8}{levels}  {'Wu-Palmer':>9}"]
     for budget, score in scores:
@@ -142,8 +139,7 @@ def _tail(name: str, width: int) -> str:
 
 
 def _wrapped(parts: Sequence[str], between: str, indent: int) -> list[str]:
-    """Lines that fit beside `indent` columns on a terminal, broken at the first space of `between`;
-    one line elsewhere."""
+    """Lines that fit beside `indent` columns of a terminal, broken at `between`."""
     width = terminal_width()
     if width is None:
         return [between.join(parts)]

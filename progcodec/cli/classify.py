@@ -1,6 +1,4 @@
-"""``classify``: what files, whole or cut, show. torch is loaded once one of them is ready
-for it.
-"""
+"""``classify``: what files, whole or cut, show. torch is loaded once one is ready."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -100,9 +100,7 @@ def _jobs(many: Many) -> list[Job]:
 
 
 def _arriving(operation: Decode, every: float | None, force: bool, job: Job) -> "Image":
-    """The picture of standard input, written once all of it is there, and, if `every` (seconds) is
-    given, again and again before.
-    """
+    """The picture of standard input, written at its end, and before it every so many seconds."""
     check_writable(job.target, force, job.named)
     operation.check()
     start, source = arriving.begin(arriving.pieces(every or None))

@@ -41,8 +41,8 @@ class FileStages:
         self._operation, self._read, self._force = operation, read, force
         self._signature = operation.signature() if resume else None
         self._journals: dict[str, Journal | None] = {}
-        self._made_of: dict[Job, str] = {}  # of jobs under way
-        self._ours: set[Job] = set()  # jobs whose outputs may be replaced
+        # of jobs under way: what their outputs are made of, and whether these may be replaced
+        self._under_way: dict[Job, tuple[str, bool]] = {}
         self._lock = threading.Lock()
 
     def load(self, job: Job) -> Loaded | Settled:
@@ -54,20 +54,19 @@ class FileStages:
     def _load(self, job: Job) -> Loaded | Settled:
         if job.fault:
             raise OutputError(job.fault)
-        journal = self._journal(job)
+        journal, force = self._journal(job), self._force
         if journal is None:
-            check_writable(job.target, self._force, job.named)
+            check_writable(job.target, force, job.named)
             return self._operation.load(self._read(job.source))
         data = self._read(job.source)
         assert self._signature is not None
         source = made_of(self._signature, data)
-        if journal.finished(job.target, source):
+        if journal.wrote(job.target, source):
             return Settled(FINISHED)
-        if journal.wrote(job.target):
-            self._ours.add(job)
-        check_writable(job.target, self._force or job in self._ours, job.named)
+        force = force or journal.wrote(job.target)
+        check_writable(job.target, force, job.named)
         loaded = self._operation.load(data)
-        self._made_of[job] = source
+        self._under_way[job] = source, force
         return loaded
 
     def run(self, contents: Sequence[Any], threads: Threads) -> Sequence[Any]:
@@ -76,14 +75,8 @@ class FileStages:
     def finish(self, job: Job, made: object) -> Product:
         product = self._operation.finish(made)
         journal = self._journal(job)
-        note = None
-        if journal is not None:
-            source = self._made_of.pop(job)
-
-            def note() -> None:
-                journal.note(job.target, source, product.data)
-
-        force = self._force or job in self._ours
+        source, force = self._under_way.pop(job, ("", self._force))
+        note = partial(journal.note, job.target, source, product.data) if journal else None
         write_bytes(job.target, product.data, force, note, job.named)
         if product.warning:
             complain(job.source, product.warning)

@@ -46,9 +46,7 @@ class Job(NamedTuple):
 
 
 def read_stream(source: str) -> bytes:
-    """All of a file, or of standard input; what does not start as a .shc stream is refused before
-    all of it is read.
-    """
+    """All of a file or of standard input; what does not start as a stream is refused early."""
     with _open(source) as file:
         start = file.read(HEADER_ROOM)
         parse_header(start, max_pixels=None)
@@ -56,9 +54,7 @@ def read_stream(source: str) -> bytes:
 
 
 def read_picture(source: str, max_pixels: int | None) -> bytes:
-    """As :func:`read_stream`: what does not start as a picture within the limit is refused
-    before all of it is read.
-    """
+    """As :func:`read_stream`, for pictures within the limit."""
     from progcodec.image import check_picture
 
     with _open(source) as file:
@@ -188,9 +184,7 @@ def _open(source: str) -> contextlib.AbstractContextManager[BinaryIO]:
 
 
 def _abandon_stdout() -> None:
-    """Point the broken stream to nowhere, or Python would complain once more when it flushes it at
-    exit.
-    """
+    """Point the broken stream to nowhere, or Python would complain at exit once more."""
     with contextlib.suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
@@ -204,9 +198,7 @@ def _exists(target: str) -> OutputError:
 
 
 def _is_ours(target: str) -> bool:
-    """Whether a file starts as only outputs of this program do: streams, pages, files of
-    weights.
-    """
+    """Whether a file starts as an output of this program: a stream, a page, weights."""
     with contextlib.suppress(OSError), open_plain(os.path.realpath(target)) as file:
         start = file.read(SIGNED)
         return start.startswith(MAGIC) or b"progcodec" in start

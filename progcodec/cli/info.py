@@ -105,9 +105,7 @@ def _json(row: _Row) -> str:
 
 
 def _end(segment: SegmentInfo) -> str:
-    """Where a level ends, in bytes; in brackets if the file is cut before, a dash if it is cut
-    before it tells.
-    """
+    """Where a level ends, in bytes; in brackets where the file is cut before; "-" if unknown."""
     if segment.end is None:
         return "-"
     return f"{segment.end:,}" if segment.complete else f"({segment.end:,})"

@@ -16,9 +16,7 @@ from progcodec.files import PICTURE_SUFFIXES, STREAM_SUFFIX, text_of
 
 
 class Found(NamedTuple):
-    """An input file, and its name below an output folder: with the folders that are kept,
-    if any.
-    """
+    """An input file, and its name below an output folder, with the folders that are kept."""
 
     path: str
     below: str
@@ -156,9 +154,7 @@ def stem(name: str) -> str:
 
 
 def stream_name(target: str) -> None:
-    """Raises click.UsageError unless this may be the name of a stream: a picture's name would
-    mislead.
-    """
+    """Raises click.UsageError for a picture's name, say: it would mislead."""
     named = target == STANDARD_STREAM or target.lower().endswith(STREAM_SUFFIX)
     if not named and not is_device(target):
         rule = f"a stream's name ends in {STREAM_SUFFIX}, a new folder's in /."
@@ -172,9 +168,7 @@ def _expanded(
     root: str | None,
     left_out: Counter[str],
 ) -> list[Found]:
-    """A file, or a folder's files; `root` is the folder below which the tree is kept, None where it
-    is not.
-    """
+    """A file, or a folder's files; below `root` the tree is kept, if it is not None."""
     if not os.path.isdir(path):
         below = os.path.basename(path)
         if root is not None:

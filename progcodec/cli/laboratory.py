@@ -24,9 +24,7 @@ _COMMANDS = {
 
 
 def commands(group: str = "") -> dict[str, str]:
-    """Name and place (``module:attribute``) of each command of a group; none where the laboratory
-    is absent.
-    """
+    """Name and place of each command of a group; none where the laboratory is absent."""
     if find_spec(_PACKAGE) is None:
         return {}
     return {name: f"{_PACKAGE}.commands.{place}" for name, place in _COMMANDS[group].items()}

@@ -25,9 +25,7 @@ QUIET = "progcodec.quiet"
 
 
 def expected(error: BaseException) -> bool:
-    """Whether an error is told in one line: one of :data:`EXPECTED_ERRORS`, or torch out of
-    memory.
-    """
+    """Whether an error is told in one line: an expected one, or torch out of memory."""
     return isinstance(error, EXPECTED_ERRORS) or _out_of_memory(error)
 
 
@@ -64,9 +62,7 @@ def complain(name: str | None, why: str) -> None:
 
 
 def reason(error: BaseException, subject: str | None = None) -> str:
-    """One line for an error; the file that an OSError names is left out if it is the line's
-    `subject` anyway.
-    """
+    """One line for an error, without the file that an OSError names if it is the `subject`."""
     if isinstance(error, OSError) and error.strerror:
         named = error.filename is not None and error.filename != subject
         return f"{show(os.fsdecode(error.filename))}: {error.strerror}" if named else error.strerror
@@ -95,9 +91,7 @@ def steps(items: Sequence[T], verb: str, unit: str) -> Iterator[T]:
 
 
 def terminal_width() -> int | None:
-    """Columns of the terminal that standard output is, or that the variable COLUMNS tells; None
-    where neither is.
-    """
+    """Columns of the terminal, or what COLUMNS says; None where neither is."""
     shown = sys.stdout is not None and sys.stdout.isatty()
     return shutil.get_terminal_size().columns if shown or os.environ.get("COLUMNS") else None
 

@@ -38,9 +38,7 @@ class Many:
 
 
 def grouped(**kinds: type) -> Decorator:
-    """Values of options reach the command as few arguments: each of ``kinds``, a dataclass, takes
-    those that its fields name.
-    """
+    """Options reach the command as ``kinds``, dataclasses: each takes what its fields name."""
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)
@@ -69,9 +67,7 @@ def all_of(*options: Decorator) -> Decorator:
 def file_names(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """For ``shell_complete=``: the shell completes names of files by itself. click does so only for
-    a type that checks them.
-    """
+    """For ``shell_complete=``: the shell itself completes names of files."""
     return [CompletionItem(incomplete, type="file")]
 
 

@@ -20,9 +20,7 @@ FINISHED = object()
 
 
 class Report:
-    """What failed so far. An error that nobody expected is listed like the others, and the first of
-    them raised at the end.
-    """
+    """What failed so far; the first error that nobody expected is raised at the end."""
 
     def __init__(self, bar: "tqdm[Any] | None") -> None:
         self._bar = bar

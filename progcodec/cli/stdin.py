@@ -35,9 +35,7 @@ class Piece(NamedTuple):
 
 
 class Arrival(NamedTuple):
-    """What the first ``bytes`` bytes show; ``budget`` is the size that was asked for, None for what
-    came by itself.
-    """
+    """What the first ``bytes`` bytes show; ``budget`` is the size asked for, if one was."""
 
     budget: int | None
     bytes: int
@@ -161,9 +159,7 @@ def picture(
 
 
 def _ready(descriptor: int, seconds: float, unknown: bool) -> bool:
-    """Whether bytes, or the end, are there within so many seconds; `unknown` where the system does
-    not tell.
-    """
+    """Whether bytes, or the end, come in so many seconds; `unknown` if the system can't tell."""
     try:
         return bool(select.select([descriptor], [], [], seconds)[0])
     except (OSError, ValueError):  # Windows has it for sockets only.

@@ -1,6 +1,4 @@
-"""``view``: a page with a slider over the bytes of a file. torch is loaded once it is sure that
-there will be one.
-"""
+"""``view``: a page with a slider over a file's bytes. torch is loaded once that is sure."""
 
 import contextlib
 import os

@@ -150,9 +150,7 @@ class Codec:
         quality: int = 0,
         max_pixels: int | None = DEFAULT_PIXEL_LIMIT,
     ) -> list[list[CodedSegment]]:
-        """What :meth:`encode_batch` would write, before it becomes bytes: the four segments of each
-        image.
-        """
+        """The four segments of each image, as :meth:`encode_batch` would write them."""
         common_size(images, max_pixels)
         made = code_images(self.walker, images, check_quality(quality), coded_segment)
         return [coded.parts for coded in made]

@@ -49,9 +49,7 @@ class Decoded(NamedTuple):
 
 
 def decode_streams(walker: Walker, streams: Sequence[Stream], box: Box | None = None) -> Decoded:
-    """Every symbol that the streams hold, and ŷ; ``box`` is where ŷ is wanted, as for
-    :meth:`Walker.steps`. Raises CorruptError.
-    """
+    """All symbols of the streams, and ŷ (``box``: as :meth:`Walker.steps`). Raises CorruptError."""
     headers = [stream.header for stream in streams]
     height, width = latent_size(headers[0].height, headers[0].width)
     counts = [[0] * len(SEGMENT_NAMES) for _ in streams]

@@ -17,8 +17,7 @@ from progcodec.geometry import latent_size
 from progcodec.image import as_tensor, cut_out, size_of, to_pixels
 
 WORSE = 65.0
-"""Squared error a value (30 dB) that a block may have beyond that of its mean colour: a flat one
-has none."""
+"""Squared error a value (30 dB) that a block may have beyond its mean colour's."""
 LEAST = 0.25
 """Of its detail that a block keeps; none, if that is still too much."""
 

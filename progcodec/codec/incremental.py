@@ -46,9 +46,7 @@ class HeaderKnown(NamedTuple):
 
 
 class SymbolsArrived(NamedTuple):
-    """More symbols of a segment ("hyperlatent" or a level) are certain: ``received`` of ``total``
-    by now.
-    """
+    """More symbols of a segment are certain: ``received`` of ``total`` by now."""
 
     segment: str
     received: int
@@ -158,9 +156,7 @@ class IncrementalDecoder:
         return events
 
     async def events(self, reader: asyncio.StreamReader) -> AsyncIterator[Event]:
-        """Reads until the end, or that of ``level``, and gives events as they come; the work runs
-        in a thread: the loop stays free.
-        """
+        """Reads to the end, or that of ``level``; events as they come. It works in a thread."""
         while not (self.finished and self._ends_early) and (chunk := await reader.read(CHUNK)):
             for event in await asyncio.to_thread(self.feed, chunk):
                 yield event
@@ -214,9 +210,7 @@ class IncrementalDecoder:
         self._order, self._runs, self._tables = self.codec.walker.order(self._step, 0)
 
     def _read_segment(self, events: list[Event]) -> bool:
-        """Takes what there is of the current segment; True when it was the end of one, and the next
-        may follow.
-        """
+        """Takes what there is of the current segment; True at its end, if the next may follow."""
         assert self.header is not None and self._step is not None
         index, total = self._step.segment, self._step.total
         segment = container.read_segment(self._buffer, 0, index, self.header)

@@ -1,6 +1,4 @@
-"""What stands between pixels and bytes: the latent of a decoded prefix, and a segment as it is
-coded.
-"""
+"""Between pixels and bytes: the latent of a decoded prefix, and a segment as it is coded."""
 
 from dataclasses import dataclass
 
@@ -37,9 +35,7 @@ class Latent:
     quality: int = 0
 
     def __repr__(self) -> str:
-        """Short: ``Latent(640x427, 480 + 1,234 of 4,320 + 0 of 8,640 + … symbols, 2,310 bits)``,
-        not its numbers.
-        """
+        """``Latent(640x427, 480 + 1,234 of 4,320 + 0 of 8,640 + … symbols, 2,310 bits)``."""
         parts = (
             f"{got:,}" if got == all_ else f"{got:,} of {all_:,}"
             for got, all_ in zip(self.received, self.total, strict=True)

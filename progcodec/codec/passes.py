@@ -81,9 +81,7 @@ def index(
     qualities: Sequence[int],
     tiling: Tiling,
 ) -> Ints:
-    """σ-indices of a block, uint8 (N, blocks[block], h, w), from F and the q of earlier blocks,
-    None for block 0.
-    """
+    """σ-indices of a block, uint8 (N, C, h, w), from F and the q of earlier blocks, if any."""
 
     def run(features: Tensor, earlier: Ints | None) -> Tensor:
         before = None if earlier is None else exact(earlier)
@@ -93,9 +91,7 @@ def index(
 
 
 def synthesise(g_s: nn.Module, y: Tensor, box: Box, tiling: Tiling, config: ModelConfig) -> Pixels:
-    """Pixels of a box of the picture, uint8 (N, box height, box width, 3), from ŷ (N, 320,
-    h, w).
-    """
+    """Pixels of a box of the picture, uint8 (N, height, width, 3), from ŷ (N, 320, h, w)."""
     pixels = np.empty((len(y), box.height, box.width, 3), np.uint8)
     height, width = y.shape[2:]
     for tile in tiling.transform(config, height, width, box.over(LATENT_STRIDE)):

@@ -71,8 +71,7 @@ class Step:
 
 
 Reply: TypeAlias = tuple[Ints, Sequence[bool]]
-"""What a user of the walk answers to a step: symbols, int8 or int32 (N, C, h, w), and which images
-got all of theirs."""
+"""The answer to a step: symbols, int8 or int32 (N, C, h, w), and which images got all."""
 
 
 class Walker:
@@ -189,9 +188,7 @@ class Walker:
         return y_hat
 
     def order(self, step: Step, position: int) -> tuple[Ints, Runs, Tables]:
-        """Coding order, runs and tables of one image's symbols in a step; ``position`` counts
-        within ``step.items``.
-        """
+        """Coding order, runs and tables of a step; ``position`` counts within ``step.items``."""
         with stage("ordering"):
             if step.indexes is None:
                 size = step.shape[1:]

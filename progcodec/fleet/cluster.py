@@ -117,9 +117,7 @@ def _connected(address: str | None) -> Any:
 
 
 def _weights(operation: Operation) -> bytes | None:
-    """The content of a checkpoint that is named by its file; None for a shipped one, which every
-    machine has.
-    """
+    """The content of a checkpoint's file; None for a shipped one, which every machine has."""
     model = getattr(operation, "model", None)
     if model is None or not ("/" in model or model.endswith(".safetensors")):
         return None

@@ -29,8 +29,7 @@ PARALLEL_PIXELS = 8_000_000
 READERS, WRITERS = 2, 4
 """Threads. Writers mostly wait for the disk."""
 COMPANY = 0.2
-"""Seconds without news after which a resting network takes what there is: what is being read may
-hang on a pipe."""
+"""Seconds without news after which a resting network takes what there is."""
 PATIENCE = 10.0
 """Seconds that the end waits for passes and writing under way, after Ctrl-C say."""
 READING_PATIENCE = 0.1
@@ -288,9 +287,7 @@ class _Flow(Generic[Job]):
 
 
 def _run(stages: Stages[Any], contents: list[Any], threads: Threads) -> Sequence[Any]:
-    """As ``stages.run``; where a batch fails, each by itself, so that an exception stands for the
-    one that is to blame.
-    """
+    """As ``stages.run``; where a batch fails, each by itself, to find the one to blame."""
     try:
         return stages.run(contents, threads)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the outcome of its job

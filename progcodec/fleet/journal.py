@@ -30,9 +30,7 @@ NAME = ".progcodec-journal"
 
 
 def made_of(signature: dict[str, object], data: bytes) -> str:
-    """What an output is made of: an operation with its options (JSON values), and an input's
-    content.
-    """
+    """What an output is made of: an operation with its options, and an input's content."""
     content = {"operation": signature, "input": hashlib.sha256(data).hexdigest()}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -60,18 +58,13 @@ class Journal:
                 )
         self._torn = bool(content) and not content.endswith(b"\n")
 
-    def finished(self, output: str, made_of: str) -> bool:
-        """Whether this output (a file name in the folder) is there, made of just that, and
-        unchanged.
+    def wrote(self, output: str, made_of: str | None = None) -> bool:
+        """Whether this output of the folder is as a run that kept this journal wrote it, and, if
+        that is given, made of just that.
         """
         entries = self._known.get(os.path.basename(output), set())
-        candidates = {digest for source, digest in entries if source == made_of}
-        return bool(candidates) and _digest_of(output) in candidates
-
-    def wrote(self, output: str) -> bool:
-        """Whether this output's content was written by a run that kept this journal."""
-        entries = self._known.get(os.path.basename(output), set())
-        return bool(entries) and _digest_of(output) in {digest for _, digest in entries}
+        digests = {digest for source, digest in entries if made_of in (None, source)}
+        return bool(digests) and _digest_of(output) in digests
 
     def note(self, output: str, made_of: str, data: bytes) -> None:
         """Add a line about an output that is about to be written. Raises OSError."""

@@ -9,9 +9,7 @@ from typing import Any, NamedTuple, Self
 
 
 class Reply(NamedTuple):
-    """What became of one call, its ``value`` or the ``error`` that it raised, and what is to follow
-    in the thread that takes the reply.
-    """
+    """What became of one call, and what follows in the thread that takes the reply."""
 
     then: Callable[[Any, Any], None]
     value: Any

@@ -43,8 +43,7 @@ RECORD = "__progcodec__"
 """The first member of an output."""
 
 NO_FAULT_OF_AN_INPUT = (CheckpointError, ClassifierError, HierarchyError, MemoryError, RuntimeError)
-"""The model's or the machine's, torch's errors among them: they end the shard, which would else
-pass for finished."""
+"""The model's or the machine's: they end the shard, which would else pass for finished."""
 
 
 class Shard(NamedTuple):

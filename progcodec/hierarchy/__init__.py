@@ -1,2 +1,1 @@
-"""The class hierarchy: what a classifier's classes belong to, how good the groups are, and their
-picture. numpy only."""
+"""The class hierarchy: what classes belong to, how good the groups are, their picture."""

@@ -44,8 +44,7 @@ class Cluster(NamedTuple):
 
 
 class Leaf(NamedTuple):
-    """A class. `wnid` is its WordNet id, if it has one; `parent` counts in the last level of
-    groups."""
+    """A class; `wnid` is its WordNet id, if any, `parent` counts in the last level of groups."""
 
     name: str
     wnid: str | None
@@ -53,8 +52,7 @@ class Leaf(NamedTuple):
 
 
 class Node(NamedTuple):
-    """A place in the tree: level 0 is the coarsest; the classes stand at level
-    ``len(hierarchy.levels)``."""
+    """A place in the tree: level 0 is the coarsest, ``len(hierarchy.levels)`` the classes."""
 
     level: int
     index: int  # type: ignore[assignment]  # hides tuple.index
@@ -67,8 +65,7 @@ class Hierarchy:
     levels: tuple[tuple[Cluster, ...], ...]
     classes: tuple[Leaf, ...]
     about: dict[str, Any] = field(default_factory=dict, compare=False)
-    """Where it comes from and how good it is: "provenance", "seed", "quality"…, as the file holds
-    them."""
+    """Where it comes from and how good it is, as the file holds it."""
 
     def __post_init__(self) -> None:
         _validate(self)
@@ -82,8 +79,7 @@ class Hierarchy:
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> "Hierarchy":
-        """From a JSON file; None is the shipped one, of 1000 ImageNet classes. Raises
-        HierarchyError, OSError."""
+        """From a JSON file, or the shipped one. Raises HierarchyError, OSError."""
         path = SHIPPED if path is None else Path(path)
         content = read_json(path)
         if content.get("format") != FORMAT:
@@ -109,8 +105,7 @@ class Hierarchy:
             raise HierarchyError(f"{path}: {error}") from error
 
     def to_json(self) -> str:
-        """The file's text: one line for a group or a class, so that two versions can be compared
-        line by line."""
+        """The file's text: one line for a group or a class, so that versions can be compared."""
         parts = {"format": json.dumps(FORMAT), "version": json.dumps(VERSION)}
         parts |= {
             name: json.dumps(value, ensure_ascii=False, indent=1)
@@ -131,8 +126,7 @@ class Hierarchy:
 
     @property
     def level_names(self) -> tuple[str, ...]:
-        """``("coarse", "intermediate", "fine")`` for two levels of groups; else "level 1"… and
-        "classes"."""
+        """``("coarse", "intermediate", "fine")``, or "level 1"… and "classes"."""
         if len(self.levels) == 2:
             return "coarse", "intermediate", "fine"
         return *(f"level {number}" for number in range(1, len(self.levels) + 1)), "classes"
@@ -149,8 +143,7 @@ class Hierarchy:
         return table
 
     def aggregate(self, probabilities: Floats, level: int | str) -> Floats:
-        """(..., classes) probabilities to (..., groups): the sum over each group's classes, in
-        float64."""
+        """(..., classes) probabilities to (..., groups), sums over their classes, in float64."""
         values = np.asarray(probabilities, dtype=np.float64)
         if values.ndim == 0 or values.shape[-1] != len(self.classes):
             raise HierarchyError(
@@ -217,8 +210,7 @@ class Hierarchy:
         return self._level(node.level)[node.index].name
 
     def find(self, text: str) -> list[Node]:
-        """All groups and classes with this name (in any case) or WordNet id. Raises HierarchyError
-        if none has."""
+        """All groups and classes of this name or WordNet id. Raises HierarchyError if none has."""
         wanted = " ".join(text.casefold().split())
         found = [
             Node(level, index)
@@ -233,8 +225,7 @@ class Hierarchy:
         return found
 
     def wu_palmer(self, taxonomy: Taxonomy | None = None) -> Floats:
-        """(classes, classes) Wu-Palmer similarities, from WordNet facts (the shipped ones if
-        None)."""
+        """(classes, classes) Wu-Palmer similarities, from the shipped WordNet facts if None."""
         wnids = [leaf.wnid for leaf in self.classes]
         if None in wnids:
             raise HierarchyError("Wu-Palmer similarity needs a WordNet id for every class")

@@ -1,5 +1,4 @@
-"""The tree as one picture, for a person to judge: groups from left to right, and some classes of
-each last group."""
+"""The tree as one picture: groups from left to right, some classes of each last group."""
 
 import io
 import textwrap
@@ -16,8 +15,7 @@ COLOURS = (
     "#3f8f8b", "#a08a1c", "#6b6b6b", "#c8102e", "#7a5fc0",
 )  # fmt: skip
 GAP, BEND = 0.6, 0.3
-"""Inches between the longest label of a level and the next level, and where lines bend before
-it."""
+"""Inches between a level's longest label and the next level, and where lines bend."""
 WRAP = 28
 """Characters a line of a group's label."""
 EXAMPLES = 90

@@ -21,8 +21,7 @@ SHIPPED = assets.FOLDER / "hierarchy" / "wordnet_imagenet1k.json"
 
 
 class Synset(NamedTuple):
-    """One meaning: its words, the most usual first, and its direct hypernyms (instance hypernyms
-    included)."""
+    """One meaning: its words, the most usual first, and its direct hypernyms."""
 
     lemmas: tuple[str, ...]
     hypernyms: tuple[str, ...]
@@ -41,8 +40,7 @@ class Taxonomy:
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> "Taxonomy":
-        """From a JSON file {"synsets": {id: {"lemmas": [...], "hypernyms": [...]}}}; the shipped
-        one if None."""
+        """From JSON {"synsets": {id: {"lemmas": [...], "hypernyms": [...]}}}, or the shipped."""
         path = SHIPPED if path is None else Path(path)
         content = read_json(path)
         try:
@@ -67,8 +65,7 @@ class Taxonomy:
 
     @cached_property
     def _depths(self) -> dict[str, tuple[int, int]]:
-        """Nodes on the shortest and on the longest way from the root down to a synset, both ends
-        counted."""
+        """Nodes on the shortest and the longest way from the root to a synset, ends included."""
         depths: dict[str, tuple[int, int]] = {}
 
         def visit(wnid: str) -> tuple[int, int]:
@@ -83,8 +80,7 @@ class Taxonomy:
         return depths
 
     def path(self, wnid: str) -> list[str]:
-        """The shortest way from the root to a synset; of equally short ones the one with the
-        smallest offsets."""
+        """The shortest way from the root to a synset; of equals, that of the smallest offsets."""
         way = [wnid]
         while parents := self.synsets[way[-1]].hypernyms:
             way.append(min(parents, key=lambda parent: (self._depths[parent][0], parent)))
@@ -115,8 +111,7 @@ class Taxonomy:
         shortest = np.array([self._depths[wnid][0] for wnid in order])
 
         apart: dict[int, Ints] = {}
-        """Fewest steps between a synset, by column, and each of the `wnids`: up to a shared
-        ancestor, then down."""
+        """Fewest steps between a synset and each of the `wnids`: up to a shared ancestor, down."""
 
         def distances(place: int) -> Ints:
             if place not in apart:
@@ -147,8 +142,7 @@ class Taxonomy:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object. Raises HierarchyError if the file holds anything else, OSError if it cannot be
-    read."""
+    """A JSON object. Raises HierarchyError for anything else, OSError."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

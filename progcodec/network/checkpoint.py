@@ -117,9 +117,7 @@ def _repeated(config: ModelConfig) -> int:
 
 
 def freeze(model: Model) -> dict[str, Tensor]:
-    """Network tensors in their exported form: half-precision floats, the scale path's int8/int32
-    integers.
-    """
+    """Tensors as exported: half-precision floats, the scale path's int8 and int32 integers."""
     tensors = {}
     for name, module in model.named_modules():
         if isinstance(module, IntegerConv):

@@ -14,9 +14,7 @@ from torch import Tensor, nn
 
 
 class _Correlation(torch.autograd.Function):
-    """Depthwise convolution without bias, zero padding of half the (odd) kernel: (N, C, H, W), (C,
-    1, k, k) to (N, C, H, W).
-    """
+    """Depthwise convolution, zero padding, odd kernel: (N, C, H, W), (C, 1, k, k)."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
@@ -40,9 +38,7 @@ class _Correlation(torch.autograd.Function):
 
 
 class Depthwise(nn.Conv2d):
-    """``nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels)``, trained
-    faster on CPUs; kernel odd.
-    """
+    """A depthwise ``nn.Conv2d``, zero padding, odd kernel, that CPUs train faster."""
 
     def __init__(self, channels: int, kernel: int) -> None:
         super().__init__(channels, channels, kernel, padding=kernel // 2, groups=channels)

@@ -28,9 +28,7 @@ NORM_EPSILON = 1e-3
 
 
 class Conv(nn.Conv2d):
-    """Convolution padded as TensorFlow's "same": an odd row or column goes to the bottom or
-    right.
-    """
+    """Convolution padded as TensorFlow's "same": odd rows at the bottom, columns right."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1

@@ -139,9 +139,7 @@ class MeanPath(nn.Module):
         return prior[:, :, :height, :width]
 
     def steps(self, prior: Tensor, tiling: Tiling = Tiling()) -> Generator[Tensor, Tensor, None]:
-        """The one walk over the blocks: yields μ of each, and is then sent ŷ of all blocks so far,
-        (N, channels so far, h, w).
-        """
+        """The one walk over blocks: yields μ of each, is sent ŷ of all so far, (N, C, h, w)."""
         height, width = prior.shape[2:]
         prefix: Tensor | None = None
         for block, start in enumerate(self.offsets[:-1]):

@@ -31,8 +31,7 @@ from progcodec.network.quality import index_map, magnitude_table
 
 ACTIVATION_MAX = 255
 ACTIVATION_STEPS = 16
-"""Integer activations per unit of the real network; also the fractional steps of an index before it
-is rounded."""
+"""Integer activations per unit of the real network; also the fractions of an index."""
 SHIFT = 24
 """Bits of the requantisation shift."""
 WEIGHT_MAX = 127
@@ -41,8 +40,7 @@ WEIGHT_SUM_MAX = 64_000
 BIAS_MAX = 150_000
 ACCUMULATOR_LIMIT = 2**24
 INDEX_RANGE = (-(2**12), 2**12)
-"""Range of a base or Δ output, in 1/16 of an index; far outside what is used, small enough to stay
-exact."""
+"""Of a base or Δ output, in 1/16 of an index; far from what is used, and exact."""
 INDEX_CENTRE = 24
 """Added to every base index, so that untrained networks start at σ = 1.2 and biases stay small."""
 ALL = slice(None)
@@ -157,9 +155,7 @@ class IntegerConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def integers(self) -> tuple[Tensor, Tensor, Tensor]:
-        """(weight, bias, multiplier) as integers in floating-point tensors, with straight-through
-        gradients.
-        """
+        """(weight, bias, multiplier), integers as floats, with straight-through gradients."""
         magnitudes = self.weight.detach().abs()
         scale = torch.maximum(magnitudes.amax(1) / WEIGHT_MAX, magnitudes.sum(1) / WEIGHT_SUM_MAX)
         scale = torch.maximum(scale, self.bias.detach().abs() * (self.unit / BIAS_MAX))
@@ -178,9 +174,7 @@ class IntegerConv(nn.Module):
 
 
 class FrozenConv(nn.Module):
-    """The exported form of :class:`IntegerConv`: three integer buffers, no parameters, float32
-    arithmetic.
-    """
+    """The exported form of :class:`IntegerConv`: three integer buffers, float32 arithmetic."""
 
     weight: Tensor
     bias: Tensor
@@ -251,9 +245,7 @@ class ScalePath(nn.Module):
         )
 
     def features(self, z: Tensor, height: int, width: int) -> Tensor:
-        """F, from integer ẑ (N, hyper channels, ⌈h/4⌉, ⌈w/4⌉), cropped to ``height`` × ``width``;
-        integers in 0..255.
-        """
+        """F, integers in 0..255, (N, C, height, width), from integer ẑ (N, C, ⌈h/4⌉, ⌈w/4⌉)."""
         for layer in self.up:
             z = F.pixel_shuffle(layer(z), 2)
         return self.body(z[:, :, :height, :width])

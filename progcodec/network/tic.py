@@ -25,9 +25,7 @@ from progcodec.network.transform import PIXEL_GAIN
 
 
 class TicAnalysis(nn.Module):
-    """g_a: (N, 3, H, W) in [0, 1], H and W multiples of 16, to y (N, latent channels, H/16,
-    W/16).
-    """
+    """g_a: (N, 3, H, W) in [0, 1], sides multiples of 16, to y (N, C, H/16, W/16)."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -49,9 +47,7 @@ class TicAnalysis(nn.Module):
 
 
 class TicSynthesis(nn.Module):
-    """g_s: ŷ (N, latent channels, h, w) to an image (N, 3, 16h, 16w), nominally in [0, 1], not
-    clamped.
-    """
+    """g_s: ŷ (N, C, h, w) to an image (N, 3, 16h, 16w), nominally in [0, 1], not clamped."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -72,9 +68,7 @@ class TicSynthesis(nn.Module):
 
 
 def _down(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
-    """Halves the resolution; the taps at kernel // 2 and after see the 2×2 inputs that an output
-    stands for.
-    """
+    """Halves the resolution; taps from kernel // 2 on see the 2×2 inputs of an output."""
     return nn.Conv2d(inputs, outputs, kernel, stride=2, padding=kernel // 2)
 
 

@@ -47,9 +47,7 @@ CONTEXT_SIDE = 256
 
 
 class Field(NamedTuple):
-    """What the tiles of g_a and g_s must keep to: a halo of ``reach`` at least, edges at multiples
-    of ``unit``.
-    """
+    """Of tiles of g_a and g_s: a halo of ``reach`` at least, edges at multiples of ``unit``."""
 
     reach: int
     unit: int
@@ -67,9 +65,7 @@ def transform_field(config: ModelConfig) -> Field:
 
 
 def _tic_analysis_reach(config: ModelConfig) -> int:
-    """Each attention looks as far as its window is wide, less one, if the grid of windows is where
-    it belongs.
-    """
+    """An attention looks a window's width less one, if windows lie where they belong."""
     reach = 0
     for kernel_reach, depth in zip((1, 1, 1, 2), (*config.swin_depths[::-1], 0), strict=True):
         reach = 2 * reach + kernel_reach + depth * (config.swin_window - 1)
@@ -146,17 +142,13 @@ class Tiling:
     def transform(
         self, config: ModelConfig, height: int, width: int, box: Box | None = None
     ) -> list[Tile]:
-        """Of g_a and g_s over a latent of that size, or over a box of it, where a tile may give a
-        little more than the box.
-        """
+        """Of g_a and g_s over a latent, or a box of it, where they may give a little more."""
         return _tiles(
             height, width, self.side or SIDES[config.family], *transform_field(config), box
         )
 
     def hyper(self, height: int, width: int) -> list[Tile]:
-        """Of h_a, P and F; edges are multiples of HYPER_STRIDE, so ``over(HYPER_STRIDE)`` tells the
-        hyperlatent positions.
-        """
+        """Of h_a, P and F; edges are multiples of HYPER_STRIDE: see ``over``."""
         return _tiles(height, width, self.context_side, HYPER_REACH, HYPER_STRIDE)
 
     def shared(self, height: int, width: int) -> list[Tile]:

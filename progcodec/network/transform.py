@@ -24,9 +24,7 @@ quality, so training starts near it."""
 
 
 class Pointwise(nn.Module):
-    """1×1 convolution whose weight is a matrix (out, in), the shape that matrix optimisers
-    expect.
-    """
+    """1×1 convolution whose weight is a matrix (out, in), as matrix optimisers expect."""
 
     def __init__(self, inputs: int, outputs: int, gain: float = 1.0) -> None:
         super().__init__()
@@ -42,9 +40,7 @@ class Pointwise(nn.Module):
 
 
 def gated(x: Tensor) -> Tensor:
-    """First half of the channels times the sigmoid of the second: ``F.glu(x, 1)``, whose gradient
-    is 5 times slower on CPUs.
-    """
+    """``F.glu(x, 1)``, whose gradient is 5 times slower on CPUs."""
     value, gate = x.chunk(2, 1)
     return value * torch.sigmoid(gate)
 
@@ -80,9 +76,7 @@ class Up(nn.Sequential):
 
 
 class Analysis(nn.Module):
-    """g_a: (N, 3, H, W) in [0, 1], H and W multiples of 16, to y (N, latent channels, H/16,
-    W/16).
-    """
+    """g_a: (N, 3, H, W) in [0, 1], sides multiples of 16, to y (N, C, H/16, W/16)."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -100,9 +94,7 @@ class Analysis(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """g_s: ŷ (N, latent channels, h, w) to an image (N, 3, 16h, 16w), nominally in [0, 1], not
-    clamped.
-    """
+    """g_s: ŷ (N, C, h, w) to an image (N, 3, 16h, 16w), nominally in [0, 1], not clamped."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

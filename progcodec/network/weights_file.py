@@ -72,9 +72,7 @@ def build(make: Callable[[], Network], blocks: int, tensors: Mapping[str, Tensor
 
 
 def orthogonal(weight: Tensor, gain: float = 1.0) -> None:
-    """``nn.init.orthogonal_``, but not of numbers without storage: slow, and half precision
-    fails.
-    """
+    """``nn.init.orthogonal_``, but not without storage: slow, and half precision fails."""
     if not weight.is_meta:
         nn.init.orthogonal_(weight, gain)
 

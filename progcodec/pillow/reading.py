@@ -210,9 +210,7 @@ def accept(prefix: bytes) -> bool | str:
 
 
 def _walk(fp: IO[bytes], header: Header, size: int) -> Iterator[tuple[str, int, int]]:
-    """(name, end of the payload, end of the segment) of each segment whose length is there; the
-    payloads are not read.
-    """
+    """(name, payload's end, segment's end) of each segment whose length is there."""
     start = header.size
     for name in SEGMENT_NAMES:
         if start >= size:

@@ -33,9 +33,7 @@ def photograph() -> Image.Image:
 
 
 def cuts(data: bytes, count: int = CUTS) -> list[int]:
-    """Sizes in bytes, rising by a constant factor from a little over the header to the whole
-    stream; fewer if short.
-    """
+    """Sizes, rising by one factor from a little over the header to the whole stream."""
     first = min(len(data), max(FIRST_CUT, info(data).header_bytes))
     return log_spaced(first, len(data), count)
 

@@ -70,15 +70,9 @@ def _facts(described: StreamInfo) -> str:
 def _data(view: View) -> dict[str, Any]:
     described = view.description
     segments = [{"name": "header", "start": 0, "end": described.header_bytes, "whole": True}]
-    segments += [
-        {
-            "name": segment.name,
-            "start": segment.start,
-            "end": segment.end,
-            "whole": segment.complete,
-        }
-        for segment in described.segments
-    ]
+    for part in described.segments:
+        place = {"start": part.start, "end": part.end}
+        segments.append({"name": part.name, **place, "whole": part.complete})
     first = next((frame.answer for frame in view.frames if frame.answer is not None), None)
     return {
         "name": view.name,
@@ -94,9 +88,7 @@ def _data(view: View) -> dict[str, Any]:
 
 
 def _first_with_meaning(view: View) -> int:
-    """The first frame whose answer says something; without answers, the first with bytes of the
-    coarse level.
-    """
+    """The first frame whose answer says something; without answers, with coarse bytes."""
     coarse = view.description.segments[1].start
     for index, frame in enumerate(view.frames):
         if frame.answer.stated if frame.answer else coarse is not None and frame.bytes > coarse:

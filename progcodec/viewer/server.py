@@ -6,8 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 HOST = "127.0.0.1"
 PORT = 8000
 NAMES = (HOST, "localhost")
-"""What a browser may call this machine. Any other name in a request is another site's that was
-pointed here."""
+"""What a browser may call this machine: another name is a site's that points here."""
 
 
 class PageServer(ThreadingHTTPServer):

@@ -118,7 +118,7 @@ def test_the_journal_proves_by_content_alone(tmp_path):
     journal = Journal(str(tmp_path))
 
     def proven(known: Journal = journal) -> bool:
-        finished, wrote = known.finished(str(output), source), known.wrote(str(output))
+        finished, wrote = known.wrote(str(output), source), known.wrote(str(output))
         assert finished == wrote
         return finished
 
@@ -126,8 +126,8 @@ def test_the_journal_proves_by_content_alone(tmp_path):
     assert not proven()  # killed before the rename
     output.write_bytes(b"output")
     for known in (journal, Journal(str(tmp_path))):
-        assert proven(known) and not known.finished(str(output), "another")
-        assert not known.finished(str(tmp_path / "b.shc"), source)
+        assert proven(known) and not known.wrote(str(output), "another")
+        assert not known.wrote(str(tmp_path / "b.shc"), source)
     os.utime(output, (0, 0))
     assert proven()
     output.write_bytes(b"outpu")
@@ -143,7 +143,7 @@ def test_a_torn_or_damaged_journal_loses_no_more_than_its_damaged_lines(tmp_path
     Path(first).write_bytes(b"one")
     Path(second).write_bytes(b"two")
     journal = Journal(str(tmp_path))
-    assert journal.finished(first, "1") and journal.finished(second, "2")
+    assert journal.wrote(first, "1") and journal.wrote(second, "2")
 
 
 # --- the commands ---------------------------------------------------------------------------------
