@@ -12,7 +12,7 @@ from progcodec.errors import TrainingError
 from progcodec.hierarchy.hierarchy import Hierarchy
 from progcodec.lab.train.dataset import InMemory, Labels, Picture, Source, load_pictures, short_side
 from progcodec.lab.train.parallel import Parallel
-from progcodec.lab.train.sampling import Ahead, Batch, CropSampler, Key, WholeSampler
+from progcodec.lab.train.sampling import Ahead, Batch, CropSampler, Key, Sampler, WholeSampler
 from progcodec.lab.train.settings import TrainSettings
 from progcodec.lab.train.stream import Position, Share, Stream
 
@@ -113,7 +113,8 @@ class Feed:
         from torch import cat
 
         batches = max(1, count // self._settings.batch)
-        return cat([self._crops.at((number, 0, 0, 1)).pixels for number in range(batches)])
+        keys = [(number, 0, 0, 1) for number in range(batches)]
+        return cat([Sampler.at(self._crops, key).pixels for key in keys])  # none of them tiny
 
     def take(self, step: int, number: int, attempt: int, whole: bool) -> Food:
         """The batches of pass ``number`` of this process in a step; another attempt gives
