@@ -64,7 +64,7 @@ def decoded(fine: torch.Tensor, second: torch.Tensor, kind: list[int], cut: list
     """Level ends lie at 100, 400 and 1600 bits."""
     hyper, *blocks = (torch.full((len(fine),), bits) for bits in (10.0, 90.0, 300.0, 1200.0))
     bits = torch.tensor(cut)
-    return Forward(hyper, tuple(blocks), fine, second, torch.tensor(kind), bits, bits)
+    return Forward(hyper, tuple(blocks), hyper, fine, second, torch.tensor(kind), bits, bits)
 
 
 def pictures(n: int, side: int = 64, seed: int = 0) -> torch.Tensor:

@@ -203,5 +203,10 @@ def test_more_weight_on_distortion_costs_more(trainer, crops):
         out = loss.forward(trainer.model, trainer.bottleneck, crops)
     paper, shipped = (loss.PRESETS[name] for name in ("paper", "shipped"))
     assert loss.objective(out, crops, paper)[0] < loss.objective(out, crops, shipped)[0]
+    # What ẑ tells of σ alone counts with all three levels, as often as it is told.
+    dear = loss.objective(out, crops, replace(shipped, side=3.0))[0]
+    extra = 2 * 3 * out.side_bits.mean() / (crops.shape[2] * crops.shape[3])
+    torch.testing.assert_close(dear - loss.objective(out, crops, shipped)[0], extra)
+    assert 0 < out.side_bits.min() and (out.side_bits <= out.hyper_bits).all()
     with pytest.raises(ValueError):
         replace(shipped, distortion=(1e-4, 0.0, 1e-2))

@@ -44,6 +44,8 @@ class LossWeights:
         cut_rate: the bits of a random cut count too, as those of a level do.
         second: probabilities of coarse, intermediate and random cut as an image's second decoding;
             None: the usual ones.
+        side: weight of the bits of those channels of ẑ that show no picture, beside any other
+            bit's 1: what they tell of σ delays the picture.
     """
 
     distortion: tuple[float, float, float] = (7e-4, 5e-3, 3e-2)
@@ -52,6 +54,7 @@ class LossWeights:
     relief: float = 2.0
     cut_rate: bool = False
     second: tuple[float, float, float] | None = None
+    side: float = 1.0
     progressive: bool = field(default=True, repr=False)
     """False: rate and distortion of the fine level alone, as an ordinary codec is trained."""
 
@@ -63,8 +66,8 @@ class LossWeights:
             object.__setattr__(self, name, tuple(values))
         if min(self.distortion) <= 0 or not self.cut >= 0:
             raise ValueError("three positive λ and a cut weight of at least 0 are needed")
-        if not self.relief >= 0:
-            raise ValueError("relief must be at least 0")
+        if not self.relief >= 0 or not self.side >= 0:
+            raise ValueError("relief and side must be at least 0")
         if self.second is not None:
             if len(self.second) != 3 or min(self.second) < 0 or abs(sum(self.second) - 1) > 1e-6:
                 raise ValueError("second must be three probabilities that sum to 1")
@@ -119,6 +122,7 @@ class Forward(NamedTuple):
 
     hyper_bits: Tensor
     block_bits: tuple[Tensor, Tensor, Tensor]
+    side_bits: Tensor  # of the part of ẑ that shows no picture
     fine: Tensor  # reconstruction from every symbol, (N, 3, H, W)
     second: Tensor  # reconstruction from the prefix that was drawn, (N, 3, H, W)
     kind: Tensor  # 0 coarse, 1 intermediate, 2 random cut, 3 none: the same as fine
@@ -262,11 +266,14 @@ def forward(
     n = x.shape[0]
     coded = code(model, bottleneck, model.analysis(x).float())
     rates = block_bits(coded, model.config)
+    side = coded.z_bits[:, model.config.hyper_linear :].sum((1, 2, 3))
     whole = coded.hyper_bits + sum(rates)
     fine = model.synthesis(coded.hat).float()
     if second_pass is None:
         kind = torch.full((n,), NONE, device=x.device)
-        return Forward(coded.hyper_bits, rates, fine, fine.detach(), kind, whole.detach(), whole)
+        return Forward(
+            coded.hyper_bits, rates, side, fine, fine.detach(), kind, whole.detach(), whole
+        )
 
     kind = torch.multinomial(constants(second_pass, x.device), n, replacement=True)
     with torch.no_grad():
@@ -276,7 +283,7 @@ def forward(
     cut_rate = (coded.z_bits * there).sum((1, 2, 3)) + (coded.bits * received).sum((1, 2, 3))
     hat = _decoded(model, coded, received, there, prefixes.zero_missing)
     second = model.synthesis(hat).float()
-    return Forward(coded.hyper_bits, rates, fine, second, kind, budget, cut_rate)
+    return Forward(coded.hyper_bits, rates, side, fine, second, kind, budget, cut_rate)
 
 
 def _decoded(
@@ -372,7 +379,7 @@ def objective(out: Forward, x: Tensor, weights: LossWeights) -> tuple[Tensor, di
     blocks = [b / pixels for b in out.block_bits]
     levels = len(blocks) if weights.progressive else 1
     rate = levels * hyper + sum(max(levels - k, 1) * b for k, b in enumerate(blocks))
-
+    rate = rate + (weights.side - 1) * levels * out.side_bits / pixels
     if weights.cut_rate:
         share = weights.second_pass
         assert share is not None

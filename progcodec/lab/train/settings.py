@@ -94,9 +94,9 @@ class TrainSettings(RunSettings):
             streamed in every epoch.
         buffer: pictures that a stream is shuffled among.
         limit: pictures that are read at most; they are kept in memory.
-        preset: weights of the objective by name; distortion, gamma, cut, relief, cut_rate and
-            second, where given, take the place of the preset's. cut_range: random cuts lie between
-            so many bits per pixel, two numbers.
+        preset: weights of the objective by name; distortion, gamma, cut, relief, cut_rate, second
+            and side, where given, take the place of the preset's. cut_range: random cuts lie
+            between so many bits per pixel, two numbers.
         teachers: classifiers of the class term, ``timm:NAME?OPTION=VALUE@FILE`` each; none: no
             class term. A pass asks one of them, at random, so that no one network's weakness is
             learned.
@@ -138,6 +138,7 @@ class TrainSettings(RunSettings):
     relief: float | None = None
     cut_rate: bool | None = None
     second: tuple[float, float, float] | None = None
+    side: float | None = None
     cut_range: tuple[float, float] | None = None
     teachers: tuple[str, ...] = ()
     hierarchy: str | None = None
@@ -188,7 +189,7 @@ class TrainSettings(RunSettings):
         """The preset's, with what was given in its place."""
         given = {
             name: getattr(self, name)
-            for name in ("distortion", "gamma", "cut", "relief", "cut_rate", "second")
+            for name in ("distortion", "gamma", "cut", "relief", "cut_rate", "second", "side")
         }
         chosen = {name: value for name, value in given.items() if value is not None}
         return replace(PRESETS[self.preset], **chosen, progressive=self.progressive)
