@@ -71,10 +71,7 @@ class StreamDecoder(IncrementalDecoder):
     """Decodes one ``.shc`` stream piece by piece, and says what the part that is there shows."""
 
     def classify(self, **options: Any) -> "Answer":
-        """The answer of what has arrived.
-
-        Options (classifier, hierarchy, level, confidence, top) as of :func:`progcodec.classify`.
-        """
+        """The answer of what has arrived; options as of :func:`progcodec.classify`."""
         from progcodec.classification.api import classify_latent
 
         latent = self.latent()

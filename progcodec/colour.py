@@ -87,10 +87,7 @@ def _is_plain(image: Image.Image) -> bool:
 
 
 def _deep_grey(image: Image.Image) -> Image.Image:
-    """Grey of more than 8 bits as 8: integers over 16 bits, floats over [0, 1].
-
-    Pillow's convert clips.
-    """
+    """Grey of more bits as 8: of 16, or floats over [0, 1]. Pillow's convert clips."""
     values = np.asarray(image).astype(np.float32)
     white = 1.0 if image.mode == "F" else 65535.0
     if not values.size or not (values.min() >= 0 and values.max() <= white):

@@ -1,7 +1,4 @@
-"""Constants of the format and the one dataclass that describes a model.
-
-Imports nothing of ours and no torch.
-"""
+"""Constants of the format and the dataclass of a model. Imports nothing of ours."""
 
 from dataclasses import asdict, dataclass, fields
 from itertools import accumulate

@@ -126,10 +126,7 @@ def stamp(path: StrPath | None) -> tuple[int, ...]:
 
 
 def remove_leftovers(folder: str) -> int:
-    """Remove siblings that nobody writes any more; how many those were.
-
-    Never raises for what cannot be removed.
-    """
+    """Remove siblings that nobody writes any more, where it can; how many those were."""
     if fcntl is None:
         return 0
     removed = 0

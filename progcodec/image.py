@@ -175,10 +175,7 @@ def to_pixels(tensor: "torch.Tensor") -> Pixels:
 
 
 def picture_file(image: Image.Image, form: str) -> bytes:
-    """The file of a picture in a format of Pillow's; lossy formats at high quality.
-
-    Raises ImageError.
-    """
+    """A picture's file in a format of Pillow's, at high quality. Raises ImageError."""
     file = io.BytesIO()
     try:
         image.save(file, form, **_SAVING.get(form, {}))

@@ -1,17 +1,11 @@
-"""How results look in a notebook: the HTML that ``_repr_html_`` methods return.
-
-Standard library only.
-"""
+"""The HTML that ``_repr_html_`` methods return, for notebooks. Standard library only."""
 
 import html
 from collections.abc import Iterable, Sequence
 
 
 def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """An HTML table.
-
-    Every cell is text and escaped, numbers with commas between thousands; None is an empty cell.
-    """
+    """An HTML table of escaped text; thousands have commas, None is an empty cell."""
     lines = [_row("th", head), *(_row("td", row) for row in rows)]
     return f"<table><caption>{html.escape(caption)}</caption>{''.join(lines)}</table>"
 

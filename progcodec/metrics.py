@@ -6,11 +6,7 @@ from progcodec.arrays import Pixels
 
 
 def psnr(reference: Pixels, picture: Pixels) -> float:
-    """Peak signal-to-noise ratio in dB over all samples of two uint8 arrays of one shape; infinite
-    if they are equal.
-
-    The mean squared error is taken over all three colours at once, before the logarithm.
-    """
+    """PSNR in dB of two uint8 arrays, from the error over all colours; infinite if equal."""
     check_pair(reference, picture)
     # float64 sums of whole numbers are exact here, so the result does not depend on their order
     error = float(np.mean(np.square(reference.astype(np.float64) - picture.astype(np.float64))))

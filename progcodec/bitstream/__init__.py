@@ -1,4 +1,1 @@
-"""Integers to bytes and back: container, range coder, tables, coding order.
-
-No torch and no network in here.
-"""
+"""Integers to bytes and back: container, range coder, tables, order. No torch in here."""

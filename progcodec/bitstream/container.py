@@ -206,10 +206,7 @@ def parse_arriving_header(
 
 
 def parse(data: bytes, max_pixels: int | None = DEFAULT_PIXEL_LIMIT) -> Stream:
-    """Read the header and every segment as far as the data go.
-
-    Decodes no payload; raises as :func:`parse_header`.
-    """
+    """Header and segments as far as the data go, undecoded; raises as :func:`parse_header`."""
     data = as_bytes(data)
     header = parse_header(data, max_pixels)
     segments: list[Segment] = []

@@ -8,10 +8,7 @@ from progcodec.markup import table
 
 @dataclass(frozen=True)
 class SegmentInfo:
-    """What :func:`info` says of a segment; an offset is None while no byte before it tells it.
-
-    ``received`` counts the bytes of the segment that are there, length and checksum included.
-    """
+    """Of a segment; offsets are None while unknown, ``received`` counts all of its bytes there."""
 
     name: str
     start: int | None
@@ -83,10 +80,7 @@ class StreamInfo:
 
 
 def info(data: bytes) -> StreamInfo:
-    """What a stream is and how far it goes.
-
-    Raises NotShcError, UnsupportedVersionError or CorruptError.
-    """
+    """What a stream is, and how far it goes. Raises what :func:`parse_header` does."""
     stream = parse(data, max_pixels=None)
     infos: list[SegmentInfo] = []
     start: int | None = stream.header_size

@@ -82,10 +82,7 @@ def classify_latent(
     confidence: float = CONFIDENCE,
     top: int = 5,
 ) -> Answer:
-    """As :func:`classify`, for a prefix that `codec` has decoded.
-
-    A classifier that is named runs on the codec's device.
-    """
+    """As :func:`classify`, on the codec's device, for a prefix that `codec` has decoded."""
     tree = _tree(hierarchy)
     judge = _judge(classifier, tree, str(codec.device))
     probabilities = judge.probabilities(codec, [latent])
@@ -93,10 +90,7 @@ def classify_latent(
 
 
 def clean_picture(data: bytes, max_pixels: int | None) -> Image.Image:
-    """The picture of a file.
-
-    Raises NotShcError if it is none that can be read, LimitError if it is too large.
-    """
+    """The picture of a file. Raises NotShcError if it is none, LimitError if it is too large."""
     try:
         return open_image(data, max_pixels)
     except ImageError as error:

@@ -86,10 +86,7 @@ class Specification(NamedTuple):
 
 
 def load_classifier(spec: str | None, device: "str | torch.device" = "auto") -> Classifier:
-    """The classifier of a name (see the top of this file); None is the built-in one.
-
-    Raises ClassifierError: unknown, missing, or damaged.
-    """
+    """The classifier of a name, or the built-in one. Raises ClassifierError."""
     from progcodec.classification.pixel import PixelClassifier
 
     return PixelClassifier.load(Specification.parse(spec or BUILTIN), device)

@@ -80,10 +80,7 @@ class ClassifierFile:
         return cls(network, tensors, calibration, text)
 
     def build(self) -> EfficientNetLite:
-        """The network in float32, on the CPU, in evaluation mode.
-
-        Raises ClassifierError if the weights do not fit.
-        """
+        """The network, float32, on the CPU, for evaluation. Raises ClassifierError if unfit."""
         try:
             network = weights_file.build(lambda: EfficientNetLite(self.classes), 1, self.tensors)
         except ValueError as error:

@@ -86,12 +86,7 @@ def short(error: BaseException) -> str:
 
 
 def read_weights(file: str) -> dict[str, Tensor]:
-    """A state dict from a .safetensors file, or one of torch (weights only: no code in it is run).
-
-    On the CPU.
-
-    Raises ClassifierError.
-    """
+    """A state dict of safetensors or torch, whose code is not run. Raises ClassifierError."""
     try:
         if file.endswith(".safetensors"):
             from safetensors.torch import load_file
@@ -174,10 +169,7 @@ def _torchvision_transform(
 
 
 def _overrides(spec: Specification) -> dict[str, Any]:
-    """What a specification says about the input, checked; mean and std for three colours.
-
-    Raises ClassifierError.
-    """
+    """What a specification says about the input, checked. Raises ClassifierError."""
     checked: dict[str, Any] = {}
     for name, value in spec.preprocessing.items():
         if name == "input_size":

@@ -69,10 +69,7 @@ class PixelClassifier:
         return f"PixelClassifier({self.name!r}, {self.classes} classes, {self.device})"
 
     def probabilities(self, codec: Codec, latents: Sequence[Latent]) -> Floats:
-        """(N, classes) float64 for N latents of one size; rows sum to 1.
-
-        Raises ClassifierError on outputs like NaN.
-        """
+        """(N, classes) float64 for N latents of one size; rows sum to 1. Raises ClassifierError."""
         rows = [np.empty((0, self.classes))]
         for start in range(0, len(latents), BATCH):
             part = latents[start : start + BATCH]

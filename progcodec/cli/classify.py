@@ -170,11 +170,7 @@ class _Stages(NamedTuple):
 
 
 def _arriving(operation: Classify, sheet: Sheet, until: int | None, job: Job) -> list[Prefix]:
-    """Answers of standard input while it arrives, until it ends, or until a level (`until`, its
-    number) is sure.
-
-    Returns what cannot be answered.
-    """
+    """Answers of standard input as it arrives, until level `until` is sure; returns failures."""
     start, source = arriving.begin(arriving.pieces())
     prefixes = operation.prefixes(start)
     budgets = [prefix.budget for prefix in prefixes if prefix.outcome is None]

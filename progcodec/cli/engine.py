@@ -1,7 +1,4 @@
-"""One operation on many inputs: files on this machine, or shards over a Ray cluster.
-
-What fails never stops the rest.
-"""
+"""One operation on many inputs: files here, or shards over a Ray cluster."""
 
 import os
 import threading
@@ -83,10 +80,7 @@ class FileStages:
         return product
 
     def _journal(self, job: Job) -> Journal | None:
-        """The journal of the folder that a job's target lies in; None where none is kept.
-
-        Leftovers go when a folder is first met.
-        """
+        """The journal of a target's folder, if one is kept; leftovers go when it is first met."""
         if job.target == STANDARD_STREAM or (job.named and is_device(job.target)):
             return None
         folder = os.path.realpath(os.path.dirname(job.target))

@@ -83,10 +83,7 @@ def read_stream_or_picture(source: str, max_pixels: int | None) -> bytes:
 
 
 def open_picture(source: str, max_pixels: int | None) -> "Image":
-    """The picture of a file, or of standard input.
-
-    Errors name it. Raises ImageError, LimitError, OSError.
-    """
+    """The picture of a file or of standard input. Raises ImageError, LimitError, OSError."""
     from progcodec.image import open_image
 
     try:

@@ -131,10 +131,7 @@ def keep_apart(targets: Iterable[str | None], sources: Iterable[str | None]) -> 
 
 
 def names_in(listed: str) -> list[str]:
-    """The names that a file lists ("-" is standard input), one a line or NUL-separated.
-
-    In any Unicode. Raises OSError.
-    """
+    """The names that a file lists ("-" too), one a line or NUL-separated. Raises OSError."""
     if listed == STANDARD_STREAM:
         if sys.stdin is None:
             raise OSError("standard input is closed")

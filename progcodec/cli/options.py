@@ -1,7 +1,4 @@
-"""Options that several commands share.
-
-Those that belong together reach a command as one argument.
-"""
+"""Options that several commands share; those that belong together become one argument."""
 
 import functools
 import os
@@ -242,10 +239,7 @@ def output(text: str, **more: Any) -> Decorator:
 
 
 def cut(*, bpp: bool = True, required: bool = False) -> Decorator:
-    """--bytes, --level and, if `bpp`, --bpp: where a stream ends.
-
-    The command gets them as its argument `cut`.
-    """
+    """--bytes, --level and, if `bpp`, --bpp: where a stream ends, as the argument `cut`."""
     at_least_0 = click.IntRange(min=0)
     options = {
         "max_bytes": click.option(

@@ -1,7 +1,4 @@
-"""``truncate``: a prefix of each .shc file.
-
-Needs only the bytes: starts without torch and numpy.
-"""
+"""``truncate``: a prefix of each .shc file. Starts without torch and numpy."""
 
 import os
 

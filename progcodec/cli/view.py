@@ -185,10 +185,7 @@ def _view(
 
 @contextlib.contextmanager
 def _serving(to: To, name: str, to_stderr: bool) -> Iterator["PageServer | None"]:
-    """A server at once, with a page that waits; at the end it goes on until Ctrl-C.
-
-    None if none is wanted.
-    """
+    """A server at once, with a page that waits; in the end until Ctrl-C. None if not wanted."""
     if to.port is None:
         yield None
         return

@@ -119,10 +119,7 @@ class Codec:
         quality: int = 0,
         max_pixels: int | None = DEFAULT_PIXEL_LIMIT,
     ) -> list[bytes]:
-        """As :meth:`encode`, for images of one size, which share every network pass.
-
-        Raises ImageError if sizes differ.
-        """
+        """As :meth:`encode`, for images of one size, which share passes; else ImageError."""
         made = self.encode_told(images, checksums=checksums, quality=quality, max_pixels=max_pixels)
         return [one.told() for one in made]
 
@@ -245,10 +242,7 @@ class Codec:
         cut: Cut = Cut(),
         max_pixels: int | None = DEFAULT_PIXEL_LIMIT,
     ) -> list[Latent]:
-        """As :meth:`decode_latent`, for streams of images of one size.
-
-        Raises ImageError if sizes differ.
-        """
+        """As :meth:`decode_latent`, for streams of images of one size; else ImageError."""
         if not streams:
             return []
         parsed = self._parse(streams, cut, max_pixels)

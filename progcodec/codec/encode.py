@@ -208,10 +208,7 @@ def _passed(
 
 
 def _to_integers(x: Tensor) -> Ints:
-    """round(x), clamped to the alphabet: int8 on the CPU.
-
-    Raises CheckpointError where a network overflowed.
-    """
+    """round(x) in the alphabet, int8 on the CPU. Raises CheckpointError on an overflow."""
     if not all(math.isfinite(end) for end in x.aminmax()):
         raise CheckpointError(
             "the model's numbers overflow: its weights are damaged, or were never trained"

@@ -164,10 +164,7 @@ class IncrementalDecoder:
     # --- what has arrived so far ------------------------------------------------------------------
 
     def latent(self) -> Latent:
-        """ŷ of what has arrived, as :meth:`Codec.decode_latent` gives it for the same bytes.
-
-        Raises NotShcError without a header.
-        """
+        """As :meth:`Codec.decode_latent`, of what has arrived. Raises NotShcError without any."""
         if self.header is None or self.codec is None:
             raise NotShcError(f"the .shc stream is cut inside its header ({self.size} bytes)")
         bits = 8 * (self._payload_bytes + self._torn_payload())

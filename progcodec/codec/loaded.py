@@ -29,10 +29,7 @@ def codec_for(
 
 
 def codec_named(model: str | Path | None, device: str = "auto") -> Codec:
-    """The codec of a shipped checkpoint's name (None: the default) or of a file; it stays loaded.
-
-    Raises CheckpointError.
-    """
+    """The codec of a checkpoint's name, file, or the default; kept. Raises CheckpointError."""
     path = find(model)
     return _loaded(path, device, stamp(path))
 

@@ -199,10 +199,7 @@ class Walker:
 
 
 def drive(steps: Generator[S, R, Result], reply: Callable[[S], R]) -> Result:
-    """Answers every step of a generator with ``reply(step)``; returns what it returns.
-
-    It must yield at least once.
-    """
+    """Answers every step of a generator, at least one; returns what it returns."""
     step = next(steps)
     while True:
         try:

@@ -1,7 +1,4 @@
-"""Files to answers, as an operation: ``cat.shc`` becomes ``cat.json``.
-
-A stream is asked at each of several sizes.
-"""
+"""Files to answers, each at several sizes: ``cat.shc`` becomes ``cat.json``."""
 
 import json
 import os

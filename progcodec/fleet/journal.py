@@ -36,10 +36,7 @@ def made_of(signature: dict[str, object], data: bytes) -> str:
 
 
 class Journal:
-    """The journal of one folder.
-
-    Safe to use from several threads; several programs may add to one journal.
-    """
+    """The journal of one folder, for several threads; several programs may add to it."""
 
     def __init__(self, folder: str) -> None:
         """Reads what is there; damaged lines count as none. Writes nothing yet."""

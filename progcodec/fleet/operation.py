@@ -216,10 +216,7 @@ class Truncate(Operation):
 
 
 def limits_on(device: str, batch: int) -> Limits:
-    """How many inputs at once suit a device: "auto", "cpu", "cuda".
-
-    Raises what :func:`pick_device` does.
-    """
+    """How many inputs at once suit a device; raises what :func:`pick_device` does."""
     import torch
 
     from progcodec.network.device import pick_device

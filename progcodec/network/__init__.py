@@ -1,4 +1,1 @@
-"""Networks: transforms, the float mean path, the integer scale path, checkpoints.
-
-Knows nothing of bytes on the wire.
-"""
+"""Transforms, mean path, scale path, checkpoints. Knows nothing of bytes on the wire."""

@@ -53,10 +53,7 @@ class Checkpoint:
 
     @classmethod
     def load(cls, path: str | Path) -> "Checkpoint":
-        """Reads and checks a file.
-
-        Raises CheckpointError on anything that is not a sound checkpoint of this package.
-        """
+        """Reads and checks a file. Raises CheckpointError on all but a sound checkpoint."""
         metadata, tensors = weights_file.read(path, "checkpoint", CheckpointError)
         if metadata.get("format") != FORMAT:
             raise CheckpointError(f"{path}: not a checkpoint of this package")

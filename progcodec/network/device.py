@@ -24,10 +24,7 @@ Own = TypeVar("Own", bound=_OnDevice)
 
 
 def pick_device(name: str | torch.device) -> torch.device:
-    """The device of a name; "auto" is CUDA where there is one.
-
-    Raises ProgcodecError if there is no such device here.
-    """
+    """The device of a name; "auto" is CUDA if there. Raises ProgcodecError if there is none."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

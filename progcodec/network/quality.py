@@ -112,9 +112,6 @@ def shifted(index: int, quality: int) -> int:
 
 @cache
 def index_map(quality: int) -> tuple[int, ...]:
-    """The index, 0..63, that each of the 64 indexes becomes.
-
-    Never falling; the identity at quality 0. Raises KeyError without one.
-    """
+    """The index that each of the 64 becomes; never falling, the identity at quality 0."""
     head = HEADS[quality]
     return (*head, *(shifted(index, quality) for index in range(len(head), SCALE_COUNT)))

@@ -51,10 +51,7 @@ MAGNITUDE_TABLE = magnitude_table(0)
 
 
 def magnitude(q: Tensor, quality: int = 0) -> Tensor:
-    """ℓ(|q|·step), the 8-bit form in which symbols enter the scale path.
-
-    Any dtype in, float of the same device out.
-    """
+    """ℓ(|q|·step): symbols as they enter the scale path. Floats, on the same device."""
     dtype = q.dtype if q.is_floating_point() else torch.float64
     return _magnitudes(quality, q.device, dtype)[q.abs().long()]
 

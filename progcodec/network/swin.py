@@ -22,11 +22,7 @@ WINDOWS_AT_ONCE = 4096
 
 
 class SpreadNorm(nn.LayerNorm):
-    """LayerNorm of x / spread over the last axis, of C channels.
-
-    ``spread`` holds about each channel's standard deviation: without it the few strongest channels
-    drown the others.
-    """
+    """LayerNorm of x / spread, each channel's usual size: a few would drown the others."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels)
@@ -104,10 +100,7 @@ class WindowAttention(nn.Module):
 
 
 class SwinBlock(nn.Module):
-    """Window attention, then two layers at each position; both residual.
-
-    (N, H, W, C) to the same shape.
-    """
+    """Window attention, then two layers at each position, residual: (N, H, W, C) to the same."""
 
     def __init__(
         self, channels: int, heads: int, window: int, shift: int, expansion: int = 4
@@ -127,12 +120,7 @@ class SwinBlock(nn.Module):
 
 
 class SwinStage(nn.Module):
-    """Swin blocks, every other one shifted by half a window, and a residual path around all.
-
-    (N, C, H, W) to the same shape.
-
-    It starts as twice the identity.
-    """
+    """Swin blocks, every other one shifted, and a path around all; starts as twice the identity."""
 
     def __init__(self, channels: int, depth: int, heads: int, window: int) -> None:
         super().__init__()

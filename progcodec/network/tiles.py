@@ -101,10 +101,7 @@ class Span(NamedTuple):
         return Span(*(stride * place for place in self))
 
     def over(self, stride: int) -> "Span":
-        """The same on a grid so many times coarser.
-
-        Edges are multiples of ``stride``, but for the picture's own.
-        """
+        """On a grid so many times coarser; edges are multiples of ``stride``, or the picture's."""
         return Span(*(ceil_div(place, stride) for place in self))
 
 

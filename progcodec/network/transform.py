@@ -46,10 +46,7 @@ def gated(x: Tensor) -> Tensor:
 
 
 class Block(nn.Module):
-    """Residual block: 5×5 depthwise convolution, then a gated 1×1 pair.
-
-    (N, C, H, W) to the same shape.
-    """
+    """Residual block, (N, C, H, W): 5×5 depthwise convolution, then a gated 1×1 pair."""
 
     def __init__(self, channels: int, expansion: int = 2, kernel: int = 5) -> None:
         super().__init__()

@@ -28,10 +28,7 @@ Network = TypeVar("Network", bound=nn.Module)
 def read(
     path: str | Path, kind: str, error: type[ProgcodecError]
 ) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Metadata and tensors of a file.
-
-    Raises ``error``, with a line that names the file and its kind ("checkpoint").
-    """
+    """Metadata and tensors of a file. Raises ``error``, with a line that names the file."""
     try:
         with safe_open(str(path), framework="pt") as file:
             # Copied, as they are mapped from the file: who overwrites it would change a running

@@ -97,10 +97,7 @@ class ShcImageFile(ImageFile.ImageFile):
 
     @property
     def max_bytes(self) -> int | None:
-        """Use only that many first bytes; None, the default, for all.
-
-        Works together with ``level``, and is set as it is.
-        """
+        """Use only that many first bytes; None: all. Goes with ``level``, and is set as it is."""
         return self._cut.max_bytes
 
     @max_bytes.setter
@@ -131,10 +128,7 @@ class ShcImageFile(ImageFile.ImageFile):
         return self.mode, (0, 0, self.width, self.height)
 
     def load(self) -> Any:
-        """Decodes, once.
-
-        Raises OSError if the file is damaged, or the model that wrote it is not at hand.
-        """
+        """Decodes, once. Raises OSError if the file is damaged or its model is not at hand."""
         if self._pending:
             fp = self._file()
             data = self._prefix(fp)

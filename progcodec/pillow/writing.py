@@ -76,10 +76,7 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
 
 
 def _quality_step(options: dict[str, Any]) -> int:
-    """The quality that the options ask for.
-
-    Raises ValueError for options that mean nothing here.
-    """
+    """The quality that the options ask for. Raises ValueError for options of no meaning."""
     if unknown := set(options) - {*OWN, *WITHOUT_EFFECT}:
         raise ValueError(
             f"a .shc file has no setting {', '.join(sorted(unknown))}; there are: {', '.join(OWN)}"

@@ -1,7 +1,4 @@
-"""What every cut of a stream gives.
-
-The stream is fed to one decoder, so each symbol is decoded once.
-"""
+"""What every cut of a stream gives, by one decoder: each symbol is decoded once."""
 
 import builtins
 import io

@@ -19,10 +19,7 @@ DIGITS = 4
 
 
 def page(view: View) -> str:
-    """A whole HTML document.
-
-    It asks for nothing from anywhere, and its own policy would let it have nothing.
-    """
+    """A whole HTML document, which asks for nothing, and whose own policy allows nothing."""
     template, sheet, script = (
         files(__package__).joinpath(f"page.{kind}").read_text("utf-8")
         for kind in ("html", "css", "js")
