@@ -43,6 +43,8 @@ TAIL_WORDS = 4
 MAX_TRIM = WORD
 BYTES_PER_SYMBOL = 4
 """Bound on a payload: no symbol of a 24-bit table costs as much."""
+STEP, SYMBOLS_PER_BYTE = 64, 16
+"""Symbols that are tried at once at first: a few, and as many as what has arrived may well hold."""
 SHRINK = 8
 """By what a rejected stretch shrinks; any value above 1 gives the same symbols."""
 
@@ -121,7 +123,7 @@ class SegmentReader:
         if self.due > self.total:
             raise ValueError(f"runs of {self.due} symbols in a segment of {self.total}")
 
-    def extend(self, payload: bytes) -> Symbols:
+    def extend(self, payload: bytes | memoryview) -> Symbols:
         """Symbols of the runs so far that are certain and did not come before, in coding order.
 
         Args:
@@ -150,7 +152,7 @@ class SegmentReader:
                 )
         return symbols
 
-    def _decode(self, payload: bytes) -> Symbols:
+    def _decode(self, payload: bytes | memoryview) -> Symbols:
         words, state = self._encoder.pos()
         low, high = (open_decoder(payload[WORD * words :], tail) for tail in (b"\0", b"\xff"))
         low.seek(0, state)
@@ -162,7 +164,8 @@ class SegmentReader:
                 raise undecodable() from error
             coded = np.concatenate(parts)
         else:
-            coded = agreed_symbols(low, high, self._runs, self.tables)
+            step = max(STEP, SYMBOLS_PER_BYTE * (len(payload) - WORD * words))
+            coded = agreed_symbols(low, high, self._runs, self.tables, step)
         start = 0
         while start < len(coded):
             index, count = self._runs[0]
@@ -240,33 +243,38 @@ def canonical_payload(encoder: RangeEncoder) -> bytes:
     return data.rstrip(b"\0").ljust(settled * WORD - MAX_TRIM, b"\0")
 
 
-def open_decoder(payload: bytes, tail: bytes) -> RangeDecoder:
+def open_decoder(payload: bytes | memoryview, tail: bytes) -> RangeDecoder:
     """A decoder of what is there, followed by enough of a repeated tail byte."""
     filled = bytes(payload) + tail * (-len(payload) % WORD + TAIL_WORDS * WORD)
     return RangeDecoder(np.frombuffer(filled, dtype=">u4").astype(np.uint32))
 
 
-def agreed_symbols(low: RangeDecoder, high: RangeDecoder, runs: Runs, tables: Tables) -> Symbols:
-    """The symbols, as 0..254, that two decoders of the lowest and the highest tail give alike."""
-    agreed = [np.empty(0, dtype=np.int32)]
+def agreed_symbols(
+    low: RangeDecoder, high: RangeDecoder, runs: Runs, tables: Tables, step: int
+) -> Symbols:
+    """The symbols, as 0..254, that two decoders of the lowest and the highest tail give alike.
+
+    Tried by ``step`` at first, by twice as many after each success, and by fewer once that is
+    rejected: the work is that of what comes out, however long the runs are.
+    """
+    agreed, growth = [np.empty(0, dtype=np.int32)], 2
     for index, count in runs:
         model = tables.model(index)
-        step = count
         while count:
-            step = min(step, count)
+            tried = min(step, count)
             # A rejected stretch leaves a decoder in no known place, so it is tried on copies.
             ahead = low.clone(), high.clone()
             try:
-                first = ahead[0].decode(model, step)
+                first = ahead[0].decode(model, tried)
             except AssertionError as error:
                 first, failure = None, error
             try:
-                second = ahead[1].decode(model, step)
+                second = ahead[1].decode(model, tried)
             except AssertionError:
                 second = None
             if first is None or second is None:
-                if step > 1:
-                    step = max(1, step // SHRINK)
+                if tried > 1:
+                    step, growth = max(1, tried // SHRINK), 1
                     continue
                 # The gap that no symbol owns is at an interval's top: all higher tails are in it.
                 if first is None:
@@ -277,5 +285,7 @@ def agreed_symbols(low: RangeDecoder, high: RangeDecoder, runs: Runs, tables: Ta
                 return np.concatenate([*agreed, first[: differs[0]]])
             agreed.append(first)
             low, high = ahead
-            count -= step
+            count -= tried
+            if tried == step:
+                step *= growth
     return np.concatenate(agreed)

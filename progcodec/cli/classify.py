@@ -60,13 +60,7 @@ def _budgets(
     metavar="LEVEL",
     help="Answer at this level, sure or not: coarse, intermediate or fine.",
 )
-@click.option(
-    "--top",
-    type=click.IntRange(min=0),
-    metavar="K",
-    default=0,
-    help="Also give the K likeliest classes.",
-)
+@options.number("--top", least=0, metavar="K", default=0, help="Also give the K likeliest classes.")
 @options.judge
 @click.option(
     "--labels",

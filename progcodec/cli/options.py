@@ -73,6 +73,12 @@ def named_file(*names: str, metavar: str = "FILE", help: str, **more: Any) -> De
     return click.option(*names, metavar=metavar, shell_complete=file_names, help=help, **more)
 
 
+def number(*names: str, help: str, least: int = 1, metavar: str = "N", **more: Any) -> Decorator:
+    """An option that is a whole number."""
+    kind = click.IntRange(min=least)
+    return click.option(*names, type=kind, metavar=metavar, help=help, **more)
+
+
 def inputs(metavar: str) -> Decorator:
     """The argument of a command that takes many inputs."""
     return click.argument("inputs", metavar=metavar, nargs=-1, shell_complete=file_names)
@@ -122,10 +128,8 @@ quality = click.option(
     help=f"{-QUALITY_MAX} to {QUALITY_MAX}: each unit more makes the quantisation step 1.22 "
     "times finer; 0 is the model's own.",
 )
-max_pixels = click.option(
+max_pixels = number(
     "--max-pixels",
-    type=click.IntRange(min=1),
-    metavar="N",
     default=DEFAULT_PIXEL_LIMIT,
     help="Refuse larger pictures before anything is allocated for them.",
 )
@@ -158,12 +162,8 @@ resume = click.option(
     is_flag=True,
     help="Keep a journal beside the outputs, and skip what it proves finished by fingerprints.",
 )
-batch = click.option(
-    "--batch",
-    type=click.IntRange(min=1),
-    metavar="N",
-    default=16,
-    help="Pictures of one size that go through the networks together.",
+batch = number(
+    "--batch", default=16, help="Pictures of one size that go through the networks together."
 )
 
 
@@ -178,10 +178,8 @@ def _quiet(context: click.Context, parameter: click.Parameter, value: bool) -> N
     context.meta[QUIET] = value
 
 
-threads = click.option(
+threads = number(
     "--threads",
-    type=click.IntRange(min=1),
-    metavar="N",
     callback=_threads,
     expose_value=False,
     help="Cores to compute with.  [default: all]",
@@ -240,11 +238,8 @@ def output(text: str, **more: Any) -> Decorator:
 
 def cut(*, bpp: bool = True, required: bool = False) -> Decorator:
     """--bytes, --level and, if `bpp`, --bpp: where a stream ends, as the argument `cut`."""
-    at_least_0 = click.IntRange(min=0)
     options = {
-        "max_bytes": click.option(
-            "--bytes", "max_bytes", type=at_least_0, metavar="N", help="Keep the first N bytes."
-        ),
+        "max_bytes": number("--bytes", "max_bytes", least=0, help="Keep the first N bytes."),
         "bpp": click.option(
             "--bpp", type=float, metavar="X", help="Keep the bytes that X bits per pixel allow."
         ),

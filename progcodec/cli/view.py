@@ -74,9 +74,9 @@ class To:
     default=24,
     help="How many cuts to show, besides the ends of the levels.",
 )
-@click.option(
+@options.number(
     "--max-side",
-    type=click.IntRange(min=16),
+    least=16,
     metavar="PIXELS",
     default=960,
     help="Larger pictures are scaled down for the page.",

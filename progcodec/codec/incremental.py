@@ -9,11 +9,12 @@ somebody asks; what the coder itself needs of the networks runs whenever a segme
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Generator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -28,7 +29,7 @@ from progcodec.codec.timing import stage
 from progcodec.codec.walk import Reply, Step
 from progcodec.config import DEFAULT_PIXEL_LIMIT, LEVELS
 from progcodec.cut import Cut
-from progcodec.errors import CorruptError, NotShcError
+from progcodec.errors import CorruptError, NotShcError, ProgcodecError
 from progcodec.geometry import hyper_size, latent_size
 from progcodec.network.device import steady
 
@@ -92,6 +93,7 @@ class IncrementalDecoder:
         self.header: container.Header | None = None
         self.size = 0
         self._model, self._device, self._max_pixels = model, device, max_pixels
+        self._given = bytearray()  # all of them: a copy is made by reading them again
         self._last_segment = container.SEGMENT_NAMES.index(LEVELS[-1] if level is None else level)
         # from the start of the current segment (first of all, of the header)
         self._buffer = bytearray()
@@ -104,9 +106,21 @@ class IncrementalDecoder:
         )  # where those of the last step lie that are to come
         self._runs: Runs = []  # of the last step, until a reader takes them
         self._reader: SegmentReader | None = None
+        self._segment: container.Segment | None = None  # the current one, as it was last read
         self._received: list[int] = []  # symbols of each complete segment
         self._failed: Exception | None = None
         self._latent: Latent | None = None
+
+    def __reduce__(self) -> tuple[object, ...]:
+        level = container.SEGMENT_NAMES[self._last_segment]
+        options = {
+            "codec": self.codec,
+            "model": self._model,
+            "device": self._device,
+            "level": level,
+            "max_pixels": self._max_pixels,
+        }
+        return _again, (type(self), options, bytes(self._given))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.size} bytes, {self.received_level or 'no level yet'})"
@@ -141,6 +155,7 @@ class IncrementalDecoder:
         chunk = container.as_bytes(chunk)
         self.size += len(chunk)
         self._buffer += chunk
+        self._given += chunk
         try:
             events = self._read_header() if self.header is None else []
             while self._step is not None and self._read_segment(events):
@@ -210,16 +225,22 @@ class IncrementalDecoder:
         """Takes what there is of the current segment; True at its end, if the next may follow."""
         assert self.header is not None and self._step is not None
         index, total = self._step.segment, self._step.total
-        segment = container.read_segment(self._buffer, 0, index, self.header)
+        segment = self._segment
+        if segment is None or len(self._buffer) >= segment.payload_start + segment.declared:
+            # Between its length and its checksum, which needs all of it, a segment is not read
+            # again: each piece would cost as much as all before it.
+            segment = container.read_segment(self._buffer, 0, index, self.header)
         if segment is None:
             return False
+        self._segment = segment
+        payload = slice(segment.payload_start, segment.payload_start + segment.declared)
         name = container.SEGMENT_NAMES[index]
         reader = self._reader = self._reader or SegmentReader(segment.declared, total, self._tables)
         while True:
             reader.add(self._runs)
             self._runs = []
-            with stage("range coding"):
-                fresh = reader.extend(segment.payload)
+            with stage("range coding"), memoryview(self._buffer)[payload] as arrived:
+                fresh = reader.extend(arrived)
             if len(fresh):
                 self._latent = None
                 ordering.place(fresh, self._order, self._symbols[-1])
@@ -236,7 +257,7 @@ class IncrementalDecoder:
             return False
         self._payload_bytes += segment.declared
         del self._buffer[: segment.end]
-        self._reader = None
+        self._reader = self._segment = None
         if index == self._last_segment:
             self._step = self._walk = None
         else:
@@ -267,7 +288,16 @@ class IncrementalDecoder:
         )
 
     def _torn_payload(self) -> int:
-        if self.header is None or self._step is None:
+        if self._segment is None:
             return 0
-        segment = container.read_segment(self._buffer, 0, self._step.segment, self.header)
-        return len(segment.payload) if segment else 0
+        return min(len(self._buffer) - self._segment.payload_start, self._segment.declared)
+
+
+def _again(
+    kind: type[IncrementalDecoder], options: dict[str, Any], given: bytes
+) -> IncrementalDecoder:
+    """A decoder that stands where one stood that was given these bytes."""
+    decoder = kind(**options)
+    with contextlib.suppress(ProgcodecError):  # it fails where that one failed
+        decoder.feed(given)
+    return decoder

@@ -126,8 +126,8 @@ def integer_layer(
     return result.reshape(n, -1, height, width)
 
 
-class IntegerConv(nn.Module):
-    """A convolution that is trained as floats and always computes in integers.
+class ExactConv(nn.Module):
+    """A convolution that computes in integers.
 
     Args:
         unit: integer steps of the input per unit of the real network (16 for activations, 1 for ẑ).
@@ -146,13 +146,31 @@ class IntegerConv(nn.Module):
         super().__init__()
         self.kernel, self.unit = kernel, unit
         self.low, self.high = INDEX_RANGE if signed else (0, ACTIVATION_MAX)
-        fan_in = inputs * kernel * kernel
-        gain = 0.1 if signed else math.sqrt(2.0)
-        self.weight = nn.Parameter(torch.randn(outputs, fan_in) * (gain / math.sqrt(fan_in)))
+        self.make(outputs, inputs * kernel * kernel)
+
+    def make(self, outputs: int, taps: int) -> None:
+        """Weights (outputs, taps) and what goes with them."""
+        raise NotImplementedError
+
+    def integers(self) -> tuple[Tensor, ...]:
+        """(weight, bias, multiplier), integers as floats."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, outputs: slice = ALL) -> Tensor:
+        """``outputs``: the output channels that are wanted."""
+        weight, bias, multiplier = (part[outputs] for part in self.integers())
+        return integer_layer(x, weight, bias, multiplier, self.kernel, self.low, self.high)
+
+
+class IntegerConv(ExactConv):
+    """The trained form: floats, whose integers have straight-through gradients."""
+
+    def make(self, outputs: int, taps: int) -> None:
+        gain = 0.1 if self.low else math.sqrt(2.0)
+        self.weight = nn.Parameter(torch.randn(outputs, taps) * (gain / math.sqrt(taps)))
         self.bias = nn.Parameter(torch.zeros(outputs))
 
-    def integers(self) -> tuple[Tensor, Tensor, Tensor]:
-        """(weight, bias, multiplier), integers as floats, with straight-through gradients."""
+    def integers(self) -> tuple[Tensor, ...]:
         magnitudes = self.weight.detach().abs()
         scale = torch.maximum(magnitudes.amax(1) / WEIGHT_MAX, magnitudes.sum(1) / WEIGHT_SUM_MAX)
         scale = torch.maximum(scale, self.bias.detach().abs() * (self.unit / BIAS_MAX))
@@ -164,33 +182,16 @@ class IntegerConv(nn.Module):
         multiplier = scale.double() * (2.0**SHIFT * ACTIVATION_STEPS / self.unit)
         return weight, bias, multiplier.round().clamp(1, 2**SHIFT)
 
-    def forward(self, x: Tensor, outputs: slice = ALL) -> Tensor:
-        """``outputs``: the output channels that are wanted."""
-        weight, bias, multiplier = (part[outputs] for part in self.integers())
-        return integer_layer(x, weight, bias, multiplier, self.kernel, self.low, self.high)
 
-
-class FrozenConv(nn.Module):
-    """The exported form of :class:`IntegerConv`: three integer buffers, float32 arithmetic."""
+class FrozenConv(ExactConv):
+    """The exported form: three integer buffers, no parameters, float32 arithmetic."""
 
     weight: Tensor
     bias: Tensor
     multiplier: Tensor
 
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        kernel: int,
-        unit: int = ACTIVATION_STEPS,
-        signed: bool = False,
-    ) -> None:
-        super().__init__()
-        self.kernel = kernel
-        self.low, self.high = INDEX_RANGE if signed else (0, ACTIVATION_MAX)
-        self.register_buffer(
-            "weight", torch.zeros(outputs, inputs * kernel * kernel, dtype=torch.int8)
-        )
+    def make(self, outputs: int, taps: int) -> None:
+        self.register_buffer("weight", torch.zeros(outputs, taps, dtype=torch.int8))
         self.register_buffer("bias", torch.zeros(outputs, dtype=torch.int32))
         self.register_buffer("multiplier", torch.zeros(outputs, dtype=torch.int32))
         self._exact: tuple[Tensor, ...] | None = None
@@ -203,11 +204,10 @@ class FrozenConv(nn.Module):
         if int(self.multiplier.min()) < 1 or int(self.multiplier.max()) > 2**SHIFT:
             raise ValueError("a multiplier of the scale path lies outside 1..2^24")
 
-    def forward(self, x: Tensor, outputs: slice = ALL) -> Tensor:
+    def integers(self) -> tuple[Tensor, ...]:
         if self._exact is None:
             self._exact = self.weight.float(), self.bias.float(), self.multiplier.double()
-        weight, bias, multiplier = (part[outputs] for part in self._exact)
-        return integer_layer(x, weight, bias, multiplier, self.kernel, self.low, self.high)
+        return self._exact
 
 
 class ScalePath(nn.Module):

@@ -1,7 +1,6 @@
 """Ablations: what each variant switches, the runs, and the table of differences."""
 
 import csv
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +22,6 @@ from progcodec.lab.train.ablation.run import AblationSettings, ablate, plan
 from progcodec.lab.train.ablation.table import (
     BD,
     END_RATE,
-    Difference,
     as_markdown,
     differences,
     write_csv,
@@ -75,15 +73,6 @@ def crops() -> torch.Tensor:
     with Image.open(PHOTOGRAPH) as image:
         pixels = np.asarray(image.convert("RGB"))[100:164, 50:114]
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
-
-
-def test_a_config_with_delta_is_stored_as_ever():
-    assert "delta" not in ModelConfig().to_dict()
-    without = ModelConfig(delta=False)
-    assert without.to_dict()["delta"] is False
-    assert ModelConfig.from_dict(without.to_dict()) == without
-    with pytest.raises(ValueError, match="delta"):
-        ModelConfig(delta=0)
 
 
 def test_without_delta_a_block_still_has_what_refines_it():
@@ -142,16 +131,6 @@ def test_one_level_is_rate_and_distortion_alone(trainer, crops):
     assert torch.allclose(value, expected.mean())
     with pytest.raises(ValueError, match="without a class term"):
         TrainSettings(data=(), out="", steps=1, progressive=False, teachers=("timm:resnet10t",))
-
-
-def test_one_level_starts_without_refinement(tmp_path):
-    out = tmp_path / "one.safetensors"
-    train(settings(out, steps=1, progressive=False))
-    codec = Codec.load(out, "cpu")
-    assert codec.config == TINY and "fine level alone" in codec.metadata["objective"]
-    trainer = Trainer(settings(out, resume=f"{out}.state.pt"), torch.device("cpu"))
-    # one step of the optimiser, no predicted channels
-    assert float(trainer.model.mean_path.delta[0].skip.weight.detach().abs().max()) < 0.1
 
 
 def test_groups_of_a_file_are_checked(tmp_path):
@@ -268,14 +247,6 @@ def test_differences_are_paired_by_seed_and_told_from_noise(tmp_path):
     assert len(rows) == len(found) and rows["no-cut", BD]["mean difference"] == "+11.0000"
     assert rows["no-cut", BD]["within noise"] == "no"
     assert rows["raster", "PSNR at the fine end"]["within noise"] == "yes"
-
-
-def test_measurements_survive_their_file(tmp_path):
-    one = measured(0.3)
-    assert Measured.from_json(one.to_json()) == one
-    with pytest.raises(KeyError):
-        Measured.from_json(json.dumps({"cuts": []}))
-    assert Difference("a", "b", "%", (1.0, 3.0), 2.0).mean == 2
 
 
 def test_the_command(held_out, tmp_path):

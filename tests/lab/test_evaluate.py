@@ -253,13 +253,6 @@ ROW = Row("ab12", "n1/a.jpg", "judge#1", "JPEG", "v1", "30", 0.5, "", 512, 31.25
 CUT = ROW._replace(image='b, "quoted".jpg', budget="100", psnr=None, coarse=None)
 
 
-def test_rows_survive_the_disk(tmp_path):
-    kept = Kept(tmp_path)
-    kept.add([ROW])
-    kept.add([CUT, ROW._replace(psnr=float("inf"), judge="")])
-    assert list(Kept(tmp_path).rows.values()) == list(kept.rows.values()) and len(kept.rows) == 3
-
-
 @pytest.mark.parametrize("lost", [1, 3, 40])
 def test_a_torn_last_line_is_dropped_and_the_next_row_is_whole(tmp_path, lost):
     Kept(tmp_path).add([ROW, CUT])

@@ -14,8 +14,6 @@ from progcodec.lab.hierarchy_build.clustering import (
     nested,
     polish,
     shares,
-    spread,
-    unit_rows,
 )
 from progcodec.lab.hierarchy_build.kinds import Facts
 from progcodec.lab.hierarchy_build.kinds import facts as known
@@ -93,18 +91,6 @@ def test_single_moves_end_where_no_move_helps():
             assert squares(moved) >= total - 1e-6
     # nobody's last row is taken
     assert len(set(polish(np.eye(4), np.ones(4), np.arange(4), 4)[0])) == 4
-
-
-def test_what_all_embeddings_share_does_not_matter():
-    pytest.importorskip("sklearn")
-    generator = np.random.default_rng(0)
-    centres = np.repeat(generator.normal(size=(5, 16)), 12, axis=0)
-    rows = unit_rows(40 * np.ones(16) + centres + 0.1 * generator.normal(size=(60, 16)))
-    assert rows.mean(axis=0) @ rows.mean(axis=0) > 0.99
-    assert np.array_equal(nested(rows, [5], 0, 8)[0], np.repeat(np.arange(5), 12))
-    assert spread(rows, 3).shape == (60, 3)
-    assert np.allclose(np.linalg.norm(spread(rows, 3), axis=1), 1)
-    assert not spread(np.ones((4, 6)), 3).any()
 
 
 def _tree(text: str) -> Taxonomy:

@@ -91,15 +91,6 @@ def test_digits_make_the_number_and_probabilities_the_tables(golden_codec):
         assert bits[likely] == pytest.approx(tables.bits[index][likely], abs=0.01)
 
 
-def test_a_node_stands_for_its_expectation(golden_codec):
-    plane = _planes(golden_codec)[-2]  # nodes of nine values
-    frequencies = golden_codec.walker.tables.frequencies[50].astype(float)
-    for node in (-4, 0, 7):
-        values = np.arange(9 * node - 4, 9 * node + 5)
-        expected = round(np.average(values, weights=frequencies[values + Q_MAX]))
-        assert plane.mean[plane.context(np.array([50]), np.array([9 * node]))] == expected
-
-
 def test_an_unknown_ordering_is_refused(golden_codec, pixels):
     with pytest.raises(ProgcodecError, match="unknown ordering 'nonsense'; there are: sigma"):
         open_stream("nonsense", golden_codec, pixels)

@@ -63,12 +63,6 @@ def errors(p, labels):
     return made
 
 
-def test_neutral_calibration_is_the_softmax():
-    logits = np.random.default_rng(0).normal(0, 3, (5, 8))
-    p = Calibration.neutral(GROUPS).probabilities(logits, np.ones(5))
-    assert np.allclose(p, softmax(logits))
-
-
 def test_factors_multiply_to_the_softmax():
     logits = np.random.default_rng(0).normal(0, 3, (5, 8))
     (first, _), (second, second_parent), (third, third_parent) = factors(logits, GROUPS)

@@ -187,11 +187,6 @@ def test_what_is_wrong_for_all_files_is_told_once(classify, options, reason):
     assert line.startswith("progcodec: ") and reason in line
 
 
-def test_a_hierarchy_of_other_classes(here, spec, tiny):
-    (line,) = errors(run("classify", "x.shc", "y.shc", "--classifier", spec, *tiny, code=1))
-    assert line == "progcodec: timm:lcnet_035 has 6 classes, and the hierarchy 1000"
-
-
 def test_output_files_are_written_whole_and_not_overwritten(classify):
     assert classify("x.shc", "-o", "out.csv", "--format", "csv").stdout == "wrote out.csv\n"
     assert Path("out.csv").read_text() == classify("x.shc", "--format", "csv", "-o", "-").stdout

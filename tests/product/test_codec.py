@@ -243,13 +243,6 @@ def test_odd_sizes_come_back(tiny_codec, size):
     assert decoded.size == size and decoded.mode == "RGB"
 
 
-def test_arrays_tensors_and_pictures_are_one(tiny_codec, small_photograph):
-    array = np.asarray(small_photograph)
-    tensor = torch.from_numpy(array.copy()).permute(2, 0, 1).float() / 255
-    data = tiny_codec.encode(small_photograph)
-    assert tiny_codec.encode(array) == tiny_codec.encode(tensor) == data
-
-
 def test_module_functions(tiny_checkpoint, small_photograph):
     data = encode(small_photograph, model=tiny_checkpoint, device="cpu")
     assert decode(data, model=tiny_checkpoint, device="cpu").size == small_photograph.size

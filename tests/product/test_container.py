@@ -51,16 +51,6 @@ def test_header_round_trip_and_size(width):
         assert len(data) == header.size <= (16 if max(width, height) <= 16_383 else 20)
 
 
-def test_parse_gives_back_what_was_written():
-    for data in (WHOLE, PLAIN):
-        stream = container.parse(data)
-        assert [s.payload for s in stream.segments] == list(PAYLOADS)
-        assert all(s.complete and s.verified == (data is WHOLE) for s in stream.segments)
-        ends = [stream.header_size, *(s.end for s in stream.segments)]
-        assert [s.start for s in stream.segments] == ends[:-1]
-        assert stream.segments[-1].end == stream.size == len(data)
-
-
 @pytest.mark.parametrize("data", [WHOLE, PLAIN])
 def test_every_cut_of_the_container(data):
     whole = container.parse(data)

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from progcodec.bitstream import rangecoder
 from progcodec.bitstream.rangecoder import SegmentReader, decode_segment, encode_segment
 from progcodec.bitstream.tables import Tables, gaussian_frequencies
 from progcodec.errors import CorruptError
@@ -45,6 +46,36 @@ def test_any_chunks_give_the_symbols_of_every_cut(seed, stretches, chunks):
         at = min(len(payload), at + chunks[len(got) % len(chunks)])
     np.testing.assert_array_equal(np.concatenate(got), symbols)
     assert reader.complete and len(reader.extend(payload)) == 0
+
+
+def test_the_work_is_that_of_what_comes_however_small_the_pieces_are(monkeypatch):
+    tried = []
+
+    class Counted:
+        def __init__(self, decoder) -> None:
+            self.decoder = decoder
+
+        def clone(self) -> "Counted":
+            return Counted(self.decoder.clone())
+
+        def seek(self, *place) -> None:
+            self.decoder.seek(*place)
+
+        def decode(self, model, count: int) -> np.ndarray:
+            tried.append(count)
+            return self.decoder.decode(model, count)
+
+    make = rangecoder.open_decoder
+    monkeypatch.setattr(rangecoder, "open_decoder", lambda *given: Counted(make(*given)))
+    symbols, runs = sample(4, [30_000, 30_000], [30, 5])
+    payload = encode_segment(symbols, runs, TABLES)
+    pieces = len(payload) // 8
+    reader = SegmentReader(len(payload), len(symbols), TABLES)
+    reader.add(runs)
+    for end in range(8, 8 * pieces, 8):
+        reader.extend(payload[:end])
+    assert reader.count > 20_000 and pieces > 1000
+    assert sum(tried) < 1000 * pieces + 8 * reader.count  # all that is to come: 60,000 a piece
 
 
 def test_runs_that_become_known_on_the_way():

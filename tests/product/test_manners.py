@@ -21,7 +21,7 @@ from PIL import Image
 import progcodec
 from progcodec.bitstream.container import Header
 from progcodec.codec.codec import Codec
-from progcodec.errors import ImageError, LimitError
+from progcodec.errors import CorruptError, ImageError, LimitError
 from progcodec.image import open_image
 from tests.conftest import noise_image
 from tests.support.rounding import assert_same_picture
@@ -157,6 +157,24 @@ def test_a_codec_in_use_is_copied_and_pickled(tiny_codec, wanted):
     assert_same(everything(tiny_codec), wanted)
     for twin in (copy.deepcopy(tiny_codec), pickle.loads(pickle.dumps(tiny_codec))):
         assert_same(everything(twin), wanted)
+
+
+@pytest.mark.parametrize("level", [None, "coarse"])
+@pytest.mark.parametrize("twin", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_a_decoder_goes_on_as_its_copy_at_any_byte(tiny_codec, twin, level):
+    data = tiny_codec.encode(PICTURE)
+    decoder = progcodec.StreamDecoder(codec=tiny_codec, level=level)
+    for byte in range(len(data)):
+        if byte % 97 in (0, 5):
+            other, decoder = decoder, twin(decoder)
+            assert repr(decoder) == repr(other)
+        decoder.feed(data[byte : byte + 1])
+    assert decoder.picture().tobytes() == tiny_codec.decode(data, level=level).tobytes()
+    if level is None:
+        with pytest.raises(CorruptError):
+            decoder.feed(b"!")
+        with pytest.raises(CorruptError):
+            twin(decoder).feed(b"")
 
 
 @pytest.mark.slow

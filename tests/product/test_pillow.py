@@ -4,9 +4,7 @@ import copy
 import io
 import pickle
 import runpy
-import sys
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -305,15 +303,6 @@ def test_operations(tiny_codec, file, tmp_path, shows):
     assert shows(Image.open(tmp_path / "picture.png")) and shows(open_image(file))
 
 
-def test_threads_open_and_load(file, shows):
-    def read(_: int) -> bool:
-        with Image.open(file) as image:
-            return shows(image)
-
-    with ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(read, range(40)))
-
-
 # --- damage, models, limits -----------------------------------------------------------------------
 
 
@@ -507,10 +496,3 @@ def test_the_example_runs_on_a_folder_with_workers(tmp_path, tiny_checkpoint):
     assert len(lines) == 2 and all("(3, 3, 64, 96)" in line for line in lines)
     part, whole = (float(line.split(" dB")[0].split()[-1]) for line in lines)
     assert part < 60 < whole
-
-
-def test_the_example_explains_itself(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", [str(EXAMPLE), "--help"])
-    with pytest.raises(SystemExit, match="0"):
-        runpy.run_path(str(EXAMPLE), run_name="__main__")
-    assert "--bytes" in capsys.readouterr().out

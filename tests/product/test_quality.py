@@ -8,9 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-import progcodec
 from progcodec.bitstream import container
 from progcodec.codec.codec import Codec
 from progcodec.config import Q_MAX, QUALITY_MAX, SCALE_COUNT, SCALE_MAX, SCALE_MIN
@@ -102,13 +100,3 @@ def test_a_batch_may_mix_qualities(golden_codec, small_photograph):
         torch.testing.assert_close(latent.y, alone.y, rtol=1e-4, atol=1e-4)
         again = golden_codec.assemble(latent.z[None], latent.q[None], latent.quality)
         torch.testing.assert_close(again, alone.y, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.filterwarnings("ignore::progcodec.errors.DetailWarning")
-def test_a_picture_of_one_colour():
-    picture = Image.new("RGB", (33, 20), (200, 30, 90))
-    for quality in QUALITIES:
-        data = CODEC.encode(picture, quality=quality)
-        assert CODEC.decode(data).size == (33, 20)
-        # lower where the tiny model's symbols leave the alphabet
-        assert quality - 4 <= progcodec.info(data[:60]).quality <= quality
