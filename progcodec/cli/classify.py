@@ -1,9 +1,8 @@
 """``classify``: what files, whole or cut, show. torch is loaded once one is ready."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,7 +16,7 @@ from progcodec.cli.report import one_by_one, see_through
 from progcodec.cli.sheet import Sheet
 from progcodec.files import PICTURE_SUFFIXES, STREAM_SUFFIX
 from progcodec.fleet.classify import Classify, Prefix
-from progcodec.fleet.flow import Loaded, Settled, Threads, flow
+from progcodec.fleet.flow import Loaded, Settled, Stages, flow
 
 if TYPE_CHECKING:
     from progcodec.classification.answer import Answer
@@ -142,25 +141,16 @@ def _on_files(
         enough = None if until is None else operation.tree.level(until)
         outcomes = one_by_one(jobs, partial(_arriving, operation, sheet, enough))
     else:
-        outcomes = flow(jobs, _Stages(operation), partial(operation.limits, many.batch))
+        # Results are not written but told.
+        stages = Stages(partial(_load, operation), operation.run, lambda job, made: made)
+        outcomes = flow(jobs, stages, partial(operation.limits, many.batch))
     see_through(jobs, outcomes, "classifying", sheet.take, sheet.close)
 
 
-class _Stages(NamedTuple):
-    """An operation on files, whose results are not written but told."""
-
-    operation: Classify
-
-    def load(self, job: Job) -> Loaded | Settled:
-        loaded = self.operation.load(read_stream_or_picture(job.source, self.operation.max_pixels))
-        content: Any = loaded.content
-        return loaded if any(prefix.outcome is None for prefix in content) else Settled(content)
-
-    def run(self, contents: Sequence[list[Prefix]], threads: Threads) -> list[list[Prefix]]:
-        return self.operation.run(contents, threads)
-
-    def finish(self, job: Job, made: list[Prefix]) -> list[Prefix]:
-        return made
+def _load(operation: Classify, job: Job) -> Loaded | Settled:
+    loaded = operation.load(read_stream_or_picture(job.source, operation.max_pixels))
+    content: Any = loaded.content
+    return loaded if any(prefix.outcome is None for prefix in content) else Settled(content)
 
 
 def _arriving(operation: Classify, sheet: Sheet, until: int | None, job: Job) -> list[Prefix]:

@@ -23,13 +23,13 @@ from progcodec.cli.options import LOCAL, Many
 from progcodec.cli.report import FINISHED, Report, see_through
 from progcodec.errors import ProgcodecError
 from progcodec.files import remove_leftovers
-from progcodec.fleet.flow import Loaded, Outcome, Settled, Threads, flow
+from progcodec.fleet.flow import Loaded, Outcome, Settled, Stages, flow
 from progcodec.fleet.journal import Journal, made_of
 from progcodec.fleet.operation import Operation, Product
 
 
-class FileStages:
-    """An operation on files: reads inputs, proves outputs finished, writes whole files."""
+class Files:
+    """Reads an operation's inputs, proves outputs finished, writes whole files."""
 
     def __init__(
         self, operation: Operation, read: Callable[[str], bytes], *, force: bool, resume: bool
@@ -65,9 +65,6 @@ class FileStages:
         loaded = self._operation.load(data)
         self._under_way[job] = source, force
         return loaded
-
-    def run(self, contents: Sequence[Any], threads: Threads) -> Sequence[Any]:
-        return self._operation.run(contents, threads)
 
     def finish(self, job: Job, made: object) -> Product:
         product = self._operation.finish(made)
@@ -121,7 +118,8 @@ def convert(work: Work, many: Many) -> None:
         return convert_shards(work.operation, many, work.verb)
     jobs = work.jobs()
     work.operation.check()
-    stages = FileStages(work.operation, work.read, force=many.force, resume=many.resume)
+    files = Files(work.operation, work.read, force=many.force, resume=many.resume)
+    stages = Stages(files.load, work.operation.run, files.finish)
     limits = partial(work.operation.limits, many.batch)
     see_through(jobs, flow(jobs, stages, limits), work.verb, partial(_file_done, work), work.last)
 

@@ -13,12 +13,11 @@ from collections.abc import Callable, Generator, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from progcodec.fleet.pool import Pool, Reply
 
 Job = TypeVar("Job")
-Job_contra = TypeVar("Job_contra", contravariant=True)
 
 PIXELS_IN_FLIGHT = 64_000_000
 """Pixels read and not yet written, from which on reading pauses: 200 MB as bytes."""
@@ -64,21 +63,19 @@ class Threads(NamedTuple):
     of: int
 
 
-class Stages(Protocol[Job_contra]):
-    """The work.
+class Stages(NamedTuple):
+    """The work, as calls that may be made in any thread, several at a time; an Exception that one
+    raises is the job's outcome.
 
-    Each call may be made in any thread, several at a time; an Exception that it raises is the job's
-    outcome.
+    Attributes:
+        load: read and decode an input.
+        run: network and range coder for inputs of one group, with so many of the threads.
+        finish: write what was made of a job; its result.
     """
 
-    def load(self, job: Job_contra) -> Loaded | Settled:
-        """Read and decode an input."""
-
-    def run(self, contents: Sequence[Any], threads: Threads) -> Sequence[Any]:
-        """Network and range coder for inputs of one group, with so many of the threads."""
-
-    def finish(self, job: Job_contra, made: Any) -> object:
-        """Write what was made; the job's result."""
+    load: Callable[[Any], Loaded | Settled]
+    run: Callable[[Sequence[Any], Threads], Sequence[Any]]
+    finish: Callable[[Any, Any], object]
 
 
 class Outcome(NamedTuple, Generic[Job]):
@@ -110,7 +107,7 @@ class Limits:
 
 
 def flow(
-    jobs: Iterable[Job], stages: Stages[Job], limits: Limits | Callable[[], Limits]
+    jobs: Iterable[Job], stages: Stages, limits: Limits | Callable[[], Limits]
 ) -> Generator[Outcome[Job], None, None]:
     """An outcome for each job, in order; one that fails never stops the rest.
 
@@ -138,7 +135,7 @@ def flow(
 
 class _Flow(Generic[Job]):
     def __init__(
-        self, first: Job, loaded: Loaded, others: Iterable[Job], stages: Stages[Job], limits: Limits
+        self, first: Job, loaded: Loaded, others: Iterable[Job], stages: Stages, limits: Limits
     ) -> None:
         self._source = enumerate(others, 1)
         self._stages = stages
@@ -286,7 +283,7 @@ class _Flow(Generic[Job]):
         self._outcomes[place] = Outcome(self._jobs[place], result, error)
 
 
-def _run(stages: Stages[Any], contents: list[Any], threads: Threads) -> Sequence[Any]:
+def _run(stages: Stages, contents: list[Any], threads: Threads) -> Sequence[Any]:
     """As ``stages.run``; where a batch fails, each by itself, to find the one to blame."""
     try:
         return stages.run(contents, threads)

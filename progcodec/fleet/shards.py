@@ -22,7 +22,8 @@ import posixpath
 import tarfile
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 from progcodec.errors import (
     CheckpointError,
@@ -35,7 +36,7 @@ from progcodec.errors import (
 )
 from progcodec.fleet import storage
 from progcodec.fleet.archive import BROKEN, File, files_in
-from progcodec.fleet.flow import Loaded, Outcome, Settled, Threads, flow
+from progcodec.fleet.flow import Loaded, Outcome, Settled, Stages, flow
 from progcodec.fleet.journal import made_of
 from progcodec.fleet.operation import Operation
 
@@ -125,36 +126,29 @@ def convert(
         if record is not None and record.made_of == source and _is_unchanged(there, record):
             failures = tuple((name, why) for name, why in record.failed)
             return Converted(record.inputs, record.made, len(there), failures, finished_before=True)
-    outcomes = list(
-        flow(_members(data, operation.suffixes), _MemberStages(operation), operation.limits(batch))
-    )
+    stages = Stages(partial(_load, operation), operation.run, partial(_finish, operation))
+    members = _members(data, operation.suffixes)
+    outcomes = list(flow(members, stages, operation.limits(batch)))
     output, converted = _assembled(outcomes, operation, source)
     storage.write(shard.target, output, replace=force or there is not None)
     return converted
 
 
-class _MemberStages:
-    """An operation on members; those that it does not take pass."""
+def _load(operation: Operation, job: Member) -> Loaded | Settled:
+    """What the operation does not take passes."""
+    if job.file.fault:
+        raise ShardError(job.file.fault)
+    if not job.is_input:
+        return Settled(job.file.data)
+    loaded = operation.load(job.file.data)
+    _warn(job, loaded.warning)
+    return loaded
 
-    def __init__(self, operation: Operation) -> None:
-        self._operation = operation
 
-    def load(self, job: Member) -> Loaded | Settled:
-        if job.file.fault:
-            raise ShardError(job.file.fault)
-        if not job.is_input:
-            return Settled(job.file.data)
-        loaded = self._operation.load(job.file.data)
-        _warn(job, loaded.warning)
-        return loaded
-
-    def run(self, contents: Sequence[Any], threads: Threads) -> Sequence[Any]:
-        return self._operation.run(contents, threads)
-
-    def finish(self, job: Member, made: object) -> bytes:
-        product = self._operation.finish(made)
-        _warn(job, product.warning)
-        return product.data
+def _finish(operation: Operation, job: Member, made: object) -> bytes:
+    product = operation.finish(made)
+    _warn(job, product.warning)
+    return product.data
 
 
 def _warn(job: Member, told: str) -> None:
