@@ -83,12 +83,6 @@ def test_fleet(folder, tiny_checkpoint, judge):  # noqa: F811
     assert "computed from 1 of them" in told and "core hours to decode" in told
 
 
-def test_tiles_are_compared_with_one_piece(tiny_checkpoint, photograph):
-    found = big.seam(str(tiny_checkpoint), np.asarray(photograph.resize((320, 240))), side=4)
-    assert found.tiles == 20 and found.largest <= 1 and found.share < 1e-3
-    assert abs(found.psnr - found.psnr_tiled) <= 0.01 and found.bytes > 100
-
-
 def test_big_pictures(folder, tiny_checkpoint, monkeypatch):
     monkeypatch.setattr(big, "_alone", lambda threads, function, *arguments: function(*arguments))
     line = ["--data", folder, "--model", tiny_checkpoint, "--megapixels", 0.1, "--compare", 0.1]
