@@ -37,6 +37,8 @@ NESTED = ("state_dict", "model")
 SPEC_MAX = 200
 SAFE_OPTIONS = {"num_classes", "pad_type"}
 """Options that a classifier's file may name: others of timm's fetch files, or read them."""
+INPUT_MAX, CROP_MIN = 1024, 0.25
+"""Limits of what it may say about the input: the side in pixels, and its share of the picture."""
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 PARALLEL_PREFIX = "module."
 """What torch's data parallelism puts before every name."""
@@ -117,7 +119,10 @@ def _load_own(file: ClassifierFile, path: str | None) -> Loaded:
     if file.network == NAME:
         return Loaded(file.build(), Square(), file.calibration)
     spec = Specification.parse(file.network[:SPEC_MAX])
-    if spec.library != "timm" or not spec.options.keys() <= SAFE_OPTIONS:
+    size, share = (spec.preprocessing.get(name, 1) for name in ("input_size", "crop_pct"))
+    numbers = all(isinstance(number, int | float) for number in (size, share))
+    within = numbers and size <= INPUT_MAX and share >= CROP_MIN
+    if spec.library != "timm" or not spec.options.keys() <= SAFE_OPTIONS or not within:
         raise ClassifierError(f"{path}: its network, {spec.name}, is none that a file may name")
     if spec.options.get("num_classes", file.classes) != file.classes:
         raise ClassifierError(f"{path}: its network has another number of classes than its groups")
@@ -132,7 +137,11 @@ def _load_timm(spec: Specification, state: dict[str, Tensor] | None = None) -> L
     timm = _library(spec)
     if not timm.is_model(spec.model):
         raise _unknown(spec, timm.list_models())
-    model = _build(spec, partial(timm.create_model, spec.model), {"pretrained": True}, state)
+    create = partial(timm.create_model, spec.model)
+    if state is not None:  # what a file names must be no larger than the file: it is drawn first
+        drawn = {name: tensor.to("meta") for name, tensor in state.items()}
+        _build(spec, create, {}, drawn, "meta")
+    model = _build(spec, create, {"pretrained": True}, state)
     # In timm's own terms: what was overridden here comes before what the weights were trained with.
     overrides = _overrides(spec)
     if "input_size" in overrides:
@@ -196,6 +205,7 @@ def _build(
     create: Callable[..., nn.Module],
     download: dict[str, Any],
     state: dict[str, Tensor] | None = None,
+    device: str = "cpu",
 ) -> nn.Module:
     """The model with weights: `state`, the file's, or, by `download`'s keywords, the library's."""
     if spec.file is None and "num_classes" in spec.options:
@@ -204,7 +214,7 @@ def _build(
         )
     if state is None and spec.file is not None:
         state = read_weights(spec.file)  # before a model is built for nothing
-    with _quiet(), torch.device("cpu"), torch.random.fork_rng(devices=()):
+    with _quiet(), torch.device(device), torch.random.fork_rng(devices=()):
         try:
             model = create(**spec.options, **({} if spec.file else download))
         except TypeError as error:

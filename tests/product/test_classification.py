@@ -473,17 +473,29 @@ def test_damaged_files_of_classifiers(tmp_path, change, reason):
         load_classifier(f"builtin@{path}", "cpu")
 
 
-def test_a_classifiers_file_of_timms_network(tmp_path, small, weights):
+def test_a_classifiers_file_of_timms_network(tmp_path, small, weights, monkeypatch):
+    import timm
+
     tensors, calibration = libraries.read_weights(weights), Calibration.neutral(TREE.assignments)
     path, name = tmp_path / "c.safetensors", small.partition("@")[0]
     ClassifierFile(name, tensors, calibration).save(path)
     grey = Image.new("RGB", (50, 70), "teal")
     mine, theirs = (load_classifier(text, "cpu") for text in (f"builtin@{path}", small))
     assert np.allclose(mine.predict([grey]), theirs.predict([grey]), atol=2e-3)
-    for wrong in (f"{name}&pretrained=True", "torchvision:resnet18", name.replace("6&", "7&")):
+    create, devices = timm.create_model, set()
+    monkeypatch.setattr(
+        timm, "create_model",
+        lambda *given, **more: devices.add(torch.empty(0).device.type) or create(*given, **more),
+    )  # fmt: skip
+    for wrong in (
+        f"{name}&pretrained=True", "torchvision:resnet18", name.replace("6&", "7&"),
+        name.replace("=64", "=1025"), name.replace("=64", "='9'"), f"{name}&crop_pct=0.001",
+        "timm:vit_gigantic_patch14_224?num_classes=6",
+    ):  # fmt: skip
         ClassifierFile(wrong, tensors, calibration).save(path)
-        with pytest.raises(ClassifierError, match="none that a file may|another number"):
+        with pytest.raises(ClassifierError, match="none that a file may|another number|do not fit"):
             load_classifier(f"builtin@{path}", "cpu")
+    assert devices == {"meta"}, "memory was taken for what does not fit its file"
 
 
 # --- progcodec.classify ---------------------------------------------------------------------------
