@@ -40,7 +40,7 @@ def _budgets(
 
 
 @click.command("classify", short_help="Say what files, whole or cut, or pictures show.")
-@options.inputs("FILE...")
+@options.inputs("FILE...", tree=False)
 @click.option(
     "--bytes",
     "budgets",
@@ -67,8 +67,6 @@ def _budgets(
     help='Also score the answers: true classes from a CSV of file,label lines, or "folders": '
     "their names.",
 )
-@options.reaching
-@options.from_list
 @options.form
 @options.output("Write to this file instead of to standard output.")
 @options.batch

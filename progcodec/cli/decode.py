@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 @click.command("decode", short_help="Files, whole or cut, to pictures.")
 @options.inputs("FILE...")
-@options.recursive
-@options.from_list
 @options.output('Output picture (its suffix tells the format), or folder; "-" is standard output.')
 @options.cut(bpp=False)
 @options.region
@@ -40,12 +38,7 @@ if TYPE_CHECKING:
     default=1.0,
     help="The least time between two pictures of --follow.",
 )
-@options.resume
-@options.batch
-@options.engine
-@options.network
-@options.force
-@options.quiet
+@options.work
 @options.grouped(many=Many, operation=Decode)
 def decode_command(many: Many, operation: Decode, follow: bool, every: float) -> None:
     """Decode .shc files, whole or cut: photo.shc becomes photo.png, beside it.

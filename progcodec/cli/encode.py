@@ -21,8 +21,6 @@ from progcodec.fleet.operation import Encode, Product
 
 @click.command("encode", short_help="Pictures to .shc files.")
 @options.inputs("IMAGE...")
-@options.recursive
-@options.from_list
 @options.output('Output file (.shc), or folder; "-" is standard output.')
 @options.cut()
 @options.quality
@@ -34,12 +32,7 @@ from progcodec.fleet.operation import Encode, Product
     callback=lambda context, parameter, given: not given,
     help="Save 16 bytes; damage may then pass for picture.",
 )
-@options.resume
-@options.batch
-@options.engine
-@options.network
-@options.force
-@options.quiet
+@options.work
 @options.grouped(many=Many, operation=Encode)
 def encode_command(many: Many, operation: Encode) -> None:
     """Encode pictures: photo.jpg becomes photo.shc, beside it.

@@ -17,9 +17,7 @@ from progcodec.files import STREAM_SUFFIX
 
 
 @click.command("info", short_help="Say how far .shc files go.")
-@options.inputs("FILE...")
-@options.reaching
-@options.from_list
+@options.inputs("FILE...", tree=False)
 @options.form
 @options.grouped(many=Many)
 def info_command(many: Many, form: str) -> None:

@@ -79,9 +79,23 @@ def number(*names: str, help: str, least: int = 1, metavar: str = "N", **more: A
     return click.option(*names, type=kind, metavar=metavar, help=help, **more)
 
 
-def inputs(metavar: str) -> Decorator:
-    """The argument of a command that takes many inputs."""
-    return click.argument("inputs", metavar=metavar, nargs=-1, shell_complete=file_names)
+def inputs(metavar: str, *, tree: bool = True) -> Decorator:
+    """The argument of a command that takes many inputs, --recursive and --from-list; `tree`:
+    whether outputs have places in a tree.
+    """
+    kept = ", and keep the tree" if tree else ""
+    return all_of(
+        click.argument("inputs", metavar=metavar, nargs=-1, shell_complete=file_names),
+        click.option(
+            "--recursive", is_flag=True, help=f"Reach into the folders inside of folders{kept}."
+        ),
+        named_file(
+            "--from-list",
+            "listed",
+            help="Also take the inputs that this file names, one a line or NUL-separated; "
+            '"-" is standard input.',
+        ),
+    )
 
 
 def _checkpoints(
@@ -144,18 +158,6 @@ region = click.option(
     metavar="X,Y,W,H",
     callback=_region,
     help="Only this part of the picture: its left and top edge, width and height, in pixels.",
-)
-reaching = click.option(
-    "--recursive", is_flag=True, help="Reach into the folders inside of folders."
-)
-recursive = click.option(
-    "--recursive", is_flag=True, help="Reach into the folders inside of folders, and keep the tree."
-)
-from_list = named_file(
-    "--from-list",
-    "listed",
-    help="Also take the inputs that this file names, one a line or NUL-separated; "
-    '"-" is standard input.',
 )
 resume = click.option(
     "--resume",
@@ -230,6 +232,10 @@ engine = click.option(
     help="Where: on this machine, or shards over a Ray cluster: tar files, "
     "paths or URIs, in and out.",
 )  # fmt: skip
+
+
+work = all_of(resume, batch, engine, network, force, quiet)
+"""How many inputs are worked on by a model."""
 
 
 def output(text: str, **more: Any) -> Decorator:

@@ -17,8 +17,6 @@ from progcodec.fleet.operation import Product, Truncate
 
 @click.command("truncate", short_help="Cut .shc files: keep a prefix.")
 @options.inputs("FILE...")
-@options.recursive
-@options.from_list
 @options.output('Output file (.shc), or folder; "-" is standard output.')
 @options.cut(required=True)
 @options.resume
