@@ -76,6 +76,16 @@ class Box(NamedTuple):
         """That part of (..., H, W), tensor or array."""
         return x[..., self.top : self.bottom, self.left : self.right]
 
+    def within(self, other: "Box") -> "Box":
+        """The part of it that lies in another one."""
+        top, left = map(max, self[:2], other[:2])
+        bottom, right = map(min, self[2:], other[2:])
+        return Box(top, left, bottom, right)
+
+    def times(self, stride: int) -> "Box":
+        """The same on a grid so many times finer."""
+        return Box(*(stride * edge for edge in self))
+
     def over(self, stride: int) -> "Box":
         """The smallest box on a grid so many times coarser that holds this one."""
         bottom, right = ceil_div(self.bottom, stride), ceil_div(self.right, stride)

@@ -31,16 +31,13 @@ def analyse(
     device: torch.device,
 ) -> Tensor:
     """y, (N, 320, h, w) on the device, of images of one size."""
-    height, width = size_of(images[0])
-    tiles = tiling.transform(config, *latent_size(height, width))
+    whole = Box(0, 0, *size_of(images[0]))
+    tiles = tiling.transform(config, *latent_size(*whole[2:]))
 
     def run(tile: Tile) -> Tensor:
-        rows, columns = tile.times(LATENT_STRIDE)
-        box = Box(rows.low, columns.low, min(rows.high, height), min(columns.high, width))
-        whole = box == (0, 0, height, width)
-        x = torch.cat([as_tensor(image if whole else cut_out(image, *box)) for image in images]).to(
-            device
-        )
+        box = tile.reads.times(LATENT_STRIDE).within(whole)
+        parts = images if box == whole else [cut_out(image, *box) for image in images]
+        x = torch.cat([as_tensor(part) for part in parts]).to(device)
         y: Tensor = g_a(_channels_last(pad_to_multiple(x, LATENT_STRIDE)))
         return y
 
@@ -50,15 +47,15 @@ def analyse(
 def hyper_analyse(h_a: nn.Module, y: Tensor, tiling: Tiling) -> Tensor:
     """z, (N, hyper channels, ⌈h/4⌉, ⌈w/4⌉)."""
     tiles = [tile.over(HYPER_STRIDE) for tile in tiling.hyper(*y.shape[2:])]
-    return stitched(tiles, lambda tile: h_a(_channels_last(tile.times(HYPER_STRIDE).read(y))))
+    return stitched(tiles, lambda tile: h_a(_channels_last(tile.reads.times(HYPER_STRIDE).cut(y))))
 
 
 def prior(path: MeanPath, z_hat: Tensor, height: int, width: int, tiling: Tiling) -> Tensor:
     """P, from ẑ with its medians added back, for ``height`` × ``width`` latent positions."""
 
     def run(tile: Tile) -> Tensor:
-        size = [span.high - span.low for span in tile]
-        return path.prior(_channels_last(tile.over(HYPER_STRIDE).read(z_hat)), *size)
+        z = _channels_last(tile.reads.over(HYPER_STRIDE).cut(z_hat))
+        return path.prior(z, tile.reads.height, tile.reads.width)
 
     return stitched(tiling.hyper(height, width), run)
 
@@ -67,8 +64,8 @@ def features(path: ScalePath, z: Ints, height: int, width: int, tiling: Tiling) 
     """F, uint8 (N, scale width, h, w), from integer ẑ (N, hyper channels, ⌈h/4⌉, ⌈w/4⌉)."""
 
     def run(tile: Tile) -> Tensor:
-        size = [span.high - span.low for span in tile]
-        return path.features(exact(tile.over(HYPER_STRIDE).read(z)), *size).to(torch.uint8)
+        part = exact(tile.reads.over(HYPER_STRIDE).cut(z))
+        return path.features(part, tile.reads.height, tile.reads.width).to(torch.uint8)
 
     return stitched(tiling.hyper(height, width), run)
 
@@ -95,12 +92,9 @@ def synthesise(g_s: nn.Module, y: Tensor, box: Box, tiling: Tiling, config: Mode
     pixels = np.empty((len(y), box.height, box.width, 3), np.uint8)
     height, width = y.shape[2:]
     for tile in tiling.transform(config, height, width, box.over(LATENT_STRIDE)):
-        rows, columns = tile.times(LATENT_STRIDE)
-        part = Box(
-            *np.maximum((rows.start, columns.start), box[:2]),
-            *np.minimum((rows.stop, columns.stop), box[2:]),
-        )
-        x = part.moved(-rows.low, -columns.low).cut(g_s(_channels_last(tile.read(y))))
+        gives, reads = tile.times(LATENT_STRIDE)
+        part, x = gives.within(box), g_s(_channels_last(tile.reads.cut(y)))
+        x = part.moved(-reads.top, -reads.left).cut(x)
         place = part.moved(-box.top, -box.left)
         pixels[:, place.top : place.bottom, place.left : place.right] = to_pixels(x)
     return pixels

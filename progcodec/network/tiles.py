@@ -15,16 +15,13 @@ positions, 16 pixels each, if nothing else is said.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from progcodec.arrays import Array
 from progcodec.config import HYPER_STRIDE, LATENT_STRIDE, ModelConfig
 from progcodec.geometry import Box, ceil_div, latent_size
-
-Plane = TypeVar("Plane", Tensor, Array)
 
 BLOCK_REACH = 2
 """Of a 5×5 convolution, and so of a block; 1×1 convolutions look nowhere."""
@@ -87,41 +84,24 @@ class Span(NamedTuple):
     low: int
     high: int
 
-    @property
-    def read(self) -> slice:
-        return slice(self.low, self.high)
-
-    @property
-    def inner(self) -> slice:
-        """Where what is given lies in what is read."""
-        return slice(self.start - self.low, self.stop - self.low)
-
-    def times(self, stride: int) -> "Span":
-        """The same on a grid so many times finer."""
-        return Span(*(stride * place for place in self))
-
-    def over(self, stride: int) -> "Span":
-        """On a grid so many times coarser; edges are multiples of ``stride``, or the picture's."""
-        return Span(*(ceil_div(place, stride) for place in self))
-
 
 class Tile(NamedTuple):
-    rows: Span
-    columns: Span
+    """What of a plane it gives, and what it reads for that."""
+
+    gives: Box
+    reads: Box
 
     def times(self, stride: int) -> "Tile":
-        return Tile(self.rows.times(stride), self.columns.times(stride))
+        """The same on a grid so many times finer."""
+        return Tile(self.gives.times(stride), self.reads.times(stride))
 
     def over(self, stride: int) -> "Tile":
-        return Tile(self.rows.over(stride), self.columns.over(stride))
+        """On a grid so many times coarser; edges are multiples of ``stride``, or the picture's."""
+        return Tile(self.gives.over(stride), self.reads.over(stride))
 
-    def read(self, x: Plane) -> Plane:
-        """The part of (..., H, W), tensor or array, that the tile reads."""
-        return x[..., self.rows.read, self.columns.read]
-
-    def inner(self, x: Plane) -> Plane:
-        """The part of what was made of :meth:`read` that the tile gives."""
-        return x[..., self.rows.inner, self.columns.inner]
+    def inner(self, x: Tensor) -> Tensor:
+        """The part of what was made of ``reads`` that the tile gives."""
+        return self.gives.moved(-self.reads.top, -self.reads.left).cut(x)
 
 
 @dataclass(frozen=True)
@@ -198,7 +178,11 @@ def _tiles(
         side = max(box.height, box.width) + unit
     rows = spans(box.top, box.bottom, height, side, reach, unit)
     columns = spans(box.left, box.right, width, side, reach, unit)
-    return [Tile(row, column) for row in rows for column in columns]
+    return [
+        Tile(Box(r.start, c.start, r.stop, c.stop), Box(r.low, c.low, r.high, c.high))
+        for r in rows
+        for c in columns
+    ]
 
 
 def stitched(tiles: list[Tile], run: Callable[[Tile], Tensor]) -> Tensor:
@@ -210,17 +194,15 @@ def stitched(tiles: list[Tile], run: Callable[[Tile], Tensor]) -> Tensor:
     """
     if len(tiles) == 1:
         return run(tiles[0])
-    height, width = tiles[-1].rows.stop, tiles[-1].columns.stop
+    size = tiles[-1].gives.bottom, tiles[-1].gives.right
     whole: Tensor | None = None
     for tile in tiles:
         part = run(tile)
         if whole is None:
             form = torch.channels_last if part.is_floating_point() else torch.contiguous_format
-            size = *part.shape[:2], height, width
-            whole = torch.empty(size, dtype=part.dtype, device=part.device, memory_format=form)
-        whole[..., tile.rows.start : tile.rows.stop, tile.columns.start : tile.columns.stop] = (
-            tile.inner(part)
-        )
+            shape = *part.shape[:2], *size
+            whole = torch.empty(shape, dtype=part.dtype, device=part.device, memory_format=form)
+        tile.gives.cut(whole).copy_(tile.inner(part))
     assert whole is not None
     return whole
 
@@ -229,6 +211,6 @@ def over(tiles: list[Tile], function: Callable[..., Tensor], *planes: Any) -> Te
     """What ``function`` makes of planes (tensors, arrays, or None as it is), tile by tile."""
 
     def run(tile: Tile) -> Tensor:
-        return function(*(None if plane is None else tile.read(plane) for plane in planes))
+        return function(*(None if plane is None else tile.reads.cut(plane) for plane in planes))
 
     return function(*planes) if len(tiles) == 1 else stitched(tiles, run)

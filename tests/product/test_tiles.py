@@ -69,7 +69,7 @@ def test_pictures_are_cut_from_some_size_on():
     assert len(Tiling().transform(lite, 180, 180)) == len(Tiling().transform(tic, 90, 90)) == 1
     hundred = Tiling().transform(lite, 542, 722)
     assert len(hundred) == 5 * 6
-    areas = [(t.rows.high - t.rows.low) * (t.columns.high - t.columns.low) for t in hundred]
+    areas = [tile.reads.height * tile.reads.width for tile in hundred]
     assert max(areas) <= (128 + 16) ** 2
     assert len(Tiling().transform(tic, 100, 100)) == 4
     assert len(Tiling().mean(542, 722)) == 3 * 3 and len(Tiling().mean(362, 362)) == 1
@@ -100,7 +100,7 @@ def test_transforms_in_tiles(monkeypatch, config, network):
         assert len(found) > 4
 
         def part(tile) -> torch.Tensor:
-            return module(tile.over(stride_out).times(stride_in).read(x))
+            return module(tile.reads.over(stride_out).times(stride_in).cut(x))
 
         joined = tiles.stitched([tile.times(stride_out) for tile in found], part)
         return float((joined - whole).abs().max())
