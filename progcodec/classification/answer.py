@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from progcodec.arrays import Floats, Ints
+from progcodec.arrays import Floats
 from progcodec.errors import ClassifierError
 from progcodec.hierarchy.hierarchy import Hierarchy, Node
 from progcodec.markup import table
@@ -169,12 +169,9 @@ def answers(
     made = []
     for row in range(len(rows)):
         path = _path([values[row] for values in by_level], hierarchy)
-        stated = (
-            sum(guess.probability >= confidence for guess in path) if asked is None else asked + 1
-        )
-        made.append(
-            Answer(path, stated, asked is not None, confidence, _top(rows[row], hierarchy, top))
-        )
+        sure = sum(guess.probability >= confidence for guess in path)
+        stated, best = sure if asked is None else asked + 1, _top(rows[row], hierarchy, top)
+        made.append(Answer(path, stated, asked is not None, confidence, best))
     return made
 
 
@@ -185,20 +182,12 @@ def _path(values: Sequence[Floats], hierarchy: Hierarchy) -> tuple[Guess, ...]:
         inside = np.arange(len(probabilities))
         above = 1.0
         if path:
-            inside = _parents(hierarchy, number) == path[-1].index
-            inside, above = np.flatnonzero(inside), path[-1].probability
+            inside = np.flatnonzero(hierarchy.parents(number) == path[-1].index)
+            above = path[-1].probability
         index = int(inside[np.argmax(probabilities[inside])])
         # A sum in floating point can miss its parent's by a last digit.
         path.append(_guess(hierarchy, number, index, min(above, float(probabilities[index]))))
     return tuple(path)
-
-
-def _parents(hierarchy: Hierarchy, number: int) -> Ints:
-    """The parent of every group or class of a level below the first."""
-    if number == len(hierarchy.levels):
-        finest: Ints = hierarchy.assignments[-1]
-        return finest
-    return np.array([cluster.parent for cluster in hierarchy.levels[number]])
 
 
 def _top(probabilities: Floats, hierarchy: Hierarchy, count: int) -> tuple[Guess, ...]:

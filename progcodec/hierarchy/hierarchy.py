@@ -135,12 +135,14 @@ class Hierarchy:
     def assignments(self) -> Ints:
         """(levels, classes) int64: the group of each class at each level."""
         table = np.empty((len(self.levels), len(self.classes)), dtype=np.int64)
-        up = np.array([leaf.parent for leaf in self.classes])
+        up: Ints = np.arange(len(self.classes))
         for level in reversed(range(len(self.levels))):
-            table[level] = up
-            if level:
-                up = np.array([cluster.parent for cluster in self.levels[level]])[up]
+            up = table[level] = self.parents(level + 1)[up]
         return table
+
+    def parents(self, level: int) -> Ints:
+        """The parent of every group or class of a level below the first."""
+        return np.array([entry.parent for entry in self._level(level)])
 
     def aggregate(self, probabilities: Floats, level: int | str) -> Floats:
         """(..., classes) probabilities to (..., groups), sums over their classes, in float64."""
