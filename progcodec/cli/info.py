@@ -1,7 +1,6 @@
 """``info``: how far .shc files go. Needs only the bytes: starts without torch and numpy."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import click
 
@@ -42,20 +41,10 @@ def info_command(many: Many, form: str) -> None:
 
     def done(report: Report, job: Job, description: StreamInfo) -> None:
         nonlocal first
-        say(kinds[form](_Row(job.source, description, first)))
+        say(kinds[form](job.source, description, first))
         first = False
 
     see_through(jobs, one_by_one(jobs, lambda job: info(read_stream(job.source))), "reading", done)
-
-
-class _Row(NamedTuple):
-    source: str
-    description: StreamInfo
-    first: bool
-
-    @property
-    def record(self) -> dict[str, object]:
-        return {"file": self.source, **self.description.to_dict()}
 
 
 COLUMNS: dict[str, tuple[str, Callable[[StreamInfo], str]]] = {
@@ -81,25 +70,26 @@ def _fits(sources: list[str]) -> bool:
     return width is None or len(HEADING) - len("file") + longest <= width
 
 
-def _line(row: _Row) -> str:
-    cells = [f"{tell(row.description):{setting}}" for setting, tell in COLUMNS.values()]
-    line = "  ".join([*cells, show(row.source)])
-    return f"{HEADING}\n{line}" if row.first else line
+def _line(source: str, description: StreamInfo, first: bool) -> str:
+    cells = [f"{tell(description):{setting}}" for setting, tell in COLUMNS.values()]
+    line = "  ".join([*cells, show(source)])
+    return f"{HEADING}\n{line}" if first else line
 
 
-def _block(row: _Row) -> str:
+def _block(source: str, description: StreamInfo, first: bool) -> str:
     width = max(map(len, COLUMNS))
-    lines = [f"  {name:<{width}}  {tell(row.description)}" for name, (_, tell) in COLUMNS.items()]
-    return "\n".join([*([] if row.first else [""]), show(row.source), *lines])
+    lines = [f"  {name:<{width}}  {tell(description)}" for name, (_, tell) in COLUMNS.items()]
+    return "\n".join([*([] if first else [""]), show(source), *lines])
 
 
-def _csv(row: _Row) -> str:
-    line = csv_line(row.record.values())
-    return f"{csv_line(row.record)}\n{line}" if row.first else line
+def _csv(source: str, description: StreamInfo, first: bool) -> str:
+    record = {"file": source, **description.to_dict()}
+    line = csv_line(record.values())
+    return f"{csv_line(record)}\n{line}" if first else line
 
 
-def _json(row: _Row) -> str:
-    return json_line(row.record)
+def _json(source: str, description: StreamInfo, first: bool) -> str:
+    return json_line({"file": source, **description.to_dict()})
 
 
 def _end(segment: SegmentInfo) -> str:
