@@ -1,6 +1,6 @@
 """Constants of the format and the dataclass of a model. Imports nothing of ours."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from itertools import accumulate
 
 # --- symbols and tables (DESIGN: "range coding"); a change of any of them is a change of the format
@@ -88,18 +88,14 @@ class ModelConfig:
             )
         if len(self.steps) != len(LEVELS):
             raise ValueError(f"steps must be {len(LEVELS)} counts of blocks, not {self.steps}")
-        counts = [
-            (field.name, getattr(self, field.name))
-            for field in fields(self)
-            if field.type is int and field.name != "hyper_linear"
-        ]
-        for name, value in [
-            *counts,
-            *((listed, value) for listed in lists for value in getattr(self, listed)),
-        ]:
-            # a file may say anything: 16.5, or true
-            if type(value) is not int or not 1 <= value <= CHANNELS_MAX:
-                raise ValueError(f"{name} must be an integer in 1..{CHANNELS_MAX}, not {value!r}")
+        others = ("family", "delta", "hyper_linear")
+        for name in [field.name for field in fields(self) if field.name not in others]:
+            given = getattr(self, name)
+            for value in given if name in lists else (given,):
+                # a file may say anything: 16.5, or true
+                if type(value) is not int or not 1 <= value <= CHANNELS_MAX:
+                    most = CHANNELS_MAX
+                    raise ValueError(f"{name} must be an integer in 1..{most}, not {value!r}")
         if sum(self.steps) != len(self.blocks):
             raise ValueError(f"steps {self.steps} must count the blocks {self.blocks}")
         if type(self.hyper_linear) is not int or not 0 <= self.hyper_linear <= self.hyper_channels:
@@ -136,15 +132,12 @@ class ModelConfig:
 
     def to_dict(self) -> dict[str, object]:
         """What is stored and fingerprinted: every field, but those of LEFT_OUT at their default."""
-        own = {field.name: field.default for field in fields(self)}
-        kept = {
-            name: value
-            for name, value in asdict(self).items()
-            if name not in LEFT_OUT or value != own[name]
-        }
-        return {
-            name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()
-        }
+        kept: dict[str, object] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name not in LEFT_OUT or value != field.default:
+                kept[field.name] = list(value) if isinstance(value, tuple) else value
+        return kept
 
     @classmethod
     def from_dict(cls, data: dict[str, object]) -> "ModelConfig":

@@ -6,6 +6,7 @@ would be another checkpoint, never another reading of the same one.
 """
 
 import math
+from functools import cached_property
 from typing import TypeAlias
 
 import constriction
@@ -91,7 +92,6 @@ class Tables:
         self.frequencies = frequencies.astype(np.uint32)
         self.frequencies.setflags(write=False)
         self._models: list[Categorical | None] = [None] * len(frequencies)
-        self._bits: Floats | None = None
 
     def __getstate__(self) -> dict[str, object]:
         """Without the coder's models, which cannot be pickled."""
@@ -110,7 +110,7 @@ class Tables:
             self._models[index] = model
         return model
 
-    @property
+    @cached_property
     def bits(self) -> Floats:
         """float64 (T, 255): the cost of each symbol in bits, by its count.
 
@@ -118,7 +118,5 @@ class Tables:
         symbols at the floor cost up to one bit less than said here, and all others a vanishing
         amount more.
         """
-        if self._bits is None:
-            information: Floats = np.log2(self.frequencies)
-            self._bits = TABLE_BITS - information
-        return self._bits
+        information: Floats = np.log2(self.frequencies)
+        return TABLE_BITS - information
