@@ -92,7 +92,7 @@ class IncrementalDecoder:
         self.codec = codec
         self.header: container.Header | None = None
         self.size = 0
-        self._model, self._device, self._max_pixels = model, device, max_pixels
+        self._options: dict[str, Any] = {"model": model, "device": device, "max_pixels": max_pixels}
         self._given = bytearray()  # all of them: a copy is made by reading them again
         self._last_segment = container.SEGMENT_NAMES.index(LEVELS[-1] if level is None else level)
         # from the start of the current segment (first of all, of the header)
@@ -101,9 +101,7 @@ class IncrementalDecoder:
         self._walk: Generator[Step, Reply, Tensor] | None = None
         self._step: Step | None = None
         self._symbols: list[Ints] = []  # of each step so far, (1, C, h, w); 0 where none came yet
-        self._order: Ints = np.empty(
-            0, np.int64
-        )  # where those of the last step lie that are to come
+        self._order: Ints = np.empty(0, np.int64)  # places of the last step's that are to come
         self._runs: Runs = []  # of the last step, until a reader takes them
         self._reader: SegmentReader | None = None
         self._segment: container.Segment | None = None  # the current one, as it was last read
@@ -113,13 +111,7 @@ class IncrementalDecoder:
 
     def __reduce__(self) -> tuple[object, ...]:
         level = container.SEGMENT_NAMES[self._last_segment]
-        options = {
-            "codec": self.codec,
-            "model": self._model,
-            "device": self._device,
-            "level": level,
-            "max_pixels": self._max_pixels,
-        }
+        options = {**self._options, "codec": self.codec, "level": level}
         return _again, (type(self), options, bytes(self._given))
 
     def __repr__(self) -> str:
@@ -200,12 +192,11 @@ class IncrementalDecoder:
     # --- bytes to symbols -------------------------------------------------------------------------
 
     def _read_header(self) -> list[Event]:
-        header = container.parse_arriving_header(bytes(self._buffer), self._max_pixels)
+        start = bytes(self._buffer)
+        header = container.parse_arriving_header(start, self._options["max_pixels"])
         if header is None:
             return []
-        codec = self.codec or codec_for(
-            bytes(self._buffer), model=self._model, device=self._device, max_pixels=self._max_pixels
-        )
+        codec = self.codec or codec_for(start, **self._options)
         codec.check_model(header)
         self.header, self.codec = header, codec
         del self._buffer[: header.size]
@@ -283,9 +274,8 @@ class IncrementalDecoder:
         levels = (q[start:end].size for start, end in pairwise(config.level_offsets))
         totals = z.size, *levels
         received += [0] * (len(totals) - len(received))
-        return Latent(
-            y, z, q, tuple(received), totals, header.width, header.height, bits, header.quality
-        )
+        size = header.width, header.height
+        return Latent(y, z, q, tuple(received), totals, *size, bits, header.quality)
 
     def _torn_payload(self) -> int:
         if self._segment is None:
