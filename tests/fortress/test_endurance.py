@@ -93,7 +93,7 @@ def test_processes_cut_and_describe_one_file():
 
 @linux
 def test_memory_stays_flat(tiny_codec):
-    result = soak(tiny_codec, nightly(60, 2000), side=48)
+    result = soak(tiny_codec, nightly(40, 2000), side=48)
     assert len(result.samples) > 10 and result.growth < 24, result
 
 

@@ -46,11 +46,11 @@ SCRATCH = "base (from nothing)"
 
 @pytest.fixture(scope="module")
 def held_out(tmp_path_factory, photograph) -> Path:
-    """Three pictures of 96 × 80 pixels, two of them with a class."""
+    """Three pictures of 64 × 48 pixels, two of them with a class."""
     root = tmp_path_factory.mktemp("held-out")
     for n, name in enumerate(("n01440764", "n01443537", "unlabelled")):
         (root / name).mkdir()
-        photograph.crop((100 * n, 50, 100 * n + 96, 130)).save(root / name / f"{n}.png")
+        photograph.crop((100 * n, 50, 100 * n + 64, 98)).save(root / name / f"{n}.png")
     return root
 
 

@@ -126,6 +126,7 @@ def test_nothing_is_measured_twice_and_the_seed_reaches_the_report(finished, eva
     assert seeds == {5} and (out / ROWS).read_bytes() == before
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on(finished, tmp_path, evaluate):
     out, line, _ = finished
     lines = (out / ROWS).read_bytes().splitlines(keepends=True)
@@ -176,6 +177,7 @@ def test_rate_and_distortion(tmp_path, evaluate):
     assert (tmp_path / "curves.png").stat().st_size > 10_000 and (tmp_path / "quality.png").exists()
 
 
+@pytest.mark.slow
 def test_first_bytes(tmp_path, evaluate):
     result = evaluate(tmp_path, "--first-bytes", "--limit", 2, "--budgets", "60,500")
     assert "| PSNR (dB) within bytes | 60 | 500 |" in result.stdout

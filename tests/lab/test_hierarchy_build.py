@@ -261,6 +261,7 @@ def test_wrong_usage(inputs):
     build("-o", "a.json", "--sizes", "ten", code=2)
 
 
+@pytest.mark.slow
 def test_clip_embeds_the_names_with_any_open_clip_model(inputs):
     open_clip = pytest.importorskip("open_clip")
     pytest.importorskip("sklearn")

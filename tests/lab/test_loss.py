@@ -28,11 +28,11 @@ from tests.support.tiny_training import (  # noqa: F401
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
-    """The same after sixty steps at a high learning rate, so that no part of the model is as it
+    """The same after forty steps at a high learning rate, so that no part of the model is as it
     began.
     """
     out = tmp_path_factory.mktemp("trained") / "trained.safetensors"
-    train(settings(out, steps=60, warmup=5, ema=0.9, log_steps=30))
+    train(settings(out, steps=40, warmup=5, ema=0.9, log_steps=30))
     return out
 
 

@@ -166,6 +166,7 @@ def test_compiled_networks_train_the_same(tmp_path, monkeypatch):
         torch.testing.assert_close(other[name], one[name], rtol=1e-3, atol=1e-4, msg=name)
 
 
+@pytest.mark.slow
 def test_a_compiler_that_fails_is_one_line(tmp_path, monkeypatch):
     from torch._inductor.exc import InductorError
 

@@ -112,6 +112,7 @@ def product(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_product_works_without_the_laboratory(product, photograph):
     photograph.resize((64, 48)).save(product / "a.png")
     script = """
