@@ -72,5 +72,21 @@ def kodak() -> list[Image.Image]:
     return [Image.fromarray(picture.pixels) for picture in load_pictures([source])]
 
 
+@pytest.fixture(scope="session")
+def shipped():
+    """The class hierarchy that the package brings."""
+    from progcodec.hierarchy.hierarchy import Hierarchy
+
+    return Hierarchy.load()
+
+
+@pytest.fixture(scope="session")
+def facts():
+    """What WordNet says of its classes."""
+    from progcodec.hierarchy.wordnet import Taxonomy
+
+    return Taxonomy.load()
+
+
 def noise_image(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)

@@ -24,16 +24,6 @@ from tests.support.command import ROOT, errors, run
 CLASSES = ROOT / "progcodec" / "lab" / "hierarchy_build" / "imagenet1k_classes.csv"
 
 
-@pytest.fixture(scope="module")
-def shipped() -> Hierarchy:
-    return Hierarchy.load()
-
-
-@pytest.fixture(scope="module")
-def facts() -> Taxonomy:
-    return Taxonomy.load()
-
-
 @pytest.fixture
 def inputs(tmp_path, monkeypatch) -> Path:
     """60 classes and embeddings for them, in an empty working folder."""

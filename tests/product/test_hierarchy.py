@@ -15,16 +15,6 @@ from tests.support.command import errors, run
 DICTIONARY = Path("/usr/share/wordnet")
 
 
-@pytest.fixture(scope="module")
-def shipped() -> Hierarchy:
-    return Hierarchy.load()
-
-
-@pytest.fixture(scope="module")
-def facts() -> Taxonomy:
-    return Taxonomy.load()
-
-
 # --- the shipped hierarchy ------------------------------------------------------------------------
 
 
