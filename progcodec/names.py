@@ -1,13 +1,25 @@
-"""Names that a person may have meant."""
+"""Names: whether a terminal shows them as they are, and which a person may have meant."""
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterable
 
 NEAR = 3
 """Names that an unknown one is answered with at most."""
+_JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
 MAX_TYPED = 100
 """Characters of an unknown name that are compared; the time grows with their square."""
+
+
+def shows(character: str) -> bool:
+    """Whether a terminal shows it, in its place.
+
+    Spaces of every width do and what joins emoji does; what controls, reorders or hides does not.
+    """
+    return (
+        character.isprintable() or character in _JOINERS or unicodedata.category(character) == "Zs"
+    )
 
 
 def near_names(text: str, names: Iterable[str]) -> str:

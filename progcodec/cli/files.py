@@ -4,21 +4,23 @@ import contextlib
 import os
 import stat
 import sys
-import unicodedata
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import click
 
-from progcodec.bitstream.container import HEADER_ROOM, MAGIC, parse_header, starts_stream
-from progcodec.errors import ImageError, NotShcError, ProgcodecError
+from progcodec.bitstream.container import HEADER_ROOM, MAGIC, parse, parse_header, starts_stream
+from progcodec.errors import ImageError, LimitError, NotShcError, ProgcodecError
 from progcodec.files import open_plain, write_whole
+from progcodec.names import shows
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 STANDARD_STREAM = "-"
-JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
+PIECE = 1 << 20
+FILE_BYTES_PER_PIXEL, FILE_BYTES = 16, 1 << 26
+"""Bounds on a picture's file: four channels of 32 bits, and what is said beside them."""
 SIGNED = 1024
 """Bytes in which our pages and files of weights name this program."""
 
@@ -50,7 +52,7 @@ def read_stream(source: str) -> bytes:
     with _open(source) as file:
         start = file.read(HEADER_ROOM)
         parse_header(start, max_pixels=None)
-        return start + file.read()
+        return _rest_of_stream(file, start)
 
 
 def read_picture(source: str, max_pixels: int | None) -> bytes:
@@ -61,7 +63,7 @@ def read_picture(source: str, max_pixels: int | None) -> bytes:
         if file.seekable():
             check_picture(file, max_pixels)
             file.seek(0)
-        return file.read()
+        return _within(file, max_pixels)
 
 
 def read_stream_or_picture(source: str, max_pixels: int | None) -> bytes:
@@ -70,7 +72,8 @@ def read_stream_or_picture(source: str, max_pixels: int | None) -> bytes:
         start = file.read(HEADER_ROOM)
         if starts_stream(start):
             parse_header(start, max_pixels=None)
-        elif file.seekable():
+            return _rest_of_stream(file, start)
+        if file.seekable():
             from progcodec.image import check_picture
 
             file.seek(0)
@@ -79,7 +82,7 @@ def read_stream_or_picture(source: str, max_pixels: int | None) -> bytes:
             except ImageError as error:
                 raise NotShcError(f"neither a .shc stream nor a picture: {error}") from None
             file.seek(len(start))
-        return start + file.read()
+        return start + _within(file, max_pixels)
 
 
 def open_picture(source: str, max_pixels: int | None) -> "Image":
@@ -90,6 +93,14 @@ def open_picture(source: str, max_pixels: int | None) -> "Image":
         return open_image(read_picture(source, max_pixels), max_pixels)
     except ProgcodecError as error:
         raise type(error)(f"{show(source)}: {error}") from error
+
+
+def read_until(file: BinaryIO, most: int) -> bytes:
+    """All of a file, or a little more than ``most`` bytes of one that is longer."""
+    data = bytearray()
+    while len(data) <= most and (piece := file.read(PIECE)):
+        data += piece
+    return bytes(data)
 
 
 def check_writable(target: str, force: bool, named: bool = True) -> None:
@@ -157,16 +168,35 @@ def is_device(target: str) -> bool:
 
 
 def show(name: str) -> str:
-    """A file name for one line of a terminal: no control characters, no undecodable bytes.
-
-    Spaces of every width and joined emoji stay; what reorders or hides text does not.
-    """
+    """A file name for one line of a terminal: no control characters, no undecodable bytes."""
     printable = click.format_filename(name)
-    return "".join(
-        c if c.isprintable() or c in JOINERS or unicodedata.category(c) == "Zs"
-        else c.encode("unicode_escape").decode()
-        for c in printable
-    )  # fmt: skip
+    return "".join(c if shows(c) else c.encode("unicode_escape").decode() for c in printable)
+
+
+def _rest_of_stream(file: BinaryIO, start: bytes) -> bytes:
+    """All of a stream. Raises CorruptError where it goes on beyond its end, before its reading
+    does.
+    """
+    data, checked = bytearray(start), PIECE
+    while piece := file.read(PIECE):
+        data += piece
+        if len(data) > checked:
+            parse(bytes(data), max_pixels=None)
+            checked = 2 * len(data)
+    return bytes(data)
+
+
+def _within(file: BinaryIO, max_pixels: int | None) -> bytes:
+    """What is left of a picture's file. Raises LimitError where no picture within the limit is so
+    long.
+    """
+    if max_pixels is None:
+        return file.read()
+    most = FILE_BYTES_PER_PIXEL * max_pixels + FILE_BYTES
+    data = read_until(file, most)
+    if len(data) > most:
+        raise LimitError(f"more than {most:,} bytes are no picture of {max_pixels:,} pixels")
+    return data
 
 
 def _open(source: str) -> contextlib.AbstractContextManager[BinaryIO]:

@@ -10,9 +10,12 @@ from typing import NamedTuple
 
 import click
 
-from progcodec.cli.files import STANDARD_STREAM, Job, is_device, show
+from progcodec.cli.files import STANDARD_STREAM, Job, is_device, read_until, show
 from progcodec.cli.options import Many
 from progcodec.files import PICTURE_SUFFIXES, STREAM_SUFFIX, text_of
+
+LIST_MAX = 1 << 28
+"""Bytes of a list of names."""
 
 
 class Found(NamedTuple):
@@ -135,10 +138,12 @@ def names_in(listed: str) -> list[str]:
     if listed == STANDARD_STREAM:
         if sys.stdin is None:
             raise OSError("standard input is closed")
-        content = sys.stdin.buffer.read()
+        content = read_until(sys.stdin.buffer, LIST_MAX)
     else:
         with open(listed, "rb") as file:
-            content = file.read()
+            content = read_until(file, LIST_MAX)
+    if len(content) > LIST_MAX:
+        raise OSError(f"{show(listed)} is no list of names: more than {LIST_MAX:,} bytes")
     try:
         text = text_of(content)
     except UnicodeDecodeError as error:

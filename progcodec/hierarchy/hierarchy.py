@@ -12,7 +12,6 @@ group is the sum over its classes, and it is at most its parent's. Standard libr
 """
 
 import json
-import re
 import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ from progcodec import assets
 from progcodec.arrays import Floats, Ints
 from progcodec.errors import HierarchyError
 from progcodec.hierarchy.wordnet import Taxonomy, read_json
-from progcodec.names import near_names
+from progcodec.names import near_names, shows
 
 SHIPPED = assets.FOLDER / "hierarchy" / "imagenet1k.json"
 FORMAT = "progcodec class hierarchy"
@@ -272,14 +271,14 @@ def _validate(hierarchy: Hierarchy) -> None:
         above = len(level)
     for leaf in hierarchy.classes:
         _check_name(leaf.name)
-        if not (leaf.wnid is None or isinstance(leaf.wnid, str)):
-            raise HierarchyError(f"the WordNet id of {reprlib.repr(leaf.name)} is no text")
+        if leaf.wnid is not None:
+            _check_name(leaf.wnid)
     _check_parents([leaf.parent for leaf in hierarchy.classes], above, "the classes")
 
 
 def _check_name(name: object) -> None:
-    # Half of a surrogate pair, which JSON can spell, is nothing that a file or terminal can hold.
-    if not isinstance(name, str) or not name.strip() or re.search("[\ud800-\udfff]", name):
+    # Nothing that a terminal obeys, nor half of a surrogate pair, which JSON can spell.
+    if not isinstance(name, str) or not name.strip() or not all(map(shows, name)):
         raise HierarchyError(f"{reprlib.repr(name)} is no name")
 
 

@@ -228,6 +228,23 @@ def test_unwritable_outputs_are_one_line_and_leave_nothing(here):
 @pytest.mark.parametrize(
     ("line", "told"),
     [
+        ("info -", "follow the last segment"),
+        ("truncate - --bytes 60 -o -", "follow the last segment"),
+        ("view - -o a.html", "follow the last segment"),
+        ("encode - --max-pixels 1000 -o -", "more than 67,124,864 bytes are no picture of 1,000"),
+    ],
+)
+def test_endless_input_is_not_read_to_its_end(here, line, told):
+    """Standard input of 300 MB; whoever writes it learns that nobody reads on."""
+    more = "(cat a.shc; head -c 300000000 /dev/zero && touch read)"
+    code, said = shell(f"{more} | $P {line}")
+    assert code == 1 and told in said and said.count("\n") == 1
+    assert not Path("read").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
         ("$P info a.shc > /dev/full", NO_ROOM),
         ("$P info a.shc >&-", CLOSED),
         ("$P truncate a.shc --bytes 60 -o - > /dev/full", NO_ROOM),

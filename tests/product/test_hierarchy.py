@@ -219,10 +219,14 @@ SOUND = {
         ({"levels": [[{"name": "animal"}]]}, "misses 'parent'"),
         ({"levels": [[group("a"), group("A")]]}, "two groups are called"),
         ({"levels": [[group(" ")] * 2]}, "no name"),
+        ({"levels": [[group("a\x1b]0;b\x07"), group("b")]]}, r"'a\\x1b\]0;b\\x07' is no name"),
+        ({"classes": [leaf("two\nlines", 0), leaf("cup", 1)]}, "no name"),
+        ({"classes": [leaf("pac\u202etac", 0), leaf("cup", 1)]}, "no name"),
+        ({"classes": [leaf("cat", 0, "n0\x9b1m"), leaf("cup", 1)]}, "no name"),
         ({"levels": [[group("a", 0), group("b")]]}, "first level has a parent"),
         ({"classes": [leaf("cat", 2)]}, "2 is no parent"),
         ({"classes": [leaf("cat", 0)]}, "a group is empty"),
-        ({"classes": [leaf("cat", 0, 7)]}, "no text"),
+        ({"classes": [leaf("cat", 0, 7)]}, "no name"),
     ],
 )
 def test_a_bad_file_is_refused_by_name(tmp_path, change, message):

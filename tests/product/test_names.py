@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from progcodec.classification.labels import load_labels
+from progcodec.cli import inputs
 from progcodec.cli.answers import Records, Row
 from progcodec.cli.files import show
 from progcodec.files import PICTURE_SUFFIXES
@@ -113,7 +114,7 @@ def test_lists_labels_and_classes_in_every_unicode(here, encoding):
     assert [leaf.name for leaf in read_classes("classes.csv")] == ["gull", "vulture"]
 
 
-def test_lists_of_names_that_end_in_nul_and_lists_that_are_none(here):
+def test_lists_of_names_that_end_in_nul_and_lists_that_are_none(here, monkeypatch):
     streams("a.shc", "two\nlines.shc")
     for encoding in ("utf-16", "utf-8-sig"):
         Path("list").write_bytes("a.shc\0two\nlines.shc\0".encode(encoding))
@@ -121,6 +122,9 @@ def test_lists_of_names_that_end_in_nul_and_lists_that_are_none(here):
     Path("list").write_bytes(b"\xff\xfea\0\x00\xd8\n\0")
     (line,) = errors(run("info", "--from-list", "list", code=1))
     assert "list is no list of names" in line
+    monkeypatch.setattr(inputs, "LIST_MAX", 1000)
+    (line,) = errors(run("info", "--from-list", "-", stdin=b"a.shc\n" * 10**6, code=1))
+    assert "- is no list of names: more than 1,000 bytes" in line
 
 
 # --- folders ----------------------------------------------------------------------------------
