@@ -103,9 +103,14 @@ def _quiet() -> bool:
 
 def _out_of_memory(error: BaseException) -> bool:
     # torch has no common class for it: OutOfMemoryError on a GPU, a plain RuntimeError on the CPU,
-    # or oneDNN's. A thread that has no room for its stack is Python's.
-    told = "(out of|enough|allocate) memory|could not create a primitive|can't start new thread"
-    return isinstance(error, RuntimeError) and bool(re.search(told, str(error).lower()))
+    # or oneDNN's. A thread that has no room for its stack is Python's; a library that has none for
+    # its code, the system's.
+    told = (
+        "(out of|enough|allocate) memory|could not create a primitive|can't start new thread"
+        "|failed to map segment"
+    )
+    kinds = RuntimeError, ImportError
+    return isinstance(error, kinds) and bool(re.search(told, str(error).lower()))
 
 
 def _bar_hidden() -> contextlib.AbstractContextManager[None]:

@@ -5,6 +5,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 HOST = "127.0.0.1"
 PORT = 8000
+PATIENCE = 30.0
+"""Seconds after which a client that says nothing is dropped, and its thread with it."""
 NAMES = (HOST, "localhost")
 """What a browser may call this machine: another name is a site's that points here."""
 
@@ -41,6 +43,7 @@ class PageServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: PageServer
+    timeout = PATIENCE
     server_version = "progcodec"
     sys_version = ""
 

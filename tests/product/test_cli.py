@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -223,6 +224,22 @@ def test_unwritable_outputs_are_one_line_and_leave_nothing(here):
         assert line.startswith(f"progcodec: a.shc: cannot write {target}: ")
     cut("a.shc", "-o", "/dev/null")
     assert sorted(os.listdir()) == ["a.shc", "file"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("unable to mmap 9 bytes from file <x>: Cannot allocate memory (12)"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to"),
+        RuntimeError("could not create a primitive"),
+        RuntimeError("can't start new thread"),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+    ],
+)
+def test_memory_ends_in_one_line_whoever_says_so(here, monkeypatch, error):
+    monkeypatch.setattr("progcodec.cli.truncate.gather", Mock(side_effect=error))
+    assert errors(cut("a.shc", code=1)) == ["progcodec: not enough memory"]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -23,6 +24,7 @@ from progcodec.bitstream.description import info
 from progcodec.cut import truncate
 from progcodec.errors import ImageError
 from progcodec.metrics import psnr
+from progcodec.viewer import server
 from progcodec.viewer.frames import cuts, embedded, view
 from progcodec.viewer.page import page
 from progcodec.viewer.server import PageServer
@@ -234,6 +236,21 @@ def test_the_server_serves_one_page_to_this_machine():
             thread.join()
         with pytest.raises(OSError):
             PageServer("", server.server_port)
+
+
+@pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\nHost: localhost\r\n"])
+def test_the_server_drops_who_says_nothing(monkeypatch, said):
+    monkeypatch.setattr(server._Handler, "timeout", 0.1)
+    with PageServer("", 0) as serving:
+        thread = threading.Thread(target=serving.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            with socket.create_connection(("127.0.0.1", serving.server_port), 120) as idle:
+                idle.sendall(said)
+                assert idle.recv(1) == b""
+        finally:
+            serving.shutdown()
+            thread.join()
 
 
 # --- as a person sees it --------------------------------------------------------------------------
