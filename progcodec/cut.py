@@ -18,7 +18,7 @@ class Cut:
         level: the last level, "coarse", "intermediate" or "fine".
         max_bytes: bytes at most.
         bpp: bytes at most, in bits per pixel of the picture, rounded down.
-    Raises ValueError for a level or a rate that makes no sense.
+    Raises ValueError for a level, a number of bytes or a rate that makes no sense.
     """
 
     level: str | None = None
@@ -28,8 +28,14 @@ class Cut:
     def __post_init__(self) -> None:
         if self.level is not None and self.level not in LEVELS:
             raise ValueError(f"unknown level {self.level!r}; there are: {', '.join(LEVELS)}")
-        if self.bpp is not None and not (math.isfinite(self.bpp) and self.bpp > 0):
-            raise ValueError(f"bits per pixel must be finite and above zero, not {self.bpp}")
+        if self.max_bytes is not None:
+            if isinstance(self.max_bytes, bool) or not hasattr(self.max_bytes, "__index__"):
+                raise ValueError(f"bytes must be a whole number, not {self.max_bytes!r}")
+            object.__setattr__(self, "max_bytes", int(self.max_bytes))  # numpy's is no JSON
+        if self.bpp is not None:
+            if isinstance(self.bpp, str) or not (math.isfinite(self.bpp) and self.bpp > 0):
+                raise ValueError(f"bits per pixel must be finite and above zero, not {self.bpp!r}")
+            object.__setattr__(self, "bpp", float(self.bpp))
 
     def __bool__(self) -> bool:
         """Whether anything limits the stream."""

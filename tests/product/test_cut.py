@@ -1,5 +1,7 @@
 """Where a stream stops: every limit is a pure prefix, the nearest of several holds."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -36,10 +38,22 @@ def test_a_rate_counts_the_whole_file_and_the_nearest_limit_holds():
     assert Cut("coarse", 200).apply(STREAM) == STREAM[: ENDS[1]]
 
 
-@pytest.mark.parametrize("wrong", [{"level": "finest"}, {"bpp": -0.1}, {"bpp": float("nan")}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"level": "finest"}, {"bpp": -0.1}, {"bpp": float("nan")}, {"bpp": "1"},
+        {"max_bytes": float("nan")}, {"max_bytes": 40.0}, {"max_bytes": "40"}, {"max_bytes": True},
+    ],
+)  # fmt: skip
 def test_what_makes_no_sense(wrong):
-    with pytest.raises(ValueError, match="level|bits per pixel"):
+    with pytest.raises(ValueError, match="level|bits per pixel|a whole number"):
         Cut(**wrong)
+
+
+def test_numbers_of_numpy_are_numbers():
+    for cut in (Cut(max_bytes=np.uint8(40)), Cut(bpp=np.float64(0.11))):
+        assert json.loads(json.dumps(cut.limits())) == cut.limits()
+        assert len(cut.apply(STREAM)) in (40, 42)
 
 
 def test_truncate_takes_exactly_one_limit():
