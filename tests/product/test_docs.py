@@ -117,6 +117,15 @@ def test_code_runs_by_itself(desk, document, number):
     exec(compiled, {"__name__": "__main__"})  # noqa: S102
 
 
+def test_every_promise_names_its_tests():
+    lines = (ROOT / "docs" / "limits.md").read_text("utf-8").splitlines()
+    cells = [line.split("|")[3] for line in lines if line.startswith("| ")][2:]
+    for name in re.findall("`(.+?)`", "".join(cells)):
+        folder = "fortress" if name == "limits" else "product"
+        assert (ROOT / "tests" / folder / f"test_{name}.py").exists(), name
+    assert len(cells) > 20
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_links_lead_somewhere(document):
     """Files that stand in the repository, and headings in them."""

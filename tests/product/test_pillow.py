@@ -473,6 +473,24 @@ def test_pictures_are_saved_upright(small_photograph, tiny_codec, orientation):
     assert opened(data).size == ((77, 50) if orientation < 5 else (50, 77))
 
 
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda image: image.transpose(Image.Transpose.ROTATE_270), ImageOps.exif_transpose,
+        lambda image: image.rotate(90, expand=True), Image.Image.copy,
+        lambda image: image.resize((30, 20)), lambda image: image.convert("L"),
+    ],
+)  # fmt: skip
+def test_what_a_program_made_of_a_file_is_saved_as_it_lies(small_photograph, tiny_codec, made):
+    """As other formats do: it may have been turned upright, and its EXIF data say nothing of it."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = made(Image.open(io.BytesIO(file_of(small_photograph, exif=exif))))
+    assert Image.open(io.BytesIO(file_of(picture))).size == opened(saved(picture)).size
+    bare = Image.fromarray(np.asarray(picture))
+    assert saved(picture) == tiny_codec.encode(bare)
+
+
 # --- the example ----------------------------------------------------------------------------------
 
 
