@@ -31,6 +31,7 @@ from progcodec.codec.codec import Codec
 from progcodec.config import ModelConfig
 from progcodec.cut import truncate
 from progcodec.hierarchy.hierarchy import FORMAT, Hierarchy
+from progcodec.lab.bench.measuring import MIB, peak_memory
 from progcodec.network.checkpoint import Checkpoint
 from tests.support.nightly import nightly
 
@@ -148,9 +149,9 @@ def memory(codec: Codec, side: int, payload: bytes) -> float:
     """Peak in bytes a pixel of what a header and a few bytes take when the limits allow the
     picture.
     """
-    before = peak_bytes()
+    before = peak_memory()
     codec.decode(container.Header(side, side, codec.fingerprint).to_bytes() + payload)
-    return (peak_bytes() - before) / side**2
+    return (peak_memory() - before) * MIB / side**2
 
 
 def starved(folder: Path, codec: Codec) -> tuple[int, str]:
@@ -169,10 +170,6 @@ def allow(more: int) -> None:
     """Limits the address space to what is mapped by now and ``more`` bytes."""
     mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (mapped + more, resource.RLIM_INFINITY))
-
-
-def peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 
 def main() -> None:
