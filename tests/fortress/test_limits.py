@@ -59,7 +59,7 @@ def test_hostile_files_are_refused_within_a_little_memory_and_time(tmp_path):
     assert PICTURE_BYTES < report["torn"] < WORK_BYTES
     code, told = report["starved"]
     assert code == 1 and told.count("\n") == 1
-    assert told.endswith("bare.shc: not enough memory\n")
+    assert told.endswith("not enough memory\n")
 
 
 def test_cutting_and_describing_take_next_to_nothing_whatever_is_declared():
