@@ -21,7 +21,7 @@ from progcodec.codec.timing import stage
 from progcodec.codec.walk import Reply, Step, Walker
 from progcodec.colour import plain
 from progcodec.config import LATENT_STRIDE, Q_MAX, QUALITY_MAX
-from progcodec.errors import CheckpointError, DetailWarning, ImageError
+from progcodec.errors import DetailWarning, ImageError
 from progcodec.geometry import Box, check_size
 from progcodec.image import size_of
 from progcodec.network.quality import step_size
@@ -209,8 +209,5 @@ def _passed(
 
 def _to_integers(x: Tensor) -> Ints:
     """round(x) in the alphabet, int8 on the CPU. Raises CheckpointError on an overflow."""
-    if not all(math.isfinite(end) for end in x.aminmax()):
-        raise CheckpointError(
-            "the model's numbers overflow: its weights are damaged, or were never trained"
-        )
+    passes.check_finite(x)
     return x.round().clamp_(-Q_MAX, Q_MAX).to(torch.int8).cpu().contiguous().numpy()

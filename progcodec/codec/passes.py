@@ -8,6 +8,7 @@ Images are read, and pixels written, tile by tile: no float copy of a large pict
 time.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from progcodec.arrays import Ints, Pixels
 from progcodec.config import HYPER_STRIDE, LATENT_STRIDE, ModelConfig
+from progcodec.errors import CheckpointError
 from progcodec.geometry import Box, latent_size
 from progcodec.image import as_tensor, cut_out, pad_to_multiple, size_of, to_pixels
 from progcodec.network.hyperprior import MeanPath
@@ -88,16 +90,28 @@ def index(
 
 
 def synthesise(g_s: nn.Module, y: Tensor, box: Box, tiling: Tiling, config: ModelConfig) -> Pixels:
-    """Pixels of a box of the picture, uint8 (N, height, width, 3), from ŷ (N, 320, h, w)."""
+    """Pixels of a box of the picture, uint8 (N, height, width, 3), from ŷ (N, 320, h, w).
+
+    Raises CheckpointError.
+    """
     pixels = np.empty((len(y), box.height, box.width, 3), np.uint8)
     height, width = y.shape[2:]
     for tile in tiling.transform(config, height, width, box.over(LATENT_STRIDE)):
         gives, reads = tile.times(LATENT_STRIDE)
         part, x = gives.within(box), g_s(_channels_last(tile.reads.cut(y)))
         x = part.moved(-reads.top, -reads.left).cut(x)
+        check_finite(x)
         place = part.moved(-box.top, -box.left)
         pixels[:, place.top : place.bottom, place.left : place.right] = to_pixels(x)
     return pixels
+
+
+def check_finite(x: Tensor) -> None:
+    """Raises CheckpointError where a network overflowed."""
+    if not all(math.isfinite(end) for end in x.aminmax()):
+        raise CheckpointError(
+            "the model's numbers overflow: its weights are damaged, or were never trained"
+        )
 
 
 def exact(values: Ints) -> Tensor:

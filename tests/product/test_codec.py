@@ -266,15 +266,19 @@ def test_a_model_file_that_was_replaced_is_loaded_anew(tmp_path, small_photograp
     assert marks[0] == marks[2] != marks[1]
 
 
-@pytest.mark.parametrize("network", ["analysis.", "hyper_analysis.", "mean_path."])
-def test_a_model_whose_numbers_overflow_is_told(tiny_checkpoint, small_photograph, network):
+@pytest.mark.parametrize(("kind", "factor"), [(torch.float32, 1e30), (torch.float64, 1e300)])
+@pytest.mark.parametrize("network", ["analysis.", "hyper_analysis.", "mean_path.", "synthesis."])
+def test_a_model_whose_numbers_overflow_is_told(
+    tiny_checkpoint, small_photograph, network, kind, factor
+):
     """All weights are sound numbers; what they make of a picture is none."""
     checkpoint = Checkpoint.load(tiny_checkpoint)
     for name, tensor in checkpoint.tensors.items():
         if name.startswith(network) and tensor.is_floating_point():
-            checkpoint.tensors[name] = tensor.float() * 1e30
+            checkpoint.tensors[name] = tensor.to(kind) * factor
     with pytest.raises(CheckpointError, match="overflow"):
-        Codec(checkpoint, "cpu").encode(small_photograph)
+        codec = Codec(checkpoint, "cpu")
+        codec.decode(codec.encode(small_photograph))
 
 
 def test_batches_need_one_size(tiny_codec):
