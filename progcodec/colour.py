@@ -27,9 +27,7 @@ _BITS, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 
 def plain(image: object) -> object:
     """A picture of Pillow's as RGB in sRGB on white, that may be cut anywhere; all else as it is.
-
-    Warns:
-        ColourWarning: its colour profile cannot be used.
+    Warns ColourWarning where its profile cannot be used.
     """
     if not isinstance(image, Image.Image) or _is_plain(image):
         return image

@@ -55,11 +55,8 @@ class Cut:
         self.apply(Header(width, height, bytes(FINGERPRINT_SIZE)).to_bytes())
 
     def apply(self, data: bytes) -> bytes:
-        """The prefix; what is shorter already comes back whole.
-
-        Raises:
-            BudgetError: the header does not fit.
-            NotShcError, UnsupportedVersionError, CorruptError: `data` is no sound stream.
+        """The prefix, or all of what is shorter. Raises BudgetError where the header does not fit,
+        and what :func:`parse` does.
         """
         if not self:
             return data

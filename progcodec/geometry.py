@@ -93,10 +93,8 @@ class Box(NamedTuple):
 
 
 def region_box(region: Sequence[int] | None, width: int, height: int) -> Box:
-    """The box of pixels that (x, y, width, height) names, the whole picture for None.
-
-    Raises RegionError unless they are whole numbers, and the region is not empty and lies inside
-    the picture.
+    """The box of pixels that (x, y, width, height) names, or all. Raises RegionError unless they
+    are whole numbers, and the region is not empty and lies inside the picture.
     """
     if region is None:
         return Box(0, 0, height, width)

@@ -1,7 +1,5 @@
-"""What comes with the package: weights, the hierarchy of ImageNet's classes, the demo's photograph.
-
-Which checkpoint a name, a file or a stream means is found out here from the heads of the files,
-without torch.
+"""What comes with the package: weights, the hierarchy of ImageNet's classes, a photograph; and
+which checkpoint a name, a file or a stream means, from the heads of the files, without torch.
 """
 
 import json
@@ -35,10 +33,7 @@ def available() -> list[Shipped]:
 
 def find(name_or_path: str | Path | None = None, fingerprint: bytes | None = None) -> Path:
     """Path of a checkpoint: by file, by the name of a shipped one, by fingerprint, or the default.
-
-    Raises:
-        WrongModelError: no shipped checkpoint has that fingerprint.
-        CheckpointError: no such name.
+    Raises WrongModelError: no shipped one has that fingerprint; CheckpointError: no such name.
     """
     if name_or_path is None and fingerprint is not None:
         for shipped in available():

@@ -223,10 +223,8 @@ def parse(data: bytes, max_pixels: int | None = DEFAULT_PIXEL_LIMIT) -> Stream:
 
 
 def read_segment(data: bytes | bytearray, start: int, index: int, header: Header) -> Segment | None:
-    """Segment ``index``, which begins at byte ``start`` of ``data``, as far as it is there; None
-    before its length is.
-
-    Raises CorruptError: an impossible length, or a checksum that fails.
+    """Segment ``index``, from byte ``start`` of ``data``, as far as it is there; None before its
+    length is. Raises CorruptError: an impossible length, or a checksum that fails.
     """
     declared, payload_start = read_varint(data, start)
     if declared is None:

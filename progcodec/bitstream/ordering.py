@@ -1,8 +1,6 @@
-"""In which order symbols are coded, and where a decoded prefix of them belongs.
-
-Both kinds of segment end up as the same two things: a permutation of the flat (channel, row,
-column) positions, and *runs* ``(table index, count)`` of symbols that are coded one after the other
-with the same table.
+"""In which order symbols are coded. Of a segment of either kind it makes a permutation of the flat
+(channel, row, column) positions, and *runs* ``(table index, count)`` of symbols, one after the
+other, with the same table.
 """
 
 import numpy as np

@@ -70,11 +70,8 @@ class Square:
 
 
 def load(spec: Specification) -> Loaded:
-    """The model that a specification names, with weights, and what its pictures go through first.
-
-    Raises:
-        ClassifierError: the library is not installed or has no such model, options or weights do
-            not fit, or a download failed.
+    """The model that a specification names, with weights and preprocessing. Raises ClassifierError:
+    no library, no such model, unfit options or weights, a failed download.
     """
     if spec.library == BUILTIN:
         return _load_own(ClassifierFile.load(spec.file or SHIPPED), spec.file)

@@ -34,10 +34,8 @@ class PixelClassifier:
         device: str | torch.device = "auto",
         calibration: Calibration | None = None,
     ) -> None:
-        """Tries the model on one grey picture, unless a calibration tells its classes.
-
-        Raises ClassifierError unless that gives one row of classes. Without a calibration,
-        probabilities are the softmax of the model's logits.
+        """Tries the model on a grey picture, unless a calibration tells its classes (without one,
+        probabilities are the softmax). Raises ClassifierError unless that gives a row of classes.
         """
         self.name = name
         self.calibration = calibration

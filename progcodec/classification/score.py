@@ -24,11 +24,8 @@ class Score(NamedTuple):
 
 
 def predictions(probabilities: Floats, hierarchy: Hierarchy) -> Ints:
-    """(N, classes) probabilities to (N, levels + 1) int64: the likeliest group or class of each
-    level *by itself*.
-
-    These free argmaxes are what accuracy is counted on; unlike the path of an `Answer` they need
-    not nest.
+    """(N, classes) probabilities to (N, levels + 1) int64: the likeliest of each level *by itself*.
+    Accuracy is counted on these; unlike the path of an `Answer` they need not nest.
     """
     levels = range(len(hierarchy.levels) + 1)
     return np.stack(

@@ -109,10 +109,8 @@ class Work(NamedTuple):
 
 
 def convert(work: Work, many: Many) -> None:
-    """Do an operation to many inputs, where they say, and print a line about each output.
-
-    Failures are listed at the end, and end the command with code 1. What is wrong for all inputs is
-    raised.
+    """Do an operation to many inputs, where they say, and print a line about each output. Failures
+    end the command with code 1; what is wrong for all inputs is raised.
     """
     if many.engine != LOCAL:
         return convert_shards(work.operation, many, work.verb)

@@ -79,10 +79,8 @@ def see_through(
     done: Callable[[Report, Any, Any], None],
     last: Callable[[Report], None] | None = None,
 ) -> None:
-    """Take the outcome of each job; `done` is told of a job and its result, and prints; `last`
-    comes after all.
-
-    Failures are listed at the end, whatever ends it, and end the command with code 1.
+    """Take the outcome of each job: `done` is told of its result, and prints; `last` comes after
+    all. Failures are listed at the end, whatever ends it, and end the command with code 1.
     """
     finished = 0
     report = Report(progress_bar(len(jobs), verb))

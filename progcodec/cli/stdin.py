@@ -43,10 +43,8 @@ class Arrival(NamedTuple):
 
 
 def pieces(patience: float | None = None) -> Iterator[Piece]:
-    """Standard input until its end, in pieces of what is there; an empty one whenever nothing came
-    for `patience` seconds.
-
-    Raises OSError if it is closed.
+    """Standard input in pieces of what is there, an empty one whenever nothing came for `patience`
+    seconds. Raises OSError if it is closed.
     """
     if sys.stdin is None:
         raise OSError("standard input is closed")

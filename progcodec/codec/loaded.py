@@ -19,10 +19,8 @@ def codec_for(
     device: str = "auto",
     max_pixels: int | None = DEFAULT_PIXEL_LIMIT,
 ) -> Codec:
-    """The codec that a stream needs, by the fingerprint in its header unless one is named; it stays
-    loaded.
-
-    Raises NotShcError, UnsupportedVersionError, LimitError, WrongModelError, CheckpointError.
+    """The codec that a stream needs, by its fingerprint unless one is named; kept. Raises
+    NotShcError, UnsupportedVersionError, LimitError, WrongModelError, CheckpointError.
     """
     path = find(model, container.parse_header(data, max_pixels).fingerprint)
     return _loaded(path, device, stamp(path))

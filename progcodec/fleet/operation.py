@@ -1,7 +1,5 @@
-"""What is done to one input: the bytes of a file in, the bytes of a file out.
-
-An operation is used by many threads at once, and travels to other machines: it holds options and
-finds models when it is used.
+"""What is done to one input: the bytes of a file in, the bytes of a file out. Used by many threads
+at once, and sent to other machines: it holds options and finds models when it is used.
 """
 
 import threading

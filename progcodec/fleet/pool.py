@@ -17,11 +17,9 @@ class Reply(NamedTuple):
 
 
 class Pool:
-    """A few threads that make calls in order; each call's :class:`Reply` goes to ``replies``.
-
-    A context: they end with it.
-
-    They are daemons: one that hangs (on a pipe that nobody writes) does not keep the program alive.
+    """A few threads that make calls in order, as long as a context lasts; each call's
+    :class:`Reply` goes to ``replies``. Daemons: one that hangs on a pipe does not keep the program
+    alive.
     """
 
     def __init__(

@@ -86,10 +86,9 @@ class Checkpoint:
             raise CheckpointError(f"{path}: tables.hyper_medians holds values that are no numbers")
 
     def build(self) -> Model:
-        """The model in float32 (scale path in integers), on the CPU, in evaluation mode.
-
-        Raises CheckpointError unless the tensors are exactly those that the config asks for: found
-        out before any are allocated.
+        """The model, float32 (scale path integer), on the CPU, for evaluation. Raises
+        CheckpointError, before any are allocated, unless the tensors are exactly those that the
+        config asks for.
         """
         state = {name: tensor for name, tensor in self.tensors.items() if name not in TABLES}
         try:

@@ -94,10 +94,8 @@ def step_size(quality: int) -> float:
 
 @cache
 def magnitude_table(quality: int) -> tuple[int, ...]:
-    """ℓ(n) for n in 0..127 at this step: ⌊16·log2(1 + n·step)⌋, by integers alone; 0..144, so
-    always 8 bits.
-
-    With one = 2^16, it is the bit length of (one + n·S)^16, less that of one^16.
+    """ℓ(n) = ⌊16·log2(1 + n·step)⌋ for n in 0..127, 0..144, by integers alone: with one = 2^16, the
+    bit length of (one + n·S)^16, less that of one^16.
     """
     one, step = 1 << STEP_BITS, step_numerator(quality)
     unit = (one**MAGNITUDE_STEPS).bit_length()

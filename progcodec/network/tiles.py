@@ -153,11 +153,8 @@ def latent_box(config: ModelConfig, pixels: Box, width: int, height: int) -> Box
 
 
 def spans(first: int, last: int, length: int, side: int, reach: int, unit: int = 1) -> list[Span]:
-    """[first, last) of an axis in spans of nearly equal size, at most ``side`` if that is a
-    multiple of ``unit``.
-
-    Inner edges and halos are rounded outwards to multiples of ``unit``, and end where the axis
-    does.
+    """[first, last) of an axis in spans of nearly equal size, at most ``side`` if ``unit`` divides
+    it. Inner edges and halos lie at multiples of ``unit``, outwards, and end where the axis does.
     """
     first = first // unit * unit
     step = ceil_div(last - first, ceil_div(last - first, side))

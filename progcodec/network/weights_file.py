@@ -57,10 +57,9 @@ def digest(config: str, tensors: Mapping[str, Tensor]) -> bytes:
 
 
 def build(make: Callable[[], Network], blocks: int, tensors: Mapping[str, Tensor]) -> Network:
-    """The module that ``make`` builds, with the tensors of a file; floats become float32.
-
-    Nothing is initialised first: that would take longer than all the rest, and draw from the
-    program's random numbers. Arguments and errors as of :func:`check_fit`.
+    """The module that ``make`` builds, with a file's tensors, floats as float32, as
+    :func:`check_fit` takes and raises. Nothing is initialised first: slow, and random numbers are
+    the program's.
     """
     module = check_fit(make, blocks, tensors)
     state = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}

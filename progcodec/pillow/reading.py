@@ -28,10 +28,8 @@ if TYPE_CHECKING:
     from progcodec.codec.codec import Codec
 
 DRAFT_LEVELS = ((16, "coarse"), (4, "intermediate"))
-"""From how many times fewer pixels a side on which level is enough for a draft.
-
-Decoded to these levels and shrunk so far, the shipped model's pictures are about 38 dB from the
-shrunk originals (Kodak).
+"""From how many times fewer pixels a side on a level is enough for a draft: some 38 dB from the
+shrunk originals (Kodak, shipped model).
 """
 
 
@@ -111,11 +109,8 @@ class ShcImageFile(ImageFile.ImageFile):
     def draft(
         self, mode: str | None, size: tuple[int, int] | None
     ) -> tuple[str, tuple[int, int, float, float]] | None:
-        """Chooses a level that is good enough for a picture of about ``size``; ``Image.thumbnail``
-        calls it.
-
-        The picture keeps its own size and mode. Never more than a level chosen before, and nothing
-        after loading.
+        """Chooses a level that is good enough for about ``size``, as ``Image.thumbnail`` asks:
+        never more than was chosen before, nothing after loading. Size and mode stay.
         """
         if not self._pending or size is None or min(size) < 1:
             return None
@@ -147,11 +142,8 @@ class ShcImageFile(ImageFile.ImageFile):
         return super().load()
 
     def verify(self) -> None:
-        """Checks the whole file, as far as it goes, without decoding it; raises OSError if it is
-        damaged.
-
-        As Pillow has it, the file must be opened again before anything else. Without checksums
-        little can be found.
+        """Checks all of the file without decoding it; raises OSError if it is damaged. Without
+        checksums little can be found. As Pillow has it, the file must be opened again afterwards.
         """
         try:
             if self._pending:
