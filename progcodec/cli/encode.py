@@ -4,6 +4,7 @@ import math
 import os
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 
 import click
 
@@ -68,9 +69,7 @@ def encode_command(many: Many, operation: Encode) -> None:
         lines.left_out(found.left_out)
         return plan(found, many.output, lambda name: stem(name) + STREAM_SUFFIX, stream_name)
 
-    def read(source: str) -> bytes:
-        return read_picture(source, operation.max_pixels)
-
+    read = partial(read_picture, max_pixels=operation.max_pixels)
     convert(Work(operation, "encoding", jobs, read, lines.line, lines.larger_ones), many)
 
 
