@@ -1,6 +1,8 @@
 """The codec: images to streams and back, one or a batch at a time, by the walk in ``walk.py``."""
 
+import math
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,7 @@ from progcodec.codec.walk import Reply, Step, Walker
 from progcodec.config import DEFAULT_PIXEL_LIMIT, HYPER_STRIDE, LATENT_STRIDE
 from progcodec.cut import Cut
 from progcodec.errors import ImageError, WrongModelError
-from progcodec.geometry import Box, region_box
+from progcodec.geometry import Box, hyper_size, latent_size, region_box
 from progcodec.network.checkpoint import Checkpoint
 from progcodec.network.device import pick_device, steadily
 from progcodec.network.quality import check_quality
@@ -196,7 +198,7 @@ class Codec:
         parsed = self._parse(streams, cut, max_pixels)
         size = parsed[0].header.width, parsed[0].header.height
         pixels = region_box(region, *size)
-        if not any(segment.payload for stream in parsed for segment in stream.segments):
+        if _hold_nothing(parsed):
             return [self.blank(pixels.width, pixels.height) for _ in parsed]
         box = latent_box(self.config, pixels, *size)
         decoded = decode_streams(self.walker, parsed, box)
@@ -206,21 +208,48 @@ class Codec:
     @steadily
     def synthesise(self, latents: Sequence[Latent]) -> list[Image.Image]:
         """Pictures of latents of one size."""
-        y = latents[0].y if len(latents) == 1 else torch.cat([latent.y for latent in latents])
         box = region_box(None, latents[0].width, latents[0].height)
-        return self._pictures(y, box, [sum(latent.received) for latent in latents])
+        symbols = [sum(latent.received) for latent in latents]
+        if not any(symbols):
+            return [self.blank(box.width, box.height) for _ in latents]
+        y = latents[0].y if len(latents) == 1 else torch.cat([latent.y for latent in latents])
+        return self._pictures(y, box, symbols)
 
     @steadily
     def blank(self, width: int, height: int) -> Image.Image:
         """The picture of a stream that holds no symbol, at no cost but its memory: one colour, the
         mean of what the networks draw from nothing.
         """
-        z = np.zeros((1, self.config.hyper_channels, 1, 1), np.int8)
-        q = np.zeros((1, self.config.latent_channels, HYPER_STRIDE, HYPER_STRIDE), np.int8)
-        side = HYPER_STRIDE * LATENT_STRIDE
-        (drawn,) = self._pictures(self.assemble(z, q), Box(0, 0, side, side), [1])
+        y = self._nothing()
+        box = Box(0, 0, *(LATENT_STRIDE * side for side in y.shape[2:]))
+        (drawn,) = self._pictures(y, box, [1])
         red, green, blue = np.asarray(drawn).mean(axis=(0, 1)).round().astype(int).tolist()
         return Image.new("RGB", (width, height), (red, green, blue))
+
+    @steadily
+    def blank_latent(self, header: container.Header) -> Latent:
+        """The latent of such a stream: ŷ is one vector at every position, and takes the memory of
+        one.
+        """
+        size = latent_size(header.height, header.width)
+        y = self._nothing().mean((2, 3), keepdim=True).expand(-1, -1, *size)
+        z = np.zeros((self.config.hyper_channels, *hyper_size(*size)), np.int32)
+        q = np.zeros((self.config.latent_channels, *size), np.int32)
+        totals = (
+            z.size,
+            *(
+                (end - start) * math.prod(size)
+                for start, end in pairwise(self.config.level_offsets)
+            ),
+        )
+        counts = (0,) * len(totals)
+        return Latent(y, z, q, counts, totals, header.width, header.height, 0, header.quality)
+
+    def _nothing(self) -> Tensor:
+        """ŷ where no symbol arrived, (1, 320, 4, 4)."""
+        z = np.zeros((1, self.config.hyper_channels, 1, 1), np.int8)
+        q = np.zeros((1, self.config.latent_channels, HYPER_STRIDE, HYPER_STRIDE), np.int8)
+        return self.assemble(z, q)
 
     def decode_latent(
         self,
@@ -246,6 +275,8 @@ class Codec:
         if not streams:
             return []
         parsed = self._parse(streams, cut, max_pixels)
+        if _hold_nothing(parsed):
+            return [self.blank_latent(stream.header) for stream in parsed]
         return decode_streams(self.walker, parsed).latents(parsed)
 
     @steadily
@@ -287,3 +318,8 @@ class Codec:
                 Image.fromarray(picture) if count else self.blank(box.width, box.height)
                 for picture, count in zip(pixels, symbols, strict=True)
             ]
+
+
+def _hold_nothing(streams: Sequence[container.Stream]) -> bool:
+    """Whether they are headers alone: a length, even without payload, may be wrong."""
+    return not any(stream.segments for stream in streams)

@@ -175,6 +175,8 @@ class IncrementalDecoder:
         if self.header is None or self.codec is None:
             raise NotShcError(f"the .shc stream is cut inside its header ({self.size} bytes)")
         bits = 8 * (self._payload_bytes + self._torn_payload())
+        if self._segment is None and not self._received:
+            return self.codec.blank_latent(self.header)
         if self._latent is None:
             self._latent = self._assembled(self.codec, self.header, bits)
         elif self._latent.bits != bits:  # bytes that made no further symbol certain
@@ -183,8 +185,6 @@ class IncrementalDecoder:
 
     def picture(self) -> Image.Image:
         """The picture of what has arrived."""
-        if self.header and self.codec and not self._payload_bytes + self._torn_payload():
-            return self.codec.blank(self.header.width, self.header.height)
         latent = self.latent()
         assert self.codec is not None
         return self.codec.synthesise([latent])[0]

@@ -128,6 +128,27 @@ def test_no_symbol_is_decoded_twice(golden_codec, stream, monkeypatch):
     assert sum(decoded) == sum(decoder.latent().total)
 
 
+def test_over_a_header_alone_no_network_runs(golden_codec):
+    seen, networks = [], (golden_codec.walker.synthesis, golden_codec.walker.mean_path.context)
+    hooks = [
+        network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[2:]))
+        for network in networks
+    ]
+    head = container.Header(3000, 2000, golden_codec.fingerprint).to_bytes()
+    decoder = StreamDecoder(codec=golden_codec)
+    decoder.feed(head)
+    latent, picture = golden_codec.decode_latent(head), golden_codec.decode(head)
+    same(decoder.latent(), latent)
+    pictures = [picture, decoder.picture(), golden_codec.synthesise([latent])[0]]
+    assert {(one.size, tuple(one.getcolors()[0])) for one in pictures} == {
+        ((3000, 2000), tuple(picture.getcolors()[0]))
+    }
+    assert latent.y.shape[2:] == (125, 188) and latent.y.untyped_storage().nbytes() < 10_000
+    for hook in hooks:
+        hook.remove()
+    assert seen and max(map(max, seen)) == 4
+
+
 FOREIGN = container.Header(16, 16, bytes(4)).to_bytes()
 
 
