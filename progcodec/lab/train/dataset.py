@@ -290,10 +290,3 @@ def nothing_usable(min_side: int, small: int, broken: int) -> TrainingError:
     return TrainingError(
         f"no image of at least {min_side} pixels a side ({small} smaller, {broken} unreadable)"
     )
-
-
-def load_images(
-    patterns: Sequence[str], min_side: int, limit: int | None = None, quiet: bool = True
-) -> list[Pixels]:
-    """As :func:`load_pictures`, the pixels alone."""
-    return [picture.pixels for picture in load_pictures(patterns, min_side, limit, quiet) or []]

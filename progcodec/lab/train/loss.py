@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from progcodec.config import Q_MAX, ModelConfig
+from progcodec.config import Q_MAX, SCALE_MIN, ModelConfig
 from progcodec.network.model import Model
-from progcodec.network.scale import scale_of, straight_through
+from progcodec.network.scale import LOG_STEP, straight_through
 
 LIKELIHOOD_FLOOR = 1e-9
 SECOND_PASS = (0.3, 0.3, 0.4)
@@ -225,7 +225,7 @@ def code(model: Model, bottleneck: Any, y: Tensor) -> Coded:
             index = model.scale_path.index(k, features, torch.cat(symbols, 1) if symbols else None)
             residual = y[:, offsets[k] : offsets[k + 1]] - mean
             noisy = residual + torch.empty_like(residual).uniform_(-0.5, 0.5)
-            bits.append(_gaussian_bits(noisy, scale_of(index)))
+            bits.append(_gaussian_bits(noisy, SCALE_MIN * torch.exp(LOG_STEP * index)))
             indexes.append(index.detach())
             symbols.append(_round(residual))
         return mean + symbols[-1]
