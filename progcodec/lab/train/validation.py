@@ -126,10 +126,7 @@ def judge_file(
 
 
 def judge(
-    classifier: PixelClassifier,
-    codec: Codec,
-    sources: Sequence[Source],
-    cuts: Sequence[int],
+    classifier: PixelClassifier, codec: Codec, sources: Sequence[Source], cuts: Sequence[int]
 ) -> Judged:
     """The classifier's logits for every labelled picture at every cut.
 
@@ -169,10 +166,7 @@ def judge(
 
 
 def measure(
-    judged: Judged,
-    calibration: Calibration,
-    hierarchy: Hierarchy,
-    cuts: Sequence[int],
+    judged: Judged, calibration: Calibration, hierarchy: Hierarchy, cuts: Sequence[int]
 ) -> list[Measured]:
     """One row for each of the cuts."""
     return [
