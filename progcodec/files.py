@@ -44,7 +44,6 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
-TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
 StrPath: TypeAlias = str | os.PathLike[str]
 

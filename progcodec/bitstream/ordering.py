@@ -50,27 +50,6 @@ def runs(indexes: Ints) -> Runs:
     ]
 
 
-def channel_order(frequencies: Ints, first: int = 0) -> Ints:
-    """Hyperlatent channels by falling entropy of their tables; ties by channel.
-
-    Floats decide here, so this runs once, when a checkpoint is made; the checkpoint stores the
-    resulting integers.
-
-    Args:
-        frequencies: integers (C, 255), one table per channel.
-        first: so many channels, the first ones, come before all others.
-
-    Returns:
-        int64 (C,), a permutation of the channels.
-    """
-    p = np.asarray(frequencies, dtype=np.float64)
-    p = p / p.sum(axis=1, keepdims=True)
-    entropy = -(p * np.log2(p)).sum(axis=1)
-    last = np.arange(len(p)) >= first
-    order: Ints = np.lexsort((-entropy, last)).astype(np.int64, copy=False)
-    return order
-
-
 def hyper_coding_order(channels: Ints, height: int, width: int) -> Ints:
     """As :func:`coding_order`, for a hyperlatent: whole channels, in the order ``channels``."""
     positions = np.arange(height * width, dtype=np.int64)

@@ -8,18 +8,16 @@ still multiply to one distribution over the classes, groups stay the sums of the
 only.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from progcodec.arrays import Array, Floats, Ints
+from progcodec.arrays import Floats, Ints
 from progcodec.errors import ClassifierError
 
 KNOTS = (9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0, 16.0, 19.0)
 """Where temperatures are stored, in log2 of received bits; the last is the clean picture."""
 KNOT_MAX = 64.0
-ECE_BINS = 15
 
 
 @dataclass(frozen=True)
@@ -122,18 +120,6 @@ def at_knots(bits: Floats, knots: Floats) -> Floats:
     """(N, K) weights of linear interpolation between knots in log2 of bits, clamped."""
     x = np.log2(np.clip(np.asarray(bits, np.float64), 2 ** knots[0], 2 ** knots[-1]))
     return np.stack([np.interp(x, knots, row) for row in np.eye(len(knots))], axis=1)
-
-
-def expected_calibration_error(
-    confidence: Floats, right: Sequence[bool] | Array, bins: int = ECE_BINS
-) -> float:
-    """Σ over equal bins of confidence of share · |accuracy − mean confidence|, in [0, 1]."""
-    confidence, right = np.asarray(confidence, np.float64), np.asarray(right, np.float64)
-    if len(confidence) == 0:
-        raise ValueError("nothing to score")
-    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gaps = np.bincount(place, right - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(confidence))
 
 
 def _group_logsumexp(values: Floats, groups: Ints) -> Floats:

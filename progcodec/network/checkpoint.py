@@ -18,7 +18,7 @@ from progcodec.config import ALPHABET, SCALE_COUNT, ModelConfig
 from progcodec.errors import CheckpointError
 from progcodec.network import weights_file
 from progcodec.network.model import Model
-from progcodec.network.scale import FrozenConv, IntegerConv
+from progcodec.network.scale import FrozenConv
 
 TABLES = ("tables.gaussian", "tables.hyper", "tables.hyper_order", "tables.hyper_medians")
 
@@ -110,19 +110,3 @@ def _repeated(config: ModelConfig) -> int:
     return 2 * (
         sum(config.swin_depths) if config.family == "tic" else config.depth + config.inner_depth
     )
-
-
-def freeze(model: Model) -> dict[str, Tensor]:
-    """Tensors as exported: half-precision floats, the scale path's int8 and int32 integers."""
-    tensors = {}
-    for name, module in model.named_modules():
-        if isinstance(module, IntegerConv):
-            with torch.no_grad():
-                weight, bias, multiplier = module.integers()
-            tensors[f"{name}.weight"] = weight.to(torch.int8)
-            tensors[f"{name}.bias"] = bias.to(torch.int32)
-            tensors[f"{name}.multiplier"] = multiplier.to(torch.int32)
-    for name, tensor in model.state_dict().items():
-        if name not in tensors:
-            tensors[name] = tensor.detach().half()
-    return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}

@@ -7,9 +7,6 @@ convolutions: its statistics stay those of the pretraining. Methods are named as
 this network trains theirs.
 """
 
-from collections.abc import Mapping
-
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -24,7 +21,6 @@ STAGES = (
     (3, 5, 1, 6, 112), (4, 5, 2, 6, 192), (1, 3, 1, 6, 320),
 )  # fmt: skip
 """Blocks, kernel, stride of the first block, expansion and channels of each stage."""
-NORM_EPSILON = 1e-3
 
 
 class Conv(nn.Conv2d):
@@ -91,30 +87,3 @@ class EfficientNetLite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.forward_head(self.forward_features(x))
-
-
-def folded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of an EfficientNetLite from a state dict with batch normalisation.
-
-    Names do not count, the order does: so the same network comes from any library.
-    Raises ValueError if the tensors are not, one after the other, those of such a network.
-    """
-    given = [value.double() for key, value in state.items() if not key.endswith("tracked")]
-    classes = given[-1].numel() if given else 0
-    with torch.device("meta"):
-        wanted = EfficientNetLite(max(1, classes)).state_dict()
-    names = list(wanted)
-    expected = [
-        wanted[name].shape
-        for place, name in enumerate(names)
-        for _ in range(4 if place % 2 and place < len(names) - 2 else 1)
-    ]
-    if [tensor.shape for tensor in given] != expected:
-        raise ValueError(f"these {len(given)} tensors are not those of {NAME}")
-    weights = dict(zip(names[-2:], given[-2:], strict=True))
-    for place in range(len(names) // 2 - 1):
-        weight, scale, shift, mean, variance = given[5 * place : 5 * place + 5]
-        scale = scale / (variance + NORM_EPSILON).sqrt()
-        weights[names[2 * place]] = weight * scale[:, None, None, None]
-        weights[names[2 * place + 1]] = shift - mean * scale
-    return {name: tensor.float() for name, tensor in weights.items()}

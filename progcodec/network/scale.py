@@ -46,9 +46,6 @@ INDEX_CENTRE = 24
 ALL = slice(None)
 LOG_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALE_COUNT - 1)
 
-MAGNITUDE_TABLE = magnitude_table(0)
-"""ℓ(n) = floor(16·log2(1 + n)), which symbols become at the quantisation step of training."""
-
 
 def magnitude(q: Tensor, quality: int = 0) -> Tensor:
     """ℓ(|q|·step): symbols as they enter the scale path. Floats, on the same device."""
@@ -291,8 +288,3 @@ def _loudness(q: Tensor, qualities: Sequence[int]) -> Tensor:
     return torch.cat(
         [magnitude(own, quality) for own, quality in zip(q.split(1), qualities, strict=True)]
     )
-
-
-def scale_of(index: Tensor) -> Tensor:
-    """σ of a (float) σ-index: 0.11·exp(step·index). Floats, for training only."""
-    return SCALE_MIN * torch.exp(LOG_STEP * index)

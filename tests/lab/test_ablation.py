@@ -1,6 +1,7 @@
 """Ablations: what each variant switches, the runs, and the table of differences."""
 
 import csv
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,9 +23,9 @@ from progcodec.lab.train.ablation.run import AblationSettings, ablate, plan
 from progcodec.lab.train.ablation.table import (
     BD,
     END_RATE,
+    as_csv,
     as_markdown,
     differences,
-    write_csv,
 )
 from progcodec.lab.train.ablation.variants import BASE, VARIANTS, chosen
 from progcodec.lab.train.class_term import load_groups
@@ -241,9 +242,9 @@ def test_differences_are_paired_by_seed_and_told_from_noise(tmp_path):
 
     text = as_markdown(found, results, VARIANTS, against, "6 steps")
     assert "**+11.0** (+10.0, +12.0)" in text and "6 steps" in text
-    write_csv(tmp_path / "a.csv", found, VARIANTS, against)
-    with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
-        rows = {(row["variant"], row["measure"]): row for row in csv.DictReader(file)}
+    text = as_csv(found, VARIANTS, against)
+    lines = csv.DictReader(io.StringIO(text, newline=""))
+    rows = {(row["variant"], row["measure"]): row for row in lines}
     assert len(rows) == len(found) and rows["no-cut", BD]["mean difference"] == "+11.0000"
     assert rows["no-cut", BD]["within noise"] == "no"
     assert rows["raster", "PSNR at the fine end"]["within noise"] == "yes"

@@ -13,7 +13,8 @@ from torch import nn
 from progcodec.codec.codec import Codec
 from progcodec.config import FAMILIES, ModelConfig
 from progcodec.errors import CheckpointError
-from progcodec.network.checkpoint import Checkpoint, freeze
+from progcodec.lab.train.export import freeze
+from progcodec.network.checkpoint import Checkpoint
 from progcodec.network.model import Model
 from progcodec.network.swin import SwinBlock, WindowAttention
 from progcodec.network.tic import TicAnalysis

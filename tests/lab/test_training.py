@@ -18,11 +18,12 @@ from progcodec.errors import TrainingError
 from progcodec.lab.commands.options import typed
 from progcodec.lab.train import log as log_module
 from progcodec.lab.train import loss, step
-from progcodec.lab.train.log import COLUMNS, SOMETIMES
+from progcodec.lab.train.export import freeze
+from progcodec.lab.train.log import COLUMNS
 from progcodec.lab.train.loop import flushed_denormals
 from progcodec.lab.train.settings import TrainSettings
 from progcodec.lab.train.trainer import Trainer, export_state, train
-from progcodec.network.checkpoint import Checkpoint, freeze
+from progcodec.network.checkpoint import Checkpoint
 from tests.support.command import STREAM, errors, run
 from tests.support.tiny_training import CROP, PHOTOGRAPH, TINY, options_of, read_state, settings
 
@@ -88,9 +89,12 @@ def test_a_run_leaves_checkpoint_state_and_log(short, small_photograph):
 def test_log_has_the_documented_columns(short):
     rows = log(short)
     assert list(rows[0]) == COLUMNS and [int(row["step"]) for row in rows] == [2, 4, 6]
+    # no image drew that kind of prefix, there was no class term, there is no GPU
+    sometimes = {n for n in COLUMNS if n.startswith(("psnr_", "class_", "acc_", "gpu_gb"))}
+    sometimes.remove("psnr_fine")
     for row in rows:
         for name in COLUMNS:
-            assert (name in SOMETIMES and row[name] == "") or np.isfinite(float(row[name]))
+            assert (name in sometimes and row[name] == "") or np.isfinite(float(row[name]))
         assert row["acc_fine"] == row["gpu_gb"] == ""
         total = sum(float(row[name]) for name in ("hyper", "block1", "block2", "block3"))
         assert float(row["total"]) == pytest.approx(total, rel=1e-3)

@@ -13,7 +13,7 @@ from PIL import Image
 pytest.importorskip("compressai")
 
 from progcodec.errors import TrainingError
-from progcodec.lab.train.dataset import InMemory, Picture, check_sides, load_images
+from progcodec.lab.train.dataset import InMemory, Picture, check_sides, load_pictures
 from progcodec.lab.train.sampling import Ahead, CropSampler
 from progcodec.lab.train.trainer import train
 from tests.support.command import python
@@ -44,9 +44,13 @@ def shards(tmp_path) -> Path:
     return tmp_path
 
 
+def load_pixels(*arguments, **more) -> list[np.ndarray]:
+    return [picture.pixels for picture in load_pictures(*arguments, **more)]
+
+
 def test_images_from_folders_shards_globs_and_files(shards):
     def count(*patterns: str, min_side: int = 64, **more: int) -> int:
-        images = load_images([str(shards / pattern) for pattern in patterns], min_side, **more)
+        images = load_pixels([str(shards / pattern) for pattern in patterns], min_side, **more)
         assert all(image.dtype == np.uint8 for image in images)
         assert all(image.shape in ((70, 90, 3), (20, 20, 3)) for image in images)
         return len(images)
@@ -56,7 +60,7 @@ def test_images_from_folders_shards_globs_and_files(shards):
     assert count("all.*") == 8 and count("photos/*.png") == 2 and count("photos/**/*.WEBP") == 1
     assert count("photos/a.png", "all.tar") == 5
     assert count("photos", limit=2) == 2
-    folder, shard = (load_images([str(shards / name)], 64) for name in ("photos", "all.tar.gz"))
+    folder, shard = (load_pixels([str(shards / name)], 64) for name in ("photos", "all.tar.gz"))
     assert sorted(image.tobytes() for image in folder) == sorted(image.tobytes() for image in shard)
 
 
@@ -77,7 +81,7 @@ def test_a_damaged_shard(shards, name):
         (shards / name).write_bytes(content)
         try:
             # what lies before the damage may be used
-            assert 1 <= len(load_images([str(shards / name)], 64)) <= 4
+            assert 1 <= len(load_pixels([str(shards / name)], 64)) <= 4
         except TrainingError as error:
             assert "\n" not in str(error)
 
@@ -85,7 +89,7 @@ def test_a_damaged_shard(shards, name):
 def test_a_picture_of_absurd_size_is_one_unreadable_picture(shards, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     with pytest.raises(TrainingError, match="unreadable"):
-        load_images([str(shards / "photos")], 64)
+        load_pixels([str(shards / "photos")], 64)
 
 
 def in_memory(images: list[np.ndarray]) -> InMemory:
@@ -93,7 +97,7 @@ def in_memory(images: list[np.ndarray]) -> InMemory:
 
 
 def test_crops_depend_on_seed_and_key_alone():
-    source = in_memory(load_images([PHOTOGRAPH], CROP))
+    source = in_memory(load_pixels([PHOTOGRAPH], CROP))
     one, same, other = (CropSampler(source, CROP, 5, seed) for seed in (3, 3, 4))
     first = [one.at((step, 0)).pixels for step in range(4)]
     for crop in first:
@@ -108,7 +112,7 @@ def test_crops_depend_on_seed_and_key_alone():
 @pytest.mark.filterwarnings("ignore:This DataLoader")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="other processes share the pictures by fork")
 def test_batches_made_ahead_are_those_of_their_keys():
-    sampler = CropSampler(in_memory(load_images([PHOTOGRAPH], CROP)), CROP, 3, 0)
+    sampler = CropSampler(in_memory(load_pixels([PHOTOGRAPH], CROP)), CROP, 3, 0)
     keys = [(step, number, 0) for step in range(7, 10) for number in range(2)]
     ahead = Ahead(sampler.at, 2, False)
     for place, key in enumerate(keys):

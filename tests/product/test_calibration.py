@@ -6,10 +6,10 @@ import pytest
 from progcodec.classification.calibration import (
     Calibration,
     at_knots,
-    expected_calibration_error,
     factors,
 )
 from progcodec.errors import ClassifierError
+from progcodec.lab.train.validation import expected_calibration_error
 
 GROUPS = np.array([[0, 0, 0, 0, 1, 1, 1, 1], [0, 0, 1, 1, 2, 2, 3, 3]])
 """Eight classes, four groups of two, two groups of four."""

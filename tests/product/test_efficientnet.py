@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from progcodec.network.efficientnet import NAME, EfficientNetLite, folded
+from progcodec.lab.train.start import folded
+from progcodec.network.efficientnet import NAME, EfficientNetLite
 
 
 @pytest.fixture(scope="module")

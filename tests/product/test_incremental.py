@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from progcodec.bitstream import rangecoder
 from progcodec.bitstream.rangecoder import SegmentReader, decode_segment, encode_segment
-from progcodec.bitstream.tables import Tables, gaussian_frequencies
+from progcodec.bitstream.tables import Tables
 from progcodec.errors import CorruptError
+from progcodec.lab.train.tables import gaussian_frequencies
 
 TABLES = Tables(gaussian_frequencies())
 

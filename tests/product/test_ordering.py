@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from progcodec.bitstream import ordering
-from progcodec.bitstream.tables import gaussian_frequencies
+from progcodec.lab.train.tables import channel_order, gaussian_frequencies
 
 RNG = np.random.default_rng(0)
 INDEXES = RNG.integers(0, 64, (7, 5, 6)).astype(np.uint8)
@@ -54,8 +54,8 @@ def test_gather_and_place_are_inverse_on_every_prefix():
 
 def test_channel_order_is_by_falling_entropy_and_stable():
     table = gaussian_frequencies()
-    assert ordering.channel_order(table[[3, 40, 3, 20]]).tolist() == [1, 3, 0, 2]
-    assert ordering.channel_order(table[[3, 40, 3, 20, 41]], first=3).tolist() == [1, 0, 2, 4, 3]
+    assert channel_order(table[[3, 40, 3, 20]]).tolist() == [1, 3, 0, 2]
+    assert channel_order(table[[3, 40, 3, 20, 41]], first=3).tolist() == [1, 0, 2, 4, 3]
 
 
 def test_hyperlatent_order():

@@ -5,9 +5,10 @@ import pytest
 
 from progcodec.bitstream import rangecoder
 from progcodec.bitstream.rangecoder import coded_bits, decode_segment, encode_segment
-from progcodec.bitstream.tables import TOTAL, Tables, gaussian_frequencies
+from progcodec.bitstream.tables import TOTAL, Tables
 from progcodec.config import Q_MAX
 from progcodec.errors import CorruptError
+from progcodec.lab.train.tables import gaussian_frequencies
 
 GAUSSIAN = Tables(gaussian_frequencies())
 

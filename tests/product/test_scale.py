@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from progcodec.config import ModelConfig
-from progcodec.network.checkpoint import freeze
+from progcodec.lab.train.export import freeze
 from progcodec.network.scale import (
     ACCUMULATOR_LIMIT,
     ACTIVATION_MAX,

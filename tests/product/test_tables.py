@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from progcodec.bitstream.tables import TOTAL, Tables, gaussian_frequencies, quantise_pmf
+from progcodec.bitstream.tables import TOTAL, Tables
 from progcodec.errors import CheckpointError
+from progcodec.lab.train.tables import gaussian_frequencies, quantise_pmf
 
 GAUSSIAN = gaussian_frequencies()
 

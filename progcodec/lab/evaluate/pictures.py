@@ -21,9 +21,10 @@ import numpy as np
 from progcodec.arrays import Pixels
 from progcodec.classification.labels import load_labels
 from progcodec.errors import EvaluationError, ImageError, LimitError
-from progcodec.files import PICTURE_SUFFIXES, TAR_SUFFIXES
+from progcodec.files import PICTURE_SUFFIXES
 from progcodec.hierarchy.hierarchy import Hierarchy
 from progcodec.image import open_image
+from progcodec.lab.train.dataset import is_tar, loose_files
 
 
 @dataclass(eq=False)
@@ -129,13 +130,11 @@ def _of_source(source: str, archives: ExitStack) -> Iterator[_Found]:
     if not paths:
         raise EvaluationError(f"{source}: no such file, folder or match")
     for path in paths:
-        if path.is_dir():
-            files = (entry for entry in sorted(path.rglob("*")) if entry.is_file())
-            yield from (_Found(str(file), file.read_bytes) for file in files if _fits(file.name))
-        elif path.name.lower().endswith(TAR_SUFFIXES):
+        if is_tar(path):
             yield from _of_archive(path, archives)
         else:
-            yield _Found(str(path), path.read_bytes)
+            files = (Path(name) for name in loose_files(path))
+            yield from (_Found(str(file), file.read_bytes) for file in files if _fits(file.name))
 
 
 def _of_archive(path: Path, archives: ExitStack) -> Iterator[_Found]:

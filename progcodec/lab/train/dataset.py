@@ -24,8 +24,9 @@ from tqdm import tqdm
 
 from progcodec.arrays import Pixels
 from progcodec.errors import TrainingError
-from progcodec.files import PICTURE_SUFFIXES, TAR_SUFFIXES
+from progcodec.files import PICTURE_SUFFIXES
 
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 CLASS_SUFFIX = "cls"
 """WebDataset's name for the member that holds the class index of the picture with the same key."""
 
@@ -80,6 +81,8 @@ def expand(patterns: Sequence[str]) -> list[Path]:
     paths: list[Path] = []
     for pattern in patterns:
         found = sorted(Path(p) for p in glob.glob(str(pattern), recursive=True))
+        if not found and os.path.exists(pattern):  # a name with brackets
+            found = [Path(pattern)]
         if not found:
             raise TrainingError(f"{pattern}: no such file, folder or pattern")
         paths += found
@@ -87,7 +90,7 @@ def expand(patterns: Sequence[str]) -> list[Path]:
 
 
 def is_tar(path: Path) -> bool:
-    return path.name.endswith(TAR_SUFFIXES) and not path.is_dir()
+    return path.name.lower().endswith(TAR_SUFFIXES) and not path.is_dir()
 
 
 def loose_files(path: Path) -> list[str]:
@@ -116,6 +119,15 @@ def records(path: Path, labels: Labels | None = None) -> Iterator[Record]:
     else:
         for name in loose_files(path):
             yield Record(name, None, labels(name) if labels else None)
+
+
+def read_records(path: Path, labels: Labels | None, quiet: bool) -> Iterable[Record]:
+    """As :func:`records`, behind a progress bar."""
+    what = f"reading {path.name}"
+    bar: Iterable[Record] = tqdm(
+        records(path, labels), desc=what, unit="img", disable=quiet, leave=False
+    )
+    return bar
 
 
 def _tar_records(path: Path, labels: Labels | None) -> Iterator[Record]:
@@ -153,32 +165,34 @@ def _tar_records(path: Path, labels: Labels | None) -> Iterator[Record]:
 def _flush(
     group: list[tuple[str, bytes]], stored: bytes | None, labels: Labels | None
 ) -> Iterator[Record]:
+    told = int(stored) if labels and stored is not None and stored.strip().isdigit() else None
     for name, data in group:
-        if labels is None:
-            yield Record(name, data, None)
-        elif stored is not None and stored.strip().isdigit():
-            yield Record(name, data, int(stored))
-        else:
-            yield Record(name, data, labels(name))
+        yield Record(name, data, labels(name) if labels and told is None else told)
 
 
 def short_side(picture: Picture) -> int:
     return min(picture.pixels.shape[:2])
 
 
-def decode(record: Record, min_side: int) -> Picture | None:
-    """The picture, or None where its short side is below ``min_side``.
-
-    Raises OSError, ValueError… on damage: see below.
-    """
-    with Image.open(record.name if record.data is None else io.BytesIO(record.data)) as image:
-        if min(image.size) < min_side:
-            return None
-        return Picture(np.asarray(image.convert("RGB")), record.label)
-
-
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 """Pillow's ways to say "damaged"."""
+
+
+def decode(record: Record, min_side: int) -> Picture | Exception | None:
+    """The picture; None where its short side is below ``min_side``, the error where it is
+    damaged.
+    """
+    try:
+        with _opened(record) as image:
+            if min(image.size) < min_side:
+                return None
+            return Picture(np.asarray(image.convert("RGB")), record.label)
+    except UNREADABLE as error:
+        return error
+
+
+def _opened(record: Record) -> Image.Image:
+    return Image.open(record.name if record.data is None else io.BytesIO(record.data))
 
 
 def load_pictures(
@@ -198,26 +212,15 @@ def load_pictures(
     pictures: list[Picture] = []
     small = broken = size = 0
     paths = expand(patterns)
-    if (
-        memory is not None
-        and limit is None
-        and _stored_bytes(paths, memory / GROWTH_MIN) > memory / GROWTH_MIN
-    ):
-        return None
+    if memory is not None and limit is None:
+        enough = memory / GROWTH_MIN
+        if _stored_bytes(paths, enough) > enough:
+            return None
     for path in paths:
-        stored = tqdm(
-            records(path, labels),
-            desc=f"reading {path.name}",
-            unit="img",
-            disable=quiet,
-            leave=False,
-        )
-        for picture in _decoded(stored, min_side):
-            if picture is None:
-                small += 1
-                continue
-            if isinstance(picture, Exception):
-                broken += 1
+        for picture in _decoded(read_records(path, labels, quiet), min_side):
+            if not isinstance(picture, Picture):
+                small += picture is None
+                broken += picture is not None
                 continue
             pictures.append(picture)
             size += picture.pixels.nbytes
@@ -232,17 +235,10 @@ def load_pictures(
 
 def _decoded(stored: Iterable[Record], min_side: int) -> Iterator[Picture | Exception | None]:
     """What :func:`decode` makes of each, in order, by as many threads as there are cores."""
-
-    def attempt(record: Record) -> Picture | Exception | None:
-        try:
-            return decode(record, min_side)
-        except UNREADABLE as error:
-            return error
-
     source = iter(stored)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         while chunk := list(itertools.islice(source, CHUNK)):
-            yield from pool.map(attempt, chunk)
+            yield from pool.map(decode, chunk, itertools.repeat(min_side))
 
 
 def _stored_bytes(paths: Sequence[Path], enough: float) -> int:
@@ -266,7 +262,8 @@ def check_sides(patterns: Sequence[str], crop: int) -> None:
     for path in expand(patterns):
         for record in records(path):
             with contextlib.suppress(*UNREADABLE):
-                side = _short_side_of(record)
+                with _opened(record) as image:
+                    side = min(image.size)
                 if side >= crop:
                     return
                 largest, seen = max(largest, side), seen + 1
@@ -280,20 +277,7 @@ def check_sides(patterns: Sequence[str], crop: int) -> None:
     )
 
 
-def _short_side_of(record: Record) -> int:
-    """Raises as :func:`decode`."""
-    with Image.open(record.name if record.data is None else io.BytesIO(record.data)) as image:
-        return min(image.size)
-
-
 def nothing_usable(min_side: int, small: int, broken: int) -> TrainingError:
     return TrainingError(
         f"no image of at least {min_side} pixels a side ({small} smaller, {broken} unreadable)"
     )
-
-
-def load_images(
-    patterns: Sequence[str], min_side: int, limit: int | None = None, quiet: bool = True
-) -> list[Pixels]:
-    """As :func:`load_pictures`, the pixels alone."""
-    return [picture.pixels for picture in load_pictures(patterns, min_side, limit, quiet) or []]

@@ -1,16 +1,15 @@
 """From trained weights to a shippable checkpoint: integers, tables, half precision."""
 
-from dataclasses import asdict
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from progcodec.bitstream.ordering import channel_order
-from progcodec.bitstream.tables import gaussian_frequencies, quantise_pmf
 from progcodec.config import Q_MAX
-from progcodec.network.checkpoint import Checkpoint, freeze
+from progcodec.lab.train.tables import channel_order, gaussian_frequencies, quantise_pmf
+from progcodec.network.checkpoint import Checkpoint
 from progcodec.network.model import Model
+from progcodec.network.scale import IntegerConv
 
 
 @torch.no_grad()
@@ -23,16 +22,26 @@ def hyper_pmf(bottleneck: Any) -> Tensor:
     medians = bottleneck.quantiles[:, 0, 1]
     edges = torch.arange(-Q_MAX, Q_MAX, device=medians.device) + 0.5
     points = (edges[None, :] + medians[:, None])[:, None, :]
-    cumulative = (
-        torch.sigmoid(bottleneck._logits_cumulative(points, stop_gradient=True))[:, 0]
-        .double()
-        .cpu()
-    )
-    zeros, ones = (
-        torch.zeros(len(medians), 1, dtype=torch.float64),
-        torch.ones(len(medians), 1, dtype=torch.float64),
-    )
-    return torch.diff(torch.cat((zeros, cumulative, ones), 1), dim=1).clamp_min(0)
+    logits = bottleneck._logits_cumulative(points, stop_gradient=True)[:, 0]
+    cumulative = torch.sigmoid(logits).double().cpu()
+    cumulative = nn.functional.pad(nn.functional.pad(cumulative, (1, 0)), (0, 1), value=1.0)
+    return torch.diff(cumulative).clamp_min(0)
+
+
+def freeze(model: Model) -> dict[str, Tensor]:
+    """Tensors as exported: half-precision floats, the scale path's int8 and int32 integers."""
+    tensors = {}
+    for name, module in model.named_modules():
+        if isinstance(module, IntegerConv):
+            with torch.no_grad():
+                weight, bias, multiplier = module.integers()
+            tensors[f"{name}.weight"] = weight.to(torch.int8)
+            tensors[f"{name}.bias"] = bias.to(torch.int32)
+            tensors[f"{name}.multiplier"] = multiplier.to(torch.int32)
+    for name, tensor in model.state_dict().items():
+        if name not in tensors:
+            tensors[name] = tensor.detach().half()
+    return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
 
 
 def export(model: Model, bottleneck: Any, metadata: dict[str, str]) -> Checkpoint:
@@ -40,18 +49,11 @@ def export(model: Model, bottleneck: Any, metadata: dict[str, str]) -> Checkpoin
     EntropyBottleneck).
     """
     hyper = quantise_pmf(hyper_pmf(bottleneck).numpy())
-    tensors = freeze(model)
-    tensors["tables.gaussian"] = torch.from_numpy(gaussian_frequencies().copy())
-    tensors["tables.hyper"] = torch.from_numpy(hyper.copy())
-    tensors["tables.hyper_order"] = torch.from_numpy(
-        channel_order(hyper, model.config.hyper_linear).astype("int32")
-    )
-    tensors["tables.hyper_medians"] = bottleneck.quantiles[:, 0, 1].detach().float().cpu().clone()
-    return Checkpoint(model.config, tensors, metadata)
-
-
-def describe_settings(settings: Any) -> str:
-    """Settings as ``name=value`` pairs for the metadata."""
-    return ", ".join(
-        f"{key}={value}" for key, value in asdict(settings).items() if value is not None
-    )
+    order = channel_order(hyper, model.config.hyper_linear).astype("int32")
+    tables = {
+        "tables.gaussian": torch.from_numpy(gaussian_frequencies()),
+        "tables.hyper": torch.from_numpy(hyper),
+        "tables.hyper_order": torch.from_numpy(order),
+        "tables.hyper_medians": bottleneck.quantiles[:, 0, 1].detach().float().cpu().clone(),
+    }
+    return Checkpoint(model.config, freeze(model) | tables, metadata)

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from progcodec.classification.labels import FOLDERS, load_labels
@@ -110,11 +111,9 @@ class Feed:
 
     def starting_crops(self, count: int) -> Tensor:
         """uint8 (about count, 3, crop, crop): what a model or its densities start from."""
-        from torch import cat
-
         batches = max(1, count // self._settings.batch)
         keys = [(number, 0, 0, 1) for number in range(batches)]
-        return cat([Sampler.at(self._crops, key).pixels for key in keys])  # none of them tiny
+        return torch.cat([Sampler.at(self._crops, key).pixels for key in keys])  # none of them tiny
 
     def take(self, step: int, number: int, attempt: int, whole: bool) -> Food:
         """The batches of pass ``number`` of this process in a step; another attempt gives

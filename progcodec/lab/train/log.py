@@ -23,12 +23,6 @@ MEASURED = [
 at each level."""
 RUN = ("step", "minutes", "lr", "images_per_s")
 COLUMNS = [*RUN, *MEASURED, "gpu_gb"]
-SOMETIMES = {
-    "gpu_gb",
-    *(name for name in MEASURED if name.startswith(("psnr_", "class_", "acc_"))),
-} - {"psnr_fine"}
-"""Columns that may be empty: no image drew that kind of prefix, there was no class term, there is
-no GPU."""
 
 
 class Means:

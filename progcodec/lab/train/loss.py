@@ -10,7 +10,6 @@ one of {coarse, intermediate, random cut}, drawn per image and reweighted by its
 
 import itertools
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
@@ -18,9 +17,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from progcodec.config import Q_MAX, ModelConfig
+from progcodec.config import Q_MAX, SCALE_MIN, ModelConfig
 from progcodec.network.model import Model
-from progcodec.network.scale import scale_of, straight_through
+from progcodec.network.scale import LOG_STEP, straight_through
 
 LIKELIHOOD_FLOOR = 1e-9
 SECOND_PASS = (0.3, 0.3, 0.4)
@@ -108,13 +107,9 @@ AS_SENT = Prefixes()
 
 
 @cache
-def _row(values: tuple[float, ...], device: torch.device) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32, device=device)
-
-
-def constants(values: Sequence[float], device: torch.device) -> Tensor:
+def constants(values: tuple[float, ...], device: torch.device) -> Tensor:
     """float32, (count,), made once: each copy to a GPU would wait for all that it has to do."""
-    return _row(tuple(values), device)
+    return torch.tensor(values, dtype=torch.float32, device=device)
 
 
 class Forward(NamedTuple):
@@ -174,7 +169,7 @@ def _received(
     indexes = coded.indexes
     n, channels = indexes.shape[:2]
     counts = enumerate(config.blocks)
-    block = constants([k for k, count in counts for _ in range(count)], indexes.device)
+    block = constants(tuple(k for k, count in counts for _ in range(count)), indexes.device)
     place = torch.zeros_like(indexes) if raster else 63 - indexes
     key = (block[:, None, None] * 64 + place).reshape(n, -1)
     order = key.argsort(dim=1, stable=True)
@@ -182,7 +177,7 @@ def _received(
     in_cut = torch.empty_like(key, dtype=torch.bool).scatter_(
         1, order, cumulative <= budget[:, None]
     )
-    ends = constants([*config.level_offsets[1:], 0], indexes.device)[kind]
+    ends = constants((*config.level_offsets[1:], 0), indexes.device)[kind]
     in_level = torch.arange(channels, device=indexes.device) < ends[:, None]
     in_cut = in_cut.reshape(indexes.shape)
     return torch.where((kind == 2)[:, None, None, None], in_cut, in_level[:, :, None, None])
@@ -225,7 +220,7 @@ def code(model: Model, bottleneck: Any, y: Tensor) -> Coded:
             index = model.scale_path.index(k, features, torch.cat(symbols, 1) if symbols else None)
             residual = y[:, offsets[k] : offsets[k + 1]] - mean
             noisy = residual + torch.empty_like(residual).uniform_(-0.5, 0.5)
-            bits.append(_gaussian_bits(noisy, scale_of(index)))
+            bits.append(_gaussian_bits(noisy, SCALE_MIN * torch.exp(LOG_STEP * index)))
             indexes.append(index.detach())
             symbols.append(_round(residual))
         return mean + symbols[-1]
@@ -327,7 +322,7 @@ def _cut_lambda(weights: LossWeights, out: Forward) -> Tensor:
     them below the coarse end.
     """
     shares, shortfall = cut_place(out)
-    log_lambda = constants([math.log(value) for value in weights.distortion], shares.device)
+    log_lambda = constants(tuple(map(math.log, weights.distortion)), shares.device)
     return (shares @ log_lambda + weights.relief * shortfall).exp()
 
 

@@ -22,7 +22,6 @@ import numpy as np
 
 from progcodec.errors import TrainingError
 from progcodec.lab.train.dataset import (
-    UNREADABLE,
     Labels,
     Picture,
     Record,
@@ -152,7 +151,7 @@ class Stream:
     ) -> Iterator[tuple[int, Picture | None | Exception]]:
         """Outcomes in order, while threads work on the next ones."""
         if not self._workers:
-            yield from ((taken, self._try(record)) for taken, record in order)
+            yield from ((taken, decode(record, self._min_side)) for taken, record in order)
             return
         with ThreadPoolExecutor(self._workers) as pool:
             waiting: collections.deque[tuple[int, Future[Picture | Exception | None]]] = (
@@ -160,7 +159,7 @@ class Stream:
             )
             try:
                 for taken, record in order:
-                    waiting.append((taken, pool.submit(self._try, record)))
+                    waiting.append((taken, pool.submit(decode, record, self._min_side)))
                     if len(waiting) > AHEAD * self._workers:
                         first, future = waiting.popleft()
                         yield first, future.result()
@@ -169,9 +168,3 @@ class Stream:
                     yield first, future.result()
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
-
-    def _try(self, record: Record) -> Picture | None | Exception:
-        try:
-            return decode(record, self._min_side)
-        except UNREADABLE as error:
-            return error

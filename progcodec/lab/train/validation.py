@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from progcodec.arrays import Array, Flags, Floats, Ints
 from progcodec.classification.answer import CONFIDENCE
-from progcodec.classification.calibration import Calibration, expected_calibration_error
+from progcodec.classification.calibration import Calibration
 from progcodec.classification.classifier import BUILTIN, Specification
 from progcodec.classification.classifier_file import ClassifierFile
 from progcodec.classification.pixel import PixelClassifier
@@ -36,6 +36,7 @@ CUTS = (100, 140, 280, 560, 2400, *SHOWN)
 DRAWS = 100
 """Simulated labels that a floor is the mean of."""
 BATCH = 16
+ECE_BINS = 15
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,18 @@ class Measured:
     right: tuple[float, ...]
 
 
+def expected_calibration_error(
+    confidence: Floats, right: Sequence[bool] | Array, bins: int = ECE_BINS
+) -> float:
+    """Σ over equal bins of confidence of share · |accuracy − mean confidence|, in [0, 1]."""
+    confidence, right = np.asarray(confidence, np.float64), np.asarray(right, np.float64)
+    if len(confidence) == 0:
+        raise ValueError("nothing to score")
+    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    gaps = np.bincount(place, right - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
 def judge_file(
     path: str, patterns: Sequence[str], codec: Codec, hierarchy: Hierarchy, limit: int
 ) -> list[Measured]:
@@ -113,10 +126,7 @@ def judge_file(
 
 
 def judge(
-    classifier: PixelClassifier,
-    codec: Codec,
-    sources: Sequence[Source],
-    cuts: Sequence[int],
+    classifier: PixelClassifier, codec: Codec, sources: Sequence[Source], cuts: Sequence[int]
 ) -> Judged:
     """The classifier's logits for every labelled picture at every cut.
 
@@ -156,10 +166,7 @@ def judge(
 
 
 def measure(
-    judged: Judged,
-    calibration: Calibration,
-    hierarchy: Hierarchy,
-    cuts: Sequence[int],
+    judged: Judged, calibration: Calibration, hierarchy: Hierarchy, cuts: Sequence[int]
 ) -> list[Measured]:
     """One row for each of the cuts."""
     return [

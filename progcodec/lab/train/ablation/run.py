@@ -16,11 +16,11 @@ import torch
 
 from progcodec.config import ModelConfig
 from progcodec.errors import TrainingError
-from progcodec.files import write_whole
+from progcodec.files import whole_file, write_whole
 from progcodec.hierarchy.hierarchy import Hierarchy
 from progcodec.lab.evaluate.pictures import fingerprint, load_pictures
 from progcodec.lab.train.ablation.measure import Measured, load_judges, measure
-from progcodec.lab.train.ablation.table import Difference, as_markdown, differences, write_csv
+from progcodec.lab.train.ablation.table import Difference, as_csv, as_markdown, differences
 from progcodec.lab.train.ablation.variants import VARIANTS, Variant, chosen
 from progcodec.lab.train.settings import TrainSettings
 from progcodec.lab.train.trainer import train
@@ -134,7 +134,7 @@ def ablate(settings: AblationSettings, say: Callable[[str], None] = print) -> li
                 write_whole(kept, found.to_json().encode())
             results[job.name].append(found)
         found_so_far = differences(results, shown, against)
-        write_csv(folder / CSV, found_so_far, shown, against)
+        write_whole(folder / CSV, as_csv(found_so_far, shown, against).encode())
         budget = replace(settings, seeds=settings.seeds[: number + 1]).budget()
         text = as_markdown(found_so_far, results, shown, against, budget)
         write_whole(folder / MARKDOWN, text.encode())
@@ -236,7 +236,8 @@ def _flat_groups(
         levels = [hierarchy.assignments[0]]  # one k-means over all classes in either case
         for size in hierarchy.sizes[1:]:
             levels += nested(rows, [size], seed=0, restarts=GROUP_RESTARTS)
-        np.save(path, np.stack(levels))
+        with whole_file(path) as file:
+            np.save(file, np.stack(levels))
     return str(path)
 
 

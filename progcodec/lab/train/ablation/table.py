@@ -3,8 +3,8 @@ that is more than noise.
 """
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -83,12 +83,9 @@ def differences(
     return found
 
 
-def write_csv(
-    path: Path,
-    found: Sequence[Difference],
-    variants: Mapping[str, Variant],
-    against: Mapping[str, str],
-) -> None:
+def as_csv(
+    found: Sequence[Difference], variants: Mapping[str, Variant], against: Mapping[str, str]
+) -> str:
     """One line a measure of a variant."""
     rows = [
         {
@@ -104,10 +101,11 @@ def write_csv(
         }
         for row in found
     ]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]) if rows else ["variant"])
-        writer.writeheader()
-        writer.writerows(rows)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]) if rows else ["variant"])
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def as_markdown(
