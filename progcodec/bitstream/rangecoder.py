@@ -21,9 +21,7 @@ anything once that window has left the payload by more than two words, and what 
 matter.
 """
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import constriction
@@ -50,18 +48,6 @@ SHRINK = 8
 
 Runs = Sequence[tuple[int, int]]
 """``(table index, count)`` for symbols in coding order."""
-
-
-@dataclass(frozen=True)
-class DecodedSegment:
-    """The certain symbols of a segment, int32, the first of ``total`` in coding order."""
-
-    symbols: Symbols
-    total: int
-
-    @property
-    def complete(self) -> bool:
-        return len(self.symbols) == self.total
 
 
 def encode_segment(symbols: Ints, runs: Runs, tables: Tables) -> bytes:
@@ -178,27 +164,8 @@ class SegmentReader:
         return symbols
 
 
-def decode_segment(payload: bytes, declared: int, runs: Runs, tables: Tables) -> DecodedSegment:
-    """The symbols of a payload; of a cut one, those that every continuation agrees on.
-
-    Args, errors: of :class:`SegmentReader`; ``runs`` are those of all symbols.
-    """
-    reader = SegmentReader(declared, _total(runs), tables)
-    reader.add(runs)
-    return DecodedSegment(reader.extend(payload), reader.total)
-
-
 def undecodable() -> CorruptError:
     return CorruptError("a segment is damaged: its payload cannot be decoded")
-
-
-def coded_bits(symbols: Ints, runs: Runs, tables: Tables) -> float:
-    """Bits that the coder has spent once the first ``len(symbols)`` symbols of the runs are coded:
-    minus the binary logarithm of the width of their interval. For a cut after n bytes, n less this
-    over 8 is what the cut leaves unused.
-    """
-    settled, (_, width) = _encode(symbols, runs, tables).pos()
-    return float(8.0 * WORD * (settled + 2) - math.log2(width))
 
 
 def _total(runs: Runs) -> int:

@@ -13,7 +13,6 @@ from PIL import Image
 import progcodec
 from progcodec.api import decode, encode
 from progcodec.bitstream import container, ordering
-from progcodec.bitstream.rangecoder import coded_bits
 from progcodec.codec.codec import Codec
 from progcodec.codec.latent import Latent
 from progcodec.codec.timing import stage_times
@@ -22,6 +21,7 @@ from progcodec.cut import Cut
 from progcodec.errors import CheckpointError, ImageError, WrongModelError
 from progcodec.network.checkpoint import Checkpoint
 from tests.conftest import GOLDEN, noise_image
+from tests.support.segments import coded_bits
 
 UNUSED_MAX = 8
 """Bytes that a cut may leave unused."""

@@ -12,13 +12,14 @@ import pytest
 
 from progcodec.assets import find
 from progcodec.bitstream.container import varint
-from progcodec.bitstream.rangecoder import decode_segment, encode_segment
+from progcodec.bitstream.rangecoder import encode_segment
 from progcodec.bitstream.tables import Tables
 from progcodec.codec.codec import Codec
 from progcodec.errors import ProgcodecError
 from progcodec.network.quality import HEADS, index_map, magnitude_table, step_numerator
 from tests.conftest import GOLDEN, GOLDEN_STREAMS
 from tests.support import reference_reader as reference
+from tests.support.segments import decode_segment
 
 PAGE = (Path(__file__).parents[2] / "docs" / "format.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```text\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)

@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from progcodec.bitstream import rangecoder
-from progcodec.bitstream.rangecoder import SegmentReader, decode_segment, encode_segment
+from progcodec.bitstream.rangecoder import SegmentReader, encode_segment
 from progcodec.bitstream.tables import Tables
 from progcodec.errors import CorruptError
 from progcodec.lab.train.tables import gaussian_frequencies
+from tests.support.segments import decode_segment
 
 TABLES = Tables(gaussian_frequencies())
 

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from progcodec.bitstream import rangecoder
-from progcodec.bitstream.rangecoder import coded_bits, decode_segment, encode_segment
+from progcodec.bitstream.rangecoder import encode_segment
 from progcodec.bitstream.tables import TOTAL, Tables
 from progcodec.config import Q_MAX
 from progcodec.errors import CorruptError
 from progcodec.lab.train.tables import gaussian_frequencies
+from tests.support.segments import coded_bits, decode_segment
 
 GAUSSIAN = Tables(gaussian_frequencies())
 
