@@ -24,7 +24,7 @@ from progcodec.api import StreamDecoder
 from progcodec.bitstream import container
 from progcodec.bitstream.description import info
 from progcodec.bitstream.rangecoder import SegmentReader, decode_segment, encode_segment
-from progcodec.bitstream.tables import Tables, gaussian_frequencies, quantise_pmf
+from progcodec.bitstream.tables import Tables
 from progcodec.classification import classifier_file
 from progcodec.classification.calibration import Calibration
 from progcodec.classification.classifier_file import ClassifierFile
@@ -33,7 +33,9 @@ from progcodec.config import ALPHABET, Q_MAX, ModelConfig
 from progcodec.cut import truncate
 from progcodec.errors import ProgcodecError
 from progcodec.hierarchy.hierarchy import Hierarchy
-from progcodec.network.checkpoint import Checkpoint, freeze
+from progcodec.lab.train.export import freeze
+from progcodec.lab.train.tables import gaussian_frequencies, quantise_pmf
+from progcodec.network.checkpoint import Checkpoint
 from progcodec.network.efficientnet import NAME, EfficientNetLite
 from progcodec.network.model import Model
 
