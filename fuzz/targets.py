@@ -23,7 +23,7 @@ from progcodec import assets
 from progcodec.api import StreamDecoder
 from progcodec.bitstream import container
 from progcodec.bitstream.description import info
-from progcodec.bitstream.rangecoder import SegmentReader, decode_segment, encode_segment
+from progcodec.bitstream.rangecoder import SegmentReader, encode_segment
 from progcodec.bitstream.tables import Tables
 from progcodec.classification import classifier_file
 from progcodec.classification.calibration import Calibration
@@ -38,6 +38,7 @@ from progcodec.lab.train.tables import gaussian_frequencies, quantise_pmf
 from progcodec.network.checkpoint import Checkpoint
 from progcodec.network.efficientnet import NAME, EfficientNetLite
 from progcodec.network.model import Model
+from tests.support.segments import decode_segment
 
 PIXELS_MAX = 64 * 64
 MESSAGE_MAX = 1000
