@@ -212,7 +212,7 @@ def load_pictures(
     pictures: list[Picture] = []
     small = broken = size = 0
     paths = expand(patterns)
-    if memory is not None and limit is None:
+    if memory is not None:
         enough = memory / GROWTH_MIN
         if _stored_bytes(paths, enough) > enough:
             return None
