@@ -24,8 +24,9 @@ import torch
 from torch import Tensor, nn
 
 from progcodec.config import HYPER_STRIDE, SCALE_COUNT, SCALE_MIN, ModelConfig
+from progcodec.lab.train.tables import LOG_STEP
 from progcodec.network.model import Model
-from progcodec.network.scale import INDEX_CENTRE, LOG_STEP
+from progcodec.network.scale import INDEX_CENTRE
 from progcodec.network.transform import PIXEL_GAIN, Block, Down, Pointwise, Up
 
 REFINING_GAINS = (0.14, 0.36, 0.7)

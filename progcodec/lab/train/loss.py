@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from progcodec.config import Q_MAX, SCALE_MIN, ModelConfig
+from progcodec.lab.train.tables import LOG_STEP
 from progcodec.network.model import Model
-from progcodec.network.scale import LOG_STEP, straight_through
+from progcodec.network.scale import straight_through
 
 LIKELIHOOD_FLOOR = 1e-9
 SECOND_PASS = (0.3, 0.3, 0.4)
@@ -226,16 +227,8 @@ def code(model: Model, bottleneck: Any, y: Tensor) -> Coded:
         return mean + symbols[-1]
 
     hat = model.mean_path.walk(prior, reply)
-    return Coded(
-        hyper_bits,
-        hyper,
-        z_integer,
-        medians,
-        torch.cat(bits, 1),
-        torch.cat(indexes, 1),
-        torch.cat(symbols, 1),
-        hat,
-    )
+    cost, index, symbol = (torch.cat(blocks, 1) for blocks in (bits, indexes, symbols))
+    return Coded(hyper_bits, hyper, z_integer, medians, cost, index, symbol, hat)
 
 
 def block_bits(coded: Coded, config: ModelConfig) -> tuple[Tensor, Tensor, Tensor]:
