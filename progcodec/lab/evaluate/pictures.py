@@ -132,9 +132,11 @@ def _of_source(source: str, archives: ExitStack) -> Iterator[_Found]:
     for path in paths:
         if is_tar(path):
             yield from _of_archive(path, archives)
+        elif path.is_dir():
+            files = filter(_fits, loose_files(path))
+            yield from (_Found(name, Path(name).read_bytes) for name in files)
         else:
-            files = (Path(name) for name in loose_files(path))
-            yield from (_Found(str(file), file.read_bytes) for file in files if _fits(file.name))
+            yield _Found(str(path), path.read_bytes)
 
 
 def _of_archive(path: Path, archives: ExitStack) -> Iterator[_Found]:
