@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from progcodec.config import SCALE_COUNT, SCALE_MAX, SCALE_MIN, ModelConfig
+from progcodec.config import SCALE_COUNT, ModelConfig
 from progcodec.network.quality import index_map, magnitude_table
 
 ACTIVATION_MAX = 255
@@ -44,7 +44,6 @@ INDEX_RANGE = (-(2**12), 2**12)
 INDEX_CENTRE = 24
 """Added to every base index, so that untrained networks start at σ = 1.2 and biases stay small."""
 ALL = slice(None)
-LOG_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALE_COUNT - 1)
 
 
 def magnitude(q: Tensor, quality: int = 0) -> Tensor:

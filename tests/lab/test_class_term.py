@@ -2,6 +2,7 @@
 
 import csv
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -220,8 +221,9 @@ def codec(tmp_path) -> Trainer:
 
 
 def test_a_step_weighs_crops_and_whole_pictures_by_their_pixels(teacher, codec):
-    weights = LossWeights(gamma=(0, 0, 0))
-    step = Step(codec.model, codec.bottleneck, weights, term(teacher, weights=weights))
+    chosen = replace(codec.settings, gamma=(0, 0, 0), class_push=None)
+    weights = chosen.weights()
+    step = Step(codec.model, codec.bottleneck, chosen, term(teacher, weights=weights))
     crops, whole = ((pictures(n, side, n) * 255).byte() for n, side in ((3, 32), (2, 64)))
     torch.manual_seed(0)
     losses = step(crops, whole, (0, 1))

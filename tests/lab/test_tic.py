@@ -3,6 +3,7 @@ codes like any other.
 """
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -177,7 +178,6 @@ def test_every_part_learns(trained):
     """Also what starts silent, and with a class term; every parameter in every call, as
     DistributedDataParallel demands.
     """
-    from progcodec.lab.train.loss import PRESETS
     from progcodec.lab.train.step import Step
     from progcodec.lab.train.teacher import Input, Teacher
     from progcodec.lab.train.trainer import Trainer
@@ -189,7 +189,8 @@ def test_every_part_learns(trained):
         0, 256, (2, 3, CROP, CROP), generator=torch.Generator().manual_seed(0)
     ).byte()
     classes = term(Teacher("linear", Linear(), Input(32, 32, (0.5, 0.5, 0.5), (0.25, 0.5, 0.5))))
-    step = Step(trainer.model, trainer.bottleneck, PRESETS["shipped"], classes)
+    uncapped = replace(trainer.settings, class_push=None)
+    step = Step(trainer.model, trainer.bottleneck, uncapped, classes)
     plain = step(crops)
     judged = step(crops, crops, [0, 1])
     assert "class_fine" in judged.measured and "class_fine" not in plain.measured

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from progcodec.errors import EvaluationError, ImageError, LimitError
 from progcodec.files import PICTURE_SUFFIXES
 from progcodec.hierarchy.hierarchy import Hierarchy
 from progcodec.image import open_image
-from progcodec.lab.train.dataset import is_tar, loose_files
+from progcodec.lab.train.dataset import content_of, is_tar, loose_files
 
 
 @dataclass(eq=False)
@@ -132,9 +132,11 @@ def _of_source(source: str, archives: ExitStack) -> Iterator[_Found]:
     for path in paths:
         if is_tar(path):
             yield from _of_archive(path, archives)
+        elif path.is_dir():
+            files = filter(_fits, loose_files(path))
+            yield from (_Found(name, Path(name).read_bytes) for name in files)
         else:
-            files = (Path(name) for name in loose_files(path))
-            yield from (_Found(str(file), file.read_bytes) for file in files if _fits(file.name))
+            yield _Found(str(path), path.read_bytes)
 
 
 def _of_archive(path: Path, archives: ExitStack) -> Iterator[_Found]:
@@ -145,11 +147,7 @@ def _of_archive(path: Path, archives: ExitStack) -> Iterator[_Found]:
     except (tarfile.TarError, EOFError, OSError) as error:
         raise EvaluationError(f"{path}: not a readable tar archive: {error}") from None
     for member in members:
-        yield _Found(member.name, partial(_content, archive, member))
-
-
-def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    return cast(IO[bytes], archive.extractfile(member)).read()
+        yield _Found(member.name, partial(content_of, archive, member))
 
 
 def _fits(name: str) -> bool:

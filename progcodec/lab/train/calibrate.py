@@ -35,12 +35,10 @@ def calibrate(
     grid = np.asarray(knots, np.float64)
     place = torch.from_numpy(at_knots(bits, grid))
     temperatures = []
-    targets = [np.unique(level, return_inverse=True)[1][labels] for level in groups] + [
-        np.asarray(labels)
-    ]
-    for (factor, parents), target in zip(
-        factors(np.asarray(logits, np.float64), groups), targets, strict=True
-    ):
+    targets = [np.unique(level, return_inverse=True)[1][labels] for level in groups]
+    targets.append(np.asarray(labels))
+    split = factors(np.asarray(logits, np.float64), groups)
+    for (factor, parents), target in zip(split, targets, strict=True):
         siblings = _siblings(parents)[parents[target]]
         rows = np.take_along_axis(factor, np.maximum(siblings, 0), axis=1)
         rows[siblings < 0] = NOTHING

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from progcodec.arrays import Ints
 from progcodec.config import LEVELS
@@ -70,9 +70,7 @@ class Clusters:
 
     def log_probabilities(self, log_classes: Tensor) -> Tensor:
         """(N, classes) to (N, clusters)."""
-        padded = torch.cat(
-            (log_classes, log_classes.new_full((len(log_classes), 1), -torch.inf)), 1
-        )
+        padded = nn.functional.pad(log_classes, (0, 1), value=-torch.inf)
         return padded[:, self._members].logsumexp(2)
 
     def smoothed(self, labels: Tensor, smoothing: float) -> Tensor:

@@ -98,8 +98,7 @@ def train_classifier(settings: ClassifierSettings) -> list[Measured]:
 
     Raises:
         TrainingError: no usable pictures, a state that does not fit, a loss that is not finite.
-            ClassifierError: nothing to
-        start from. CheckpointError: no such codec.
+            ClassifierError: nothing to start from. CheckpointError: no such codec.
     """
     with Parallel(settings.device) as parallel:
         codec = Codec.load(settings.model, parallel.device)
@@ -123,35 +122,21 @@ class ClassifierLearner(Learner):
     ) -> None:
         super().__init__(settings, parallel.device, parallel.world)
         self._codec, self._hierarchy, self._rank = codec, hierarchy, parallel.rank
-        self._start = load_start(settings.start)
-        still = quiet(parallel)
-        sources = read_sources(settings.data, hierarchy, settings.least, still)
-        self._views = code_views(
-            sources,
-            codec,
-            settings.views,
-            settings.seed,
-            settings.cache or f"{settings.out}.views.npz",
-            still,
-        )
+        s, still = settings, quiet(parallel)
+        self._start = load_start(s.start)
+        sources = read_sources(s.data, hierarchy, s.least, still)
+        cache = s.cache or f"{s.out}.views.npz"
+        self._views = code_views(sources, codec, s.views, s.seed, cache, still)
         self.about = f"{len(self._views)} views of {len(sources)} pictures"
         network = placed(self._start.network, self.device)
-        half = settings.in_bfloat16(self.device.type)
-        teacher = None
-        if settings.teacher is not None:
-            teacher = placed(load_start(settings.teacher).network, self.device)
+        half = s.in_bfloat16(self.device.type)
+        teacher = placed(load_start(s.teacher).network, self.device) if s.teacher else None
         self.objective = Distillation(
-            network,
-            teacher,
-            settings.label_share,
-            settings.feature_weight,
-            settings.accumulate,
-            half,
+            network, teacher, s.label_share, s.feature_weight, s.accumulate, half
         )
         self.weights = self.clipped = network
-        self.optimizers = [_optimizer(network, settings.lr)]
-        saved = read_state(settings.resume) if settings.resume else None
-        self.restore(saved, settings.resume)
+        self.optimizers = [_optimizer(network, s.lr)]
+        self.restore(read_state(s.resume) if s.resume else None, s.resume)
 
     def batch(self, number: int, attempt: int, progress: float) -> tuple[Any, ...]:
         """Decoded prefixes of random lengths, the same parts of the clean pictures, and their
@@ -178,8 +163,7 @@ class ClassifierLearner(Learner):
             "data": ", ".join(Path(name).name for name in s.data),
             "codec": self._codec.fingerprint.hex(),
             "recipe": f"{self.step} steps of {s.batch * s.accumulate * self.world}, lr {s.lr:g}, "
-            "prefixes from "
-            f"{s.shortest} bytes, seed {s.seed}",
+            f"prefixes from {s.shortest} bytes, seed {s.seed}",
             "minutes": f"{minutes:.1f}",
         }
         calibration = Calibration.neutral(self._hierarchy.assignments)

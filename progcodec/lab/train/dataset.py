@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import IO, NamedTuple, Protocol, cast
 
 import numpy as np
 from PIL import Image
@@ -27,7 +27,7 @@ from progcodec.errors import TrainingError
 from progcodec.files import PICTURE_SUFFIXES
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
-CLASS_SUFFIX = "cls"
+CLASS_SUFFIX = ".cls"
 """WebDataset's name for the member that holds the class index of the picture with the same key."""
 
 CROP = 128
@@ -133,41 +133,31 @@ def read_records(path: Path, labels: Labels | None, quiet: bool) -> Iterable[Rec
 def _tar_records(path: Path, labels: Labels | None) -> Iterator[Record]:
     try:
         with tarfile.open(path) as archive:
-            key = ""
-            group: list[tuple[str, bytes]] = []
-            stored: bytes | None = None
-            for member in archive:
-                if not member.isfile():
-                    continue
-                folder, _, base = member.name.rpartition("/")
-                # WebDataset's key ends at the first dot
-                if f"{folder}/{base.partition('.')[0]}" != key:
-                    yield from _flush(group, stored, labels)
-                    key, group, stored = f"{folder}/{base.partition('.')[0]}", [], None
-                suffix = os.path.splitext(base)[1].lower()
-                stream = (
-                    archive.extractfile(member)
-                    if suffix in PICTURE_SUFFIXES or suffix == f".{CLASS_SUFFIX}"
-                    else None
-                )
-                if stream is None:
-                    continue
-                if suffix == f".{CLASS_SUFFIX}":
-                    stored = stream.read()
-                else:
-                    group.append((f"{path.name}/{member.name}", stream.read()))
-            yield from _flush(group, stored, labels)
+            files = (member for member in archive if member.isfile())
+            for _, group in itertools.groupby(files, _key):
+                pictures, told = [], b""
+                for member in group:
+                    suffix = os.path.splitext(member.name)[1].lower()
+                    if suffix == CLASS_SUFFIX:
+                        told = content_of(archive, member)
+                    elif suffix in PICTURE_SUFFIXES:
+                        pictures.append((f"{path.name}/{member.name}", content_of(archive, member)))
+                label = int(told) if labels and told.strip().isdigit() else None
+                for name, data in pictures:
+                    yield Record(name, data, labels(name) if labels and label is None else label)
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(":")
         raise TrainingError(f"{path}: not a readable tar file ({reason})") from None
 
 
-def _flush(
-    group: list[tuple[str, bytes]], stored: bytes | None, labels: Labels | None
-) -> Iterator[Record]:
-    told = int(stored) if labels and stored is not None and stored.strip().isdigit() else None
-    for name, data in group:
-        yield Record(name, data, labels(name) if labels and told is None else told)
+def _key(member: tarfile.TarInfo) -> tuple[str, str]:
+    """WebDataset's: it ends at the first dot."""
+    folder, _, base = member.name.rpartition("/")
+    return folder, base.partition(".")[0]
+
+
+def content_of(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    return cast(IO[bytes], archive.extractfile(member)).read()
 
 
 def short_side(picture: Picture) -> int:
@@ -212,7 +202,7 @@ def load_pictures(
     pictures: list[Picture] = []
     small = broken = size = 0
     paths = expand(patterns)
-    if memory is not None and limit is None:
+    if memory is not None:
         enough = memory / GROWTH_MIN
         if _stored_bytes(paths, enough) > enough:
             return None

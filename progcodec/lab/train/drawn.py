@@ -133,20 +133,8 @@ def patches(random: Random, side: int) -> Pixels:
     return np.kron(cells, np.ones((cell, cell, 1)))[:side, :side].astype(np.uint8)
 
 
-KINDS: dict[str, Callable[[Random, int], Pixels]] = {
-    kind.__name__: kind
-    for kind in (
-        flat,
-        gradient,
-        text,
-        icon,
-        dither,
-        code,
-        chessboard,
-        stripes,
-        noise,
-        mosaic,
-        patches,
-    )
-}
+_ALL: tuple[Callable[[Random, int], Pixels], ...] = (
+    flat, gradient, text, icon, dither, code, chessboard, stripes, noise, mosaic, patches,
+)  # fmt: skip
+KINDS = {kind.__name__: kind for kind in _ALL}
 """What is drawn, by name: a function of a generator and the side in pixels."""

@@ -77,18 +77,15 @@ class Feed:
         self.positions: Positions = (None, None)
 
     def _in_memory(self, pictures: list[Picture]) -> tuple[Source, Source | None]:
-        large = (
-            [picture for picture in pictures if short_side(picture) >= CLASS_MIN_SIDE]
-            if self._settings.teachers
-            else []
-        )
-        if self._settings.teachers and not large:
+        s = self._settings
+        large = [one for one in pictures if s.teachers and short_side(one) >= CLASS_MIN_SIDE]
+        if s.teachers and not large:
             raise TrainingError(
                 f"the class term needs images of at least {CLASS_MIN_SIDE} pixels a side"
             )
-        fitting = [picture for picture in pictures if short_side(picture) >= self._settings.crop]
+        fitting = [picture for picture in pictures if short_side(picture) >= s.crop]
         if not fitting:
-            raise TrainingError(f"no image of at least {self._settings.crop} pixels a side")
+            raise TrainingError(f"no image of at least {s.crop} pixels a side")
         return InMemory(fitting), InMemory(large) if large else None
 
     def _streams(

@@ -24,8 +24,9 @@ import torch
 from torch import Tensor, nn
 
 from progcodec.config import HYPER_STRIDE, SCALE_COUNT, SCALE_MIN, ModelConfig
+from progcodec.lab.train.tables import LOG_STEP
 from progcodec.network.model import Model
-from progcodec.network.scale import INDEX_CENTRE, LOG_STEP
+from progcodec.network.scale import INDEX_CENTRE
 from progcodec.network.transform import PIXEL_GAIN, Block, Down, Pointwise, Up
 
 REFINING_GAINS = (0.14, 0.36, 0.7)
@@ -203,9 +204,8 @@ def fill_linear(model: Model, y: Tensor) -> None:
     coarse = (((grouped - mean) @ basis.T / step).round() * step) @ basis + mean
     # Of the 4×4 positions of each channel, together.
     residual = (grouped - coarse).view(len(grouped), config.blocks[0], -1)
-    index = (
-        residual.square().mean((0, 2)).sqrt().clamp_min(SCALE_MIN) / SCALE_MIN
-    ).log() / LOG_STEP
+    deviation = residual.square().mean((0, 2)).sqrt().clamp_min(SCALE_MIN)
+    index = (deviation / SCALE_MIN).log() / LOG_STEP
     bias = model.scale_path.base.bias
     bias[: config.blocks[0]] = (index.clamp_max(SCALE_COUNT - 1) - INDEX_CENTRE).to(bias)
 

@@ -80,15 +80,11 @@ def _fill_rest(convolutions: Any, stages: Any, x: Tensor) -> Tensor:
     """
     for convolution, stage in zip(convolutions, stages, strict=False):
         weight = convolution.weight
-        # a view
-        by_output = (
-            weight.transpose(0, 1) if isinstance(convolution, nn.ConvTranspose2d) else weight
-        )
+        transposed = isinstance(convolution, nn.ConvTranspose2d)
+        by_output = weight.transpose(0, 1) if transposed else weight  # a view
         idle = by_output.flatten(1).abs().sum(1) == 0
-        random = (
-            torch.randn_like(by_output[idle])
-            / vectors(x).std(0).clamp_min(SPREAD_MIN)[:, None, None]
-        )
+        spread = vectors(x).std(0).clamp_min(SPREAD_MIN)[:, None, None]
+        random = torch.randn_like(by_output[idle]) / spread
         by_output[idle] = random - random.mean((2, 3), keepdim=True)
         deviations = vectors(convolution(x)).std(0)
         by_output[idle] /= deviations[idle, None, None, None]

@@ -47,12 +47,8 @@ def run(learner: Learner, parallel: Parallel) -> dict[str, float]:
     means, row, skipped, typical, logged = Means(learner.columns), {}, 0, math.inf, learner.step
     stopping = save_due = False
     minutes = learner.minutes_before
-    bar = tqdm(
-        desc=f"training on {learner.about}",
-        unit="step",
-        disable=quiet(parallel),
-        total=settings.steps,
-    )
+    what, hidden = f"training on {learner.about}", quiet(parallel)
+    bar = tqdm(desc=what, unit="step", disable=hidden, total=settings.steps)
     with contextlib.closing(bar), _stop_requests() as requests:
         while True:
             done = learner.step - learner.first
@@ -71,12 +67,8 @@ def run(learner: Learner, parallel: Parallel) -> dict[str, float]:
             value, measured = 0.0, []
             for number in range(settings.accumulate):
                 batch = learner.batch(number, skipped, progress)
-                _seed(
-                    settings.seed,
-                    learner.step,
-                    parallel.rank * settings.accumulate + number,
-                    skipped,
-                )
+                place = parallel.rank * settings.accumulate + number
+                _seed(settings.seed, learner.step, place, skipped)
                 last = number + 1 == settings.accumulate
                 alone = last or parallel.world == 1
                 with contextlib.nullcontext() if alone else objective.no_sync():

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from progcodec.config import Q_MAX, SCALE_MIN, ModelConfig
+from progcodec.lab.train.tables import LOG_STEP
 from progcodec.network.model import Model
-from progcodec.network.scale import LOG_STEP, straight_through
+from progcodec.network.scale import straight_through
 
 LIKELIHOOD_FLOOR = 1e-9
 SECOND_PASS = (0.3, 0.3, 0.4)
@@ -226,16 +227,8 @@ def code(model: Model, bottleneck: Any, y: Tensor) -> Coded:
         return mean + symbols[-1]
 
     hat = model.mean_path.walk(prior, reply)
-    return Coded(
-        hyper_bits,
-        hyper,
-        z_integer,
-        medians,
-        torch.cat(bits, 1),
-        torch.cat(indexes, 1),
-        torch.cat(symbols, 1),
-        hat,
-    )
+    cost, index, symbol = (torch.cat(blocks, 1) for blocks in (bits, indexes, symbols))
+    return Coded(hyper_bits, hyper, z_integer, medians, cost, index, symbol, hat)
 
 
 def block_bits(coded: Coded, config: ModelConfig) -> tuple[Tensor, Tensor, Tensor]:
@@ -338,9 +331,8 @@ def of_kind(
 
 def _errors(out: Forward, x: Tensor) -> Tensor:
     """Mean squared errors (N, 2) of both decodings."""
-    return torch.stack(
-        [(picture - x).square().mean((1, 2, 3)) for picture in (out.fine, out.second)], 1
-    )
+    errors = [(picture - x).square().mean((1, 2, 3)) for picture in (out.fine, out.second)]
+    return torch.stack(errors, 1)
 
 
 def _distortion_factors(out: Forward, weights: LossWeights) -> Tensor:
@@ -350,9 +342,8 @@ def _distortion_factors(out: Forward, weights: LossWeights) -> Tensor:
     )
     if weights.second_pass is None:
         return 255**2 * torch.stack((fine, torch.zeros_like(fine)), 1)
-    second = of_kind(
-        (coarse, intermediate, weights.cut * _cut_lambda(weights, out)), out, weights.second_pass
-    )
+    at_cut = weights.cut * _cut_lambda(weights, out)
+    second = of_kind((coarse, intermediate, at_cut), out, weights.second_pass)
     return 255**2 * torch.stack((fine, second), 1)
 
 
@@ -382,10 +373,6 @@ def objective(out: Forward, x: Tensor, weights: LossWeights) -> tuple[Tensor, di
         rate = rate + weights.cut * of_kind((zero, zero, out.cut_rate / pixels), out, share)
     errors = _errors(out, x)
     loss = (rate + (_distortion_factors(out, weights) * errors).sum(1)).mean()
-    error_fine, error_second = errors.unbind(1)
-    parts = {"hyper": hyper, "block1": blocks[0], "block2": blocks[1], "block3": blocks[2]}
-    return loss, {
-        **{k: v.detach() for k, v in parts.items()},
-        "fine": error_fine.detach(),
-        "second": error_second.detach(),
-    }
+    names = "hyper", "block1", "block2", "block3", "fine", "second"
+    parts = zip(names, (hyper, *blocks, *errors.unbind(1)), strict=True)
+    return loss, {name: part.detach() for name, part in parts}

@@ -100,9 +100,8 @@ def build_optimizers(
             linear = transform and not any(part in name for part in residual)
             (skeleton if linear or ".skip." in name else blocks).append(parameter)
         else:
-            (
-                edges if transform and parameter.ndim == 4 and parameter.shape[1] > 1 else others
-            ).append(parameter)
+            edge = transform and parameter.ndim == 4 and parameter.shape[1] > 1
+            (edges if edge else others).append(parameter)
     quantiles = [p for name, p in bottleneck.named_parameters() if name.endswith("quantiles")]
     densities = [p for name, p in bottleneck.named_parameters() if not name.endswith("quantiles")]
     muon = [{"params": blocks, "share": BLOCK_SHARE}, {"params": skeleton, "share": SKELETON_SHARE}]

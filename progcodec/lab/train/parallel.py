@@ -37,10 +37,8 @@ class Parallel:
         """Raises ProgcodecError: no such device; TrainingError: fewer GPUs than processes on this
         machine.
         """
-        self.rank, self.world = (
-            int(os.environ.get("RANK", "0")),
-            int(os.environ.get("WORLD_SIZE", "1")),
-        )
+        self.rank = int(os.environ.get("RANK", "0"))
+        self.world = int(os.environ.get("WORLD_SIZE", "1"))
         self.leads = leads()
         self.device = pick_device(device)
         if self.world > 1 and self.device.type == "cuda":

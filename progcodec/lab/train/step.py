@@ -13,15 +13,8 @@ from torch import Tensor, nn
 
 from progcodec.lab.train.class_term import ClassTerm, Judged
 from progcodec.lab.train.learner import Losses
-from progcodec.lab.train.loss import (
-    AS_SENT,
-    Forward,
-    LossWeights,
-    Prefixes,
-    distortion_pull,
-    forward,
-    objective,
-)
+from progcodec.lab.train.loss import Forward, distortion_pull, forward, objective
+from progcodec.lab.train.settings import TrainSettings
 from progcodec.network.model import Model
 
 SECOND = ("coarse", "inter", "cut")
@@ -35,26 +28,16 @@ class Step(nn.Module):
         self,
         model: Model,
         bottleneck: Any,
-        weights: LossWeights,
+        settings: TrainSettings,
         class_term: ClassTerm | None = None,
-        class_push: float | None = None,
-        passes: int = 1,
         bfloat16: bool = False,
-        prefixes: Prefixes = AS_SENT,
     ) -> None:
-        """``passes``: how many calls make a step; `total` is that part of the loss.
-
-        ``class_push``, ``bfloat16``: see TrainSettings.
-        """
+        """``settings.accumulate`` calls make a step; `total` is that part of the loss."""
         super().__init__()
-        self.model, self.bottleneck = model, bottleneck
-        self.weights, self.class_term, self.class_push, self.passes = (
-            weights,
-            class_term,
-            class_push,
-            passes,
-        )
-        self.in_bfloat16, self.prefixes = bfloat16, prefixes
+        self.model, self.bottleneck, self.class_term = model, bottleneck, class_term
+        self.weights, self.prefixes = settings.weights(), settings.prefixes()
+        self.class_push, self.passes = settings.class_push, settings.accumulate
+        self.in_bfloat16 = bfloat16
 
     def forward(
         self,
@@ -78,13 +61,8 @@ class Step(nn.Module):
             share = y.numel() / (x.numel() + y.numel())
             caps = None
             if self.class_push is not None:
-                caps = (
-                    self.class_push
-                    * class_share
-                    * share
-                    / self.passes
-                    * distortion_pull(seen, y, self.weights)
-                )
+                push = self.class_push * class_share * share / self.passes
+                caps = push * distortion_pull(seen, y, self.weights)
             with self._autocast(y):
                 judged = self.class_term(seen, y, labels, caps)
             loss = (1 - share) * loss + share * whole_loss

@@ -12,6 +12,9 @@ from progcodec.arrays import Floats, Ints
 from progcodec.bitstream.tables import TOTAL
 from progcodec.config import ALPHABET, Q_MAX, SCALE_COUNT, SCALE_MAX, SCALE_MIN
 
+LOG_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALE_COUNT - 1)
+"""σ of a σ-index is SCALE_MIN · exp(LOG_STEP · index)."""
+
 
 def gaussian_frequencies() -> Ints:
     """Tables of the zero-mean Gaussians of every σ-index.

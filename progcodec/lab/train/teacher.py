@@ -83,18 +83,14 @@ def input_of(spec: Specification, preprocess: object) -> Input:
     steps, torchvision's one step.
     """
     steps: list[Any] = list(getattr(preprocess, "transforms", [preprocess]))
-    found: dict[str, Any] = {}
-    for step in steps:
-        for name, names in (
-            ("mean", ("mean",)),
-            ("std", ("std",)),
-            ("size", ("crop_size", "size")),
-        ):
-            value = next(
-                (getattr(step, n) for n in names if getattr(step, n, None) is not None), None
-            )
-            if value is not None:
-                found[name] = value
+    names = {"mean": ["mean"], "std": ["std"], "size": ["size", "crop_size"]}  # the last one counts
+    found: dict[str, Any] = {
+        name: value
+        for name, own in names.items()
+        for step in steps
+        for attribute in own
+        if (value := getattr(step, attribute, None)) is not None
+    }
     try:
         mean, std = (
             tuple(float(v) for v in torch.as_tensor(found[name]).flatten())

@@ -34,10 +34,10 @@ START_CROPS = 400
 """Crops whose principal components a new model starts from."""
 DENSITY_CROPS = 64
 """Crops on which the bottleneck's densities are fitted when a run starts from a checkpoint."""
+COMPILER_MODULES = "torch._dynamo", "torch._inductor"
 LICENCE = (
     "Weights trained on the images named under 'data'. Where these derive from ImageNet, its "
-    "terms hold for the weights: "
-    "non-commercial research."
+    "terms hold for the weights: non-commercial research."
 )
 
 
@@ -57,14 +57,12 @@ def train(settings: TrainSettings) -> dict[str, float]:
             trainer.prepare(parallel)
             return run(trainer, parallel)
         except RuntimeError as error:
-            if settings.compile and type(error).__module__.startswith(
-                ("torch._dynamo", "torch._inductor")
-            ):
-                name = type(error).__name__
-                raise TrainingError(
-                    f"torch.compile failed on this machine ({name}); train without compile"
-                ) from error
-            raise
+            kind = type(error)
+            if not settings.compile or not kind.__module__.startswith(COMPILER_MODULES):
+                raise
+            raise TrainingError(
+                f"torch.compile failed on this machine ({kind.__name__}); train without compile"
+            ) from error
 
 
 class Trainer(Learner):
@@ -96,6 +94,7 @@ class Trainer(Learner):
         torch.manual_seed(settings.seed)
         path = settings.resume or settings.init
         saved = load_state(path)
+        past = saved or {}
         self.config = saved["config"] if saved else settings.config
         self.model = self.clipped = placed(Model(self.config), device)
         self.bottleneck = EntropyBottleneck(self.config.hyper_channels, init_scale=5).to(device)
@@ -108,18 +107,18 @@ class Trainer(Learner):
         )
         self.positions: list[tuple[Position | None, Position | None]] = []
         self.fresh = saved is None
-        if saved and "medians" in saved:
+        self.untrained_densities = "medians" in past
+        if self.untrained_densities:
             if settings.resume:
                 raise TrainingError(
                     f"{path}: a checkpoint holds weights, no training state; use init"
                 )
-            saved["average"] |= fresh_bottleneck(self.bottleneck, saved["medians"])
-        self.untrained_densities = saved is not None and "medians" in saved
-        self.description = settings.description or (saved or {}).get("description", "")
-        self.recipe: list[str] = list((saved or {}).get("recipe", []))
+            past["average"] |= fresh_bottleneck(self.bottleneck, past["medians"])
+        self.description = settings.description or past.get("description", "")
+        self.recipe: list[str] = list(past.get("recipe", []))
         self.goal = settings.objective()
         # Before there was a class term, a state held the preset's name alone.
-        self.saved_goal: str | None = (saved or {}).get("objective") or (saved or {}).get("preset")
+        self.saved_goal: str | None = past.get("objective") or past.get("preset")
         self.restore(saved, path)
 
     def _go_on(self, saved: dict[str, Any]) -> None:
@@ -143,16 +142,8 @@ class Trainer(Learner):
             self.fit_densities(self._feed.starting_crops(DENSITY_CROPS))
         if s.compile:
             compile_networks(self.model)
-        self.objective = Step(
-            self.model,
-            self.bottleneck,
-            s.weights(),
-            self._class_term,
-            s.class_push,
-            s.accumulate,
-            s.in_bfloat16(self.device.type),
-            s.prefixes(),
-        )
+        half = s.in_bfloat16(self.device.type)
+        self.objective = Step(self.model, self.bottleneck, s, self._class_term, half)
 
     def batch(self, number: int, attempt: int, progress: float) -> tuple[Any, ...]:
         """Crops and, where the class term joins, whole pictures with their labels."""
@@ -216,15 +207,14 @@ class Trainer(Learner):
         settings = self.settings
         live = {k: v.detach().clone() for k, v in self.weights.state_dict().items()}
         self.weights.load_state_dict(self.average)
+        stages = [*self.recipe, self.stage()] if self.step > self.first else self.recipe
         metadata = {
             "steps": str(self.step),
             "images": str(self.images_seen),
             "minutes": f"{minutes:.1f}",
             "data": self.description or ", ".join(Path(p).name for p in settings.data),
             "objective": self.goal,
-            "recipe": "; then ".join(
-                [*self.recipe, *([self.stage()] if self.step > self.first else [])]
-            ),
+            "recipe": "; then ".join(stages),
             "licence": LICENCE,
         }
         export(self.model, self.bottleneck, metadata).save(settings.out)

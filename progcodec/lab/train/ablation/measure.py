@@ -13,6 +13,8 @@ from tqdm import tqdm
 
 from progcodec.codec.codec import Codec
 from progcodec.config import LEVELS
+from progcodec.errors import TrainingError
+from progcodec.files import write_whole
 from progcodec.hierarchy.hierarchy import Hierarchy
 from progcodec.lab.evaluate.judges import Judge, LoadedJudge
 from progcodec.lab.evaluate.pictures import Picture
@@ -39,18 +41,25 @@ class Measured:
     ends: list[tuple[float, float]]
     accuracy: dict[str, float]
 
-    def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=1)
+    def save(self, path: Path) -> None:
+        write_whole(path, json.dumps(asdict(self), indent=1).encode())
 
     @classmethod
-    def from_json(cls, text: str) -> "Measured":
-        """Raises ValueError, KeyError or TypeError on anything else."""
-        content: dict[str, Any] = json.loads(text)
-        pairs = {
-            name: [(float(rate), float(value)) for rate, value in content[name]]
-            for name in ("cuts", "ends")
-        }
-        return cls(**pairs, accuracy=dict(content["accuracy"]))
+    def load(cls, path: Path) -> "Measured | None":
+        """None where there is none. Raises TrainingError on anything else."""
+        try:
+            content: dict[str, Any] = json.loads(path.read_text())
+            cuts, ends = (
+                [(float(rate), float(value)) for rate, value in content[name]]
+                for name in ("cuts", "ends")
+            )
+            return cls(cuts, ends, dict(content["accuracy"]))
+        except FileNotFoundError:
+            return None
+        except (KeyError, TypeError, ValueError) as error:
+            raise TrainingError(
+                f"{path}: no measurement of this program ({type(error).__name__})"
+            ) from None
 
 
 def load_judges(specs: Sequence[str], hierarchy: Hierarchy, device: str) -> dict[str, LoadedJudge]:

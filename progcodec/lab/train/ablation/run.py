@@ -128,10 +128,10 @@ def ablate(settings: AblationSettings, say: Callable[[str], None] = print) -> li
             say(f"seed {seed}, {place + 1} of {len(jobs)}: {job.name}")
             checkpoint = _trained(job, seed, where)
             kept = where / f"{scheme}-{asked}.json"
-            found = _read(kept)
+            found = Measured.load(kept)
             if found is None:
                 found = measure(checkpoint, scheme, samples, judges, hierarchy, settings.device)
-                write_whole(kept, found.to_json().encode())
+                found.save(kept)
             results[job.name].append(found)
         found_so_far = differences(results, shown, against)
         write_whole(folder / CSV, as_csv(found_so_far, shown, against).encode())
@@ -239,14 +239,3 @@ def _flat_groups(
         with whole_file(path) as file:
             np.save(file, np.stack(levels))
     return str(path)
-
-
-def _read(path: Path) -> Measured | None:
-    try:
-        return Measured.from_json(path.read_text())
-    except FileNotFoundError:
-        return None
-    except (KeyError, TypeError, ValueError) as error:
-        raise TrainingError(
-            f"{path}: no measurement of this program ({type(error).__name__})"
-        ) from None

@@ -121,13 +121,10 @@ def as_markdown(
     parts = [f"Ablations at equal budget: {budget}.", READING]
     for base in dict.fromkeys(against.values()):
         own = results[base]
+        ends = [zip(*(one.ends[k] for one in own), strict=True) for k in range(len(LEVELS))]
         rows = [
-            [
-                level,
-                _span([one.ends[k][0] for one in own], 4),
-                _span([one.ends[k][1] for one in own], 2),
-            ]
-            for k, level in enumerate(LEVELS)
+            [level, _span(rates, 4), _span(values, 2)]
+            for level, (rates, values) in zip(LEVELS, ends, strict=True)
         ]
         table = markdown(["level end", "bpp", "PSNR, dB"], rows)
         parts += [f"What “{base}” itself reaches, each seed:", table]
@@ -136,10 +133,8 @@ def as_markdown(
             parts.append(markdown([f"accuracy of “{base}”", "%"], rows))
     cells = {(row.variant, row.measure): row for row in found}
     units = {row.measure: row.unit for row in found}
-    for title, told in (
-        ("Rate at equal PSNR, and level ends", False),
-        ("Accuracy, percentage points", True),
-    ):
+    titles = {"Rate at equal PSNR, and level ends": False, "Accuracy, percentage points": True}
+    for title, told in titles.items():
         measures = [measure for measure in units if measure.startswith("accuracy") is told]
         if not measures:
             continue
