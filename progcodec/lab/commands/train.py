@@ -81,7 +81,7 @@ def train_command(
         crop = given["crop"] or settings.get("crop", CROP)
         if str(crop).isdigit():  # what is wrong with it is told below
             check_sides(data, int(crop))
-        from progcodec.lab.train.parallel import leads
+        from progcodec.lab.train.parallel import leads, leave
         from progcodec.lab.train.settings import TrainSettings
         from progcodec.lab.train.trainer import train
 
@@ -91,6 +91,7 @@ def train_command(
     if leads():
         summary = "  ".join(f"{name} {value:.4g}" for name, value in last.items())
         say(f"wrote {show(given['out'])} ({_size(given['out'])})  {summary}".rstrip())
+    leave()
 
 
 @click.command("export", short_help="A training state to a checkpoint.")

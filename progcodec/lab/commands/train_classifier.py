@@ -61,6 +61,7 @@ def train_classifier_command(settings: dict[str, str], force: bool, **given: Any
     options.prepare_output(given, force)
     with extra("train", "training", TrainingError):
         from progcodec.lab.train.classifier import ClassifierSettings, train_classifier
+        from progcodec.lab.train.parallel import leave
         from progcodec.lab.train.validation import table
     from progcodec.hierarchy.hierarchy import Hierarchy
 
@@ -68,3 +69,4 @@ def train_classifier_command(settings: dict[str, str], force: bool, **given: Any
     if rows := train_classifier(run):
         say(table(rows, Hierarchy.load()))
         say(f"wrote {show(given['out'])}")
+    leave()
