@@ -140,6 +140,10 @@ def test_a_run_learns_calibrates_and_leaves_a_classifier(settings, folder, hiera
     assert "non-commercial" in file.metadata["licence"]
     assert "30 steps of 4" in file.metadata["recipe"]
     assert np.abs(file.calibration.log_temperature).max() > 0, "it is calibrated"
+    taught, name = load_start(chosen.start).network.state_dict(), "classifier.weight"
+    mixed = torch.lerp(state_of(chosen)["average"][name], taught[name], chosen.kept)
+    assert torch.allclose(file.tensors[name].float(), mixed, atol=1e-3)
+    assert not torch.allclose(mixed, taught[name], atol=1e-3), "or nothing would be shown"
     found = load_classifier(f"builtin@{chosen.out}", "cpu").predict([Image.new("RGB", (40, 30))])
     assert found.shape == (1, 1000) and found.sum() == pytest.approx(1)
     # It can be started from, too: what it says is where the next one begins.

@@ -63,6 +63,9 @@ class ClassifierSettings(RunSettings):
         shortest: bytes of the shortest prefix; lengths are log-uniform from there to everything.
         side: pixels a side of the network's input in training.
         label_share, feature_weight: see :class:`Distillation`.
+        kept: share of the teacher's weights in those that are kept. What the network forgets of
+            classes that the training pictures lack comes back, what it has learned of prefixes
+            stays (M. Wortsman et al., Robust fine-tuning of zero-shot models, 2022).
         val_limit: the most held-out pictures of each shard.
     """
 
@@ -77,6 +80,7 @@ class ClassifierSettings(RunSettings):
     side: int = 224
     label_share: float = 0.1
     feature_weight: float = 1.0
+    kept: float = 0.3
     val_limit: int = 1000
     batch: int = 32
     lr: float = 2e-3
@@ -90,6 +94,8 @@ class ClassifierSettings(RunSettings):
         for name in ("views", "least", "shortest", "side", "val_limit"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")
+        if not 0 <= self.kept < 1:
+            raise ValueError("kept must lie in 0..1, below 1")
 
 
 def train_classifier(settings: ClassifierSettings) -> list[Measured]:
@@ -131,9 +137,10 @@ class ClassifierLearner(Learner):
         network = placed(self._start.network, self.device)
         half = s.in_bfloat16(self.device.type)
         teacher = placed(load_start(s.teacher).network, self.device) if s.teacher else None
-        self.objective = Distillation(
+        self.objective = distillation = Distillation(
             network, teacher, s.label_share, s.feature_weight, s.accumulate, half
         )
+        self._teacher = distillation.teacher
         self.weights = self.clipped = network
         self.optimizers = [_optimizer(network, s.lr)]
         self.restore(read_state(s.resume) if s.resume else None, s.resume)
@@ -155,19 +162,24 @@ class ClassifierLearner(Learner):
         return self._input(prefixes, parts), self._input(clean, parts), labels.to(self.device)
 
     def export(self, minutes: float) -> None:
-        """Writes the averaged network, not calibrated."""
+        """Writes the averaged network, mixed with the teacher, not calibrated."""
         s = self.settings
+        taught = self._teacher.state_dict()
+        mixed = {
+            name: torch.lerp(own, taught[name], s.kept) if own.is_floating_point() else own
+            for name, own in self.average.items()
+        }
         metadata = {
             "origin": self._start.origin,
             "licence": LICENCE,
             "data": ", ".join(Path(name).name for name in s.data),
             "codec": self._codec.fingerprint.hex(),
             "recipe": f"{self.step} steps of {s.batch * s.accumulate * self.world}, lr {s.lr:g}, "
-            f"prefixes from {s.shortest} bytes, seed {s.seed}",
+            f"prefixes from {s.shortest} bytes, seed {s.seed}, {s.kept:g} of the teacher's weights",
             "minutes": f"{minutes:.1f}",
         }
         calibration = Calibration.neutral(self._hierarchy.assignments)
-        ClassifierFile(self._start.name, self.average, calibration, metadata).save(s.out)
+        ClassifierFile(self._start.name, mixed, calibration, metadata).save(s.out)
 
     @torch.inference_mode()
     def _decoded(self, streams: list[bytes]) -> list[Image.Image]:
