@@ -14,12 +14,15 @@ from progcodec.classification.classifier import load_classifier
 from progcodec.classification.classifier_file import ClassifierFile
 from progcodec.errors import ProgcodecError, TrainingError
 from progcodec.hierarchy.hierarchy import Hierarchy
+from progcodec.lab.evaluate.peers import PEERS
 from progcodec.lab.train import classifier, coded_views, loop, validation
 from progcodec.lab.train.classifier import ClassifierSettings, load_start, train_classifier
 from progcodec.lab.train.coded_views import code_views, read_sources
 from progcodec.lab.train.distillation import NO_LABEL, Distillation
+from progcodec.lab.train.prefixes import OwnPrefixes, PeerFiles
 from progcodec.lab.train.validation import Judged, measure
 from progcodec.network.efficientnet import NAME, EfficientNetLite
+from tests.conftest import noise_image
 from tests.support.command import run
 
 CLASSES = (7, 130, 980)
@@ -93,19 +96,23 @@ def test_views_are_coded_once(folder, hierarchy, tiny_codec, tmp_path, monkeypat
     sources = read_sources([str(folder)], hierarchy, 128)
     assert len(sources) == 6 and {s.label for s in sources} == {None, *CLASSES}
     cache = str(tmp_path / "views.npz")
-    views = code_views(sources, tiny_codec, 18, 0, cache, quiet=True)
+    coder = OwnPrefixes(tiny_codec, half=False)
+    views = code_views(sources, coder, 18, 0, cache, quiet=True)
     assert len(views) == 18 and {view.side for view in views.views} == {32, 48}
     for place in (0, 17):
         assert views.streams[place] == tiny_codec.encode(views.clean(place))
-    again = code_views(sources, tiny_codec, 18, 1, cache, quiet=True)
+    again = code_views(sources, coder, 18, 1, cache, quiet=True)
     assert again.streams != views.streams, "other squares, whatever the file holds"
     monkeypatch.setattr(coded_views, "_encode", lambda *_: pytest.fail("coded again"))
-    assert code_views(sources, tiny_codec, 18, 1, cache, quiet=True).streams == again.streams
+    assert (
+        code_views(sources, OwnPrefixes(tiny_codec, False), 18, 1, cache, quiet=True).streams
+        == again.streams
+    )
 
 
 def test_draws_are_of_one_side_and_no_class_takes_all(folder, hierarchy, tiny_codec):
     sources = read_sources([str(folder)], hierarchy, 128)
-    views = code_views(sources, tiny_codec, 18, 0, None, quiet=True)
+    views = code_views(sources, OwnPrefixes(tiny_codec, False), 18, 0, None, quiet=True)
     chosen = views.draw(8, np.random.default_rng(0))
     assert len({views.views[place].side for place in chosen}) == 1
     by_label = {label: 0.0 for label in (None, *CLASSES)}
@@ -172,6 +179,25 @@ def test_a_run_that_is_finished_is_the_run_uninterrupted(settings, monkeypatch):
     assert one["step"] == other["step"] == 4
     for part in ("weights", "average"):
         assert all(torch.equal(one[part][name], other[part][name]) for name in one[part])
+
+
+@pytest.mark.parametrize("key", PEERS)
+def test_a_peer_is_read_at_all_its_settings(key):
+    peer = PeerFiles(key, 0)
+    picture = Image.fromarray(noise_image(32, 32))
+    files = peer.encode_batch([picture] * 24)
+    assert len(set(map(len, files))) > 6, "settings and scales differ"
+    assert peer.cut(files[0], 10, np.random.default_rng(0)) == files[0], "a file is not cut"
+    assert {shown.size for shown in peer.decoded(files, 32)} == {(32, 32)}
+
+
+@pytest.mark.slow
+def test_a_peer_gets_a_judge_of_its_own(settings):
+    chosen = settings(peer="webp", steps=2)
+    assert train_classifier(chosen) == [], "it is judged by evaluate"
+    assert "webp" in ClassifierFile.load(chosen.out).metadata["codec"]
+    with pytest.raises(ProgcodecError, match="no peer"):
+        train_classifier(settings(peer="gif"))
 
 
 def test_networks_to_start_from(start, tmp_path):

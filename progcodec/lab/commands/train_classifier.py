@@ -18,9 +18,9 @@ from progcodec.lab.extras import extra
     required=True,
 )
 @options.pictures(
-    "Held-out pictures with labels; repeatable. One half calibrates, the other judges.",
+    "Held-out pictures with labels; repeatable. One half calibrates, the other judges.  [without: "
+    "neither]",
     "--val",
-    required=True,
 )
 @options.out("The classifier's file (.safetensors).")
 @click.option(
@@ -28,6 +28,12 @@ from progcodec.lab.extras import extra
     metavar="C",
     help="What it starts from: a classifier's file, timm:NAME[@FILE], or weights of "
     "EfficientNet-Lite0. [default: the built-in one]",
+)
+@click.option(
+    "--peer",
+    metavar="NAME",
+    help="Read another codec's files instead (jpeg, jpeg2000, webp, avif, jpegxl), to judge it "
+    "fairly.",
 )
 @options.span()
 @options.going_on
@@ -55,6 +61,7 @@ def train_classifier_command(settings: dict[str, str], force: bool, **given: Any
       progcodec train-classifier --data train/ --val val/ --minutes 90 --out classifier.safetensors
       progcodec train-classifier --data d --val v --start lite0.pth --steps 900 --out c.safetensors
       progcodec train-classifier --data d --val v --start timm:vgg16 --steps 900 --out c.safetensors
+      progcodec train-classifier --data d --peer webp --minutes 20 --out webp.safetensors
       progcodec classify photo.shc --classifier builtin@classifier.safetensors
     """
     options.check_span(given)

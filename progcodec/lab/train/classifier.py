@@ -19,12 +19,12 @@ from progcodec.classification.calibration import Calibration
 from progcodec.classification.classifier_file import ClassifierFile
 from progcodec.codec.codec import Codec
 from progcodec.hierarchy.hierarchy import Hierarchy
-from progcodec.image import to_pixels
 from progcodec.lab.train.coded_views import code_views, read_sources
 from progcodec.lab.train.distillation import NO_LABEL, Distillation
 from progcodec.lab.train.learner import Learner
 from progcodec.lab.train.loop import quiet, run
 from progcodec.lab.train.parallel import Parallel
+from progcodec.lab.train.prefixes import OwnPrefixes, PeerFiles, Prefixes
 from progcodec.lab.train.settings import RunSettings
 from progcodec.lab.train.start import load_start
 from progcodec.lab.train.state import read_state
@@ -50,13 +50,15 @@ class ClassifierSettings(RunSettings):
     Attributes:
         data: training pictures; the folder of a picture names its class, if it has one. out: the
             classifier's file.
-        val: held-out pictures with labels: half of them calibrate, the other half judge.
+        val: held-out pictures with labels: half of them calibrate, the other half judge. None, or
+            with a ``peer``: its probabilities stay as they come.
         start: a classifier's file (.safetensors), ``timm:NAME`` or ``timm:NAME@FILE``, or a state
             dict of EfficientNet-Lite0 from any library; None: the classifier that comes with the
             package. It must see pictures well.
         teacher: what is learnt from, if not what is started from: named as ``start``, and the same
             network.
-        model: name or file of the codec whose prefixes are read.
+        model: name or file of the codec whose prefixes are read. peer: another codec, whose files
+            are read instead ("webp"): a judge of its own for comparisons.
         cache: file that keeps the coded views; default: ``out`` with the suffix ``.views.npz``.
         views: about so many squares of the pictures are coded. least: pixels of a picture's short
             side.
@@ -69,10 +71,11 @@ class ClassifierSettings(RunSettings):
         val_limit: the most held-out pictures of each shard.
     """
 
-    val: tuple[str, ...]
+    val: tuple[str, ...] = ()
     start: str | None = None
     teacher: str | None = None
     model: str = DEFAULT
+    peer: str | None = None
     cache: str | None = None
     views: int = 12_000
     least: int = 128
@@ -107,32 +110,37 @@ def train_classifier(settings: ClassifierSettings) -> list[Measured]:
             ClassifierError: nothing to start from. CheckpointError: no such codec.
     """
     with Parallel(settings.device) as parallel:
-        codec = Codec.load(settings.model, parallel.device)
+        codec = None if settings.peer else Codec.load(settings.model, parallel.device)
         hierarchy = Hierarchy.load()
-        learner = ClassifierLearner(settings, parallel, codec, hierarchy)
-        run(learner, parallel)
-        if not parallel.leads:
+        half = settings.in_bfloat16(parallel.device.type)
+        coder = OwnPrefixes(codec, half) if codec else PeerFiles(str(settings.peer), settings.seed)
+        run(ClassifierLearner(settings, parallel, coder, hierarchy), parallel)
+        if not (parallel.leads and settings.val and codec):
             return []
         return judge_file(settings.out, settings.val, codec, hierarchy, settings.val_limit)
 
 
 class ClassifierLearner(Learner):
-    """A network that learns to read one codec's prefixes."""
+    """A network that learns to read what one codec leaves of pictures."""
 
     settings: ClassifierSettings
     columns = ("loss", "answer", "features", "agreement")
     shown = columns
 
     def __init__(
-        self, settings: ClassifierSettings, parallel: Parallel, codec: Codec, hierarchy: Hierarchy
+        self,
+        settings: ClassifierSettings,
+        parallel: Parallel,
+        coder: Prefixes,
+        hierarchy: Hierarchy,
     ) -> None:
         super().__init__(settings, parallel.device, parallel.world)
-        self._codec, self._hierarchy, self._rank = codec, hierarchy, parallel.rank
+        self._coder, self._hierarchy, self._rank = coder, hierarchy, parallel.rank
         s, still = settings, quiet(parallel)
         self._start = load_start(s.start)
         sources = read_sources(s.data, hierarchy, s.least, still)
         cache = s.cache or f"{s.out}.views.npz"
-        self._views = code_views(sources, codec, s.views, s.seed, cache, still)
+        self._views = code_views(sources, coder, s.views, s.seed, cache, still)
         self.about = f"{len(self._views)} views of {len(sources)} pictures"
         network = placed(self._start.network, self.device)
         half = s.in_bfloat16(self.device.type)
@@ -153,8 +161,8 @@ class ClassifierLearner(Learner):
         place = self._rank * s.accumulate + number
         rng = np.random.default_rng([s.seed, self.step, place, attempt])
         chosen = self._views.draw(s.batch, rng)
-        streams = [self._views.streams[n] for n in chosen]
-        prefixes = self._decoded([data[: _length(len(data), s.shortest, rng)] for data in streams])
+        files = [self._coder.cut(self._views.streams[n], s.shortest, rng) for n in chosen]
+        prefixes = self._coder.decoded(files, self._views.views[chosen[0]].side)
         parts = [_Part.draw(rng) for _ in chosen]
         clean = [self._views.clean(n) for n in chosen]
         known = [self._views.label(n) for n in chosen]
@@ -173,24 +181,13 @@ class ClassifierLearner(Learner):
             "origin": self._start.origin,
             "licence": LICENCE,
             "data": ", ".join(Path(name).name for name in s.data),
-            "codec": self._codec.fingerprint.hex(),
+            "codec": self._coder.mark,
             "recipe": f"{self.step} steps of {s.batch * s.accumulate * self.world}, lr {s.lr:g}, "
             f"prefixes from {s.shortest} bytes, seed {s.seed}, {s.kept:g} of the teacher's weights",
             "minutes": f"{minutes:.1f}",
         }
         calibration = Calibration.neutral(self._hierarchy.assignments)
         ClassifierFile(self._start.name, mixed, calibration, metadata).save(s.out)
-
-    @torch.inference_mode()
-    def _decoded(self, streams: list[bytes]) -> list[Image.Image]:
-        """The pictures of prefixes of one size, a multiple of 16: as the codec decodes them, but
-        for bfloat16.
-        """
-        y = torch.cat([latent.y for latent in self._codec.decode_latents(streams)])
-        half = self.settings.in_bfloat16(self.device.type)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            x = self._codec.walker.synthesis(y.contiguous(memory_format=torch.channels_last))
-        return [Image.fromarray(pixels) for pixels in to_pixels(x)]
 
     def _input(self, pictures: list[Image.Image], parts: "list[_Part]") -> Tensor:
         wanted, side = self._start.input, self.settings.side
@@ -231,8 +228,3 @@ def _optimizer(network: nn.Module, lr: float) -> torch.optim.Optimizer:
         for p in network.parameters()
     ]
     return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), weight_decay=0.0)
-
-
-def _length(whole: int, shortest: int, rng: np.random.Generator) -> int:
-    """Bytes of a prefix, log-uniform."""
-    return int(np.exp(rng.uniform(np.log(min(shortest, whole)), np.log(whole))))

@@ -18,11 +18,11 @@ from tqdm import tqdm
 
 from progcodec.arrays import Floats
 from progcodec.classification.labels import FOLDERS, load_labels
-from progcodec.codec.codec import Codec
 from progcodec.errors import TrainingError
 from progcodec.files import write_whole
 from progcodec.hierarchy.hierarchy import Hierarchy
 from progcodec.lab.train.dataset import UNREADABLE, expand, read_records
+from progcodec.lab.train.prefixes import Prefixes
 
 SIDES = (160, 224, 256, 352)
 """Pixels a side of the squares, multiples of 16: of the pictures that people have, the last one
@@ -117,13 +117,18 @@ def read_sources(
 
 
 def code_views(
-    sources: Sequence[Source], codec: Codec, count: int, seed: int, cache: str | None, quiet: bool
+    sources: Sequence[Source],
+    codec: Prefixes,
+    count: int,
+    seed: int,
+    cache: str | None,
+    quiet: bool,
 ) -> CodedViews:
     """About so many views of all pictures alike, coded, or read from the file `cache` if it holds
     exactly these.
     """
     views = list(_plan(sources, count, seed))
-    digest = hashlib.sha256(f"{codec.fingerprint.hex()}{views}".encode())
+    digest = hashlib.sha256(f"{codec.mark}{views}".encode())
     for source in sources:
         digest.update(hashlib.sha256(source.data).digest())
     key = digest.hexdigest()
@@ -162,7 +167,7 @@ def _plan(sources: Sequence[Source], count: int, seed: int) -> Iterator[View]:
 
 
 def _encode(
-    sources: Sequence[Source], views: Sequence[View], codec: Codec, quiet: bool
+    sources: Sequence[Source], views: Sequence[View], codec: Prefixes, quiet: bool
 ) -> list[bytes]:
     streams = [b""] * len(views)
     with tqdm(total=len(views), desc="encoding", unit="view", disable=quiet) as bar:
