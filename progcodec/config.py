@@ -20,6 +20,10 @@ QUALITY_INDEXES = 2
 
 DEFAULT_PIXEL_LIMIT = 120_000_000
 LEVELS = ("coarse", "intermediate", "fine")
+HYPER_PHASES = 3
+HYPER_BINS = 3
+HYPER_CONTEXTS = 1 + (HYPER_PHASES - 1) * HYPER_BINS * 2
+"""Tables of a channel of ẑ that is coded with a context (``bitstream/hyper.py``)."""
 LATENT_STRIDE = 16
 """Pixels per latent position, on each axis."""
 HYPER_STRIDE = 4
@@ -33,7 +37,9 @@ SWIN_WINDOW_MAX = 32
 
 FAMILIES: dict[str, dict[str, int]] = {"lite": {}, "tic": {"width": 128}}
 """Transform families, and a family's defaults where they differ from the fields' own."""
-LEFT_OUT = ("swin_depths", "swin_heads", "swin_window", "delta", "steps", "hyper_linear")
+LEFT_OUT = (
+    "swin_depths", "swin_heads", "swin_window", "delta", "steps", "hyper_linear", "hyper_groups",
+)  # fmt: skip
 """Later fields: not stored at their default, which can therefore never change."""
 
 
@@ -52,6 +58,8 @@ class ModelConfig:
         hyper_linear: first channels of ẑ to which h_a adds a linear branch, and the mean path one
             back: the lowest frequencies of the first block, the picture's first refinement.
         hyper_channels: channels of the hyperlatent ẑ.
+        hyper_groups: of the channels of ẑ in coding order, how many are coded together, position
+            after position, each told from those around it; none: ẑ is coded without such a context.
         mean_width: channels of the float mean path.
         scale_width: channels of the integer scale path.
         swin_depths, swin_heads: Swin blocks, and heads of each, at 1/2, 1/4 and 1/8 resolution, on
@@ -77,9 +85,10 @@ class ModelConfig:
     delta: bool = True
     steps: tuple[int, ...] = (1, 1, 1)
     hyper_linear: int = 0
+    hyper_groups: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        lists = ("blocks", "steps", "swin_depths", "swin_heads")
+        lists = ("blocks", "steps", "swin_depths", "swin_heads", "hyper_groups")
         for name in lists:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.family not in FAMILIES:
@@ -101,6 +110,10 @@ class ModelConfig:
         if type(self.hyper_linear) is not int or not 0 <= self.hyper_linear <= self.hyper_channels:
             most, given = self.hyper_channels, self.hyper_linear
             raise ValueError(f"hyper_linear must be an integer in 0..{most}, not {given!r}")
+        if self.hyper_groups and sum(self.hyper_groups) != self.hyper_channels:
+            raise ValueError(
+                f"hyper_groups {self.hyper_groups} must count the {self.hyper_channels} channels"
+            )
         if type(self.delta) is not bool:
             raise ValueError(f"delta must be true or false, not {self.delta!r}")
         if self.latent_channels > CHANNELS_MAX:

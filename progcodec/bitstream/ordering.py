@@ -50,19 +50,6 @@ def runs(indexes: Ints) -> Runs:
     ]
 
 
-def hyper_coding_order(channels: Ints, height: int, width: int) -> Ints:
-    """As :func:`coding_order`, for a hyperlatent: whole channels, in the order ``channels``."""
-    positions = np.arange(height * width, dtype=np.int64)
-    return (np.asarray(channels, dtype=np.int64)[:, None] * (height * width) + positions).reshape(
-        -1
-    )
-
-
-def hyper_runs(channels: Ints, height: int, width: int) -> Runs:
-    """As :func:`runs`, for a hyperlatent, whose table index is the channel."""
-    return [(int(channel), height * width) for channel in channels] if height * width else []
-
-
 def gather(values: Ints, order: Ints) -> Ints:
     """Symbols of (C, H, W) in coding order, int32 (C * H * W,)."""
     return np.asarray(values).reshape(-1)[order].astype(np.int32, copy=False)

@@ -13,6 +13,7 @@ _COMMANDS = {
     "": {
         "train": "train:train_command",
         "export": "train:export_command",
+        "fit-tables": "train:fit_tables_command",
         "train-classifier": "train_classifier:train_classifier_command",
         "ablate": "ablate:ablate_command",
         "evaluate": "evaluate:evaluate_command",

@@ -285,13 +285,13 @@ class Codec:
         prefix gets.
 
         Args:
-            z: ẑ, int32 (N, C, hz, wz). q: of all blocks, int32 (N, 320, h, w).
+            z: ẑ, integers (N, C, hz, wz). q: of all blocks, int32 (N, 320, h, w).
         Returns:
             float32 (N, 320, h, w), on the codec's device.
         """
 
         def reply(step: Step) -> Reply:
-            values = z if step.mean is None else q[:, step.channels]
+            values = q[:, step.channels] if step.guess is None else step.guess.symbols(z)
             return values, [False] * len(q)  # no more is decoded: the scale path can rest
 
         height, width = q.shape[2:]

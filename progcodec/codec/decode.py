@@ -13,7 +13,7 @@ from progcodec.bitstream.rangecoder import SegmentReader
 from progcodec.codec.latent import Latent
 from progcodec.codec.timing import stage
 from progcodec.codec.walk import Reply, Step, Walker
-from progcodec.geometry import Box, latent_size
+from progcodec.geometry import Box, hyper_size, latent_size
 
 
 class Decoded(NamedTuple):
@@ -21,14 +21,15 @@ class Decoded(NamedTuple):
 
     Attributes:
         y: ŷ, float32 (N, 320, h, w), or of a box of it; q = 0 where nothing arrived.
-        symbols: of each step of the walk, int8 (N, C, h, w); 0 where nothing arrived.
+        z, q: integers of all steps, int8 (N, C, h, w) each; q is 0 where nothing arrived.
         counts: symbols of each segment that arrived, for each stream.
         totals: symbols of each segment.
         bits: of the payload bytes that arrived, for each stream.
     """
 
     y: Tensor
-    symbols: list[Ints]
+    z: Ints
+    q: Ints
     counts: list[list[int]]
     totals: list[int]
     bits: list[int]
@@ -38,8 +39,7 @@ class Decoded(NamedTuple):
         totals = tuple(self.totals)
         found = []
         for n, header in enumerate(stream.header for stream in streams):
-            z = self.symbols[0][n].astype(np.int32)
-            q = np.concatenate([part[n] for part in self.symbols[1:]], dtype=np.int32)
+            z, q = self.z[n].astype(np.int32), self.q[n].astype(np.int32)
             size = header.width, header.height
             counts = tuple(self.counts[n])
             found.append(
@@ -55,7 +55,9 @@ def decode_streams(walker: Walker, streams: Sequence[Stream], box: Box | None = 
     counts = [[0] * len(SEGMENT_NAMES) for _ in streams]
     totals = [0] * len(SEGMENT_NAMES)
     bits = [0] * len(streams)
-    symbols: list[Ints] = []
+    config = walker.config
+    z = np.zeros((len(streams), config.hyper_channels, *hyper_size(height, width)), np.int8)
+    q = np.zeros((len(streams), config.latent_channels, height, width), np.int8)
     readers: dict[tuple[int, int], SegmentReader] = {}
 
     def reply(step: Step) -> Reply:
@@ -76,8 +78,11 @@ def decode_streams(walker: Walker, streams: Sequence[Stream], box: Box | None = 
                 ordering.place(reader.extend(segment.payload), order, values[n])
             counts[n][step.segment] = reader.count
             complete[n] = reader.count == reader.due
-        symbols.append(values)
+        if step.guess is None:
+            q[:, step.channels] = values
+        else:
+            step.guess.put(z, values)
         return values, complete
 
     y = walker.walk(reply, [header.quality for header in headers], height, width, box)
-    return Decoded(y, symbols, counts, totals, bits)
+    return Decoded(y, z, q, counts, totals, bits)

@@ -184,15 +184,18 @@ def _passed(
     steps: list[list[tuple[Ints, Ints, Runs]]] = [[] for _ in images]  # of the segment at hand
 
     def reply(step: Step) -> Reply:
-        values = z
-        if step.mean is not None:
+        if step.guess is not None:
+            values = step.guess.symbols(z)
+        else:
+            assert step.mean is not None
             with stage("mean path"):
                 residual = y[:, step.channels] - step.mean
                 values = _to_integers(residual.div_(size))
         for n, own in enumerate(steps):
             clamped[n] |= bool(max(values[n].max(), -values[n].min()) == Q_MAX)
             order, runs, tables = walker.order(step, n)
-            own.append((order + step.done, ordering.gather(values[n], order), runs))
+            places = order + step.done if step.guess is None else step.guess.places[order]
+            own.append((places, ordering.gather(values[n], order), runs))
             if step.last:
                 orders, symbols, runs = zip(*own, strict=True)
                 whole = np.concatenate(orders), np.concatenate(symbols), list(chain(*runs))

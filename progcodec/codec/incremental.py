@@ -100,7 +100,8 @@ class IncrementalDecoder:
         self._payload_bytes = 0
         self._walk: Generator[Step, Reply, Tensor] | None = None
         self._step: Step | None = None
-        self._symbols: list[Ints] = []  # of each step so far, (1, C, h, w); 0 where none came yet
+        self._symbols: list[Ints] = []  # of each step so far, (1, *shape); 0 where none came yet
+        self._places: list[Ints] = []  # in ẑ, of its steps
         self._order: Ints = np.empty(0, np.int64)  # places of the last step's that are to come
         self._runs: Runs = []  # of the last step, until a reader takes them
         self._reader: SegmentReader | None = None
@@ -210,6 +211,8 @@ class IncrementalDecoder:
         with steady(self.codec.device):
             self._step = next(self._walk) if reply is None else self._walk.send(reply)
         self._symbols.append(np.zeros((1, *self._step.shape), np.int8))
+        if self._step.guess is not None:
+            self._places.append(self._step.guess.places)
         self._order, self._runs, self._tables = self.codec.walker.order(self._step, 0)
 
     def _read_segment(self, events: list[Event]) -> bool:
@@ -267,8 +270,11 @@ class IncrementalDecoder:
         received = list(self._received)
         if self._reader is not None and not self._reader.complete:
             received.append(self._reader.count)
-        parts = [z, *(q[start:end] for start, end in pairwise(config.offsets))]
-        for part, values in zip(parts, self._symbols, strict=False):
+        for places, values in zip(self._places, self._symbols, strict=False):
+            z.reshape(-1)[places] = values[0]
+        z[:] = codec.walker.hyper.restored(z[None])[0]
+        parts = (q[start:end] for start, end in pairwise(config.offsets))
+        for part, values in zip(parts, self._symbols[len(self._places) :], strict=False):
             part[:] = values[0]
         y = codec.assemble(z[None], q[None], header.quality)
         levels = (q[start:end].size for start, end in pairwise(config.level_offsets))

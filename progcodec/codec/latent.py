@@ -14,7 +14,7 @@ class Latent:
     Attributes:
         y: ŷ, float32 (1, 320, h, w), on the codec's device: μ + step·q, and q = 0 where nothing
             arrived.
-        z: ẑ as integers, int32 (C, hz, wz); 0 where nothing arrived.
+        z: ẑ as integers, int32 (C, hz, wz); what is expected where nothing arrived.
         q: coded integers of all blocks, int32 (320, h, w); 0 where nothing arrived.
         received: symbols that arrived, for each of the four segments.
         total: symbols of each segment.
@@ -51,7 +51,7 @@ class CodedSegment:
 
     Attributes:
         order: flat positions in the segment's (C, h, w), int64, in coding order.
-        symbols: the integers at these positions, int32.
+        symbols: the integers that are coded for these positions, int32.
         tables: which table codes each, int64.
         bits: what each costs, float64, by the tables' probabilities.
     """

@@ -2,15 +2,16 @@
 
 Encoding and decoding are two short users of one generator of coding steps.
 
-    step 0          ẑ                      ─► features of the scale path, prior of the mean path
-    step 1, 2, …    block k: σ-indices (integers, CPU), μ (floats, device)
+    step 0, …       ẑ                      ─► features of the scale path, prior of the mean path
+    then            block k: σ-indices (integers, CPU), μ (floats, device)
                     encoder: q = round((y − μ) / step), coded
                     decoder: q from the bytes; 0 where none arrived
                     both:    ŷ of block k = μ + step·q             ─► context of the next block
 
 A level is one segment of the file and one or more blocks: refinement steps, each with what came
-before it as context. Bits come from integers that both sides hold; the float side only decides
-pixels. The step is 1 unless a stream's quality says otherwise (``network/quality.py``).
+before it as context. ẑ comes in steps too (``bitstream/hyper.py``). Bits come from integers that
+both sides hold; the float side only decides pixels. The step is 1 unless a stream's quality says
+otherwise (``network/quality.py``).
 """
 
 import math
@@ -25,13 +26,14 @@ from torch import Tensor
 
 from progcodec.arrays import Ints
 from progcodec.bitstream import ordering
+from progcodec.bitstream.hyper import Guess, HyperCoding
 from progcodec.bitstream.rangecoder import Runs
 from progcodec.bitstream.tables import Tables
 from progcodec.codec import passes
 from progcodec.codec.timing import stage
 from progcodec.config import HYPER_STRIDE
 from progcodec.geometry import Box, hyper_size
-from progcodec.network.checkpoint import Checkpoint
+from progcodec.network.checkpoint import CONTEXT, Checkpoint
 from progcodec.network.device import placed
 from progcodec.network.quality import step_size
 from progcodec.network.tiles import Tiling
@@ -43,16 +45,17 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Step:
-    """ẑ or one block of a batch: what encoder and decoder need to code it.
+    """A part of ẑ, or one block, of a batch: what encoder and decoder need to code it.
 
     Attributes:
         segment: 0 for ẑ, k + 1 for level k.
         channels: of the latent, that the block holds; ẑ has none.
         done, total: symbols of the segment that came in earlier steps, and of the whole segment.
         items: the images of the batch whose earlier steps are whole; only these can be coded.
-        shape: (C, h, w) of the step's symbols.
+        shape: (C, h, w) of the step's symbols; (m,) of ẑ.
         indexes: σ-indices of those images, uint8 (len(items), C, h, w); None for ẑ.
         mean: μ of the block, (N, C, h, w) or of the walk's box alone, on the device; None for ẑ.
+        guess: what is known of ẑ's symbols, all N; None for a block.
     """
 
     segment: int
@@ -60,9 +63,10 @@ class Step:
     done: int
     total: int
     items: tuple[int, ...]
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     indexes: Ints | None
     mean: Tensor | None
+    guess: Guess | None = None
 
     @property
     def last(self) -> bool:
@@ -71,7 +75,7 @@ class Step:
 
 
 Reply: TypeAlias = tuple[Ints, Sequence[bool]]
-"""The answer to a step: symbols, int8 or int32 (N, C, h, w), and which images got all."""
+"""The answer to a step: symbols, int8 or int32 (N, *shape), and which images got all."""
 
 
 class Walker:
@@ -84,9 +88,8 @@ class Walker:
         analysis, synthesis, hyper_analysis, mean_path: float networks, on the device.
         scale_path: the integer path, on the CPU.
         medians: of ẑ, float32 (hyper channels, 1, 1), on the device.
-        hyper_order: channels of ẑ in coding order.
-        hyper_tables, tables: integer tables of ẑ, one for each channel, and of q, one for each
-            σ-index.
+        hyper: how ẑ is coded.
+        hyper_tables, tables: integer tables of ẑ and, one for each σ-index, of q.
     """
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, tiling: Tiling) -> None:
@@ -102,7 +105,11 @@ class Walker:
         self.medians = (
             checkpoint.tensors["tables.hyper_medians"].float().clone().to(device)[:, None, None]
         )
-        self.hyper_order = checkpoint.tensors["tables.hyper_order"].numpy().copy()
+        order, *context = (
+            checkpoint.tensors[name].numpy().copy()
+            for name in ("tables.hyper_order", *(CONTEXT if self.config.hyper_groups else ()))
+        )
+        self.hyper = HyperCoding(order, self.config.hyper_groups, *context)
         self.hyper_tables = Tables(checkpoint.tensors["tables.hyper"].numpy())
         self.tables = Tables(checkpoint.tensors["tables.gaussian"].numpy())
 
@@ -133,10 +140,14 @@ class Walker:
         sizes = torch.tensor(
             [step_size(quality) for quality in qualities], dtype=torch.float32, device=self.device
         )[:, None, None, None]
-        hyper_shape = (self.config.hyper_channels, *hyper_size(height, width))
-        total = math.prod(hyper_shape)
-        z, complete = yield Step(0, slice(0), 0, total, tuple(range(n)), hyper_shape, None, None)
-        whole = tuple(i for i in range(n) if complete[i])
+        z = np.zeros((n, self.config.hyper_channels, *hyper_size(height, width)), np.int8)
+        whole, done = tuple(range(n)), 0
+        for part in self.hyper.steps(*z.shape[2:]):
+            guess, shape = self.hyper.guess(z, part), part.places.shape
+            q, complete = yield Step(0, slice(0), done, z[0].size, whole, shape, None, None, guess)
+            guess.put(z, q)
+            done += shape[0]
+            whole = tuple(i for i in whole if complete[i])
         with stage("scale path"):
             features = None
             if whole:
@@ -190,10 +201,10 @@ class Walker:
     def order(self, step: Step, position: int) -> tuple[Ints, Runs, Tables]:
         """Coding order, runs and tables of a step; ``position`` counts within ``step.items``."""
         with stage("ordering"):
-            if step.indexes is None:
-                size = step.shape[1:]
-                order = ordering.hyper_coding_order(self.hyper_order, *size)
-                return order, ordering.hyper_runs(self.hyper_order, *size), self.hyper_tables
+            if step.guess is not None:
+                rows = step.guess.rows[step.items[position]]
+                return *self.hyper.coding_order(rows), self.hyper_tables
+            assert step.indexes is not None
             indexes = step.indexes[position]
             return ordering.coding_order(indexes), ordering.runs(indexes), self.tables
 

@@ -14,13 +14,24 @@ import torch
 from torch import Tensor
 
 from progcodec.assets import FORMAT
-from progcodec.config import ALPHABET, SCALE_COUNT, ModelConfig
+from progcodec.config import (
+    ALPHABET,
+    HYPER_BINS,
+    HYPER_CONTEXTS,
+    HYPER_PHASES,
+    SCALE_COUNT,
+    ModelConfig,
+)
 from progcodec.errors import CheckpointError
 from progcodec.network import weights_file
 from progcodec.network.model import Model
 from progcodec.network.scale import FrozenConv
 
 TABLES = ("tables.gaussian", "tables.hyper", "tables.hyper_order", "tables.hyper_medians")
+CONTEXT = ("tables.hyper_weights", "tables.hyper_thresholds")
+"""Where the config has groups of channels."""
+HYPER_LIMIT = 1 << 15
+"""Of a weight and of a threshold."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +42,9 @@ class Checkpoint:
         config: shape of the model.
         tensors: network tensors as exported, and ``tables.gaussian`` (64, 255), ``tables.hyper``
             (C, 255) uint32 frequencies, ``tables.hyper_order`` (C,) int32, ``tables.hyper_medians``
-            (C,) float32.
+            (C,) float32. With ``hyper_groups``, ``tables.hyper`` has 13 rows for each channel, and
+            there are ``tables.hyper_weights`` (C, 3) and ``tables.hyper_thresholds`` (C, 2, 2)
+            int32.
         metadata: free text about origin: data, steps, licence.
     """
 
@@ -73,15 +86,24 @@ class Checkpoint:
         return checkpoint
 
     def _check(self, path: str | Path) -> None:
-        channels = self.config.hyper_channels
-        shapes = ((SCALE_COUNT, ALPHABET), (channels, ALPHABET), (channels,), (channels,))
-        types = (torch.uint32, torch.uint32, torch.int32, torch.float32)
-        for name, shape, dtype in zip(TABLES, shapes, types, strict=True):
+        channels, groups = self.config.hyper_channels, self.config.hyper_groups
+        rows = channels * (HYPER_CONTEXTS if groups else 1)
+        shapes = [(SCALE_COUNT, ALPHABET), (rows, ALPHABET), (channels,), (channels,)]
+        types = [torch.uint32, torch.uint32, torch.int32, torch.float32]
+        names = list(TABLES)
+        if groups:
+            names += CONTEXT
+            shapes += [(channels, 3), (channels, HYPER_PHASES - 1, HYPER_BINS - 1)]
+            types += [torch.int32, torch.int32]
+        for name, shape, dtype in zip(names, shapes, types, strict=True):
             tensor = self.tensors.get(name)
             if tensor is None or tuple(tensor.shape) != shape or tensor.dtype != dtype:
                 raise CheckpointError(f"{path}: {name} is missing or has the wrong shape or type")
         if sorted(self.tensors["tables.hyper_order"].tolist()) != list(range(channels)):
             raise CheckpointError(f"{path}: tables.hyper_order is no permutation")
+        for name in names[len(TABLES) :]:
+            if int(self.tensors[name].long().abs().max()) >= HYPER_LIMIT:
+                raise CheckpointError(f"{path}: {name} holds values that are too large")
         if not bool(torch.isfinite(self.tensors["tables.hyper_medians"]).all()):
             raise CheckpointError(f"{path}: tables.hyper_medians holds values that are no numbers")
 
@@ -90,7 +112,8 @@ class Checkpoint:
         CheckpointError, before any are allocated, unless the tensors are exactly those that the
         config asks for.
         """
-        state = {name: tensor for name, tensor in self.tensors.items() if name not in TABLES}
+        tables = (*TABLES, *CONTEXT) if self.config.hyper_groups else TABLES
+        state = {name: tensor for name, tensor in self.tensors.items() if name not in tables}
         try:
             model = weights_file.build(
                 lambda: Model(self.config, frozen=True), _repeated(self.config), state

@@ -28,8 +28,8 @@ class Precise(Pointwise):
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
-            y = self.weight @ x.to(self.weight.dtype).flatten(2) + self.bias[:, None]
-        return y.unflatten(2, x.shape[2:])
+            last = x.to(self.weight.dtype).permute(0, 2, 3, 1)
+            return F.linear(last, self.weight, self.bias).permute(0, 3, 1, 2)
 
 
 class HyperAnalysis(nn.Module):

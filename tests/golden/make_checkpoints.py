@@ -5,12 +5,16 @@ python -m tests.golden.make_checkpoints
 
 import sys
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 from progcodec import assets
 from progcodec.config import ModelConfig
+from progcodec.lab.train.fit_tables import fit_tables
 from progcodec.lab.train.settings import TrainSettings
 from progcodec.lab.train.trainer import train
+from progcodec.network.checkpoint import Checkpoint
+from progcodec.viewer.demo import photograph
 
 HERE = Path(__file__).parent
 TINY = ModelConfig(width=16, depth=1, inner_width=24, inner_depth=1, blocks=(12, 8, 8),
@@ -24,6 +28,11 @@ CONFIGS = {
 }
 
 if __name__ == "__main__":
+    if not (HERE / "context.safetensors").exists():
+        windows = product(range(0, 171, 57), range(0, 385, 96))
+        squares = [photograph().crop((x, y, x + 256, y + 256)) for y, x in windows]
+        steps = Checkpoint.load(HERE / "steps.safetensors")
+        fit_tables(steps, squares).save(HERE / "context.safetensors")
     missing = [name for name in CONFIGS if not (HERE / f"{name}.safetensors").exists()]
     if not missing:
         sys.exit("all are there and frozen: golden files depend on them")

@@ -28,8 +28,20 @@ def streams(codec: Codec) -> dict[str, bytes]:
 
 
 def cuts(codec: Codec, whole: bytes) -> dict[str, bytes]:
-    """Cut at two thirds; inside each refinement step of a coarse level that has several."""
+    """Cut at two thirds; inside each refinement step of a coarse level that has several; inside
+    a hyperlatent with a context.
+    """
     config = codec.config
+    if config.hyper_groups:
+        larger = codec.encode(photograph().crop((300, 100, 560, 350)))
+        positions = codec.decode_latent(larger).z[0].size
+        prefixes = (larger[:size] for size in range(20, 150))
+        inside = [
+            prefix
+            for prefix in prefixes
+            if codec.decode_latent(prefix).received[0] in range(positions // 2, positions)
+        ]
+        return {"260x250-cut-in-hyperlatent": inside[0]}
     if config.steps[0] == 1:
         return {"96x64-cut": whole[: len(whole) * 2 // 3]}
     latent = codec.decode_latent(whole)

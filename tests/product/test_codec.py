@@ -35,13 +35,17 @@ def symbols_in_order(
     The order counts from the segment's first symbol.
     """
     if segment == 0:
-        size = whole.z.shape[1:]
-        order = ordering.hyper_coding_order(codec.walker.hyper_order, *size)
-        return (
-            order,
-            ordering.gather(whole.z, order),
-            ordering.hyper_runs(codec.walker.hyper_order, *size),
-        )
+        hyper, z = codec.walker.hyper, np.zeros((1, *whole.z.shape), np.int8)
+        orders, parts, runs = [], [], []
+        for step in hyper.steps(*whole.z.shape[1:]):
+            guess = hyper.guess(z, step)
+            symbols = guess.symbols(whole.z[None])
+            guess.put(z, symbols)
+            order, own = hyper.coding_order(guess.rows[0])
+            orders.append(step.places[order])
+            parts.append(symbols[0, order].astype(np.int32))
+            runs += own
+        return np.concatenate(orders), np.concatenate(parts), runs
     config, path = codec.config, codec.walker.scale_path
     start, end = config.level_offsets[segment - 1 : segment + 1]
     orders, runs = [], []

@@ -11,7 +11,7 @@ from progcodec.codec.codec import Codec
 from progcodec.codec.latent import Latent
 from tests.conftest import GOLDEN, GOLDEN_STREAMS
 
-FINGERPRINTS = {"tiny": "d9cf40c4", "steps": "02598e30"}
+FINGERPRINTS = {"tiny": "d9cf40c4", "steps": "02598e30", "context": "25524bb9"}
 
 
 def digest(latent: Latent) -> str:
@@ -51,9 +51,19 @@ def test_the_cut_streams_end_inside_a_block(golden_codec):
     names = {
         "tiny": {"96x64-cut": 1},
         "steps": {"96x64-cut-in-step-1": 0, "96x64-cut-in-step-2": 1},
+        "context": {},
     }[golden_codec.name]
     for name, block in names.items():
         latent = read(golden_codec, name)
         ends = [channels * latent.q[0].size for channels in golden_codec.config.offsets]
         assert ends[block] < sum(latent.received[1:]) < ends[block + 1]
         assert not latent.q[golden_codec.config.offsets[block + 1] :].any()
+
+
+def test_a_cut_in_a_hyperlatent_leaves_what_is_expected():
+    codec = Codec.load(GOLDEN / "context.safetensors", device="cpu")
+    latent = read(codec, "260x250-cut-in-hyperlatent")
+    assert 0 < latent.received[0] < latent.total[0]
+    steps = codec.walker.hyper.steps(*latent.z.shape[1:])
+    later = np.concatenate([step.places for step in steps])[latent.received[0] :]
+    assert latent.z.reshape(-1)[later].any()

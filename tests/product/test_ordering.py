@@ -58,13 +58,8 @@ def test_channel_order_is_by_falling_entropy_and_stable():
     assert channel_order(table[[3, 40, 3, 20, 41]], first=3).tolist() == [1, 0, 2, 4, 3]
 
 
-def test_hyperlatent_order():
-    channels = np.array([2, 0, 1])
-    values = RNG.integers(-5, 6, (3, 2, 4))
-    order = ordering.hyper_coding_order(channels, 2, 4)
-    np.testing.assert_array_equal(ordering.gather(values, order), values[channels].reshape(-1))
-    assert ordering.hyper_runs(channels, 2, 4) == [(2, 8), (0, 8), (1, 8)]
+def test_places_of_the_first_symbols():
     back = np.zeros((3, 2, 4), np.int64)
-    ordering.place(np.arange(1, 12), order, back)
+    ordering.place(np.arange(1, 12), np.roll(np.arange(24), 8), back)
     assert back[2].all() and (back[0] > 0).sum() == 3 and not back[1].any()
     assert back[2].tolist() == [[1, 2, 3, 4], [5, 6, 7, 8]]

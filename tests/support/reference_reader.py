@@ -191,6 +191,7 @@ class Model:
         self.hyper_channels: int = config["hyper_channels"]
         self.delta: bool = config.get("delta", True)
         self.hyper_order = self.tensors["tables.hyper_order"]
+        self.hyper_groups: list[int] = config.get("hyper_groups", [])
         self.hyper_tables = [cumulative(row) for row in self.tensors["tables.hyper"]]
         self.tables = [cumulative(row) for row in self.tensors["tables.gaussian"]]
 
@@ -335,7 +336,7 @@ class Decoded:
 
     Attributes:
         z: int64 (hyper channels, ⌈h/4⌉, ⌈w/4⌉). q: int64 (channels, h, w), block after block.
-            Both are 0 where nothing arrived.
+            Where nothing arrived, q is 0 and z what is expected.
         z_arrived, q_arrived: bool, where a symbol arrived.
         counts: symbols that arrived, of each of the four segments.
     """
@@ -376,9 +377,14 @@ def decode(
     z = np.zeros((model.hyper_channels, -(-height // 4), -(-width // 4)), np.int64)
     q = np.zeros((sum(model.blocks), height, width), np.int64)
     z_arrived, q_arrived = np.zeros(z.shape, bool), np.zeros(q.shape, bool)
-    sizes = [[z.size], *([model.blocks[k] * height * width for k in s] for s in model.segments)]
+    groups = hyper_steps(model, *z.shape[1:])
+    symbols = np.zeros_like(z)
+    sizes = [
+        [len(step) for step in groups],
+        *([model.blocks[k] * height * width for k in s] for s in model.segments),
+    ]
     counts = [0] * len(sizes)
-    parts = coded_parts(model, header, z, q, z_arrived, q_arrived)
+    parts = coded_parts(model, header, symbols, q, z_arrived, q_arrived)
     for index, segment in enumerate(segments):
         if segment.declared > 4 * sum(sizes[index]) + 8:
             raise CorruptError("an impossible length for the symbols")
@@ -393,22 +399,90 @@ def decode(
         canonical = coder.canonical()
         if len(canonical) != segment.declared or not canonical.startswith(segment.payload):
             raise CorruptError("not what an encoder writes")
+    for step in groups:
+        for place in step:
+            put(model, z, symbols, place)
     return Decoded(header, z, q, z_arrived, q_arrived, tuple(counts))
+
+
+Place = tuple[int, int, int]
+
+
+def hyper_steps(model: Model, height: int, width: int) -> list[list[Place]]:
+    """(channel, row, column) of the symbols of z that are coded together, step after step."""
+    grid = [(y, x) for y in range(height) for x in range(width)]
+    order = [int(channel) for channel in model.hyper_order]
+    if not model.hyper_groups:
+        return [[(channel, y, x) for channel in order for y, x in grid]]
+    steps, channels = [], iter(order)
+    for count in model.hyper_groups:
+        group = list(islice(channels, count))
+        for phase in range(3):
+            there = [(y, x) for y, x in grid if phase_of(y, x) == phase]
+            steps.append([(channel, y, x) for channel in group for y, x in there])
+    return [step for step in steps if step]
+
+
+def phase_of(y: int, x: int) -> int:
+    return 2 if (y + x) % 2 else y % 2
+
+
+def expected(model: Model, z: np.ndarray, place: Place) -> tuple[int, int, int]:
+    """μ, sign and row of the table, from the z of earlier steps."""
+    channel, y, x = place
+    if not model.hyper_groups:
+        return 0, 1, channel
+    phase = phase_of(y, x)
+    if phase == 0:
+        return 0, 1, 13 * channel
+    height, width = z.shape[1:]
+
+    def at(y: int, x: int) -> int:
+        y, x = (
+            0 if n == 1 else 1 if i < 0 else n - 2 if i == n else i
+            for i, n in ((y, height), (x, width))
+        )
+        return int(z[channel, y, x])
+
+    diagonal, vertical, horizontal = map(int, model.tensors["tables.hyper_weights"][channel])
+    if phase == 1:
+        around = [at(y + dy, x + dx) for dy in (-1, 1) for dx in (-1, 1)]
+        m = diagonal * sum(around)
+    else:
+        around = [at(y - 1, x), at(y + 1, x), at(y, x - 1), at(y, x + 1)]
+        m = vertical * sum(around[:2]) + horizontal * sum(around[2:])
+    mean = max(-Q_MAX, min(Q_MAX, (m + 128) // 256))
+    left = m - 256 * mean
+    activity = 2 * (max(around) - min(around)) + sum(map(abs, around))
+    limits = model.tensors["tables.hyper_thresholds"][channel, phase - 1]
+    bin_ = sum(int(limit) < activity for limit in limits)
+    row = 13 * channel + 1 + 6 * (phase - 1) + 2 * bin_ + (abs(left) > 51)
+    return mean, -1 if left < 0 else 1, row
+
+
+def put(model: Model, z: np.ndarray, symbols: np.ndarray, place: Place) -> None:
+    mean, sign, _ = expected(model, z, place)
+    z[place] = max(-Q_MAX, min(Q_MAX, mean + sign * symbols[place]))
 
 
 def coded_parts(
     model: Model,
     header: Header,
-    z: np.ndarray,
+    symbols: np.ndarray,
     q: np.ndarray,
     z_arrived: np.ndarray,
     q_arrived: np.ndarray,
 ) -> Iterator[Part]:
     """The parts in coding order; each is asked for once all before it are filled."""
-    order = np.arange(z.size).reshape(len(z), -1)[model.hyper_order].reshape(-1)
-    each = z[0].size
-    tables = [model.hyper_tables[channel] for channel in model.hyper_order for _ in range(each)]
-    yield Part(z, z_arrived, order, tables)
+    z, rank = np.zeros_like(symbols), np.argsort(model.hyper_order)
+    for step in hyper_steps(model, *z.shape[1:]):
+        rows = {place: expected(model, z, place)[2] for place in step}
+        each = 13 if model.hyper_groups else 1
+        ordered = sorted(step, key=lambda place: (rank[place[0]], rows[place] % each))
+        places = np.ravel_multi_index(np.transpose(ordered), z.shape)
+        yield Part(symbols, z_arrived, places, [model.hyper_tables[rows[p]] for p in ordered])
+        for place in step:
+            put(model, z, symbols, place)
     f = features(model, z, *header.latent_size)
     start = 0
     for block, count in enumerate(model.blocks):

@@ -145,6 +145,7 @@ class _Ordered:
         z, q = np.zeros_like(self._whole.z), np.zeros_like(self._whole.q)
         there = np.zeros(q.shape, bool)
         _fill(z, self._hyper, size)
+        z = self._codec.walker.hyper.restored(z[None])[0]
         for part in self._passes:
             count = _fill(q, part, size)
             there.reshape(-1)[part.places[:count]] = True

@@ -1,5 +1,6 @@
 """From trained weights to a shippable checkpoint: integers, tables, half precision."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -56,4 +57,5 @@ def export(model: Model, bottleneck: Any, metadata: dict[str, str]) -> Checkpoin
         "tables.hyper_order": torch.from_numpy(order),
         "tables.hyper_medians": bottleneck.quantiles[:, 0, 1].detach().float().cpu().clone(),
     }
-    return Checkpoint(model.config, freeze(model) | tables, metadata)
+    config = replace(model.config, hyper_groups=())  # their tables are fitted afterwards
+    return Checkpoint(config, freeze(model) | tables, metadata)
