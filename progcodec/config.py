@@ -22,7 +22,7 @@ DEFAULT_PIXEL_LIMIT = 120_000_000
 LEVELS = ("coarse", "intermediate", "fine")
 HYPER_PHASES = 3
 HYPER_BINS = 3
-HYPER_CONTEXTS = 1 + (HYPER_PHASES - 1) * HYPER_BINS * 2
+HYPER_CONTEXTS = 1 + HYPER_BINS + 2 * HYPER_BINS
 """Tables of a channel of ẑ that is coded with a context (``bitstream/hyper.py``)."""
 LATENT_STRIDE = 16
 """Pixels per latent position, on each axis."""

@@ -13,7 +13,7 @@ A position at the edge sees its inner neighbour twice. What is around gives, for
     m  = W_d·Σ corners  or  W_v·(above + below) + W_h·(left + right)    in 1/256, by channel
     μ  = ⌊(m + 128) / 256⌋ within −127 … 127,     f = m − 256·μ,     sign = −1 where f < 0, else 1
     a  = 2·(largest − smallest neighbour) + Σ |neighbour|
-    row of the table = 13·channel + 0 in phase 0, else 1 + 6·(phase − 1) + 2·bin + (|f| > 51)
+    row of the table = 10·channel + (0, 1 + bin or 4 + 2·bin + (|f| > 51), by phase)
 
 where bin counts the channel's two thresholds of that phase below a. The symbol is
 sign·(ẑ − μ), so ẑ = μ where none arrived: what a cut leaves out is interpolated. In a step, symbols
@@ -33,7 +33,7 @@ from progcodec.config import HYPER_BINS, HYPER_CONTEXTS, Q_MAX
 WEIGHT_ONE = 256
 """A weight of one. The largest is below 128 of it, so that no sum leaves 32 bits."""
 FRACTION = 51
-"""What is left of m beyond this, in either direction, has tables of its own."""
+"""In phase 2, what is left of m beyond this, in either direction, has tables of its own."""
 # rows and columns of the four neighbours of a position
 CORNERS = ((-1, -1), (-1, 1), (1, -1), (1, 1))
 BESIDE = ((-1, 0), (1, 0), (0, -1), (0, 1))
@@ -139,7 +139,9 @@ class HyperCoding:
         lively = 2 * (around.max(1) - around.min(1)) + np.abs(around).sum(1)
         limits = self.thresholds[step.channels, step.phase - 1]
         bins = (lively[:, :, None] > limits).sum(2)
-        context = 1 + 2 * HYPER_BINS * (step.phase - 1) + 2 * bins + (np.abs(left) > FRACTION)
+        context = 1 + bins
+        if step.phase == 2:
+            context = 1 + HYPER_BINS + 2 * bins + (np.abs(left) > FRACTION)
         sign = np.where(left < 0, -1, 1).astype(np.int32)
         return Guess(step.places, mean, sign, rows + context)
 

@@ -42,7 +42,7 @@ class Checkpoint:
         config: shape of the model.
         tensors: network tensors as exported, and ``tables.gaussian`` (64, 255), ``tables.hyper``
             (C, 255) uint32 frequencies, ``tables.hyper_order`` (C,) int32, ``tables.hyper_medians``
-            (C,) float32. With ``hyper_groups``, ``tables.hyper`` has 13 rows for each channel, and
+            (C,) float32. With ``hyper_groups``, ``tables.hyper`` has 10 rows for each channel, and
             there are ``tables.hyper_weights`` (C, 3) and ``tables.hyper_thresholds`` (C, 2, 2)
             int32.
         metadata: free text about origin: data, steps, licence.

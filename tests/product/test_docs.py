@@ -27,7 +27,8 @@ COMMANDS_MAX = 16
 WORDS_MAX = 700
 COLUMNS_MAX = 100
 PARSED = re.compile(
-    r"progcodec (train|train-classifier|export|fit-tables|ablate|evaluate|bench|hierarchy build|.* --engine)\b"
+    r"progcodec (train|train-classifier|export|fit-tables|ablate|evaluate|bench|hierarchy build"
+    r"|.* --engine)\b"
 )
 """Commands that need hours, other machines, or what such a command leaves: their options are
 checked."""

@@ -434,7 +434,7 @@ def expected(model: Model, z: np.ndarray, place: Place) -> tuple[int, int, int]:
         return 0, 1, channel
     phase = phase_of(y, x)
     if phase == 0:
-        return 0, 1, 13 * channel
+        return 0, 1, 10 * channel
     height, width = z.shape[1:]
 
     def at(y: int, x: int) -> int:
@@ -456,8 +456,8 @@ def expected(model: Model, z: np.ndarray, place: Place) -> tuple[int, int, int]:
     activity = 2 * (max(around) - min(around)) + sum(map(abs, around))
     limits = model.tensors["tables.hyper_thresholds"][channel, phase - 1]
     bin_ = sum(int(limit) < activity for limit in limits)
-    row = 13 * channel + 1 + 6 * (phase - 1) + 2 * bin_ + (abs(left) > 51)
-    return mean, -1 if left < 0 else 1, row
+    row = 1 + bin_ if phase == 1 else 4 + 2 * bin_ + (abs(left) > 51)
+    return mean, -1 if left < 0 else 1, 10 * channel + row
 
 
 def put(model: Model, z: np.ndarray, symbols: np.ndarray, place: Place) -> None:
@@ -477,7 +477,7 @@ def coded_parts(
     z, rank = np.zeros_like(symbols), np.argsort(model.hyper_order)
     for step in hyper_steps(model, *z.shape[1:]):
         rows = {place: expected(model, z, place)[2] for place in step}
-        each = 13 if model.hyper_groups else 1
+        each = 10 if model.hyper_groups else 1
         ordered = sorted(step, key=lambda place: (rank[place[0]], rows[place] % each))
         places = np.ravel_multi_index(np.transpose(ordered), z.shape)
         yield Part(symbols, z_arrived, places, [model.hyper_tables[rows[p]] for p in ordered])

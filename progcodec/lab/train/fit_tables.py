@@ -126,8 +126,8 @@ def _with_context(checkpoint: Checkpoint, latents: list[Ints]) -> Checkpoint:
             guess = coding.guess(z, step)
             np.add.at(seen, (guess.rows, guess.symbols(z).astype(np.int64) + Q_MAX), 1)
     # Where little is left of m, its sign says nothing.
-    context = np.arange(len(seen)) % HYPER_CONTEXTS
-    either = (context % 2 == 1)[:, None]
+    context = np.arange(len(seen)) % HYPER_CONTEXTS - 1 - HYPER_BINS
+    either = ((context >= 0) & (context % 2 == 0))[:, None]
     seen = np.where(either, (seen + seen[:, ::-1]) / 2, seen)
     tensors = {
         "tables.hyper": torch.from_numpy(quantise_pmf(seen + PRIOR * _laplacian(seen))),
