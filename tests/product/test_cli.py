@@ -50,7 +50,7 @@ def cut(*arguments: object, **options: object):
 def test_every_command_explains_itself_with_an_example():
     names = (
         "encode decode truncate info classify view demo hierarchy train export fit-tables "
-        "ablate evaluate bench"
+        "train-classifier ablate evaluate bench"
     )
     assert list(commands_of()) == names.split()
     assert "Usage" in run("--help").stdout
