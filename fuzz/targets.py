@@ -29,7 +29,7 @@ from progcodec.classification import classifier_file
 from progcodec.classification.calibration import Calibration
 from progcodec.classification.classifier_file import ClassifierFile
 from progcodec.codec.codec import Codec
-from progcodec.config import ALPHABET, Q_MAX, ModelConfig
+from progcodec.config import ALPHABET, HYPER_CONTEXTS, Q_MAX, ModelConfig
 from progcodec.cut import truncate
 from progcodec.errors import ProgcodecError
 from progcodec.hierarchy.hierarchy import Hierarchy
@@ -283,13 +283,15 @@ def written(data: bytes) -> Path:
 def small_checkpoint() -> Checkpoint:
     torch.manual_seed(0)
     config = ModelConfig(width=4, depth=1, inner_width=4, inner_depth=1, blocks=(3, 2, 2),
-        hyper_channels=2, mean_width=4,
+        hyper_channels=2, hyper_groups=(1, 1), mean_width=4,
                          scale_width=4)  # fmt: skip
     tables = {
         "tables.gaussian": torch.from_numpy(gaussian_frequencies()),
-        "tables.hyper": torch.from_numpy(quantise_pmf(np.ones((2, ALPHABET)))),
+        "tables.hyper": torch.from_numpy(quantise_pmf(np.ones((2 * HYPER_CONTEXTS, ALPHABET)))),
         "tables.hyper_order": torch.arange(2, dtype=torch.int32),
         "tables.hyper_medians": torch.zeros(2),
+        "tables.hyper_weights": torch.full((2, 3), 90, dtype=torch.int32),
+        "tables.hyper_thresholds": torch.tensor([[[2, 9], [2, 9]]] * 2, dtype=torch.int32),
     }
     return Checkpoint(config, freeze(Model(config)) | tables)
 

@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from progcodec.arrays import Ints
+from progcodec.arrays import Array, Ints
 from progcodec.bitstream.ordering import Runs
 from progcodec.config import HYPER_BINS, HYPER_CONTEXTS, Q_MAX
 
@@ -110,7 +110,7 @@ class HyperCoding:
         for count in self.groups:
             channels = self.order[first : first + count, None]
             first += count
-            for phase, (positions, neighbours) in enumerate(_lattice(height, width)):
+            for phase, (positions, neighbours) in enumerate(lattice(height, width)):
                 if not len(positions):
                     continue
                 places = (channels * area + positions).reshape(-1)
@@ -136,9 +136,8 @@ class HyperCoding:
         exact += own[:, second] * (around[:, 2] + around[:, 3])
         mean = np.clip((exact + WEIGHT_ONE // 2) // WEIGHT_ONE, -Q_MAX, Q_MAX)
         left = exact - WEIGHT_ONE * mean
-        lively = 2 * (around.max(1) - around.min(1)) + np.abs(around).sum(1)
         limits = self.thresholds[step.channels, step.phase - 1]
-        bins = (lively[:, :, None] > limits).sum(2)
+        bins = (activity(around)[:, :, None] > limits).sum(2)
         context = 1 + bins
         if step.phase == 2:
             context = 1 + HYPER_BINS + 2 * bins + (np.abs(left) > FRACTION)
@@ -168,8 +167,14 @@ class HyperCoding:
         return z
 
 
+def activity(around: Array) -> Array:
+    """a, (N, …), of the four neighbours, (N, 4, …)."""
+    lively: Array = 2 * (around.max(1) - around.min(1)) + np.abs(around).sum(1)
+    return lively
+
+
 @lru_cache(maxsize=64)
-def _lattice(height: int, width: int) -> list[tuple[Ints, Ints | None]]:
+def lattice(height: int, width: int) -> list[tuple[Ints, Ints | None]]:
     """Of each phase: flat positions in (h, w), and those of their four neighbours, (4, m)."""
     rows, columns = np.mgrid[:height, :width]
     found: list[tuple[Ints, Ints | None]] = []

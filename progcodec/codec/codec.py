@@ -203,7 +203,7 @@ class Codec:
         box = latent_box(self.config, pixels, *size)
         decoded = decode_streams(self.walker, parsed, box)
         part = pixels.moved(-LATENT_STRIDE * box.top, -LATENT_STRIDE * box.left)
-        return self._pictures(decoded.y, part, [sum(counts) for counts in decoded.counts])
+        return self._pictures(decoded.walked.y, part, [sum(counts) for counts in decoded.counts])
 
     @steadily
     def synthesise(self, latents: Sequence[Latent]) -> list[Image.Image]:
@@ -295,7 +295,7 @@ class Codec:
             return values, [False] * len(q)  # no more is decoded: the scale path can rest
 
         height, width = q.shape[2:]
-        return self.walker.walk(reply, [quality] * len(q), height, width)
+        return self.walker.walk(reply, [quality] * len(q), height, width).y
 
     def _parse(
         self, streams: Sequence[bytes], cut: Cut, max_pixels: int | None

@@ -1,49 +1,44 @@
-"""The decoder's side of the walk: parsed streams to symbols and ŷ."""
+"""The decoder's side of the walk: parsed streams to integers and ŷ."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from torch import Tensor
 
-from progcodec.arrays import Ints
 from progcodec.bitstream import ordering
 from progcodec.bitstream.container import SEGMENT_NAMES, Stream
 from progcodec.bitstream.rangecoder import SegmentReader
 from progcodec.codec.latent import Latent
 from progcodec.codec.timing import stage
-from progcodec.codec.walk import Reply, Step, Walker
-from progcodec.geometry import Box, hyper_size, latent_size
+from progcodec.codec.walk import Reply, Step, Walked, Walker
+from progcodec.geometry import Box, latent_size
 
 
 class Decoded(NamedTuple):
     """What the streams of a batch, all of one size, hold.
 
     Attributes:
-        y: ŷ, float32 (N, 320, h, w), or of a box of it; q = 0 where nothing arrived.
-        z, q: integers of all steps, int8 (N, C, h, w) each; q is 0 where nothing arrived.
+        walked: ŷ and the integers.
         counts: symbols of each segment that arrived, for each stream.
         totals: symbols of each segment.
         bits: of the payload bytes that arrived, for each stream.
     """
 
-    y: Tensor
-    z: Ints
-    q: Ints
+    walked: Walked
     counts: list[list[int]]
     totals: list[int]
     bits: list[int]
 
     def latents(self, streams: Sequence[Stream]) -> list[Latent]:
         """One latent for each of these streams."""
-        totals = tuple(self.totals)
+        (y, z, q), totals = self.walked, tuple(self.totals)
         found = []
         for n, header in enumerate(stream.header for stream in streams):
-            z, q = self.z[n].astype(np.int32), self.q[n].astype(np.int32)
+            integers = z[n].astype(np.int32), q[n].astype(np.int32)
             size = header.width, header.height
             counts = tuple(self.counts[n])
             found.append(
-                Latent(self.y[n : n + 1], z, q, counts, totals, *size, self.bits[n], header.quality)
+                Latent(y[n : n + 1], *integers, counts, totals, *size, self.bits[n], header.quality)
             )
         return found
 
@@ -55,9 +50,6 @@ def decode_streams(walker: Walker, streams: Sequence[Stream], box: Box | None = 
     counts = [[0] * len(SEGMENT_NAMES) for _ in streams]
     totals = [0] * len(SEGMENT_NAMES)
     bits = [0] * len(streams)
-    config = walker.config
-    z = np.zeros((len(streams), config.hyper_channels, *hyper_size(height, width)), np.int8)
-    q = np.zeros((len(streams), config.latent_channels, height, width), np.int8)
     readers: dict[tuple[int, int], SegmentReader] = {}
 
     def reply(step: Step) -> Reply:
@@ -78,11 +70,7 @@ def decode_streams(walker: Walker, streams: Sequence[Stream], box: Box | None = 
                 ordering.place(reader.extend(segment.payload), order, values[n])
             counts[n][step.segment] = reader.count
             complete[n] = reader.count == reader.due
-        if step.guess is None:
-            q[:, step.channels] = values
-        else:
-            step.guess.put(z, values)
         return values, complete
 
-    y = walker.walk(reply, [header.quality for header in headers], height, width, box)
-    return Decoded(y, z, q, counts, totals, bits)
+    walked = walker.walk(reply, [header.quality for header in headers], height, width, box)
+    return Decoded(walked, counts, totals, bits)

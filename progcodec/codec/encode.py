@@ -206,7 +206,7 @@ def _passed(
                 bits[n] += cost
         return values, [True] * len(parts)
 
-    y_hat = walker.walk(reply, [quality] * len(parts), *y.shape[2:])
+    y_hat = walker.walk(reply, [quality] * len(parts), *y.shape[2:]).y
     return [_Pass(parts[n], bits[n], clamped[n], y_hat[n : n + 1]) for n in range(len(images))]
 
 

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Generator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -26,16 +26,12 @@ from progcodec.codec.codec import Codec
 from progcodec.codec.latent import Latent
 from progcodec.codec.loaded import codec_for
 from progcodec.codec.timing import stage
-from progcodec.codec.walk import Reply, Step
+from progcodec.codec.walk import Reply, Step, Walked
 from progcodec.config import DEFAULT_PIXEL_LIMIT, LEVELS
 from progcodec.cut import Cut
 from progcodec.errors import CorruptError, NotShcError, ProgcodecError
 from progcodec.geometry import hyper_size, latent_size
 from progcodec.network.device import steady
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
 
 CHUNK = 4096
 
@@ -98,10 +94,9 @@ class IncrementalDecoder:
         # from the start of the current segment (first of all, of the header)
         self._buffer = bytearray()
         self._payload_bytes = 0
-        self._walk: Generator[Step, Reply, Tensor] | None = None
+        self._walk: Generator[Step, Reply, Walked] | None = None
         self._step: Step | None = None
         self._symbols: list[Ints] = []  # of each step so far, (1, *shape); 0 where none came yet
-        self._places: list[Ints] = []  # in ẑ, of its steps
         self._order: Ints = np.empty(0, np.int64)  # places of the last step's that are to come
         self._runs: Runs = []  # of the last step, until a reader takes them
         self._reader: SegmentReader | None = None
@@ -211,8 +206,6 @@ class IncrementalDecoder:
         with steady(self.codec.device):
             self._step = next(self._walk) if reply is None else self._walk.send(reply)
         self._symbols.append(np.zeros((1, *self._step.shape), np.int8))
-        if self._step.guess is not None:
-            self._places.append(self._step.guess.places)
         self._order, self._runs, self._tables = self.codec.walker.order(self._step, 0)
 
     def _read_segment(self, events: list[Event]) -> bool:
@@ -270,11 +263,13 @@ class IncrementalDecoder:
         received = list(self._received)
         if self._reader is not None and not self._reader.complete:
             received.append(self._reader.count)
-        for places, values in zip(self._places, self._symbols, strict=False):
-            z.reshape(-1)[places] = values[0]
-        z[:] = codec.walker.hyper.restored(z[None])[0]
+        hyper = codec.walker.hyper
+        steps = hyper.steps(*z.shape[1:])
+        for step, values in zip(steps, self._symbols, strict=False):
+            z.reshape(-1)[step.places] = values[0]
+        z[:] = hyper.restored(z[None])[0]
         parts = (q[start:end] for start, end in pairwise(config.offsets))
-        for part, values in zip(parts, self._symbols[len(self._places) :], strict=False):
+        for part, values in zip(parts, self._symbols[len(steps) :], strict=False):
             part[:] = values[0]
         y = codec.assemble(z[None], q[None], header.quality)
         levels = (q[start:end].size for start, end in pairwise(config.level_offsets))

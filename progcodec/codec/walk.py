@@ -18,7 +18,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -74,6 +74,20 @@ class Step:
         return self.done + math.prod(self.shape) == self.total
 
 
+class Walked(NamedTuple):
+    """All that the steps gave.
+
+    Attributes:
+        y: ŷ, float32 (N, 320, h, w), or of the walk's box; q = 0 where nothing arrived.
+        z: ẑ, int8 (N, C, hz, wz); what is expected where nothing arrived.
+        q: of all blocks, int8 (N, 320, h, w); 0 where nothing arrived.
+    """
+
+    y: Tensor
+    z: Ints
+    q: Ints
+
+
 Reply: TypeAlias = tuple[Ints, Sequence[bool]]
 """The answer to a step: symbols, int8 or int32 (N, *shape), and which images got all."""
 
@@ -120,15 +134,15 @@ class Walker:
         height: int,
         width: int,
         box: Box | None = None,
-    ) -> Tensor:
-        """Takes every step with ``reply(step)`` and returns ŷ. Arguments as :meth:`steps`."""
+    ) -> Walked:
+        """Takes every step with ``reply(step)``. Arguments as :meth:`steps`."""
         return drive(self.steps(qualities, height, width, box), reply)
 
     def steps(
         self, qualities: Sequence[int], height: int, width: int, box: Box | None = None
-    ) -> Generator[Step, Reply, Tensor]:
+    ) -> Generator[Step, Reply, Walked]:
         """Yields the steps of one image for each quality, of ``height`` × ``width`` latent
-        positions; returns ŷ, float32 (N, 320, h, w).
+        positions.
 
         Args:
             box: where μ and ŷ are wanted; edges are multiples of HYPER_STRIDE, or the latent's.
@@ -162,7 +176,7 @@ class Walker:
                 size, dtype=prior.dtype, device=prior.device, memory_format=torch.channels_last
             )
         means = self.mean_path.steps(prior, self.tiling)
-        earlier: Ints | None = None
+        earlier: Ints = np.empty((n, 0, height, width), np.int8)
         for k, channels in enumerate(self.config.blocks):
             start, end = self.config.offsets[k : k + 2]
             level = bisect_right(self.config.level_offsets, start)
@@ -173,7 +187,7 @@ class Walker:
                 if whole:
                     # Only blocks that arrived whole come here: the integer path never sees a partly
                     # received one.
-                    before = None if earlier is None else earlier[list(whole)]
+                    before = earlier[list(whole)] if k else None
                     own = [qualities[i] for i in whole]
                     assert features is not None
                     indexes = passes.index(self.scale_path, k, features, before, own, self.tiling)
@@ -192,11 +206,11 @@ class Walker:
             whole = still
             # all there is of a large picture's: four bytes each would be felt
             q = q.astype(np.int8, copy=False)
-            earlier = q if earlier is None else np.concatenate((earlier, q), axis=1)
+            earlier = np.concatenate((earlier, q), axis=1) if k else q
             with stage("mean path"):
                 q_box = torch.from_numpy(np.ascontiguousarray(box.cut(q))).to(self.device)
                 torch.add(mean, q_box.float().mul_(sizes), out=y_hat[:, start:end])
-        return y_hat
+        return Walked(y_hat, z, earlier)
 
     def order(self, step: Step, position: int) -> tuple[Ints, Runs, Tables]:
         """Coding order, runs and tables of a step; ``position`` counts within ``step.items``."""

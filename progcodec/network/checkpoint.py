@@ -53,6 +53,11 @@ class Checkpoint:
     metadata: dict[str, str] = field(default_factory=dict)
 
     @property
+    def tables(self) -> tuple[str, ...]:
+        """The tensors that are no network's."""
+        return (*TABLES, *CONTEXT) if self.config.hyper_groups else TABLES
+
+    @property
     def fingerprint(self) -> bytes:
         """4 bytes that name exactly these weights and tables."""
         config = json.dumps(self.config.to_dict(), sort_keys=True)
@@ -86,22 +91,19 @@ class Checkpoint:
         return checkpoint
 
     def _check(self, path: str | Path) -> None:
-        channels, groups = self.config.hyper_channels, self.config.hyper_groups
-        rows = channels * (HYPER_CONTEXTS if groups else 1)
+        channels, context = self.config.hyper_channels, bool(self.config.hyper_groups)
+        rows = channels * (HYPER_CONTEXTS if context else 1)
         shapes = [(SCALE_COUNT, ALPHABET), (rows, ALPHABET), (channels,), (channels,)]
         types = [torch.uint32, torch.uint32, torch.int32, torch.float32]
-        names = list(TABLES)
-        if groups:
-            names += CONTEXT
-            shapes += [(channels, 3), (channels, HYPER_PHASES - 1, HYPER_BINS - 1)]
-            types += [torch.int32, torch.int32]
-        for name, shape, dtype in zip(names, shapes, types, strict=True):
+        shapes += [(channels, 3), (channels, HYPER_PHASES - 1, HYPER_BINS - 1)] * context
+        types += [torch.int32, torch.int32] * context
+        for name, shape, dtype in zip(self.tables, shapes, types, strict=True):
             tensor = self.tensors.get(name)
             if tensor is None or tuple(tensor.shape) != shape or tensor.dtype != dtype:
                 raise CheckpointError(f"{path}: {name} is missing or has the wrong shape or type")
         if sorted(self.tensors["tables.hyper_order"].tolist()) != list(range(channels)):
             raise CheckpointError(f"{path}: tables.hyper_order is no permutation")
-        for name in names[len(TABLES) :]:
+        for name in self.tables[len(TABLES) :]:
             if int(self.tensors[name].long().abs().max()) >= HYPER_LIMIT:
                 raise CheckpointError(f"{path}: {name} holds values that are too large")
         if not bool(torch.isfinite(self.tensors["tables.hyper_medians"]).all()):
@@ -112,8 +114,7 @@ class Checkpoint:
         CheckpointError, before any are allocated, unless the tensors are exactly those that the
         config asks for.
         """
-        tables = (*TABLES, *CONTEXT) if self.config.hyper_groups else TABLES
-        state = {name: tensor for name, tensor in self.tensors.items() if name not in tables}
+        state = {name: tensor for name, tensor in self.tensors.items() if name not in self.tables}
         try:
             model = weights_file.build(
                 lambda: Model(self.config, frozen=True), _repeated(self.config), state

@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 
 from progcodec.arrays import Array, Floats, Ints
-from progcodec.bitstream.hyper import WEIGHT_ONE, HyperCoding
+from progcodec.bitstream.hyper import WEIGHT_ONE, HyperCoding, activity, lattice
+from progcodec.bitstream.tables import TOTAL
 from progcodec.codec.codec import Codec
 from progcodec.config import (
     ALPHABET,
@@ -26,7 +27,7 @@ from progcodec.config import (
 from progcodec.errors import TrainingError
 from progcodec.geometry import hyper_size, latent_size
 from progcodec.lab.train.tables import gaussian_frequencies, quantise_pmf
-from progcodec.network.checkpoint import Checkpoint
+from progcodec.network.checkpoint import CONTEXT, Checkpoint
 
 SYMBOLS = np.arange(-Q_MAX, Q_MAX + 1)
 PRIOR = 40.0
@@ -44,45 +45,43 @@ def fit_tables(checkpoint: Checkpoint, pictures: Iterable[Image.Image]) -> Check
     plain = _plain(checkpoint)
     codec = Codec(plain, "cpu")
     seen = np.zeros((SCALE_COUNT, ALPHABET))
-    latents: list[Ints] = []
-    for picture in pictures:
+    latents: dict[tuple[int, ...], list[Ints]] = {}  # by shape
+    count = 0
+    for count, picture in enumerate(pictures, 1):
         ((hyper, *levels),) = codec.coded_segments([picture])
         z = np.empty(len(hyper.order), np.int8)
         z[hyper.order] = hyper.symbols
-        latents.append(z.reshape(-1, *hyper_size(*latent_size(picture.height, picture.width))))
+        z = z.reshape(-1, *hyper_size(*latent_size(picture.height, picture.width)))
+        latents.setdefault(z.shape, []).append(z)
         for level in levels:
             np.add.at(seen, (level.tables, level.symbols + Q_MAX), 1)
-    if not latents:
+    if not count:
         raise TrainingError("there is no picture to fit tables to")
-    tables = {"tables.gaussian": _mixed(seen, gaussian_frequencies())}
+    context = _context(
+        plain.tensors["tables.hyper_order"].numpy(), [np.stack(z) for z in latents.values()]
+    )
+    seen = (seen + seen[:, ::-1]) / 2
+    tables = {"tables.gaussian": _tables(seen, gaussian_frequencies() / TOTAL)} | context
     recipe = plain.metadata.get("recipe", "recipe not recorded")
-    return _with_context(
-        replace(
-            plain,
-            tensors=plain.tensors | tables,
-            metadata={**plain.metadata, "recipe": f"{recipe}; tables of {len(latents)} pictures"},
-        ),
-        latents,
+    return Checkpoint(
+        replace(plain.config, hyper_groups=hyper_groups(plain.config.hyper_channels)),
+        plain.tensors | tables,
+        {**plain.metadata, "recipe": f"{recipe}; tables of {count} pictures"},
     )
 
 
 def _plain(checkpoint: Checkpoint) -> Checkpoint:
     """Without a context: a table for each channel, which is all that is wanted of it here."""
     channels = checkpoint.config.hyper_channels
+    kept = {name: v for name, v in checkpoint.tensors.items() if name not in CONTEXT}
     flat = torch.from_numpy(quantise_pmf(np.ones((channels, ALPHABET))))
-    kept = {k: v for k, v in checkpoint.tensors.items() if not k.startswith("tables.hyper_w")}
-    kept.pop("tables.hyper_thresholds", None)
-    return replace(
-        checkpoint,
-        config=replace(checkpoint.config, hyper_groups=()),
-        tensors=kept | {"tables.hyper": flat},
-    )
+    config = replace(checkpoint.config, hyper_groups=())
+    return Checkpoint(config, kept | {"tables.hyper": flat}, checkpoint.metadata)
 
 
-def _mixed(seen: Array, prior: Array) -> torch.Tensor:
-    """Tables of what was seen with each row, either sign alike, beside a prior."""
-    share = prior / prior.sum(1, keepdims=True)
-    return torch.from_numpy(quantise_pmf((seen + seen[:, ::-1]) / 2 + PRIOR * share))
+def _tables(seen: Array, prior: Array) -> torch.Tensor:
+    """Of what was seen with each row, beside probabilities, both (T, 255)."""
+    return torch.from_numpy(quantise_pmf(seen + PRIOR * prior))
 
 
 def hyper_groups(channels: int) -> tuple[int, ...]:
@@ -94,34 +93,24 @@ def hyper_groups(channels: int) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def _with_context(checkpoint: Checkpoint, latents: list[Ints]) -> Checkpoint:
-    order = checkpoint.tensors["tables.hyper_order"].numpy()
+def _context(order: Ints, latents: list[Ints]) -> dict[str, torch.Tensor]:
+    """Weights, thresholds and tables of ẑ, (N, C, h, w) of each shape."""
     channels = len(order)
-    groups = hyper_groups(channels)
     weights = np.zeros((channels, 3), np.int32)
     thresholds = np.zeros((channels, HYPER_PHASES - 1, HYPER_BINS - 1), np.int32)
-    coding = HyperCoding(order, groups, weights, thresholds)
-    shapes = sorted({z.shape for z in latents})
-    batches = [np.stack([z for z in latents if z.shape == shape]) for shape in shapes]
     for phase in range(1, HYPER_PHASES):
-        for channel in range(channels):
-            truth, around = (
-                np.concatenate(parts, axis=-1)
-                for parts in zip(
-                    *(_around(coding, z, channel, phase) for z in batches), strict=True
-                )
-            )
-            pairs = around.reshape(2, 2, -1).sum(1)  # above and below, left and right
-            pairs = pairs.sum(0, keepdims=True) if phase == 1 else pairs
-            system = pairs @ pairs.T + RIDGE * np.eye(len(pairs))
-            found = np.rint(np.linalg.solve(system, pairs @ truth) * WEIGHT_ONE)
-            weights[channel, slice(1) if phase == 1 else slice(1, 3)] = found
-            lively = 2 * (around.max(0) - around.min(0)) + np.abs(around).sum(0)
+        truth, around = _neighbours(latents, phase)
+        pairs = around.reshape(channels, 2, 2, -1).sum(2)  # above and below, left and right
+        pairs = pairs.sum(1, keepdims=True) if phase == 1 else pairs
+        system = pairs @ pairs.transpose(0, 2, 1) + RIDGE * np.eye(pairs.shape[1])
+        found = np.linalg.solve(system, pairs @ truth[:, :, None])[:, :, 0]
+        weights[:, slice(1) if phase == 1 else slice(1, 3)] = np.rint(found * WEIGHT_ONE)
+        if truth.size:
             cuts = np.arange(1, HYPER_BINS) / HYPER_BINS
-            if len(truth):
-                thresholds[channel, phase - 1] = np.quantile(lively, cuts)
+            thresholds[:, phase - 1] = np.quantile(activity(around), cuts, axis=1).T
     seen = np.zeros((channels * HYPER_CONTEXTS, ALPHABET))
-    for z in batches:
+    coding = HyperCoding(order, hyper_groups(channels), weights, thresholds)
+    for z in latents:
         for step in coding.steps(*z.shape[2:]):
             guess = coding.guess(z, step)
             np.add.at(seen, (guess.rows, guess.symbols(z).astype(np.int64) + Q_MAX), 1)
@@ -129,26 +118,24 @@ def _with_context(checkpoint: Checkpoint, latents: list[Ints]) -> Checkpoint:
     context = np.arange(len(seen)) % HYPER_CONTEXTS - 1 - HYPER_BINS
     either = ((context >= 0) & (context % 2 == 0))[:, None]
     seen = np.where(either, (seen + seen[:, ::-1]) / 2, seen)
-    tensors = {
-        "tables.hyper": torch.from_numpy(quantise_pmf(seen + PRIOR * _laplacian(seen))),
+    return {
+        "tables.hyper": _tables(seen, _laplacian(seen)),
         "tables.hyper_weights": torch.from_numpy(weights),
         "tables.hyper_thresholds": torch.from_numpy(thresholds),
     }
-    config = replace(checkpoint.config, hyper_groups=groups)
-    return replace(checkpoint, config=config, tensors=checkpoint.tensors | tensors)
 
 
-def _around(coding: HyperCoding, z: Ints, channel: int, phase: int) -> tuple[Floats, Floats]:
-    """ẑ of one channel at a phase's positions, (m,), and its four neighbours, (4, m), of all."""
-    flat = z.reshape(len(z), -1)
-    found = [np.zeros((5, 0))]
-    for step in coding.steps(*z.shape[2:]):
-        own = step.channels == channel
-        if step.phase == phase and step.neighbours is not None and own.any():
-            places = np.concatenate((step.places[own][None], step.neighbours[:, own]))
-            found.append(flat[:, places].transpose(1, 0, 2).reshape(5, -1).astype(np.float64))
-    both = np.concatenate(found, axis=1)
-    return both[0], both[1:]
+def _neighbours(latents: list[Ints], phase: int) -> tuple[Floats, Floats]:
+    """ẑ at a phase's positions, (C, m), and its four neighbours, (C, 4, m), of all latents."""
+    found = []
+    for z in latents:
+        positions, neighbours = lattice(*z.shape[2:])[phase]
+        assert neighbours is not None
+        flat = z.reshape(*z.shape[:2], -1).astype(np.float64)
+        both = flat[:, :, np.concatenate((positions[None], neighbours))]
+        found.append(both.transpose(1, 2, 0, 3).reshape(z.shape[1], 5, -1))
+    together = np.concatenate(found, axis=2)
+    return together[:, 0], together[:, 1:]
 
 
 def _laplacian(seen: Array) -> Array:
