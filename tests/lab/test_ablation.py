@@ -16,7 +16,7 @@ from progcodec.codec.codec import Codec
 from progcodec.config import ModelConfig
 from progcodec.errors import TrainingError
 from progcodec.hierarchy.hierarchy import Hierarchy
-from progcodec.lab.train import loss
+from progcodec.lab.train import differentiable, loss
 from progcodec.lab.train.ablation import run as module
 from progcodec.lab.train.ablation.measure import Measured
 from progcodec.lab.train.ablation.run import AblationSettings, ablate, plan
@@ -95,9 +95,9 @@ def test_zero_missing_drops_the_means_too(trainer, crops):
     seen = []
     model = trainer.model
     model.synthesis.register_forward_hook(lambda _, given, __: seen.append(given[0].detach()))
-    for prefixes in (loss.AS_SENT, loss.Prefixes(zero_missing=True)):
+    for prefixes in (differentiable.AS_SENT, differentiable.Prefixes(zero_missing=True)):
         torch.manual_seed(0)
-        loss.forward(model, trainer.bottleneck, crops, (1.0, 0.0, 0.0), prefixes)
+        differentiable.forward(model, trainer.bottleneck, crops, (1.0, 0.0, 0.0), prefixes)
     first = TINY.level_offsets[1]
     means, zeros = seen[1], seen[3]
     assert torch.equal(means[:, :first], zeros[:, :first])
@@ -111,10 +111,10 @@ def test_raster_cuts_come_in_raster_order():
     bits = torch.rand(8, 6, 3, 3, generator=generator) + 0.1
     kind, hyper = torch.full((8,), 2), torch.full((8,), 2.0)
     none = torch.empty(0)
-    coded = loss.Coded(hyper, none, none, none, bits, indexes, none, none)
+    coded = differentiable.Coded(hyper, none, none, none, bits, indexes, none, none)
     config = replace(TINY, blocks=(2, 2, 1, 1))
-    budget = loss._budget(coded, kind, 1, None)
-    mask = loss._received(coded, config, kind, budget, True)
+    budget = differentiable._budget(coded, kind, 1, None)
+    mask = differentiable._received(coded, config, kind, budget, True)
     flat = mask.reshape(8, -1)
     counts = flat.sum(1)
     # a prefix in raster order
@@ -125,7 +125,7 @@ def test_raster_cuts_come_in_raster_order():
 
 def test_one_level_is_rate_and_distortion_alone(trainer, crops):
     weights = replace(loss.PRESETS["shipped"], progressive=False)
-    out = loss.forward(trainer.model, trainer.bottleneck, crops, weights.second_pass)
+    out = differentiable.forward(trainer.model, trainer.bottleneck, crops, weights.second_pass)
     value, _ = loss.objective(out, crops, weights)
     bits = (out.hyper_bits + sum(out.block_bits)) / crops[0, 0].numel()
     expected = bits + weights.distortion[-1] * 255**2 * (out.fine - crops).square().mean()

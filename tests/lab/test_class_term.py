@@ -17,15 +17,8 @@ from progcodec.errors import ClassifierError, TrainingError
 from progcodec.hierarchy.hierarchy import Hierarchy
 from progcodec.lab.train import trainer
 from progcodec.lab.train.class_term import ClassTerm, Clusters
-from progcodec.lab.train.loss import (
-    PRESETS,
-    Forward,
-    LossWeights,
-    cut_place,
-    distortion_pull,
-    forward,
-    objective,
-)
+from progcodec.lab.train.differentiable import Forward, forward
+from progcodec.lab.train.loss import PRESETS, LossWeights, cut_place, distortion_pull, objective
 from progcodec.lab.train.step import Step
 from progcodec.lab.train.teacher import Input, Teacher
 from progcodec.lab.train.trainer import Trainer, train

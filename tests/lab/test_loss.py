@@ -14,7 +14,7 @@ pytest.importorskip("compressai")
 
 from progcodec.bitstream.ordering import coding_order
 from progcodec.codec.codec import Codec
-from progcodec.lab.train import loss
+from progcodec.lab.train import differentiable, loss
 from progcodec.lab.train.trainer import Trainer, train
 from progcodec.network.checkpoint import Checkpoint
 from tests.support.tiny_training import (  # noqa: F401
@@ -60,7 +60,7 @@ def mean_loss(path: Path, crops: torch.Tensor) -> float:
     state = Trainer(settings(path, resume=f"{path}.state.pt"), torch.device("cpu"))
     torch.manual_seed(5)
     with torch.no_grad():
-        draws = [loss.forward(state.model, state.bottleneck, crops) for _ in range(12)]
+        draws = [differentiable.forward(state.model, state.bottleneck, crops) for _ in range(12)]
     shipped = loss.PRESETS["shipped"]
     return float(np.mean([float(loss.objective(out, crops, shipped)[0]) for out in draws]))
 
@@ -87,16 +87,18 @@ def test_the_trained_codec_is_the_exported_one(trainer, trained, crops, monkeypa
     assert not unexpected and all(name.startswith("scale_path.") for name in missing)
 
     rounded, indexes = [], []
-    round_, received = loss._round, loss._received
+    round_, received = differentiable._round, differentiable._received
 
     def watched(coded, *rest):
         indexes.append(coded.indexes)
         return received(coded, *rest)
 
-    monkeypatch.setattr(loss, "_round", lambda x: rounded.append(round_(x)) or rounded[-1])
-    monkeypatch.setattr(loss, "_received", watched)
+    monkeypatch.setattr(
+        differentiable, "_round", lambda x: rounded.append(round_(x)) or rounded[-1]
+    )
+    monkeypatch.setattr(differentiable, "_received", watched)
     with torch.no_grad():
-        loss.forward(model, trainer.bottleneck, crops)
+        differentiable.forward(model, trainer.bottleneck, crops)
     z, symbols = rounded[0], torch.cat(rounded[1:], 1)
     latents = codec.decode_latents(codec.encode_batch(list(crops)))
     decoded = np.stack([latent.q for latent in latents])
@@ -126,11 +128,11 @@ def test_received_symbols_are_prefixes_of_the_coding_order(seed):
     bits = torch.rand(indexes.shape, generator=generator) * 3
     z_bits = torch.rand((n, 5, 1, 1), generator=generator) * 16 * torch.arange(5)[:, None, None]
     hyper, none = z_bits.sum((1, 2, 3)), torch.empty(0)
-    coded = loss.Coded(hyper, z_bits, none, none, bits, indexes, none, none)
+    coded = differentiable.Coded(hyper, z_bits, none, none, bits, indexes, none, none)
     kind = torch.arange(n) % 3
-    budget = loss._budget(coded, kind, 1, None)
-    mask = loss._received(coded, TINY, kind, budget)
-    there = loss._hyper_received(coded, 2, kind, budget)
+    budget = differentiable._budget(coded, kind, 1, None)
+    mask = differentiable._received(coded, TINY, kind, budget)
+    there = differentiable._hyper_received(coded, 2, kind, budget)
     assert mask.shape == indexes.shape and mask.dtype == torch.bool
     for level in (0, 1):
         own = mask[kind == level]
@@ -160,9 +162,11 @@ def test_cuts_can_be_drawn_from_a_range(trainer, crops):
     torch.manual_seed(0)
     pixels, rates = crops.shape[2] * crops.shape[3], []
     for _ in range(25):
-        prefixes = loss.Prefixes(cut_range=(0.5, 2.0))
+        prefixes = differentiable.Prefixes(cut_range=(0.5, 2.0))
         with torch.no_grad():
-            out = loss.forward(trainer.model, trainer.bottleneck, crops, (0, 0, 1), prefixes)
+            out = differentiable.forward(
+                trainer.model, trainer.bottleneck, crops, (0, 0, 1), prefixes
+            )
         rates += (out.cut_bits / pixels).tolist()
     assert min(rates) >= 0.5 and max(rates) <= 2.0
     assert np.log2(rates).mean() == pytest.approx(0, abs=0.2)
@@ -182,7 +186,7 @@ def test_the_objective_is_finite_and_trains_everything(trainer, crops):
     trainer.weights.zero_grad()
     seen = {name: 0.0 for name, _ in trainer.weights.named_parameters()}
     for _ in range(3):  # so that each kind of prefix is drawn
-        out = loss.forward(trainer.model, trainer.bottleneck, crops)
+        out = differentiable.forward(trainer.model, trainer.bottleneck, crops)
         value, parts = loss.objective(out, crops, loss.PRESETS["shipped"])
         assert value.ndim == 0 and torch.isfinite(value)
         assert all(torch.isfinite(part).all() and part.shape == (4,) for part in parts.values())
@@ -200,7 +204,7 @@ def test_the_objective_is_finite_and_trains_everything(trainer, crops):
 def test_more_weight_on_distortion_costs_more(trainer, crops):
     torch.manual_seed(0)
     with torch.no_grad():
-        out = loss.forward(trainer.model, trainer.bottleneck, crops)
+        out = differentiable.forward(trainer.model, trainer.bottleneck, crops)
     paper, shipped = (loss.PRESETS[name] for name in ("paper", "shipped"))
     assert loss.objective(out, crops, paper)[0] < loss.objective(out, crops, shipped)[0]
     # What ẑ tells of σ alone counts with all three levels, as often as it is told.

@@ -16,8 +16,8 @@ from progcodec.codec.codec import Codec
 from progcodec.config import ModelConfig
 from progcodec.errors import TrainingError
 from progcodec.lab.commands.options import typed
+from progcodec.lab.train import differentiable, loss, step
 from progcodec.lab.train import log as log_module
-from progcodec.lab.train import loss, step
 from progcodec.lab.train.export import freeze
 from progcodec.lab.train.log import COLUMNS
 from progcodec.lab.train.loop import flushed_denormals
@@ -198,12 +198,14 @@ def test_coded_latents_are_what_the_forward_decodes(tmp_path):
     x = torch.rand(2, 3, 64, 80, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         torch.manual_seed(1)
-        coded = loss.code(trainer.model, trainer.bottleneck, trainer.model.analysis(x).float())
+        coded = differentiable.code(
+            trainer.model, trainer.bottleneck, trainer.model.analysis(x).float()
+        )
         torch.manual_seed(1)
-        out = loss.forward(trainer.model, trainer.bottleneck, x)
+        out = differentiable.forward(trainer.model, trainer.bottleneck, x)
         torch.testing.assert_close(trainer.model.synthesis(coded.hat), out.fine)
     assert torch.equal(coded.symbols, coded.symbols.round()) and coded.indexes.max() <= 63
-    per_block = loss.block_bits(coded, TINY)
+    per_block = differentiable.block_bits(coded, TINY)
     torch.testing.assert_close(sum(per_block), coded.bits.sum((1, 2, 3)))
     for mine, theirs in zip(per_block, out.block_bits, strict=True):
         torch.testing.assert_close(mine, theirs)
@@ -298,7 +300,7 @@ def test_init_from_a_checkpoint(tiny_checkpoint, tmp_path):
     def hyper_bits() -> float:
         torch.manual_seed(0)
         with torch.no_grad():
-            out = loss.forward(trainer.model, trainer.bottleneck, x.float() / 255)
+            out = differentiable.forward(trainer.model, trainer.bottleneck, x.float() / 255)
         return float(out.hyper_bits.mean())
 
     wide = hyper_bits()

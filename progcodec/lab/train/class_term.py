@@ -26,7 +26,8 @@ from progcodec.arrays import Ints
 from progcodec.config import LEVELS
 from progcodec.errors import TrainingError
 from progcodec.hierarchy.hierarchy import Hierarchy
-from progcodec.lab.train.loss import Forward, LossWeights, constants, cut_place, of_kind
+from progcodec.lab.train.differentiable import Forward, constants
+from progcodec.lab.train.loss import LossWeights, cut_place, of_kind
 from progcodec.lab.train.teacher import Teacher
 
 REFERENCE_PIXELS = 256**2

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 
 from progcodec.config import ModelConfig
 from progcodec.lab.train.dataset import CROP
-from progcodec.lab.train.loss import PRESETS, LossWeights, Prefixes
+from progcodec.lab.train.differentiable import Prefixes
+from progcodec.lab.train.loss import PRESETS, LossWeights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +111,7 @@ class TrainSettings(RunSettings):
         synthesis_only: g_s alone learns. The streams that the codec writes, and heads on its
             latents, stay as they are, but for the model that they name, if ``init`` is a state file
             (a checkpoint lacks the bottleneck's densities).
-        zero_missing, raster: see ``loss.Prefixes``; a decoder must do the same.
+        zero_missing, raster: see ``differentiable.Prefixes``; a decoder must do the same.
         class_from: share of the run after which the class term joins.
         class_batch, class_side: whole pictures of one pass, and their pixels a side.
         class_every: the class term joins every so many steps, as many times as heavy.

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from progcodec.lab.train.class_term import ClassTerm, Judged
+from progcodec.lab.train.differentiable import Forward, forward
 from progcodec.lab.train.learner import Losses
-from progcodec.lab.train.loss import Forward, distortion_pull, forward, objective
+from progcodec.lab.train.loss import distortion_pull, objective
 from progcodec.lab.train.settings import TrainSettings
 from progcodec.network.model import Model
 
