@@ -35,7 +35,7 @@ from progcodec.errors import ProgcodecError
 from progcodec.hierarchy.hierarchy import Hierarchy
 from progcodec.lab.train.export import freeze
 from progcodec.lab.train.tables import gaussian_frequencies, quantise_pmf
-from progcodec.network.checkpoint import Checkpoint
+from progcodec.network.checkpoint import PRIORITIES, Checkpoint
 from progcodec.network.efficientnet import NAME, EfficientNetLite
 from progcodec.network.model import Model
 from tests.support.segments import decode_segment
@@ -284,7 +284,7 @@ def small_checkpoint() -> Checkpoint:
     torch.manual_seed(0)
     config = ModelConfig(width=4, depth=1, inner_width=4, inner_depth=1, blocks=(3, 2, 2),
         hyper_channels=2, hyper_groups=(1, 1), mean_width=4,
-                         scale_width=4)  # fmt: skip
+                         scale_width=4, priorities=True)  # fmt: skip
     tables = {
         "tables.gaussian": torch.from_numpy(gaussian_frequencies()),
         "tables.hyper": torch.from_numpy(quantise_pmf(np.ones((2 * HYPER_CONTEXTS, ALPHABET)))),
@@ -292,6 +292,7 @@ def small_checkpoint() -> Checkpoint:
         "tables.hyper_medians": torch.zeros(2),
         "tables.hyper_weights": torch.full((2, 3), 90, dtype=torch.int32),
         "tables.hyper_thresholds": torch.tensor([[[2, 9], [2, 9]]] * 2, dtype=torch.int32),
+        PRIORITIES: (torch.arange(7 * 64).reshape(7, 64) * 11 % 256).to(torch.uint8),
     }
     return Checkpoint(config, freeze(Model(config)) | tables)
 

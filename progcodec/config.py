@@ -39,6 +39,7 @@ FAMILIES: dict[str, dict[str, int]] = {"lite": {}, "tic": {"width": 128}}
 """Transform families, and a family's defaults where they differ from the fields' own."""
 LEFT_OUT = (
     "swin_depths", "swin_heads", "swin_window", "delta", "steps", "hyper_linear", "hyper_groups",
+    "priorities",
 )  # fmt: skip
 """Later fields: not stored at their default, which can therefore never change."""
 
@@ -68,6 +69,8 @@ class ModelConfig:
         delta: whether Δ-networks correct σ and μ of a block by what the blocks before it hold.
             Without them, μ still has the context that all blocks share, and the linear prediction
             of channels that refine earlier ones.
+        priorities: whether a table says for each channel which σ-index is coded when; else symbols
+            of a block come by falling σ-index, whatever their channel.
     """
 
     family: str = "lite"
@@ -86,6 +89,7 @@ class ModelConfig:
     steps: tuple[int, ...] = (1, 1, 1)
     hyper_linear: int = 0
     hyper_groups: tuple[int, ...] = ()
+    priorities: bool = False
 
     def __post_init__(self) -> None:
         lists = ("blocks", "steps", "swin_depths", "swin_heads", "hyper_groups")
@@ -97,7 +101,7 @@ class ModelConfig:
             )
         if len(self.steps) != len(LEVELS):
             raise ValueError(f"steps must be {len(LEVELS)} counts of blocks, not {self.steps}")
-        others = ("family", "delta", "hyper_linear")
+        others = ("family", "delta", "hyper_linear", "priorities")
         for name in [field.name for field in fields(self) if field.name not in others]:
             given = getattr(self, name)
             for value in given if name in lists else (given,):
@@ -114,8 +118,9 @@ class ModelConfig:
             raise ValueError(
                 f"hyper_groups {self.hyper_groups} must count the {self.hyper_channels} channels"
             )
-        if type(self.delta) is not bool:
-            raise ValueError(f"delta must be true or false, not {self.delta!r}")
+        for name in ("delta", "priorities"):
+            if type(given := getattr(self, name)) is not bool:
+                raise ValueError(f"{name} must be true or false, not {given!r}")
         if self.latent_channels > CHANNELS_MAX:
             raise ValueError(f"{self.latent_channels} latent channels are more than {CHANNELS_MAX}")
         if not len(self.swin_depths) == len(self.swin_heads) == SWIN_STAGES:

@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 
 GOLDEN = Path(__file__).parent / "golden"
-GOLDEN_STREAMS = {"tiny": "v1", "steps": "steps", "context": "context"}
+GOLDEN_STREAMS = {
+    "tiny": "v1", "steps": "steps", "context": "context", "priorities": "priorities",
+}  # fmt: skip
 """The golden checkpoints, and what the names of their streams and of the index of these
 start with."""
 
@@ -35,7 +37,7 @@ def tiny(tiny_checkpoint) -> list[object]:
 @pytest.fixture(scope="session", params=GOLDEN_STREAMS)
 def golden_checkpoint(request) -> Path:
     """Each frozen checkpoint in turn: levels of one block; a coarse level of two refinement
-    steps; the same, with a context for the hyperlatent.
+    steps; the same, with a context for the hyperlatent; and with priorities.
     """
     return GOLDEN / f"{request.param}.safetensors"
 

@@ -12,24 +12,36 @@ Runs = list[tuple[int, int]]
 
 CHUNK = 1 << 22
 """Symbols that are sorted together: sorting and counting takes up to 16 bytes more for each."""
+PRIORITY_MAX = 255
 
 
-def coding_order(indexes: Ints) -> Ints:
-    """Order of a latent block: by falling σ-index, ties in channel-row-column order.
+def coding_order(indexes: Ints, priorities: Ints | None = None) -> tuple[Ints, Runs]:
+    """Order of a latent block: by falling priority, then by falling σ-index, ties in
+    channel-row-column order.
 
     Args:
         indexes: integers (C, H, W) in 0..63.
+        priorities: uint8 (C, 64), of each channel and σ-index; None: all alike.
 
     Returns:
-        int64 (C * H * W,): the flat position of the first symbol to code, of the second, and so on.
+        int64 (C * H * W,): the flat position of the first symbol to code, of the second, and so on;
+        and the runs that belong to it, none with a zero count.
     """
-    keys = SCALE_COUNT - 1 - _checked(indexes)
-    # uint8 makes numpy's stable sort a radix sort: a few ms for half a million symbols
-    if len(keys) <= CHUNK:
-        return np.argsort(keys, kind="stable")
-    counts = _counts(keys)
+    keys = _keys(indexes, priorities)
+    counts = [
+        np.bincount(keys[start : start + CHUNK], minlength=_count(priorities))
+        for start in range(0, len(keys), CHUNK)
+    ]
+    totals = np.sum(counts, axis=0, dtype=np.int64) if counts else np.zeros(0, np.int64)
+    present = np.flatnonzero(totals)
+    runs = [
+        (SCALE_COUNT - 1 - key % SCALE_COUNT, count)
+        for key, count in zip(present.tolist(), totals[present].tolist(), strict=True)
+    ]
+    if len(counts) <= 1:
+        return np.argsort(keys, kind="stable"), runs
     order = np.empty(len(keys), dtype=np.int64)
-    place = np.cumsum(counts.sum(0)) - counts.sum(0)
+    place = np.cumsum(totals) - totals
     for number, chunk in enumerate(counts):
         start = number * CHUNK
         positions = np.argsort(keys[start : start + CHUNK], kind="stable") + start
@@ -39,15 +51,7 @@ def coding_order(indexes: Ints) -> Ints:
                 ends[key] - chunk[key] : ends[key]
             ]
         place += chunk
-    return order
-
-
-def runs(indexes: Ints) -> Runs:
-    """The runs that belong to :func:`coding_order`: falling indexes, none with a zero count."""
-    counts = _counts(_checked(indexes)).sum(0)
-    return [
-        (index, int(counts[index])) for index in range(SCALE_COUNT - 1, -1, -1) if counts[index]
-    ]
+    return order, runs
 
 
 def gather(values: Ints, order: Ints) -> Ints:
@@ -62,18 +66,23 @@ def place(symbols: Ints, order: Ints, values: Ints) -> None:
     values.reshape(-1)[order[: len(symbols)]] = symbols
 
 
-def _counts(flat: Ints) -> Ints:
-    """How often each of 0..63 occurs in each chunk: int64 (chunks, 64)."""
-    chunks = [flat[start : start + CHUNK] for start in range(0, len(flat), CHUNK)]
-    counts = [np.bincount(chunk, minlength=SCALE_COUNT) for chunk in chunks]
-    return np.array(counts, np.int64).reshape(-1, SCALE_COUNT)
+def _count(priorities: Ints | None) -> int:
+    """How many keys there can be."""
+    return SCALE_COUNT * (1 if priorities is None else PRIORITY_MAX + 1)
 
 
-def _checked(indexes: Ints) -> Ints:
-    """σ-indexes as a flat uint8 array. Raises ValueError out of range."""
-    flat = np.asarray(indexes).reshape(-1)
-    if flat.dtype.kind not in "iu":
-        raise ValueError(f"indexes must be integers, not {flat.dtype}")
-    if flat.size and (flat.min() < 0 or flat.max() >= SCALE_COUNT):
+def _keys(indexes: Ints, priorities: Ints | None) -> Ints:
+    """Flat, smaller ones first. Raises ValueError out of range."""
+    indexes = np.asarray(indexes)
+    if indexes.dtype.kind not in "iu":
+        raise ValueError(f"indexes must be integers, not {indexes.dtype}")
+    if indexes.size and (indexes.min() < 0 or indexes.max() >= SCALE_COUNT):
         raise ValueError(f"indexes must lie in 0..{SCALE_COUNT - 1}")
-    return flat.astype(np.uint8)
+    # of so few bits, numpy's stable sort is a radix sort: a few ms for half a million symbols
+    if priorities is None:
+        return (SCALE_COUNT - 1 - indexes).reshape(-1).astype(np.uint8)
+    classes = np.arange(_count(priorities), dtype=np.uint16)[::-1].reshape(-1, SCALE_COUNT)
+    keys = np.empty(indexes.shape, np.uint16)
+    for own, row, out in zip(indexes, priorities, keys, strict=True):  # 8 bytes a symbol at once
+        out[:] = classes[row, np.arange(SCALE_COUNT)][own]
+    return keys.reshape(-1)

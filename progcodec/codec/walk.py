@@ -33,7 +33,7 @@ from progcodec.codec import passes
 from progcodec.codec.timing import stage
 from progcodec.config import HYPER_STRIDE
 from progcodec.geometry import Box, hyper_size
-from progcodec.network.checkpoint import CONTEXT, Checkpoint
+from progcodec.network.checkpoint import CONTEXT, PRIORITIES, Checkpoint
 from progcodec.network.device import placed
 from progcodec.network.quality import step_size
 from progcodec.network.tiles import Tiling
@@ -104,6 +104,7 @@ class Walker:
         medians: of ẑ, float32 (hyper channels, 1, 1), on the device.
         hyper: how ẑ is coded.
         hyper_tables, tables: integer tables of ẑ and, one for each σ-index, of q.
+        priorities: uint8 (320, 64), of each channel of q and σ-index; None: all alike.
     """
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, tiling: Tiling) -> None:
@@ -126,6 +127,9 @@ class Walker:
         self.hyper = HyperCoding(order, self.config.hyper_groups, *context)
         self.hyper_tables = Tables(checkpoint.tensors["tables.hyper"].numpy())
         self.tables = Tables(checkpoint.tensors["tables.gaussian"].numpy())
+        self.priorities: Ints | None = None
+        if self.config.priorities:
+            self.priorities = checkpoint.tensors[PRIORITIES].numpy().copy()
 
     def walk(
         self,
@@ -219,8 +223,8 @@ class Walker:
                 rows = step.guess.rows[step.items[position]]
                 return *self.hyper.coding_order(rows), self.hyper_tables
             assert step.indexes is not None
-            indexes = step.indexes[position]
-            return ordering.coding_order(indexes), ordering.runs(indexes), self.tables
+            own = None if self.priorities is None else self.priorities[step.channels]
+            return *ordering.coding_order(step.indexes[position], own), self.tables
 
 
 def drive(steps: Generator[S, R, Result], reply: Callable[[S], R]) -> Result:

@@ -30,6 +30,8 @@ from progcodec.network.scale import FrozenConv
 TABLES = ("tables.gaussian", "tables.hyper", "tables.hyper_order", "tables.hyper_medians")
 CONTEXT = ("tables.hyper_weights", "tables.hyper_thresholds")
 """Where the config has groups of channels."""
+PRIORITIES = "tables.priorities"
+"""Where the config has them."""
 HYPER_LIMIT = 1 << 15
 """Of a weight and of a threshold."""
 
@@ -44,7 +46,7 @@ class Checkpoint:
             (C, 255) uint32 frequencies, ``tables.hyper_order`` (C,) int32, ``tables.hyper_medians``
             (C,) float32. With ``hyper_groups``, ``tables.hyper`` has 10 rows for each channel, and
             there are ``tables.hyper_weights`` (C, 3) and ``tables.hyper_thresholds`` (C, 2, 2)
-            int32.
+            int32. With ``priorities``, there is ``tables.priorities`` (latent channels, 64) uint8.
         metadata: free text about origin: data, steps, licence.
     """
 
@@ -55,7 +57,8 @@ class Checkpoint:
     @property
     def tables(self) -> tuple[str, ...]:
         """The tensors that are no network's."""
-        return (*TABLES, *CONTEXT) if self.config.hyper_groups else TABLES
+        context = CONTEXT if self.config.hyper_groups else ()
+        return (*TABLES, *context, *[PRIORITIES] * self.config.priorities)
 
     @property
     def fingerprint(self) -> bytes:
@@ -97,13 +100,15 @@ class Checkpoint:
         types = [torch.uint32, torch.uint32, torch.int32, torch.float32]
         shapes += [(channels, 3), (channels, HYPER_PHASES - 1, HYPER_BINS - 1)] * context
         types += [torch.int32, torch.int32] * context
+        shapes += [(self.config.latent_channels, SCALE_COUNT)] * self.config.priorities
+        types += [torch.uint8] * self.config.priorities
         for name, shape, dtype in zip(self.tables, shapes, types, strict=True):
             tensor = self.tensors.get(name)
             if tensor is None or tuple(tensor.shape) != shape or tensor.dtype != dtype:
                 raise CheckpointError(f"{path}: {name} is missing or has the wrong shape or type")
         if sorted(self.tensors["tables.hyper_order"].tolist()) != list(range(channels)):
             raise CheckpointError(f"{path}: tables.hyper_order is no permutation")
-        for name in self.tables[len(TABLES) :]:
+        for name in CONTEXT * context:
             if int(self.tensors[name].long().abs().max()) >= HYPER_LIMIT:
                 raise CheckpointError(f"{path}: {name} holds values that are too large")
         if not bool(torch.isfinite(self.tensors["tables.hyper_medians"]).all()):

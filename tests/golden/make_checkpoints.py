@@ -28,11 +28,12 @@ CONFIGS = {
 }
 
 if __name__ == "__main__":
-    if not (HERE / "context.safetensors").exists():
+    if not (HERE / "priorities.safetensors").exists():
         windows = product(range(0, 171, 57), range(0, 385, 96))
         squares = [photograph().crop((x, y, x + 256, y + 256)) for y, x in windows]
         steps = Checkpoint.load(HERE / "steps.safetensors")
-        fit_tables(steps, squares).save(HERE / "context.safetensors")
+        # "context" was made likewise, when that was all that was fitted
+        fit_tables(steps, squares).save(HERE / "priorities.safetensors")
     missing = [name for name in CONFIGS if not (HERE / f"{name}.safetensors").exists()]
     if not missing:
         sys.exit("all are there and frozen: golden files depend on them")

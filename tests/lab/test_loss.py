@@ -119,8 +119,9 @@ def test_the_trained_codec_is_the_exported_one(trainer, trained, crops, monkeypa
     assert len(indexes[0].unique()) > 5
 
 
+@pytest.mark.parametrize("ranked", [False, True])
 @pytest.mark.parametrize("seed", range(3))
-def test_received_symbols_are_prefixes_of_the_coding_order(seed):
+def test_received_symbols_are_prefixes_of_the_coding_order(seed, ranked):
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     n, offsets, ends, size = 30, TINY.offsets, TINY.level_offsets, (3, 4)
@@ -131,7 +132,9 @@ def test_received_symbols_are_prefixes_of_the_coding_order(seed):
     coded = differentiable.Coded(hyper, z_bits, none, none, bits, indexes, none, none)
     kind = torch.arange(n) % 3
     budget = differentiable._budget(coded, kind, 1, None)
-    mask = differentiable._received(coded, TINY, kind, budget)
+    ranks = torch.randint(0, 256, (offsets[-1], 64), generator=generator).to(torch.uint8)
+    given = ranks.float() if ranked else None
+    mask = differentiable._received(coded, TINY, kind, budget, priorities=given)
     there = differentiable._hyper_received(coded, 2, kind, budget)
     assert mask.shape == indexes.shape and mask.dtype == torch.bool
     for level in (0, 1):
@@ -145,7 +148,9 @@ def test_received_symbols_are_prefixes_of_the_coding_order(seed):
     lengths = []
     for i in (kind == 2).nonzero()[:, 0].tolist():
         blocks = [indexes[i, a:b].numpy().astype(np.uint8) for a, b in itertools.pairwise(offsets)]
-        starts = zip(map(coding_order, blocks), offsets, strict=False)
+        rows = [ranks[a:b].numpy() if ranked else None for a, b in itertools.pairwise(offsets)]
+        orders = [coding_order(block, own)[0] for block, own in zip(blocks, rows, strict=True)]
+        starts = zip(orders, offsets, strict=False)
         order = torch.from_numpy(np.concatenate([o + 12 * start for o, start in starts]))
         there = mask[i].reshape(-1)[order]
         count = int(there.sum())

@@ -55,8 +55,11 @@ def symbols_in_order(
             first = config.offsets[k]
             earlier = torch.from_numpy(whole.q[:first])[None].float() if k else None
             indexes = path.index(k, features, earlier)[0].to(torch.uint8).numpy()
-            orders.append(ordering.coding_order(indexes) + whole.q[start:first].size)
-            runs += ordering.runs(indexes)
+            table = codec.walker.priorities
+            own = None if table is None else table[first : first + config.blocks[k]]
+            order, found = ordering.coding_order(indexes, own)
+            orders.append(order + whole.q[start:first].size)
+            runs += found
     order = np.concatenate(orders)
     return order, ordering.gather(whole.q[start:end], order), runs
 

@@ -11,7 +11,9 @@ from progcodec.codec.codec import Codec
 from progcodec.codec.latent import Latent
 from tests.conftest import GOLDEN, GOLDEN_STREAMS
 
-FINGERPRINTS = {"tiny": "d9cf40c4", "steps": "02598e30", "context": "172d69ac"}
+FINGERPRINTS = {
+    "tiny": "d9cf40c4", "steps": "02598e30", "context": "172d69ac", "priorities": "5f435969",
+}  # fmt: skip
 
 
 def digest(latent: Latent) -> str:
@@ -52,6 +54,7 @@ def test_the_cut_streams_end_inside_a_block(golden_codec):
         "tiny": {"96x64-cut": 1},
         "steps": {"96x64-cut-in-step-1": 0, "96x64-cut-in-step-2": 1},
         "context": {},
+        "priorities": {},
     }[golden_codec.name]
     for name, block in names.items():
         latent = read(golden_codec, name)

@@ -198,12 +198,15 @@ def test_integer_path_of_the_shipped_model_is_bit_identical():
     assert_same_indexes(Codec.load(device="cpu"), (37, 42), Tiling(12, 12))
 
 
-def test_coding_order_does_not_depend_on_the_chunks(monkeypatch):
-    indexes = np.random.default_rng(5).integers(0, 64, (7, 5, 6)).astype(np.uint8)
-    order, runs = ordering.coding_order(indexes), ordering.runs(indexes)
+@pytest.mark.parametrize("ranked", [False, True])
+def test_coding_order_does_not_depend_on_the_chunks(monkeypatch, ranked):
+    rng = np.random.default_rng(5)
+    indexes = rng.integers(0, 64, (7, 5, 6)).astype(np.uint8)
+    priorities = rng.integers(0, 256, (7, 64)).astype(np.uint8) if ranked else None
+    order, runs = ordering.coding_order(indexes, priorities)
     monkeypatch.setattr(ordering, "CHUNK", 13)
-    assert np.array_equal(ordering.coding_order(indexes), order) and ordering.runs(indexes) == runs
-    assert np.array_equal(np.argsort(63 - indexes.reshape(-1), kind="stable"), order)
+    again, runs_again = ordering.coding_order(indexes, priorities)
+    assert np.array_equal(again, order) and runs_again == runs
 
 
 # --- the codec ------------------------------------------------------------------------------------

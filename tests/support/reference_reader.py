@@ -159,6 +159,7 @@ DTYPES = {  # safetensors' name: numpy's, the name in the fingerprint
     "F16": ("<f2", "torch.float16"),
     "F32": ("<f4", "torch.float32"),
     "I8": ("i1", "torch.int8"),
+    "U8": ("u1", "torch.uint8"),
     "I32": ("<i4", "torch.int32"),
     "U32": ("<u4", "torch.uint32"),
 }
@@ -192,6 +193,10 @@ class Model:
         self.delta: bool = config.get("delta", True)
         self.hyper_order = self.tensors["tables.hyper_order"]
         self.hyper_groups: list[int] = config.get("hyper_groups", [])
+        latent_channels = sum(self.blocks)
+        self.priorities = np.zeros((latent_channels, 64), np.int64)
+        if config.get("priorities", False):
+            self.priorities[:] = self.tensors["tables.priorities"]
         self.hyper_tables = [cumulative(row) for row in self.tensors["tables.hyper"]]
         self.tables = [cumulative(row) for row in self.tensors["tables.gaussian"]]
 
@@ -487,8 +492,9 @@ def coded_parts(
     start = 0
     for block, count in enumerate(model.blocks):
         indexes = scale_indexes(model, block, f, q[:start], header.quality).reshape(-1)
-        order = np.argsort(-indexes, kind="stable")
         end = start + count
+        channels = np.arange(start, end).repeat(len(indexes) // count)
+        order = np.lexsort((-indexes, -model.priorities[channels, indexes]))
         tables = [model.tables[index] for index in indexes[order]]
         yield Part(q[start:end], q_arrived[start:end], order, tables)
         start = end

@@ -1,10 +1,10 @@
 """Streams of which any first bytes decode: our own files, and the same integers in other orders.
 
-                            ┌─ our file       falling σ in each block, checksums
-    picture ─► q, the same ─┼─ sigma          the same without checksums
+                            ┌─ our file       falling priority in each block, checksums
+    picture ─► q, the same ─┼─ sigma          falling σ, whatever the channel
                for all      ├─ raster         channel by channel, row by row in each block
                             ├─ tritplanes     ternary digits in each block, falling in significance
-                            └─ zero-masking   falling σ; ŷ is 0, not μ, where nothing arrived
+                            └─ zero-masking   our order; ŷ is 0, not μ, where nothing arrived
 
 All of them code the very same integers with the same networks and tables, so what differs at equal
 bytes is the order alone. The other orders are no files: a symbol arrives with the byte in which its
@@ -124,7 +124,7 @@ class _Ordered:
             _Part(codec, segment.payload_start, segment.end, one, blocks)
             for segment, one, blocks in zip(stream.segments, coded, self._blocks(), strict=True)
         ]
-        (self._hyper,) = _sigma(parts[0])
+        (self._hyper,) = _as_sent(parts[0])
         self._passes: list[_Pass] = []
         offset = 0
         for part in parts[1:]:
@@ -173,6 +173,11 @@ class _Part(NamedTuple):
         # a payload may happen to be shorter than its bits by a part of a byte
         return _Pass(np.minimum(start + np.cumsum(bits) / 8, self.end), places, values)
 
+    def turned(self, turn: Ints) -> _Pass:
+        """All of it, in another order."""
+        coded = self.coded
+        return self.arriving(self.start, coded.bits[turn], coded.order[turn], coded.symbols[turn])
+
 
 def _fill(target: Ints, part: _Pass, size: int) -> int:
     """Puts what has arrived into its place. How many values that is."""
@@ -181,14 +186,17 @@ def _fill(target: Ints, part: _Pass, size: int) -> int:
     return count
 
 
+def _as_sent(part: _Part) -> list[_Pass]:
+    return [part.turned(np.arange(len(part.coded.order)))]
+
+
 def _sigma(part: _Part) -> list[_Pass]:
-    coded = part.coded
-    return [part.arriving(part.start, coded.bits, coded.order, coded.symbols)]
+    blocks = np.repeat(np.arange(len(part.blocks)), part.blocks)
+    return [part.turned(np.lexsort((part.coded.order, -part.coded.tables, blocks)))]
 
 
 def _raster(part: _Part) -> list[_Pass]:
-    turn, coded = np.argsort(part.coded.order), part.coded
-    return [part.arriving(part.start, coded.bits[turn], coded.order[turn], coded.symbols[turn])]
+    return [part.turned(np.argsort(part.coded.order))]
 
 
 def _tritplanes(part: _Part) -> list[_Pass]:
@@ -211,7 +219,7 @@ def _tritplanes(part: _Part) -> list[_Pass]:
     return found
 
 
-_PASSES = {"sigma": _sigma, "raster": _raster, "tritplanes": _tritplanes, "zero-masking": _sigma}
+_PASSES = {"sigma": _sigma, "raster": _raster, "tritplanes": _tritplanes, "zero-masking": _as_sent}
 
 
 class _Plane(NamedTuple):

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from progcodec.config import Q_MAX, SCALE_MIN, ModelConfig
+from progcodec.bitstream.ordering import PRIORITY_MAX
+from progcodec.config import Q_MAX, SCALE_COUNT, SCALE_MIN, ModelConfig
 from progcodec.lab.train.tables import LOG_STEP
 from progcodec.network.model import Model
 from progcodec.network.scale import straight_through
@@ -32,6 +33,7 @@ class Prefixes(NamedTuple):
     Attributes:
         cut_range: random cuts lie between so many bits per pixel; None: between ẑ's end and the
             file's. Log-uniform.
+        priorities: float (C, 64), of each channel and σ-index; None: all alike.
         zero_missing: ŷ = 0, not μ, where a symbol did not arrive.
         raster: symbols of a block come channel by channel, row by row, not by falling σ-index.
     """
@@ -39,6 +41,7 @@ class Prefixes(NamedTuple):
     zero_missing: bool = False
     raster: bool = False
     cut_range: tuple[float, float] | None = None
+    priorities: Tensor | None = None
 
 
 AS_SENT = Prefixes()
@@ -114,15 +117,23 @@ def _hyper_received(coded: Coded, linear: int, kind: Tensor, budget: Tensor) -> 
 
 
 def _received(
-    coded: Coded, config: ModelConfig, kind: Tensor, budget: Tensor, raster: bool = False
+    coded: Coded,
+    config: ModelConfig,
+    kind: Tensor,
+    budget: Tensor,
+    raster: bool = False,
+    priorities: Tensor | None = None,
 ) -> Tensor:
     """Mask (N, C, h, w) of the symbols in the drawn prefix, in the order of the bitstream."""
     indexes = coded.indexes
     n, channels = indexes.shape[:2]
     counts = enumerate(config.blocks)
     block = constants(tuple(k for k, count in counts for _ in range(count)), indexes.device)
-    place = torch.zeros_like(indexes) if raster else 63 - indexes
-    key = (block[:, None, None] * 64 + place).reshape(n, -1)
+    place = torch.zeros_like(indexes) if raster else SCALE_COUNT - 1 - indexes
+    if priorities is not None:
+        rows = torch.arange(channels, device=indexes.device)[:, None, None]
+        place = place + SCALE_COUNT * (PRIORITY_MAX - priorities[rows, indexes.long()])
+    key = (block[:, None, None] * SCALE_COUNT * (PRIORITY_MAX + 1) + place).reshape(n, -1)
     order = key.argsort(dim=1, stable=True)
     cumulative = coded.hyper_bits[:, None] + coded.bits.reshape(n, -1).gather(1, order).cumsum(1)
     in_cut = torch.empty_like(key, dtype=torch.bool).scatter_(
@@ -203,7 +214,9 @@ def forward(
     kind = torch.multinomial(constants(second_pass, x.device), n, replacement=True)
     with torch.no_grad():
         budget = _budget(coded, kind, x.shape[2] * x.shape[3], prefixes.cut_range)
-        received = _received(coded, model.config, kind, budget, prefixes.raster)
+        received = _received(
+            coded, model.config, kind, budget, prefixes.raster, prefixes.priorities
+        )
         there = _hyper_received(coded, model.config.hyper_linear, kind, budget)
     cut_rate = (coded.z_bits * there).sum((1, 2, 3)) + (coded.bits * received).sum((1, 2, 3))
     hat = _decoded(model, coded, received, there, prefixes.zero_missing)

@@ -57,5 +57,6 @@ def export(model: Model, bottleneck: Any, metadata: dict[str, str]) -> Checkpoin
         "tables.hyper_order": torch.from_numpy(order),
         "tables.hyper_medians": bottleneck.quantiles[:, 0, 1].detach().float().cpu().clone(),
     }
-    config = replace(model.config, hyper_groups=())  # their tables are fitted afterwards
+    # what belongs to these is fitted afterwards
+    config = replace(model.config, hyper_groups=(), priorities=False)
     return Checkpoint(config, freeze(model) | tables, metadata)

@@ -1,8 +1,9 @@
-"""Frequency tables, and the context of ẑ, from what a trained model codes.
+"""Frequency tables, the context of ẑ and the order of symbols, from what a trained model codes.
 
 Training sees Gaussians and, for ẑ, one density a channel. What really comes has longer tails, and
 neighbours in ẑ resemble each other: both are counted here, on training pictures, for the integers
-that a checkpoint stores. The networks stay as they are.
+that a checkpoint stores. The order is found in ``fit_priorities.py``. The networks stay as they
+are.
 """
 
 from collections.abc import Iterable
@@ -26,8 +27,9 @@ from progcodec.config import (
 )
 from progcodec.errors import TrainingError
 from progcodec.geometry import hyper_size, latent_size
+from progcodec.lab.train.fit_priorities import PICTURES, fit_priorities
 from progcodec.lab.train.tables import gaussian_frequencies, quantise_pmf
-from progcodec.network.checkpoint import CONTEXT, Checkpoint
+from progcodec.network.checkpoint import CONTEXT, PRIORITIES, Checkpoint
 
 SYMBOLS = np.arange(-Q_MAX, Q_MAX + 1)
 PRIOR = 40.0
@@ -38,7 +40,7 @@ SPREAD_MIN = 0.05
 
 
 def fit_tables(checkpoint: Checkpoint, pictures: Iterable[Image.Image]) -> Checkpoint:
-    """The same networks, with the tables and the context of ẑ that suit these pictures.
+    """The same networks, with the tables, the context of ẑ and the order that suit these pictures.
 
     Raises TrainingError without any picture.
     """
@@ -46,8 +48,10 @@ def fit_tables(checkpoint: Checkpoint, pictures: Iterable[Image.Image]) -> Check
     codec = Codec(plain, "cpu")
     seen = np.zeros((SCALE_COUNT, ALPHABET))
     latents: dict[tuple[int, ...], list[Ints]] = {}  # by shape
-    count = 0
+    count, first = 0, []
     for count, picture in enumerate(pictures, 1):
+        if len(first) < PICTURES:
+            first.append(picture)
         ((hyper, *levels),) = codec.coded_segments([picture])
         z = np.empty(len(hyper.order), np.int8)
         z[hyper.order] = hyper.symbols
@@ -63,19 +67,23 @@ def fit_tables(checkpoint: Checkpoint, pictures: Iterable[Image.Image]) -> Check
     seen = (seen + seen[:, ::-1]) / 2
     tables = {"tables.gaussian": _tables(seen, gaussian_frequencies() / TOTAL)} | context
     recipe = plain.metadata.get("recipe", "recipe not recorded")
-    return Checkpoint(
+    fitted = Checkpoint(
         replace(plain.config, hyper_groups=hyper_groups(plain.config.hyper_channels)),
         plain.tensors | tables,
         {**plain.metadata, "recipe": f"{recipe}; tables of {count} pictures"},
     )
+    return fit_priorities(fitted, first)
 
 
 def _plain(checkpoint: Checkpoint) -> Checkpoint:
-    """Without a context: a table for each channel, which is all that is wanted of it here."""
+    """Without a context: a table for each channel, which is all that is wanted of it here; and
+    without priorities.
+    """
     channels = checkpoint.config.hyper_channels
-    kept = {name: v for name, v in checkpoint.tensors.items() if name not in CONTEXT}
+    fitted = *CONTEXT, PRIORITIES
+    kept = {name: v for name, v in checkpoint.tensors.items() if name not in fitted}
     flat = torch.from_numpy(quantise_pmf(np.ones((channels, ALPHABET))))
-    config = replace(checkpoint.config, hyper_groups=())
+    config = replace(checkpoint.config, hyper_groups=(), priorities=False)
     return Checkpoint(config, kept | {"tables.hyper": flat}, checkpoint.metadata)
 
 

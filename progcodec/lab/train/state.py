@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from progcodec.config import ModelConfig
 from progcodec.errors import TrainingError
-from progcodec.network.checkpoint import Checkpoint
+from progcodec.network.checkpoint import PRIORITIES, Checkpoint
 from progcodec.network.model import Model
 from progcodec.network.scale import ACTIVATION_STEPS, SHIFT, IntegerConv
 
@@ -26,8 +26,8 @@ def load_state(path: str | None) -> dict[str, Any] | None:
 
     Raises TrainingError otherwise.
 
-    Of a checkpoint (.safetensors): its config, its weights as "average", and the hyperlatent's
-    "medians".
+    Of a checkpoint (.safetensors): its config, its weights as "average", the hyperlatent's
+    "medians", and the "priorities", None or (C, 64).
     """
     if path is None:
         return None
@@ -42,6 +42,7 @@ def load_state(path: str | None) -> dict[str, Any] | None:
             "config": checkpoint.config,
             "average": thaw(checkpoint),
             "medians": medians,
+            "priorities": checkpoint.tensors.get(PRIORITIES),
             "recipe": [f"from {ancestor}"],
             "description": checkpoint.metadata.get("data", ""),
         }

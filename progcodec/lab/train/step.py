@@ -32,11 +32,16 @@ class Step(nn.Module):
         settings: TrainSettings,
         class_term: ClassTerm | None = None,
         bfloat16: bool = False,
+        priorities: Tensor | None = None,
     ) -> None:
-        """``settings.accumulate`` calls make a step; `total` is that part of the loss."""
+        """``settings.accumulate`` calls make a step; `total` is that part of the loss.
+
+        ``priorities``: as in ``differentiable.Prefixes``.
+        """
         super().__init__()
         self.model, self.bottleneck, self.class_term = model, bottleneck, class_term
-        self.weights, self.prefixes = settings.weights(), settings.prefixes()
+        self.weights = settings.weights()
+        self.prefixes = settings.prefixes()._replace(priorities=priorities)
         self.class_push, self.passes = settings.class_push, settings.accumulate
         self.in_bfloat16 = bfloat16
 

@@ -71,6 +71,7 @@ class Trainer(Learner):
     Attributes:
         positions: where streamed data stood in each process at the last save: (crops, whole
             pictures).
+        priorities: by which cuts are drawn, uint8 (C, 64); None: by falling σ-index.
     """
 
     settings: TrainSettings
@@ -106,6 +107,8 @@ class Trainer(Learner):
             self.model, self.bottleneck, settings.lr, settings.in_bfloat16(device.type)
         )
         self.positions: list[tuple[Position | None, Position | None]] = []
+        # Cuts are drawn in the order that the model which training started from had.
+        self.priorities: Tensor | None = past.get("priorities")
         self.fresh = saved is None
         self.untrained_densities = "medians" in past
         if self.untrained_densities:
@@ -143,7 +146,8 @@ class Trainer(Learner):
         if s.compile:
             compile_networks(self.model)
         half = s.in_bfloat16(self.device.type)
-        self.objective = Step(self.model, self.bottleneck, s, self._class_term, half)
+        order = None if self.priorities is None else self.priorities.float().to(self.device)
+        self.objective = Step(self.model, self.bottleneck, s, self._class_term, half, order)
 
     def batch(self, number: int, attempt: int, progress: float) -> tuple[Any, ...]:
         """Crops and, where the class term joins, whole pictures with their labels."""
@@ -199,6 +203,7 @@ class Trainer(Learner):
             "positions": [[p and list(p) for p in pair] for pair in self.positions],
             "description": self.description,
             "objective": self.goal,
+            "priorities": self.priorities,
             "recipe": [*self.recipe, self.stage()],
         }
 
