@@ -1,4 +1,6 @@
-"""Tables and the hyperlatent's context, fitted to what a model codes."""
+"""Tables, the hyperlatent's context and the order of symbols, fitted to what a model codes."""
+
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -8,7 +10,8 @@ from PIL import Image
 from progcodec import assets
 from progcodec.codec.codec import Codec
 from progcodec.config import HYPER_CONTEXTS
-from progcodec.errors import TrainingError
+from progcodec.errors import CheckpointError, TrainingError
+from progcodec.lab.train.fit_priorities import fit_priorities
 from progcodec.lab.train.fit_tables import fit_tables, hyper_groups
 from progcodec.network.checkpoint import Checkpoint
 from tests.conftest import GOLDEN
@@ -64,6 +67,37 @@ def test_the_symbols_are_the_same(plain, fitted):
 def test_fitting_again_forgets_what_was_fitted(plain, fitted):
     again = fit_tables(fitted, crops(256, 0, 30))
     assert again.fingerprint == fitted.fingerprint
+
+
+def test_a_channel_that_nothing_shows_comes_last(plain):
+    """Of each block one, cut off from the picture and from the means of later blocks."""
+    blind = np.array(plain.config.offsets[:-1]) + 2
+    tensors = {name: tensor.clone() for name, tensor in plain.tensors.items()}
+    for name in ("synthesis.layers.0.weight", "mean_path.context.0.weight"):
+        tensors[name][:, blind] = 0
+    for name in (n for n in tensors if n.startswith("mean_path.delta.")):
+        if name.endswith("skip.weight"):
+            tensors[name][:, blind[blind < tensors[name].shape[1]]] = 0
+        if name.endswith("enter.weight"):
+            prefix = tensors[name][:, plain.config.mean_width :]
+            prefix[:, blind[blind < prefix.shape[1]]] = 0
+    changed = Checkpoint(plain.config, tensors, plain.metadata)
+    ranked = fit_priorities(changed, crops(96, 0, 2))
+    assert ranked.config.priorities
+    priorities = ranked.tensors["tables.priorities"].int()
+    for channel, (start, end) in zip(blind, pairwise(plain.config.offsets), strict=True):
+        others = np.delete(np.arange(start, end), channel - start)
+        assert (priorities[channel] <= priorities[others].amin(0)).all()
+        assert priorities[channel, 20] < priorities[others, 20].median()
+    assert (torch.diff(priorities, dim=1) >= 0).all()
+
+
+def test_without_priorities_a_config_that_asks_for_them_is_refused(fitted, tmp_path):
+    path = tmp_path / "lacking.safetensors"
+    tensors = {k: v for k, v in fitted.tensors.items() if k != "tables.priorities"}
+    Checkpoint(fitted.config, tensors, fitted.metadata).save(path)
+    with pytest.raises(CheckpointError, match="tables.priorities"):
+        Checkpoint.load(path)
 
 
 def test_groups_count_the_channels():
