@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from progcodec.arrays import Floats, Ints
+from progcodec.arrays import Flags, Floats, Ints
 from progcodec.bitstream.ordering import PRIORITY_MAX
 from progcodec.bitstream.tables import TOTAL
 from progcodec.codec.codec import Codec
@@ -73,12 +73,12 @@ def _ranked(gain: Floats, use: Floats) -> Ints:
     """Priorities, uint8 (C, 64), of a block's channels; the best has the highest. ``use``: error
     saved for each bit at each σ-index, up to a channel's gain.
     """
-    usual = np.nanmedian(gain) if np.isfinite(gain).any() else 1.0
+    usual = float(np.nanmedian(gain)) if np.isfinite(gain).any() else 1.0
     usual = usual if usual > 0 else 1.0
     gain = np.clip(np.nan_to_num(gain, nan=usual), usual / RANGE, usual * RANGE)
     octaves = np.rint(np.log2(gain) * CLASSES)[:, None] / CLASSES + np.log2(use)
-    ranks = PRIORITY_MAX - np.rint((octaves.max() - octaves) * STEPS)
-    return ranks.clip(0).astype(np.uint8)
+    ranks: Ints = np.rint(PRIORITY_MAX - (octaves.max() - octaves) * STEPS).clip(0).astype(np.uint8)
+    return ranks
 
 
 def _square(picture: Image.Image) -> Image.Image:
@@ -110,7 +110,7 @@ def _switched(codec: Codec, picture: Image.Image) -> tuple[Floats, Ints, Ints]:
 
 
 def _errors(
-    codec: Codec, picture: Image.Image, z: Ints, q: Ints, arrived: Ints, base: Ints
+    codec: Codec, picture: Image.Image, z: Ints, q: Ints, arrived: Flags, base: Flags
 ) -> tuple[float, Floats]:
     """Squared error of the picture with the base's channels, and with each row of ``arrived``."""
     truth = torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1) / 255

@@ -48,7 +48,8 @@ def fit_tables(checkpoint: Checkpoint, pictures: Iterable[Image.Image]) -> Check
     codec = Codec(plain, "cpu")
     seen = np.zeros((SCALE_COUNT, ALPHABET))
     latents: dict[tuple[int, ...], list[Ints]] = {}  # by shape
-    count, first = 0, []
+    first: list[Image.Image] = []
+    count = 0
     for count, picture in enumerate(pictures, 1):
         if len(first) < PICTURES:
             first.append(picture)
