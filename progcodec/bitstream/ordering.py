@@ -13,6 +13,7 @@ Runs = list[tuple[int, int]]
 CHUNK = 1 << 22
 """Symbols that are sorted together: sorting and counting takes up to 16 bytes more for each."""
 PRIORITY_MAX = 255
+KEYS = SCALE_COUNT * (PRIORITY_MAX + 1)
 
 
 def coding_order(indexes: Ints, priorities: Ints | None = None) -> tuple[Ints, Runs]:
@@ -29,10 +30,10 @@ def coding_order(indexes: Ints, priorities: Ints | None = None) -> tuple[Ints, R
     """
     keys = _keys(indexes, priorities)
     counts = [
-        np.bincount(keys[start : start + CHUNK], minlength=_count(priorities))
+        np.bincount(keys[start : start + CHUNK], minlength=KEYS)
         for start in range(0, len(keys), CHUNK)
     ]
-    totals = np.sum(counts, axis=0, dtype=np.int64) if counts else np.zeros(0, np.int64)
+    totals = np.sum(counts or [np.zeros(KEYS, np.int64)], axis=0)
     present = np.flatnonzero(totals)
     runs = [
         (SCALE_COUNT - 1 - key % SCALE_COUNT, count)
@@ -66,23 +67,18 @@ def place(symbols: Ints, order: Ints, values: Ints) -> None:
     values.reshape(-1)[order[: len(symbols)]] = symbols
 
 
-def _count(priorities: Ints | None) -> int:
-    """How many keys there can be."""
-    return SCALE_COUNT * (1 if priorities is None else PRIORITY_MAX + 1)
-
-
 def _keys(indexes: Ints, priorities: Ints | None) -> Ints:
-    """Flat, smaller ones first. Raises ValueError out of range."""
+    """Flat, uint16, smaller ones first. Raises ValueError out of range."""
     indexes = np.asarray(indexes)
     if indexes.dtype.kind not in "iu":
         raise ValueError(f"indexes must be integers, not {indexes.dtype}")
     if indexes.size and (indexes.min() < 0 or indexes.max() >= SCALE_COUNT):
         raise ValueError(f"indexes must lie in 0..{SCALE_COUNT - 1}")
-    # of so few bits, numpy's stable sort is a radix sort: a few ms for half a million symbols
     if priorities is None:
-        return (SCALE_COUNT - 1 - indexes).reshape(-1).astype(np.uint8)
-    classes = np.arange(_count(priorities), dtype=np.uint16)[::-1].reshape(-1, SCALE_COUNT)
+        priorities = np.zeros((len(indexes), SCALE_COUNT), np.uint8)
+    table = KEYS - 1 - (SCALE_COUNT * priorities.astype(np.int64) + np.arange(SCALE_COUNT))
+    # of 16 bits, numpy's stable sort is a radix sort: a few ms for half a million symbols
     keys = np.empty(indexes.shape, np.uint16)
-    for own, row, out in zip(indexes, priorities, keys, strict=True):  # 8 bytes a symbol at once
-        out[:] = classes[row, np.arange(SCALE_COUNT)][own]
+    for out, row, own in zip(keys, table, indexes, strict=True):  # 8 bytes a symbol at once
+        out[:] = row[own]
     return keys.reshape(-1)
