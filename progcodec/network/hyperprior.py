@@ -162,10 +162,10 @@ class MeanPath(nn.Module):
             prior: of :meth:`prior`.
             prefix: ŷ of the levels before it, (N, channels so far, h, w); None for the first level.
         """
-        masked = prior.new_zeros(prior.shape[0], self.offsets[-1], *prior.shape[2:])
-        if prefix is not None:
-            masked[:, : prefix.shape[1]] = prefix / self.spread[: prefix.shape[1], None, None]
-        return self.parameters_in(torch.cat((prior[:, : self.width], self.context(masked)), 1))
+        if prefix is None:
+            prefix = torch.zeros_like(prior[:, :1])
+        context = self.context(prefix / self.spread[: prefix.shape[1], None, None])
+        return self.parameters_in(torch.cat((prior[:, : self.width], context), 1))
 
     def mean(self, block: int, features: Tensor, prior: Tensor, prefix: Tensor | None) -> Tensor:
         """μ of a block, (N, blocks[block], h, w).

@@ -73,18 +73,26 @@ def straight_through(soft: Tensor, hard: Tensor) -> Tensor:
     return _Straight.apply(soft, hard)
 
 
-def _unfold(x: Tensor, kernel: int) -> Tensor:
-    """``F.unfold`` with zero padding of half the kernel, (N, C·kernel², H·W), several times faster:
-    that one copies number by number on CPUs, and picture by picture on GPUs.
+def _product(x: Tensor, weight: Tensor, kernel: int) -> Tensor:
+    """A convolution without its bias, (N, outputs, H, W'), of which the first W columns count.
+
+    One matrix product for each tap, summed in place: over pictures whose rows, padding and all, lie
+    one behind the other, a tap is a shift, and nothing is copied for it.
     """
     n, channels, height, width = x.shape
-    padded = F.pad(x, (kernel // 2,) * 4)
-    shifted = [
-        padded[:, :, top : top + height, left : left + width]
-        for top in range(kernel)
-        for left in range(kernel)
-    ]
-    return torch.stack(shifted, 2).reshape(n, channels * kernel**2, height * width)
+    border = kernel // 2
+    # one row more, into which the last taps reach
+    padded = F.pad(x, (border, border, border, border + 1)) if border else x
+    row = width + 2 * border
+    flat = padded.reshape(n, channels, -1)
+    taps = weight.reshape(len(weight), channels, -1).permute(2, 0, 1).contiguous()
+    shifts = [top * row + left for top in range(kernel) for left in range(kernel)]
+    total = None
+    for tap, shift in zip(taps, shifts, strict=True):
+        factors = tap.expand(n, -1, -1), flat[:, :, shift : shift + height * row]
+        total = torch.bmm(*factors) if total is None else total.baddbmm_(*factors)
+    assert total is not None
+    return total.view(n, -1, height, row)
 
 
 def integer_layer(
@@ -103,23 +111,20 @@ def integer_layer(
     Returns:
         clamp(floor((acc·m + 2^23) / 2^24)), (N, outputs, H, W), dtype of x.
     """
-    n, _, height, width = x.shape
     if not x.dtype == weight.dtype == bias.dtype or x.dtype not in (torch.float32, torch.float64):
         raise TypeError(
             f"the scale path runs in one of float32 and float64, not {x.dtype} and {weight.dtype}"
         )
-    columns = _unfold(x, kernel) if kernel > 1 else x.reshape(n, x.shape[1], -1)
     with torch.autocast(x.device.type, enabled=False):
-        accumulator = weight @ columns + bias[:, None]
-    hard = torch.floor(
-        (accumulator.detach().double() * multiplier[:, None] + 2.0 ** (SHIFT - 1)) * 2.0**-SHIFT
-    )
+        accumulator = _product(x, weight, kernel) + bias[:, None, None]
+    factor = multiplier[:, None, None] * 2.0**-SHIFT
+    hard = accumulator.detach().double().mul_(factor).add_(0.5).floor_()
     if torch.is_grad_enabled() and accumulator.requires_grad:
-        soft = accumulator * (multiplier[:, None] * 2.0**-SHIFT).to(accumulator.dtype)
+        soft = accumulator * factor.to(accumulator.dtype)
         result = straight_through(soft, hard.to(x.dtype)).clamp(low, high)
     else:
         result = hard.clamp_(low, high).to(x.dtype)
-    return result.reshape(n, -1, height, width)
+    return result[..., : x.shape[3]]
 
 
 class ExactConv(nn.Module):
