@@ -8,8 +8,8 @@ Every bit of a stream depends on this file, so it is exact: activations are unsi
 weights signed 8-bit, and an accumulator never reaches 2^24 in magnitude (Σ|w|·255 + |b| < 2^24 for
 each output channel), so that a matrix product in floating point holds every partial sum exactly,
 whatever its order of summation. Convolutions are matrix products, tap by tap, never an algorithm
-that changes factors (Winograd, FFT). Requantisation is floor((acc·m + 2^23) / 2^24) with an integer m,
-in float64, where all of it is exact. Every factor is below 2^8, so it fits in bfloat16 and TF32
+that changes factors (Winograd, FFT). Requantisation is floor((acc·m + 2^23) / 2^24) with an integer
+m, in float64, where all of it is exact. Every factor is below 2^8, so it fits in bfloat16 and TF32
 too: a process-wide setting that lowers the precision of float32 products rounds factors alone, and
 changes nothing here. Autocast would round results; it is off here.
 
